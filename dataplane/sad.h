@@ -1,0 +1,120 @@
+/* dataplane/sad.h - the SAs in force, and the packets under them. daemon/ hands keying's wishes over and brings the
+ * events back; esp/ (userspace) and xfrm/ (kernel) implement it. It copies what it needs from a spec, keys included,
+ * and wipes them when the SA goes. It does not negotiate or log. One thread: the data-plane's loop.
+ *
+ * Asynchronous, because keying needs the SPI before the keys exist and lives in another process one day, and a rekey
+ * installs its two halves at different moments: each request completes as an event with the request's number. */
+#ifndef DATAPLANE_SAD_H
+#define DATAPLANE_SAD_H
+#include "base/addr.h"
+#include "base/algorithm.h"
+#include "base/key.h"
+#include "base/scope.h"
+#include "policy/plan.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+struct diag;
+struct sad;
+
+/* What one SA protects: single addresses, and the protocol and ports of one plan entry. */
+struct sa_selector {
+	struct addr local, remote;
+	int16_t protocol; /* PROTOCOL_ANY: all */
+	struct port_range local_port, remote_port;
+};
+
+/* One direction of an SA. */
+struct sa_spec {
+	uint32_t spi; /* host order; inbound: as reserved; outbound: as the peer gave it */
+	bool inbound;
+	struct addr local, remote;                    /* outer addresses */
+	uint16_t encap_local_port, encap_remote_port; /* UDP encapsulation (RFC 3948); 0: native */
+	struct child_suite suite;
+	struct key encr_key, integ_key; /* encr_key: key and salt as KEYMAT has them */
+	bool tunnel;
+	bool esn;
+	uint32_t replay_window; /* packets, 64 to 4096; inbound only */
+	struct sa_selector selector;
+	const struct rule *rule; /* of the plan in force; replaced by name and selector when a new plan comes */
+	uint64_t pair;           /* the CHILD SA: both directions share it */
+	uint64_t soft_octets, hard_octets; /* 0: no limit; EXPIRE_SOFT asks for a rekey */
+};
+
+enum sad_event_kind {
+	SAD_SPI_RESERVED, /* request, spi */
+	SAD_DONE,         /* request: installed, updated or removed */
+	SAD_FAILED,       /* request, why */
+	SAD_ACQUIRE,     /* selector, packet: a packet needs an SA and there is none. Repeated at most once a second per
+			    pair */
+	SAD_EXPIRE_SOFT, /* spi, pair */
+	SAD_EXPIRE_HARD, /* spi, pair: the SA is gone */
+	SAD_UNKNOWN_SPI, /* remote, spi: ESP came for an SA that we do not have (rate-limited) */
+};
+
+struct sad_event {
+	enum sad_event_kind kind;
+	uint64_t request, pair;
+	uint32_t spi;
+	struct sa_selector selector;    /* ACQUIRE: of the winning entry, with this pair's addresses */
+	struct plan_packet packet;      /* ACQUIRE: the packet itself; UNKNOWN_SPI: its addresses */
+	const struct plan_entry *entry; /* ACQUIRE: valid during the call */
+	const struct diag *why;         /* FAILED */
+};
+
+/* Requests. A wrong one fails at once; else the outcome comes as an event, maybe before the call returns. */
+int sad_reserve_spi(struct sad *sad, const struct addr *local, const struct addr *remote, uint64_t request,
+		    struct diag *d);
+int sad_install(struct sad *sad, const struct sa_spec *spec, uint64_t request, struct diag *d); /* one direction */
+int sad_remove(struct sad *sad, uint64_t pair, uint64_t request,
+	       struct diag *d);                      /* both directions, reservations too */
+void sad_release_spi(struct sad *sad, uint32_t spi); /* a reservation that came to nothing */
+
+/* Packets held for this selector: the negotiation has failed. `clear`: a request mode falls back: send them in clear
+ * (by the marked raw socket), in order; else drop them, counted, and tell the application (ICMP administratively
+ * prohibited). */
+void sad_release_held(struct sad *sad, const struct sa_selector *s, bool clear);
+
+/* A new plan: SAs whose selector no longer belongs to their rule are reported by EXPIRE_HARD and go. */
+void sad_set_plan(struct sad *sad, struct plan *plan);
+
+/* For status: one row per pair. */
+struct sa_usage {
+	uint64_t pair;
+	uint32_t spi_in, spi_out;
+	struct sa_selector selector;
+	struct child_suite suite;
+	const struct rule *rule;
+	uint64_t packets_in, packets_out, octets_in, octets_out;
+	uint64_t last_in_ms, last_out_ms; /* the caller's clock; 0: never */
+};
+size_t sad_usage(const struct sad *sad, struct sa_usage *rows, size_t cap); /* number there are; fills at most cap */
+bool sad_usage_of(const struct sad *sad, uint64_t pair, struct sa_usage *ret);
+
+/* Dropped packets by reason: one table row each (dataplane/drops.c). */
+enum sad_drop {
+	DROP_NO_SA,
+	DROP_HELD_OVERFLOW,
+	DROP_HELD_TIMEOUT,
+	DROP_NEGOTIATION_FAILED,
+	DROP_UNKNOWN_SPI,
+	DROP_BAD_ICV,
+	DROP_REPLAY,
+	DROP_MALFORMED,
+	DROP_SELECTOR,
+	DROP_POLICY,
+	DROP_TOO_BIG,
+	DROP_SEQUENCE_EXHAUSTED,
+	DROP_SEND,
+	DROP_COUNT
+};
+struct sad_drop_row {
+	const char *name, *unit, *meaning;
+};
+extern const struct sad_drop_row sad_drops[DROP_COUNT];
+uint64_t sad_dropped(const struct sad *sad, enum sad_drop why);
+
+void sad_free(struct sad *sad); /* wipes all keys */
+SCOPE_FREEP(struct sad, sad)
+
+#endif

@@ -1,0 +1,70 @@
+/* enforce/gate.h - what the kernel lets through: one nftables table, one routing rule and one routing table, made from
+ * the plan and replaced atomically. They outlive the daemon, so that protected traffic stops and exempt traffic flows
+ * without it. It never touches what other programs made. Called by daemon/; one thread. */
+#ifndef ENFORCE_GATE_H
+#define ENFORCE_GATE_H
+#include "base/addr.h"
+#include "base/scope.h"
+#include "policy/plan.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct diag;
+struct str;
+
+/* Bits of the packet mark and of the conntrack mark are ours under the mask; others are left as they are. */
+struct gate_config {
+	uint32_t mark_mask;     /* default 0x0f000000 */
+	uint32_t mark_protect;  /* packet mark: goes to the TUN */
+	uint32_t mark_own;      /* packet mark of our own sockets: IKE, ESP, released packets */
+	uint32_t ct_secured;    /* conntrack mark: this flow has been secured and never returns to clear */
+	uint32_t route_table;   /* default 100 */
+	uint32_t rule_priority; /* default 100 */
+	const char *tun;        /* "cordon0" */
+	uint16_t nflog_group;   /* dropped clear packets; default 100 */
+	bool kernel_plane;      /* xfrm/ does ESP: match `meta ipsec`, no TUN and no routes */
+};
+extern const struct gate_config gate_default;
+
+struct gate;
+int gate_new(const struct gate_config *c, struct gate **ret, struct diag *d);
+void gate_free(struct gate *g); /* leaves the rules in force */
+SCOPE_FREEP(struct gate, gate)
+
+/* The whole ruleset as nft text: a pure function of its arguments. plan NULL: the empty table of `cordon disable`. */
+void gate_ruleset(const struct gate_config *c, const struct plan *plan, struct str *out);
+/* What of this plan cannot be enforced yet (a tunnel rule, a firewall section, Kerberos): -ERR_UNSUPPORTED and words.
+ */
+int gate_can_enforce(const struct plan *plan, struct diag *d);
+
+/* Put the plan in force: ruleset in one transaction, then routes. On failure the old one stays. Fallback peers and the
+ * conntrack marks survive. */
+int gate_apply(struct gate *g, const struct plan *plan, struct diag *d);
+int gate_disable(struct gate *g, struct diag *d);
+/* Remove every trace: table, routing rule, routes. Works without a gate (cordond --uninstall-rules). */
+int gate_uninstall(const struct gate_config *c, struct diag *d);
+
+/* A peer that has no IKE: request modes send to it in clear until the time is over. */
+int gate_fallback_add(struct gate *g, const struct addr *local, const struct addr *remote, uint32_t timeout_s,
+		      struct diag *d);
+int gate_fallback_remove(struct gate *g, const struct addr *local, const struct addr *remote, struct diag *d);
+
+/* Routes through the TUN must be made again when it has come up (the unreachable route behind them stays). */
+int gate_routes(struct gate *g, struct diag *d);
+
+/* Somebody else may flush our table or routes: poll this descriptor; when it is readable call gate_check, which
+ * restores what is missing and says in *ret_restored whether it had to. Our own changes are not taken for somebody
+ * else's. */
+int gate_watch_fd(const struct gate *g);
+int gate_check(struct gate *g, bool *ret_restored, struct diag *d);
+
+/* Packets and octets dropped or passed by rule, for status and why. */
+struct gate_counter {
+	const struct rule *rule; /* NULL: not of one rule */
+	const char *name;        /* "clear-in", "clear-out", "leak", ... one table in gate.c */
+	uint64_t packets, octets;
+};
+size_t gate_counters(struct gate *g, struct gate_counter *rows, size_t cap, struct diag *d);
+
+#endif

@@ -1,0 +1,23 @@
+/* identity/peer.h - who a peer proved to be, whatever proved it. A value: copy it freely; it holds no secret. */
+#ifndef IDENTITY_PEER_H
+#define IDENTITY_PEER_H
+#include "base/addr.h"
+#include <stddef.h>
+#include <stdint.h>
+
+enum peer_method { PEER_UNPROVEN, PEER_PSK, PEER_CERTIFICATE, PEER_KERBEROS };
+const char *peer_method_name(enum peer_method m);
+
+enum { PEER_TEXT = 256, PEER_NAMES = 8 };
+
+struct peer {
+	enum peer_method method;
+	char id[PEER_TEXT];      /* for people: "CN=dc1", "10.0.0.1", "host/dc1@CORP.EXAMPLE" */
+	char subject[PEER_TEXT]; /* certificate: subject; else empty */
+	char issuer[PEER_TEXT];
+	char names[PEER_NAMES][PEER_TEXT]; /* subject alternative names as text */
+	size_t name_count;
+	uint64_t not_after_s; /* certificate: end of validity, Unix time; 0: none */
+};
+
+#endif

@@ -1,0 +1,199 @@
+/* keying/keying.h - IKE as a pure engine: events in, things to do out. No socket, clock, thread or random number of its
+ * own: the time comes with every event, and whatever takes long or needs a secret (key exchange, signature, certificate
+ * check, pre-shared key) is a job that it asks for and gets back as an event; so worker threads now and other processes
+ * later change nothing here. daemon/ carries everything in and out; the replay tests do the same by hand.
+ *
+ * After each event, take things to do with keying_next until it says there are none, and set one timer for
+ * keying_deadline. A message that is refused changes nothing. */
+#ifndef KEYING_KEYING_H
+#define KEYING_KEYING_H
+#include "base/addr.h"
+#include "base/algorithm.h"
+#include "base/key.h"
+#include "base/scope.h"
+#include "dataplane/sad.h"
+#include "identity/peer.h"
+#include "observe/event.h"
+#include "policy/plan.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct keying;
+
+/* How this host can prove itself; made by daemon/ from identity/. Public data only: the key stays with the jobs. */
+struct keying_credential {
+	uint32_t number; /* for jobs */
+	enum auth_kind kind;
+	const char *psk_file; /* AUTH_PSK: which one, as the policy names it */
+	uint8_t id_type;      /* IKEv2 ID type (RFC 7296 3.5) and data that go with it */
+	const uint8_t *id;
+	size_t id_len;
+	const uint8_t *const *chain; /* AUTH_CERTIFICATE: DER, end entity first, without the root */
+	const size_t *chain_lens;
+	size_t chain_count;
+	const struct auth_set *const *satisfies; /* sets of the policy that this one can prove */
+	size_t satisfies_count;
+};
+
+struct keying_config {
+	const struct keying_credential *credentials; /* copied */
+	size_t credential_count;
+	const uint8_t (*authorities)[20]; /* SHA-1 of trusted CAs' SubjectPublicKeyInfo, for CERTREQ */
+	size_t authority_count;
+	uint32_t liveness_ms;         /* nothing came in for so long while we sent: ask. Default 30000 */
+	uint32_t retransmit_first_ms; /* default 500; then doubled */
+	uint32_t retransmit_tries;    /* default 7 */
+	uint32_t hold_ms;             /* packets of `require` wait at most so long. Default 5000 */
+	uint32_t fallback_s;          /* how long a peer without IKE is remembered. Default 60 */
+	uint32_t half_open_cookie;    /* half-open SAs from which on we ask for cookies. Default 64 */
+	uint32_t half_open_most;      /* then new ones are dropped. Default 4096 */
+	bool export_keys;             /* debug, lab only: KEYING_KEYS things to do appear */
+};
+extern const struct keying_config keying_default;
+
+/* ---- jobs: what takes long or needs a secret --------------------------------------------------------------------- */
+
+enum keying_job_kind {
+	JOB_BEGIN,  /* initiator: nonce, SPI, key pair of `group` */
+	JOB_ANSWER, /* responder: the same and at once the shared secret with `peer_public` */
+	JOB_DERIVE, /* initiator: the shared secret of `private` and `peer_public` */
+	JOB_SIGN,   /* AUTH payload of credential `credential` over `octets` */
+	JOB_VERIFY, /* is `auth` the peer's over `octets`, and does it satisfy `auth_set`? */
+};
+
+enum { KEYING_NONCE = 32, KEYING_SECRET_MOST = 1024, KEYING_AUTH_MOST = 2048, KEYING_CHAIN_MOST = 8 };
+
+struct keying_octets {
+	const uint8_t *at;
+	size_t len;
+};
+
+/* Everything a job needs, by value or owned by the job: the engine may forget the SA meanwhile. */
+struct keying_job {
+	uint64_t number;
+	enum keying_job_kind kind;
+	const struct algorithm *group; /* NULL in BEGIN/ANSWER: nonce and SPI only (CHILD SA without key exchange) */
+	struct key private;
+	struct keying_octets peer_public;
+	/* SIGN, VERIFY */
+	uint32_t credential;
+	const struct algorithm *prf; /* PSK: prf(prf(psk, "Key Pad for IKEv2"), octets) */
+	struct keying_octets octets; /* what is signed (RFC 7296 2.15) */
+	uint16_t peer_hashes;        /* SIGN: bit n: the peer takes hash n (RFC 7427 4); 0: it did not say */
+	/* VERIFY */
+	const struct auth_set *auth_set; /* lives as long as the policy; the job holds a reference on it */
+	const struct policy *policy;
+	uint8_t auth_method; /* RFC 7296 3.8 */
+	struct keying_octets auth;
+	uint8_t id_type;
+	struct keying_octets id;
+	struct keying_octets chain[KEYING_CHAIN_MOST];
+	size_t chain_count;
+	struct addr remote;
+};
+
+struct keying_result {
+	uint64_t number;
+	int error; /* 0, or negative with words in why; the kind of failure: -ERR_AUTH, -ERR_CRYPTO, ... */
+	char why[384];
+	uint8_t nonce[KEYING_NONCE];
+	uint64_t spi;
+	struct key private;
+	uint8_t public[KEYING_SECRET_MOST];
+	size_t public_len;
+	uint8_t secret[KEYING_SECRET_MOST]; /* wiped by keying_result_wipe */
+	size_t secret_len;
+	uint8_t auth_method; /* SIGN */
+	uint8_t auth[KEYING_AUTH_MOST];
+	size_t auth_len;
+	struct peer peer; /* VERIFY */
+};
+void keying_job_free(struct keying_job *job); /* wipes */
+SCOPE_FREEP(struct keying_job, keying_job)
+void keying_result_wipe(struct keying_result *r);
+
+/* ---- things to do -------------------------------------------------------------------------------------------------
+ */
+
+enum keying_todo_kind {
+	KEYING_SEND,         /* datagram */
+	KEYING_JOB,          /* job: the taker owns it and calls keying_job_done in any case */
+	KEYING_RESERVE_SPI,  /* selector.local, .remote; request */
+	KEYING_RELEASE_SPI,  /* spi */
+	KEYING_INSTALL,      /* spec, request */
+	KEYING_REMOVE,       /* pair */
+	KEYING_RELEASE_HELD, /* selector, clear */
+	KEYING_FALLBACK,     /* selector.local, .remote; seconds (0: forget it, the peer has IKE) */
+	KEYING_EVENT,        /* event */
+	KEYING_KEYS,         /* text: one line of keys for a capture decoder; only with export_keys */
+};
+
+struct keying_todo {
+	enum keying_todo_kind kind;
+	struct addr local, remote; /* SEND */
+	uint16_t local_port, remote_port;
+	const uint8_t *octets; /* SEND: valid until the next call of the engine */
+	size_t len;
+	struct keying_job *job;
+	uint64_t request, pair;
+	uint32_t spi, seconds;
+	struct sa_selector selector;
+	struct sa_spec *spec; /* valid until the next call; then wiped */
+	bool clear;
+	struct event event;
+	char text[512];
+};
+
+int keying_new(const struct keying_config *c, struct plan *plan, struct keying **ret, struct diag *d);
+void keying_free(struct keying *k); /* wipes; tells nobody */
+SCOPE_FREEP(struct keying, keying)
+
+/* Events. now_ms never goes back. */
+void keying_message(struct keying *k, const struct addr *local, uint16_t local_port, const struct addr *remote,
+		    uint16_t remote_port, const uint8_t *octets, size_t len, uint64_t now_ms);
+/* From the data plane: acquire, expiry, SPI reserved, done, failed. */
+void keying_sad_event(struct keying *k, const struct sad_event *e, uint64_t now_ms);
+void keying_job_done(struct keying *k, const struct keying_result *r, uint64_t now_ms);
+void keying_timer(struct keying *k, uint64_t now_ms);
+/* A new plan and what we can prove under it: SAs that no rule wants any more are deleted. */
+void keying_set_plan(struct keying *k, const struct keying_config *c, struct plan *plan, uint64_t now_ms);
+/* Tell every peer that we go (delete), as far as one datagram each does it. */
+void keying_close(struct keying *k, uint64_t now_ms);
+
+bool keying_next(struct keying *k, struct keying_todo *ret);
+uint64_t keying_deadline(const struct keying *k); /* ms; UINT64_MAX: none */
+
+/* ---- for status ---------------------------------------------------------------------------------------------------
+ */
+
+struct keying_ike_row { /* main mode */
+	struct addr local, remote;
+	uint64_t spi_i, spi_r;
+	bool initiator, established;
+	struct ike_suite suite;
+	struct peer peer;
+	const char *auth_set;
+	uint64_t up_at_ms, rekey_at_ms;
+	size_t children;
+};
+struct keying_child_row { /* quick mode */
+	uint64_t pair;
+	uint32_t spi_in, spi_out;
+	struct sa_selector selector;
+	const struct rule *rule;
+	struct child_suite suite;
+	struct peer peer;
+	uint64_t up_at_ms, rekey_at_ms;
+};
+struct keying_failure { /* the last one for each peer */
+	struct addr local, remote;
+	uint64_t at_ms;
+	char rule[128];
+	char text[384]; /* which side refused, in which step, why, in words */
+};
+size_t keying_ike_rows(const struct keying *k, struct keying_ike_row *rows, size_t cap); /* number there are */
+size_t keying_child_rows(const struct keying *k, struct keying_child_row *rows, size_t cap);
+size_t keying_failures(const struct keying *k, struct keying_failure *rows, size_t cap);
+
+#endif

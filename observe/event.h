@@ -1,0 +1,65 @@
+/* observe/event.h - what happened, as typed records. One table (event.c) has each event's name, severity, category and
+ * text; text, JSON and the audit log are views of the record. Emitting never blocks and never fails: a full sink counts
+ * what it left out. Counters of dropped packets share the table idea: name, unit and meaning in one row. */
+#ifndef OBSERVE_EVENT_H
+#define OBSERVE_EVENT_H
+#include "base/addr.h"
+#include <stddef.h>
+#include <stdint.h>
+
+enum event_id {
+	EVENT_STARTED,
+	EVENT_STOPPED,
+	EVENT_POLICY_APPLIED,
+	EVENT_POLICY_REFUSED,
+	EVENT_POLICY_ROLLED_BACK,
+	EVENT_POLICY_CONFIRMED,
+	EVENT_DISABLED,
+	EVENT_ENABLED,
+	EVENT_MAIN_MODE_UP,
+	EVENT_MAIN_MODE_DOWN,
+	EVENT_MAIN_MODE_FAILED,
+	EVENT_QUICK_MODE_UP,
+	EVENT_QUICK_MODE_DOWN,
+	EVENT_QUICK_MODE_FAILED,
+	EVENT_PEER_UNREACHABLE, /* no answer at all; request modes fall back */
+	EVENT_FALLBACK,         /* a peer is talked to in clear because it has no IKE */
+	EVENT_RULES_RESTORED,   /* somebody changed our rules, routes or table; they are back */
+	EVENT_ADDRESSES_CHANGED,
+	EVENT_SA_DROP, /* first drop of a kind for a peer, not each packet */
+	EVENT_COUNT
+};
+
+enum event_severity { EVENT_INFO, EVENT_WARNING, EVENT_ERROR };
+
+struct event {
+	enum event_id id;
+	uint64_t time_ms;          /* Unix time; the observer fills it in if 0 */
+	struct addr local, remote; /* family 0: does not apply */
+	char rule[128];            /* empty: does not apply */
+	char peer[128];            /* identity in words */
+	char text[384];            /* the sentence for people: what is the case, why */
+	uint32_t spi;              /* 0: does not apply */
+};
+
+const char *event_name(enum event_id id);     /* "main-mode-failed" */
+const char *event_category(enum event_id id); /* "Main Mode" as in Windows' audit */
+enum event_severity event_severity(enum event_id id);
+
+/* A sink: story folders are handed one and know nothing of what is behind it. */
+struct observer {
+	void (*emit)(void *context, const struct event *e);
+	void *context;
+};
+void observe(const struct observer *o, const struct event *e); /* o or its emit may be NULL */
+
+/* The last events, in order; the oldest are overwritten. */
+struct event_ring;
+struct event_ring *event_ring_new(size_t most);
+void event_ring_free(struct event_ring *r);
+void event_ring_add(struct event_ring *r, const struct event *e);
+uint64_t event_ring_next(const struct event_ring *r); /* number that the next event will get; numbers start at 1 */
+/* Event number n, NULL if it is gone or not there yet. */
+const struct event *event_ring_get(const struct event_ring *r, uint64_t n);
+
+#endif

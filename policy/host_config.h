@@ -1,0 +1,41 @@
+/* policy/host_config.h - a host's own page, /etc/cordon/host.yaml: what is not the network's business. Same loader,
+ * same errors as a policy; JSON Schema in docs/host.schema.json. */
+#ifndef POLICY_HOST_CONFIG_H
+#define POLICY_HOST_CONFIG_H
+#include "base/report.h"
+#include "base/scope.h"
+#include <stddef.h>
+
+enum data_plane { DATA_PLANE_AUTO, DATA_PLANE_KERNEL, DATA_PLANE_USERSPACE };
+
+struct host_certificate {
+	const char *certificate, *key; /* paths; relative ones are relative to the page's folder */
+	struct place place;
+};
+
+struct host_interface {
+	const char *name;
+	unsigned profile; /* PROFILE_ bit */
+};
+
+struct host_config {
+	const char *name; /* NULL: the system's host name */
+	struct host_certificate *certificates;
+	size_t certificate_count;
+	const char **trust; /* PEM files of authorities */
+	size_t trust_count;
+	const char *keytab;        /* NULL: none */
+	const char **policy_files; /* sources, in order; default /etc/cordon/policy.yaml */
+	size_t policy_file_count;
+	struct host_interface *interfaces;
+	size_t interface_count;
+	enum data_plane data_plane;
+	struct arena *memory; /* owns all the above */
+};
+
+/* A missing file is an error; an empty `cordon: 1` gives the defaults. */
+int host_config_load(const char *path, struct report *r, struct host_config **ret);
+void host_config_free(struct host_config *c);
+SCOPE_FREEP(struct host_config, host_config)
+
+#endif

@@ -1,0 +1,268 @@
+/* policy/policy.h - a checked policy for a whole network: what the YAML says, with every name resolved. Made by
+ * policy_load, immutable, shared by reference. For analysis/ and tools/; who only wants to know what one host does
+ * reads plan.h. All pointers live as long as the policy. */
+#ifndef POLICY_POLICY_H
+#define POLICY_POLICY_H
+#include "base/addr.h"
+#include "base/algorithm.h"
+#include "base/report.h"
+#include "base/scope.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* The one vocabulary of protection outcomes, weakest first but for blocked. */
+enum outcome { OUTCOME_CLEAR, OUTCOME_AUTHENTICATED, OUTCOME_ENCRYPTED, OUTCOME_BLOCKED };
+const char *outcome_name(enum outcome o);
+
+enum rule_mode { MODE_REQUIRE, MODE_REQUIRE_INBOUND, MODE_REQUEST, MODE_EXEMPT, MODE_BLOCK };
+const char *rule_mode_name(enum rule_mode m); /* "require-inbound" */
+static inline bool rule_mode_protects(enum rule_mode m)
+{
+	return m <= MODE_REQUEST;
+}
+
+enum keyword {
+	KEYWORD_ANY,
+	KEYWORD_SELF,
+	KEYWORD_LOCAL_SUBNET,
+	KEYWORD_DNS_SERVERS,
+	KEYWORD_DHCP_SERVERS,
+	KEYWORD_DEFAULT_GATEWAY,
+	KEYWORD_WINS_SERVERS,
+	KEYWORDS
+};
+const char *keyword_name(enum keyword k);
+
+/* The addresses of a zone, a host or a literal. Elements are kept apart, never merged: the size of the smallest one
+ * that matches decides which rule wins. Sorted by (lo, hi), without repetitions. */
+struct address_set {
+	const char *name; /* zone or host name, or the literal as written */
+	struct place place;
+	struct addr_range *elements;
+	size_t count;
+};
+
+/* One item of a rule's endpoint: a set or a keyword. */
+struct end_item {
+	const struct address_set *set; /* NULL: a keyword */
+	enum keyword keyword;
+	struct place place;
+};
+
+struct end {
+	struct end_item *items;
+	size_t count;
+	struct place place;
+};
+
+struct port_range {
+	uint16_t lo, hi; /* 0-65535: not given */
+};
+#define PORT_ANY ((struct port_range){ 0, 65535 })
+static inline bool port_given(struct port_range r)
+{
+	return r.lo != 0 || r.hi != 65535;
+}
+
+enum { PROTOCOL_ANY = -1 };
+
+/* What traffic a rule speaks of, port1 at endpoint 1 and port2 at endpoint 2. A rule with lists has one for each
+ * combination. icmp: type and code as given, -1: any. */
+struct service {
+	int16_t protocol; /* IP protocol number or PROTOCOL_ANY */
+	struct port_range port1, port2;
+	int16_t icmp_type, icmp_code;
+};
+
+enum auth_kind { AUTH_PSK, AUTH_CERTIFICATE, AUTH_KERBEROS };
+enum revocation { REVOCATION_OFF, REVOCATION_CHECK, REVOCATION_REQUIRE };
+
+struct auth_method {
+	enum auth_kind kind;
+	struct place place;
+	const char *psk_file; /* AUTH_PSK */
+	const char *issuer;   /* AUTH_CERTIFICATE: distinguished name "CN=GAS Root CA", NULL: any trusted */
+	const char *eku;      /* dotted OID that must be there, NULL: none is asked for */
+	enum revocation revocation;
+	const char *realm; /* AUTH_KERBEROS */
+};
+
+struct auth_set {
+	const char *name;
+	struct place place;
+	struct auth_method *methods; /* in order of preference */
+	size_t count;
+};
+
+struct key_exchange_set { /* main mode */
+	const char *name; /* "default" for the built-in one too, then place.file is 0 */
+	struct place place;
+	struct ike_suite *suites;
+	size_t count;
+	uint32_t lifetime_s;
+	bool legacy;
+};
+
+struct protection_set { /* quick mode */
+	const char *name;
+	struct place place;
+	struct child_suite *suites; /* in order of preference */
+	size_t count;
+	bool require_encryption;
+	bool legacy;
+	uint32_t lifetime_s;
+	uint64_t lifetime_octets; /* 0: no limit */
+};
+
+enum { PROFILE_DOMAIN = 1, PROFILE_PRIVATE = 2, PROFILE_PUBLIC = 4, PROFILE_ALL = 7 };
+
+struct rule {
+	const char *name;
+	struct place place; /* of the name */
+	uint32_t index;     /* in policy_rules */
+	enum rule_mode mode;
+	struct end end1, end2;
+	struct service *services; /* at least one */
+	size_t service_count;
+	bool mirrored;
+	unsigned profiles; /* PROFILE_ bits */
+	bool tunnel;
+	struct addr tunnel1, tunnel2;                /* tunnel endpoints; family 0: any */
+	const struct auth_set *auth, *second_auth;   /* NULL: none */
+	const struct protection_set *protection;     /* never NULL for a mode that protects */
+	const struct key_exchange_set *key_exchange; /* likewise */
+	const struct group *const *machines;         /* authorised machines; NULL: all */
+	size_t machine_count;
+	uint32_t fallback_after_ms;
+	struct place mode_place, auth_place, protection_place, ports_place; /* for findings; file 0 if not written */
+};
+
+enum host_role {
+	ROLE_DNS = 1,
+	ROLE_KDC = 2,
+	ROLE_POLICY_SERVER = 4,
+	ROLE_DHCP = 8,
+	ROLE_WINS = 16,
+	ROLE_CA = 32,
+	ROLE_TIME = 64
+};
+enum host_agent { AGENT_CORDON, AGENT_WINDOWS, AGENT_NONE };
+
+struct host_address {
+	struct addr addr;
+	int prefix; /* -1: not said */
+};
+
+struct host {
+	const char *name;
+	struct place place;
+	struct host_address *addresses;
+	size_t address_count;
+	const struct address_set *set; /* the same addresses, as a rule names them */
+	unsigned roles;
+	enum host_agent agent;
+	const struct group *const *groups; /* as written on the host */
+	size_t group_count;
+	const struct auth_set *const *credentials; /* NULL: every set */
+	size_t credential_count;
+	struct addr nat_address; /* family 0: none */
+};
+
+enum group_member_kind { MEMBER_DIRECTORY_GROUP, MEMBER_SID, MEMBER_CERTIFICATE, MEMBER_HOST, MEMBER_GROUP };
+struct group_member {
+	enum group_member_kind kind;
+	const char *text; /* name, SID, or pattern on the subject or a subject alternative name */
+	const struct host *host;
+	const struct group *group;
+	struct place place;
+};
+struct group {
+	const char *name;
+	struct place place;
+	struct group_member *members;
+	size_t count;
+};
+
+enum firewall_action { FIREWALL_ALLOW, FIREWALL_BLOCK, FIREWALL_BYPASS };
+enum firewall_secure {
+	SECURE_NOT_ASKED,
+	SECURE_AUTHENTICATED,
+	SECURE_ENCRYPTED,
+	SECURE_ENCRYPTED_ON_DEMAND,
+	SECURE_NO_ENCAPSULATION
+};
+enum { DIRECTION_IN = 1, DIRECTION_OUT = 2 };
+
+struct firewall_rule {
+	const char *name;
+	struct place place;
+	enum firewall_action action;
+	unsigned direction;       /* DIRECTION_ bits */
+	struct end local, remote; /* count 0: any */
+	struct service
+		*services; /* port1 local, port2 remote, where direction is out: what `traffic` names is the far end */
+	size_t service_count;
+	enum firewall_secure secure;
+	const struct group *const *machines_allow, *const *machines_except;
+	size_t allow_count, except_count;
+	unsigned profiles;
+	const char *interface, *program; /* NULL: any */
+};
+
+struct firewall {
+	struct end hosts; /* whom the section rules */
+	struct place place;
+	enum firewall_action inbound, outbound; /* allow or block */
+	struct firewall_rule *rules;
+	size_t count;
+};
+
+struct policy_test {
+	struct place place;
+	const char *from, *to; /* host names */
+	const struct host *from_host, *to_host;
+	struct service service; /* port2 is the port asked for */
+	const char *traffic;    /* as written: "tcp/389" */
+	enum outcome expect;
+	struct place expect_place;
+};
+
+enum exemption { EXEMPT_ICMP = 1, EXEMPT_NEIGHBOR_DISCOVERY = 2, EXEMPT_ROUTER_DISCOVERY = 4, EXEMPT_DHCP = 8 };
+
+struct policy;
+
+/* Read and check a policy. Every mistake goes into the report; 0 if there was no error, and only then *ret is set.
+ * The file's text is kept by the report. imported: equal-rank overlaps are warnings (design: import). */
+struct policy_load_options {
+	bool imported;
+};
+int policy_load(const char *path, const struct policy_load_options *o, struct report *r, struct policy **ret);
+int policy_parse(struct text *text, const struct policy_load_options *o, struct report *r, struct policy **ret);
+struct policy *policy_ref(const struct policy *p);
+void policy_free(struct policy *p); /* drops one reference */
+SCOPE_FREEP(struct policy, policy)
+
+size_t policy_rules(const struct policy *p, const struct rule **ret);
+size_t policy_hosts(const struct policy *p, const struct host **ret);
+size_t policy_zones(const struct policy *p, const struct address_set **ret);
+size_t policy_auth_sets(const struct policy *p, const struct auth_set **ret);
+size_t policy_protection_sets(const struct policy *p, const struct protection_set **ret);
+size_t policy_key_exchange_sets(const struct policy *p, const struct key_exchange_set **ret);
+size_t policy_groups(const struct policy *p, const struct group **ret);
+size_t policy_firewalls(const struct policy *p, const struct firewall **ret);
+size_t policy_tests(const struct policy *p, const struct policy_test **ret);
+unsigned policy_exemptions(const struct policy *p); /* EXEMPT_ bits */
+bool policy_is_imported(const struct policy *p);
+const char *policy_path(const struct policy *p);
+
+const struct host *policy_host_by_name(const struct policy *p, const char *name);
+/* The host that has this address, or NULL. */
+const struct host *policy_host_by_address(const struct policy *p, const struct addr *a);
+const struct address_set *policy_zone_by_name(const struct policy *p, const char *name);
+
+/* "tcp/445", "udp/53", "icmp", "tcp", "47": what the CLI and tests call traffic. A list name ("dns") gives several. */
+int policy_traffic_parse(const struct policy *p, const char *text, size_t n, struct service *ret, size_t cap,
+			 size_t *ret_count, struct diag *d);
+
+#endif
