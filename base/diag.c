@@ -1,4 +1,6 @@
 #include "base/diag.h"
+#undef diag_fail
+#undef diag_errno
 
 #include <stdarg.h>
 #include <stdio.h>

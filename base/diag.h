@@ -30,4 +30,21 @@ int diag_wrap(struct diag *d, int r, const char *fmt, ...) __attribute__((format
 /* The words for an errno value behind what was tried: "open /x: No such file or directory". Returns -error. */
 int diag_errno(struct diag *d, int error, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
+#ifdef __clang_analyzer__ /* what is promised above, so that it does not follow paths that cannot be */
+#define diag_fail(...) \
+	__extension__({ \
+		int r_ = diag_fail(__VA_ARGS__); \
+		if (r_ >= 0) \
+			__builtin_unreachable(); \
+		r_; \
+	})
+#define diag_errno(...) \
+	__extension__({ \
+		int r_ = diag_errno(__VA_ARGS__); \
+		if (r_ >= 0) \
+			__builtin_unreachable(); \
+		r_; \
+	})
+#endif
+
 #endif
