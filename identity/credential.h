@@ -30,10 +30,13 @@ struct credential {
 	const char *key_type; /* "ecdsa-p384", "rsa-2048", "ed25519" */
 };
 
-/* Load and check: the key fits the certificate, key files are not readable by others, PSKs are not empty. */
+/* Load and check: the key fits the certificate, key files are not readable by others, PSKs are not empty.
+ * psk_root: opened in front of the names in psk_files, which are kept as the policy has them, because by those names they
+ * are asked for; NULL: none. The lab gives each of its hosts a folder of its own. */
 int credential_store_load(const struct credential_files *certificates, size_t certificate_count,
-			  const char *const *trust_files, size_t trust_count, const char *const *psk_files,
-			  size_t psk_count, struct credential_store **ret, struct diag *d);
+			  const char *const *trust_files, size_t trust_count, const char *psk_root,
+			  const char *const *psk_files, size_t psk_count, struct credential_store **ret,
+			  struct diag *d);
 void credential_store_free(struct credential_store *s); /* wipes */
 SCOPE_FREEP(struct credential_store, credential_store)
 
