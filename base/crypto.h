@@ -1,6 +1,6 @@
-/* base/crypto.h - the thin wrapper on libcrypto (and hogweed, where that is faster: docs/decisions/). Every use of a
- * cipher, hash, key exchange or random number goes through here. Knows algorithms, not IPsec. Fails closed: an error
- * leaves outputs untouched or wiped. */
+/* base/crypto.h - the thin wrapper on libcrypto and nettle (which does what: docs/decisions/crypto-libraries.md). Every
+ * use of a cipher, hash, key exchange or random number goes through here. Knows algorithms, not IPsec. Fails closed: an
+ * error leaves outputs untouched or wiped. Any thread may call; a seal belongs to one at a time. */
 #ifndef BASE_CRYPTO_H
 #define BASE_CRYPTO_H
 #include "base/key.h"
@@ -57,7 +57,7 @@ int seal_close(struct seal *s, const struct sealed *packet, struct diag *d);
 /* Check first, then decrypt in place. -ERR_CRYPTO if the check value is wrong; the text is then not to be used. */
 int seal_open(struct seal *s, const struct sealed *packet, struct diag *d);
 
-/* Key exchange. private is opaque to the caller (bounded by KEY_MAX for curves; MODP exponents are 32 octets). */
+/* Key exchange. private is opaque to the caller (the table's key octets, at most KEY_MAX). */
 int crypto_ke_generate(const struct algorithm *group, struct key *ret_private, uint8_t *ret_public, size_t cap,
 		       size_t *ret_len, struct diag *d);
 /* The shared secret, padded as the group's RFC says. A public value of the wrong length, not on the curve, in a small

@@ -1,0 +1,197 @@
+/* Sealing and opening of packets: a cipher and its integrity, keyed once. ESP and IKE's SK payload both use it. */
+#include "base/crypto.h"
+
+#include "base/algorithm.h"
+#include "base/diag.h"
+#include "base/hmac.h"
+#include "base/mem.h"
+
+#include <limits.h>
+#include <openssl/evp.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum mode {
+	MODE_NULL,
+	MODE_CBC,  /* RFC 3602, 2451 */
+	MODE_CTR,  /* RFC 3686: nonce is salt, IV and a block counter that begins with 1 */
+	MODE_AEAD, /* RFC 4106, 7634: nonce is salt and IV */
+	MODE_GMAC, /* RFC 4543: everything is authenticated, nothing encrypted */
+};
+
+enum { NONCE_MAX = 16, SALT_MAX = 4, ICV_MAX = 32, ID_GMAC = 21 };
+
+struct seal {
+	const struct algorithm *encr, *integ; /* encr: NULL for none; integ: NULL with an AEAD */
+	enum mode mode;
+	/* One context a direction, made at the first packet of that direction: an SA has but one. */
+	EVP_CIPHER_CTX *close, *open;
+	struct key key;
+	uint8_t salt[SALT_MAX];
+	bool has_hmac;
+	struct hmac hmac;
+};
+
+static enum mode mode_of(const struct algorithm *encr)
+{
+	if (!encr || !encr->openssl)
+		return MODE_NULL;
+	if (encr->aead)
+		return encr->ikev2 == ID_GMAC || encr->kind == ALG_INTEG ? MODE_GMAC : MODE_AEAD;
+	return encr->block > 1 ? MODE_CBC : MODE_CTR;
+}
+
+static void cipher_freep(EVP_CIPHER **c)
+{
+	EVP_CIPHER_free(*c);
+}
+
+static EVP_CIPHER_CTX *context(struct seal *s, bool closing, struct diag *d)
+{
+	EVP_CIPHER_CTX **at = closing ? &s->close : &s->open;
+	SCOPED(cipher_freep) EVP_CIPHER *cipher = NULL;
+	EVP_CIPHER_CTX *c;
+
+	if (*at)
+		return *at;
+	cipher = EVP_CIPHER_fetch(NULL, s->encr->openssl, NULL);
+	c = EVP_CIPHER_CTX_new();
+	if (!cipher || !c || EVP_CipherInit_ex2(c, cipher, s->key.octets, NULL, closing, NULL) != 1 ||
+	    EVP_CIPHER_CTX_set_padding(c, 0) != 1) {
+		EVP_CIPHER_CTX_free(c);
+		(void)diag_fail(d, ERR_UNSUPPORTED, "this libcrypto has no %s", s->encr->openssl);
+		return NULL;
+	}
+	*at = c;
+	return c;
+}
+
+int seal_new(const struct algorithm *encr, const struct key *encr_key, const struct algorithm *integ,
+	     const struct key *integ_key, struct seal **ret, struct diag *d)
+{
+	SCOPED(seal_freep) struct seal *s = mem_new(1, sizeof *s);
+	const struct key *key = encr_key;
+
+	if (!encr && integ && integ->aead) { /* AH with GMAC: the same machine, fed with another key */
+		encr = integ;
+		key = integ_key;
+		integ = NULL;
+	}
+	s->encr = encr;
+	s->mode = mode_of(encr);
+	if (encr && encr->aead)
+		integ = NULL;
+	else if (!integ)
+		return diag_fail(d, ERR_CRYPTO, "%s without integrity protects nothing", encr ? encr->name : "null");
+	if (s->mode != MODE_NULL) {
+		if (!key || key->len != (size_t)encr->key + encr->salt)
+			return diag_fail(d, ERR_CRYPTO, "%s takes a key of %u octets", encr->name,
+					 encr->key + encr->salt);
+		if (!key_set(&s->key, key->octets, encr->key))
+			return diag_fail(d, ERR_CRYPTO, "%s: key too long", encr->name);
+		memcpy(s->salt, key->octets + encr->key, encr->salt);
+	}
+	if (integ) {
+		if (!integ_key || integ_key->len != integ->key)
+			return diag_fail(d, ERR_CRYPTO, "%s takes a key of %u octets", integ->name, integ->key);
+		if (integ->icv > ICV_MAX || !hmac_init(&s->hmac, integ->openssl, integ_key->octets, integ_key->len))
+			return diag_fail(d, ERR_UNSUPPORTED, "%s is no integrity algorithm", integ->name);
+		s->integ = integ;
+		s->has_hmac = true;
+	}
+	*ret = TAKE(s);
+	return 0;
+}
+
+void seal_free(struct seal *s)
+{
+	if (!s)
+		return;
+	EVP_CIPHER_CTX_free(s->close); /* both cleanse their key schedules */
+	EVP_CIPHER_CTX_free(s->open);
+	explicit_bzero(s, sizeof *s);
+	free(s);
+}
+
+static void nonce_make(const struct seal *s, const uint8_t *iv, uint8_t nonce[NONCE_MAX])
+{
+	memset(nonce, 0, NONCE_MAX);
+	memcpy(nonce, s->salt, s->encr->salt);
+	memcpy(nonce + s->encr->salt, iv, s->encr->iv);
+	if (s->mode == MODE_CTR)
+		nonce[NONCE_MAX - 1] = 1;
+}
+
+static bool run(EVP_CIPHER_CTX *c, uint8_t *to, const void *from, size_t n)
+{
+	int done = 0;
+
+	return n == 0 || (EVP_CipherUpdate(c, to, &done, from, (int)n) == 1 && (size_t)done == n);
+}
+
+/* Everything but separate integrity. With an AEAD closing writes the check value and opening reads it. */
+static int cipher(struct seal *s, const struct sealed *p, bool closing, struct diag *d)
+{
+	uint8_t nonce[NONCE_MAX], rest[NONCE_MAX];
+	EVP_CIPHER_CTX *c;
+	int none = 0;
+	bool ok;
+
+	if (s->mode == MODE_NULL)
+		return 0;
+	if (p->text_len > INT_MAX || p->aad.len > INT_MAX || p->covered.len > INT_MAX ||
+	    p->text_len % s->encr->block != 0)
+		return diag_fail(d, ERR_CRYPTO, "%zu octets are no whole number of %s blocks", p->text_len,
+				 s->encr->name);
+	if (!(c = context(s, closing, d)))
+		return -ERR_UNSUPPORTED;
+	nonce_make(s, p->iv, nonce);
+	ok = EVP_CipherInit_ex2(c, NULL, NULL, nonce, closing, NULL) == 1;
+	if (ok && s->encr->aead && !closing)
+		ok = EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_AEAD_SET_TAG, s->encr->icv, p->icv) == 1;
+	if (s->mode == MODE_GMAC && s->encr->kind == ALG_INTEG)
+		ok = ok && run(c, NULL, p->covered.at, p->covered.len) && run(c, NULL, p->behind.at, p->behind.len);
+	else if (s->mode == MODE_GMAC)
+		ok = ok && run(c, NULL, p->aad.at, p->aad.len) && run(c, NULL, p->iv, s->encr->iv) &&
+		     run(c, NULL, p->text, p->text_len);
+	else if (s->mode == MODE_AEAD)
+		ok = ok && run(c, NULL, p->aad.at, p->aad.len) && run(c, p->text, p->text, p->text_len);
+	else
+		ok = ok && run(c, p->text, p->text, p->text_len);
+	if (ok && s->encr->aead)
+		ok = EVP_CipherFinal_ex(c, rest, &none) == 1 &&
+		     (!closing || EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_AEAD_GET_TAG, s->encr->icv, p->icv) == 1);
+	if (ok)
+		return 0;
+	if (s->mode == MODE_AEAD) /* what was decrypted before the check failed is nobody's business */
+		explicit_bzero(p->text, p->text_len);
+	return diag_fail(d, ERR_CRYPTO, closing ? "%s failed" : "%s: wrong check value", s->encr->name);
+}
+
+static void check_value(struct seal *s, const struct sealed *p, uint8_t *ret)
+{
+	hmac_add(&s->hmac, p->covered.at, p->covered.len);
+	hmac_add(&s->hmac, p->behind.at, p->behind.len);
+	hmac_end(&s->hmac, ret, s->integ->icv);
+}
+
+int seal_close(struct seal *s, const struct sealed *packet, struct diag *d)
+{
+	int r = cipher(s, packet, true, d);
+
+	if (r == 0 && s->has_hmac)
+		check_value(s, packet, packet->icv);
+	return r;
+}
+
+int seal_open(struct seal *s, const struct sealed *packet, struct diag *d)
+{
+	uint8_t icv[ICV_MAX];
+
+	if (s->has_hmac) {
+		check_value(s, packet, icv);
+		if (!octets_equal(icv, packet->icv, s->integ->icv))
+			return diag_fail(d, ERR_CRYPTO, "%s: wrong check value", s->integ->name);
+	}
+	return cipher(s, packet, false, d);
+}
