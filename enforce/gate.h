@@ -15,15 +15,17 @@ struct str;
 
 /* Bits of the packet mark and of the conntrack mark are ours under the mask; others are left as they are. */
 struct gate_config {
-	uint32_t mark_mask;     /* default 0x0f000000 */
+	uint32_t mark_mask;     /* default 0x0f000000; all marks below lie in it */
 	uint32_t mark_protect;  /* packet mark: goes to the TUN */
 	uint32_t mark_own;      /* packet mark of our own sockets: IKE, ESP, released packets */
+	uint32_t mark_from_tun; /* packet mark of what came out of the TUN: satisfies rp_filter, never routed back */
+	uint32_t mark_way;      /* two bits used inside the table only: which way a packet is being judged */
 	uint32_t ct_secured;    /* conntrack mark: this flow has been secured and never returns to clear */
 	uint32_t route_table;   /* default 100 */
 	uint32_t rule_priority; /* default 100 */
 	const char *tun;        /* "cordon0" */
 	uint16_t nflog_group;   /* dropped clear packets; default 100 */
-	bool kernel_plane;      /* xfrm/ does ESP: match `meta ipsec`, no TUN and no routes */
+	uint16_t mtu;           /* of the links outside: what the MSS is clamped to, less ESP; default 1500 */
 };
 extern const struct gate_config gate_default;
 

@@ -1,0 +1,45 @@
+#include "enforce/counters.h"
+
+#include "base/scope.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PROTECTING (1u << MODE_REQUIRE | 1u << MODE_REQUIRE_INBOUND | 1u << MODE_REQUEST)
+#define FALLING_BACK (1u << MODE_REQUIRE_INBOUND | 1u << MODE_REQUEST)
+
+const struct gate_count_row gate_counts[GATE_COUNTS] = {
+	[GATE_COUNT_CLEAR_IN] = { "clear-in", "clear packets to us that the rule does not accept: dropped",
+				  PROTECTING },
+	[GATE_COUNT_CLEAR_OUT] = { "clear-out", "packets sent in clear to a peer that has no IKE", FALLING_BACK },
+	[GATE_COUNT_LEAK] = { "leak", "packets that would have left around the protection: dropped", PROTECTING },
+	[GATE_COUNT_EXEMPT] = { "exempt", "packets that an exemption let pass in clear", 1u << MODE_EXEMPT },
+	[GATE_COUNT_BLOCKED_IN] = { "blocked-in", "packets to us that the rule blocks", 1u << MODE_BLOCK },
+	[GATE_COUNT_BLOCKED_OUT] = { "blocked-out", "packets from us that the rule blocks", 1u << MODE_BLOCK },
+	[GATE_COUNT_RELEASE_REFUSED] = { "release-refused",
+					 "held packets of a flow that has been secured, not let out in clear", 0 },
+};
+
+const char *gate_counter_name(enum gate_count kind, uint32_t rule, char buf[GATE_COUNTER_NAME])
+{
+	if (gate_counts[kind].modes)
+		snprintf(buf, GATE_COUNTER_NAME, "r%u_%u", rule, (unsigned)kind);
+	else
+		snprintf(buf, GATE_COUNTER_NAME, "all_%u", (unsigned)kind);
+	return buf;
+}
+
+bool gate_counter_parse(const char *name, enum gate_count *ret_kind, uint32_t *ret_rule)
+{
+	unsigned rule = 0, kind;
+	char again[GATE_COUNTER_NAME];
+
+	if (sscanf(name, "r%u_%u", &rule, &kind) != 2 && sscanf(name, "all_%u", &kind) != 1)
+		return false;
+	if (kind >= GATE_COUNTS || strcmp(gate_counter_name(kind, rule, again), name) != 0)
+		return false;
+	*ret_kind = kind;
+	*ret_rule = rule;
+	return true;
+}

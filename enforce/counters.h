@@ -1,0 +1,33 @@
+/* enforce/counters.h - the counters of the table: for each rule those that its mode can use, and a few of no rule. A
+ * counter's name in the kernel is made from the rule's number and its kind, so that one dump tells all. */
+#ifndef ENFORCE_COUNTERS_H
+#define ENFORCE_COUNTERS_H
+#include "policy/policy.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum gate_count {
+	GATE_COUNT_CLEAR_IN,
+	GATE_COUNT_CLEAR_OUT,
+	GATE_COUNT_LEAK,
+	GATE_COUNT_EXEMPT,
+	GATE_COUNT_BLOCKED_IN,
+	GATE_COUNT_BLOCKED_OUT,
+	GATE_COUNT_RELEASE_REFUSED,
+	GATE_COUNTS
+};
+
+struct gate_count_row {
+	const char *name, *meaning;
+	unsigned modes; /* 1 << enum rule_mode; 0: of no rule */
+};
+extern const struct gate_count_row gate_counts[GATE_COUNTS];
+
+enum { GATE_COUNTER_NAME = 32 };
+/* The kernel's name. rule is not looked at for a kind that is of no rule. */
+const char *gate_counter_name(enum gate_count kind, uint32_t rule, char buf[GATE_COUNTER_NAME]);
+/* The way back; false if it is no name of ours. */
+bool gate_counter_parse(const char *name, enum gate_count *ret_kind, uint32_t *ret_rule);
+
+#endif

@@ -1,0 +1,262 @@
+/* The frame: what is outside all rules, and the hooks at which the others are judged. A packet's way (in, out, last) is
+ * two bits of the mark while it is being judged, and nobody outside the table sees them. */
+#include "enforce/ruleset.h"
+
+#include "base/mem.h"
+#include "base/scope.h"
+#include "base/str.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+/* ESP with the longest padding and check value, in UDP: 8 + 8 + 16 + 17 + 32, rounded up to what GCM and CBC fit in. */
+enum { ESP_MOST = 81, TCP_IP4 = 40, TCP_IP6 = 60 };
+
+uint32_t ruleset_way_mark(const struct gate_config *c, enum ruleset_way way)
+{
+	uint32_t low = c->mark_way & (~c->mark_way + 1);
+
+	return low * (uint32_t)way;
+}
+
+void ruleset_add_way(struct ruleset *r, enum ruleset_way way)
+{
+	str_addf(r->out, "meta mark & 0x%08x == 0x%08x", r->config->mark_way, ruleset_way_mark(r->config, way));
+}
+
+static void add_judge(struct ruleset *r, enum ruleset_way way)
+{
+	str_addf(r->out,
+		 "\t\tmeta mark set meta mark & 0x%08x | 0x%08x\n"
+		 "\t\tjump judge\n"
+		 "\t\tmeta mark set meta mark & 0x%08x\n",
+		 ~r->config->mark_way, ruleset_way_mark(r->config, way), ~r->config->mark_way);
+}
+
+static void add_fallback_set(struct ruleset *r, int family, const struct ruleset_carry *carry)
+{
+	const char *type = family == 4 ? "ipv4_addr" : "ipv6_addr";
+	size_t added = 0;
+	char local[ADDR_TEXT], remote[ADDR_TEXT];
+
+	str_addf(r->out, "\tset fallback_%s {\n\t\ttype %s . %s\n\t\tflags timeout\n\t\tsize %d\n",
+		 family == 4 ? "ip" : "ip6", type, type, RULESET_FALLBACK_MOST);
+	for (size_t i = 0; carry && i < carry->fallback_count; i++) {
+		const struct ruleset_fallback *f = &carry->fallback[i];
+
+		if (f->local.family == family && f->left_s > 0)
+			str_addf(r->out, "%s%s . %s timeout %us", added++ ? ",\n" : "\t\telements = {\n",
+				 addr_text(&f->local, local), addr_text(&f->remote, remote), f->left_s);
+	}
+	str_add(r->out, added ? "\n\t\t}\n\t}\n" : "\t}\n");
+}
+
+/* Peers that we have an SA with: what is sent to them now is secured, answered or not. */
+static void add_secured_set(struct ruleset *r, int family)
+{
+	const char *type = family == 4 ? "ipv4_addr" : "ipv6_addr";
+
+	str_addf(r->out, "\tset secured_%s {\n\t\ttype %s . %s\n\t}\n", family == 4 ? "ip" : "ip6", type, type);
+}
+
+static void add_counter(struct ruleset *r, enum gate_count kind, uint32_t rule, const struct ruleset_carry *carry)
+{
+	char name[GATE_COUNTER_NAME];
+	struct ruleset_count n = { 0 };
+
+	if (carry && carry->counts)
+		n = carry->counts[(size_t)rule * GATE_COUNTS + kind];
+	str_addf(r->out, "\tcounter %s {\n\t\tpackets %llu bytes %llu\n\t}\n", gate_counter_name(kind, rule, name),
+		 (unsigned long long)n.packets, (unsigned long long)n.octets);
+}
+
+static void add_counters(struct ruleset *r, const struct ruleset_carry *carry)
+{
+	const struct rule *rules;
+	size_t n = policy_rules(plan_policy(r->plan), &rules);
+
+	for (enum gate_count k = 0; k < GATE_COUNTS; k++) {
+		if (!gate_counts[k].modes)
+			add_counter(r, k, 0, carry);
+		for (size_t i = 0; i < n; i++)
+			if (r->used[rules[i].index] && gate_counts[k].modes & 1u << rules[i].mode)
+				add_counter(r, k, rules[i].index, carry);
+	}
+}
+
+/* What stands above all rules. Without neighbour discovery IPv6 hangs, whatever the policy says. */
+static const struct {
+	unsigned exemption; /* 0: always */
+	const char *text;
+} exempt[] = {
+	{ 0, "icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } ip6 hoplimit 255 accept" },
+	{ EXEMPT_ROUTER_DISCOVERY,
+	  "icmpv6 type { nd-router-solicit, nd-router-advert, nd-redirect } ip6 hoplimit 255 accept" },
+	{ EXEMPT_ROUTER_DISCOVERY, "icmp type { router-solicitation, router-advertisement } accept" },
+	{ EXEMPT_ICMP, "meta l4proto { icmp, icmpv6 } accept" },
+	{ EXEMPT_DHCP, "meta nfproto ipv4 udp sport . udp dport { 67 . 67, 67 . 68, 68 . 67 } accept" },
+	{ EXEMPT_DHCP, "meta nfproto ipv6 udp sport . udp dport { 546 . 547, 547 . 546, 547 . 547 } accept" },
+};
+
+static void add_exempt(struct ruleset *r)
+{
+	unsigned given = policy_exemptions(plan_policy(r->plan));
+
+	str_add(r->out, "\tchain exempt {\n");
+	for (size_t i = 0; i < ARRAY_LEN(exempt); i++)
+		if (!exempt[i].exemption || given & exempt[i].exemption)
+			str_addf(r->out, "\t\t%s\n", exempt[i].text);
+	str_add(r->out, "\t}\n");
+}
+
+static void add_clamp(struct ruleset *r)
+{
+	static const struct {
+		const char *family;
+		int headers;
+	} rows[] = { { "ipv4", TCP_IP4 }, { "ipv6", TCP_IP6 } };
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		str_addf(r->out, "\t\tmeta nfproto %s tcp flags & (syn|rst) == syn tcp option maxseg size set %d\n",
+			 rows[i].family, r->config->mtu - rows[i].headers - ESP_MOST);
+}
+
+/* Out of the TUN comes what an SA has carried. What the data plane itself says to an application (too big) is an ICMP
+ * error, and does not make its connection a secured one. */
+static void add_from_tun(struct ruleset *r)
+{
+	const struct gate_config *c = r->config;
+
+	str_add(r->out, "\tchain from_tun {\n");
+	str_addf(r->out, "\t\tmeta mark set meta mark & 0x%08x | 0x%08x\n", ~c->mark_mask, c->mark_from_tun);
+	add_clamp(r);
+	str_add(r->out, "\t\ticmp type { destination-unreachable, time-exceeded, parameter-problem } accept\n"
+			"\t\ticmpv6 type { destination-unreachable, packet-too-big, time-exceeded, parameter-problem } "
+			"accept\n");
+	str_addf(r->out, "\t\tct mark set ct mark | 0x%08x accept\n\t}\n", c->ct_secured);
+}
+
+static void add_to_tun(struct ruleset *r)
+{
+	static const char *const families[] = { "ip", "ip6" };
+
+	str_add(r->out, "\tchain to_tun {\n");
+	add_clamp(r);
+	for (size_t i = 0; i < ARRAY_LEN(families); i++)
+		str_addf(r->out, "\t\t%s saddr . %s daddr @secured_%s ct mark set ct mark | 0x%08x\n", families[i],
+			 families[i], families[i], r->config->ct_secured);
+	str_add(r->out, "\t\taccept\n\t}\n");
+}
+
+/* Before DNAT and before routing. */
+static void add_prerouting(struct ruleset *r)
+{
+	str_addf(r->out,
+		 "\tchain prerouting {\n"
+		 "\t\ttype filter hook prerouting priority -150; policy accept;\n"
+		 "\t\tiif lo accept\n"
+		 "\t\tiifname \"%s\" goto from_tun\n"
+		 "\t\tip daddr @own_ip goto arriving\n"
+		 "\t\tip6 daddr @own_ip6 goto arriving\n"
+		 /* the answer of something behind us whose port we publish; a connection that we masquerade */
+		 "\t\tct direction reply ct original ip daddr @own_ip goto passing\n"
+		 "\t\tct direction reply ct original ip6 daddr @own_ip6 goto passing\n"
+		 "\t\tct direction original ct reply ip daddr @own_ip goto passing\n"
+		 "\t\tct direction original ct reply ip6 daddr @own_ip6 goto passing\n"
+		 "\t}\n",
+		 r->config->tun);
+	/* Our own ESP and IKE are admitted: ESP by its protocol, IKE only to a socket that has our mark. */
+	str_addf(r->out,
+		 "\tchain arriving {\n"
+		 "\t\tmeta l4proto { esp, ah } accept\n"
+		 "\t\tudp dport { 500, 4500 } socket mark & 0x%08x == 0x%08x accept\n"
+		 "\t\tjump exempt\n",
+		 r->config->mark_mask, r->config->mark_own);
+	add_judge(r, WAY_IN);
+	str_add(r->out, "\t}\n\tchain passing {\n\t\tjump exempt\n");
+	add_judge(r, WAY_OUT);
+	str_add(r->out, "\t}\n");
+}
+
+/* Behind DNAT, so that the destination is the one on the wire. A mark that is set here makes the kernel route again. */
+static void add_output(struct ruleset *r)
+{
+	const struct gate_config *c = r->config;
+	char name[GATE_COUNTER_NAME];
+
+	str_addf(r->out,
+		 "\tchain output {\n"
+		 "\t\ttype route hook output priority -90; policy accept;\n"
+		 "\t\toif lo accept\n"
+		 "\t\tmeta mark & 0x%08x == 0x%08x goto own\n"
+		 "\t\tfib daddr type { broadcast, multicast } accept\n"
+		 "\t\tjump exempt\n",
+		 c->mark_mask, c->mark_own);
+	add_judge(r, WAY_OUT);
+	str_addf(r->out,
+		 "\t}\n"
+		 "\tchain own {\n"
+		 "\t\tct mark & 0x%08x == 0 accept\n"
+		 "\t\tmeta l4proto { esp, ah } accept\n"
+		 "\t\tudp sport { 500, 4500 } accept\n"
+		 /* what the data plane held while it negotiated, and now would let out in clear */
+		 "\t\tcounter name %s drop\n"
+		 "\t}\n",
+		 c->ct_secured, gate_counter_name(GATE_COUNT_RELEASE_REFUSED, 0, name));
+}
+
+/* Behind SNAT: whatever would leave with our address around the TUN. */
+static void add_postrouting(struct ruleset *r)
+{
+	str_addf(r->out,
+		 "\tchain postrouting {\n"
+		 "\t\ttype filter hook postrouting priority 300; policy accept;\n"
+		 "\t\toif lo accept\n"
+		 "\t\toifname \"%s\" goto to_tun\n"
+		 "\t\tmeta mark & 0x%08x == 0x%08x accept\n"
+		 "\t\tfib daddr type { broadcast, multicast } accept\n"
+		 "\t\tjump exempt\n",
+		 r->config->tun, r->config->mark_mask, r->config->mark_own);
+	add_judge(r, WAY_LAST);
+	str_add(r->out, "\t}\n");
+}
+
+void ruleset_write(const struct gate_config *c, const struct plan *plan, const struct ruleset_carry *carry,
+		   struct str *out)
+{
+	/* Lists come first because they say which rules are used, and last in the text, which lets nft find its sets.
+	 */
+	SCOPED(str_wipe) struct str chains = { 0 };
+	struct ruleset r = { .config = c, .plan = plan, .out = &chains };
+	const struct rule *rules;
+
+	str_add(out, "table inet cordon\ndelete table inet cordon\ntable inet cordon {\n");
+	if (!plan) {
+		str_add(out, "}\n");
+		return;
+	}
+	r.used = mem_new(policy_rules(plan_policy(plan), &rules) + 1, sizeof *r.used);
+	ruleset_lists(&r);
+
+	r.out = out;
+	for (int family = 4; family <= 6; family += 2) {
+		add_fallback_set(&r, family, carry);
+		add_secured_set(&r, family);
+	}
+	add_counters(&r, carry);
+	str_add(out, str_text(&chains));
+	ruleset_regions(&r);
+	add_exempt(&r);
+	add_from_tun(&r);
+	add_to_tun(&r);
+	add_prerouting(&r);
+	add_output(&r);
+	add_postrouting(&r);
+	str_add(out, "}\n");
+	free(r.used);
+}
+
+void gate_ruleset(const struct gate_config *c, const struct plan *plan, struct str *out)
+{
+	ruleset_write(c, plan, NULL, out);
+}

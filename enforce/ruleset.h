@@ -1,0 +1,56 @@
+/* enforce/ruleset.h - the table as nft text, in three parts that each are one idea: the frame of hooks (ruleset.c), the
+ * way from a packet's addresses to a list of the plan (regions.c), and from a list's conditions to a rule (lists.c).
+ * Pure functions of their arguments; gate.c hands the text to nft. */
+#ifndef ENFORCE_RULESET_H
+#define ENFORCE_RULESET_H
+#include "enforce/counters.h"
+#include "enforce/gate.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct str;
+
+/* What a new table takes over from the one that it replaces. */
+struct ruleset_fallback {
+	struct addr local, remote;
+	uint32_t left_s;
+};
+struct ruleset_count {
+	uint64_t packets, octets;
+};
+struct ruleset_carry {
+	struct ruleset_fallback *fallback;
+	size_t fallback_count;
+	struct ruleset_count *counts; /* GATE_COUNTS for each rule of the new plan; NULL: all start at 0 */
+};
+
+enum { RULESET_FALLBACK_MOST = 65536 };
+
+/* plan NULL: the empty table. carry may be NULL. */
+void ruleset_write(const struct gate_config *c, const struct plan *plan, const struct ruleset_carry *carry,
+		   struct str *out);
+
+/* For the parts. */
+struct ruleset {
+	const struct gate_config *config;
+	const struct plan *plan;
+	struct str *out;
+	bool *used; /* by rule index: some list ends in it */
+};
+
+/* Which way a packet is judged: what arrives, what is about to be routed, what is about to leave. */
+enum ruleset_way { WAY_IN = 1, WAY_OUT = 2, WAY_LAST = 3 };
+uint32_t ruleset_way_mark(const struct gate_config *c, enum ruleset_way way);
+/* "meta mark & 0x0c000000 == 0x04000000" */
+void ruleset_add_way(struct ruleset *r, enum ruleset_way way);
+
+/* Sets of our own addresses, maps from the other address to a list, and the chain `judge` that uses them. */
+void ruleset_regions(struct ruleset *r);
+/* "goto list_7", "goto rule_3", or false: nothing to be done there. */
+bool ruleset_list_target(struct ruleset *r, uint32_t list, char *buf, size_t cap);
+/* The chains of all lists, then one for each rule that they use. */
+void ruleset_lists(struct ruleset *r);
+
+#endif

@@ -1,0 +1,61 @@
+#include "tests/unit/plan_double.h"
+
+const char *rule_mode_name(enum rule_mode m)
+{
+	static const char *const names[] = { "require", "require-inbound", "request", "exempt", "block" };
+
+	return names[m];
+}
+
+const struct policy *plan_policy(const struct plan *p)
+{
+	return &p->policy;
+}
+
+size_t policy_rules(const struct policy *p, const struct rule **ret)
+{
+	*ret = p->rules;
+	return p->rule_count;
+}
+
+size_t policy_firewalls(const struct policy *p, const struct firewall **ret)
+{
+	*ret = p->firewalls;
+	return p->firewall_count;
+}
+
+unsigned policy_exemptions(const struct policy *p)
+{
+	return p->exemptions;
+}
+
+size_t plan_locals(const struct plan *p, const struct addr **ret)
+{
+	*ret = p->locals;
+	return p->local_count;
+}
+
+size_t plan_regions(const struct plan *p, size_t local, const struct plan_region **ret)
+{
+	*ret = p->regions[local];
+	return p->region_counts[local];
+}
+
+size_t plan_lists(const struct plan *p)
+{
+	return p->list_count;
+}
+
+struct plan_list plan_list(const struct plan *p, uint32_t list)
+{
+	return p->lists[list];
+}
+struct plan *plan_ref(const struct plan *p)
+{
+	return (struct plan *)(uintptr_t)p;
+}
+
+void plan_free(struct plan *p)
+{
+	(void)p;
+}
