@@ -75,6 +75,7 @@ void *arena_new(struct arena *a, size_t n, size_t size)
 	if (size && n > (SIZE_MAX / 2 - unit) / size)
 		(void)there(NULL);
 	need = (n * size + unit - 1) / unit * unit;
+	need = need ? need : unit;
 	if (need > a->left) {
 		size_t room = need > ARENA_BLOCK ? need : ARENA_BLOCK;
 		struct arena_block *b = mem_new(1, sizeof *b + room);

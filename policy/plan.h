@@ -80,8 +80,8 @@ struct plan_list plan_meet(const struct plan *p, const struct addr *local, const
 bool plan_entry_matches(const struct plan_entry *e, const struct plan_packet *k);
 /* The entry that wins, or NULL: no rule speaks of it. */
 const struct plan_entry *plan_lookup(const struct plan *p, const struct plan_packet *k);
-/* The same among the entries whose rule protects (require, require-inbound, request): exemptions and blocks, which ask
- * for the connection's direction, are passed over. */
+/* The same for who cannot tell who opened the connection: exemptions and blocks that ask for it are passed over. NULL
+ * also where such an entry does not ask: then nothing protects the packet. */
 const struct plan_entry *plan_lookup_protecting(const struct plan *p, const struct plan_packet *k);
 
 #endif

@@ -41,6 +41,7 @@ struct address_set {
 	struct place place;
 	struct addr_range *elements;
 	size_t count;
+	uint32_t number; /* index among all sets of the policy, for tables about them */
 };
 
 /* One item of a rule's endpoint: a set or a keyword. */
@@ -245,6 +246,8 @@ SCOPE_FREEP(struct policy, policy)
 
 size_t policy_rules(const struct policy *p, const struct rule **ret);
 size_t policy_hosts(const struct policy *p, const struct host **ret);
+/* All sets that rules can name: zones, hosts and literals; set->number is its index here. */
+size_t policy_address_sets(const struct policy *p, const struct address_set *const **ret);
 size_t policy_zones(const struct policy *p, const struct address_set **ret);
 size_t policy_auth_sets(const struct policy *p, const struct auth_set **ret);
 size_t policy_protection_sets(const struct policy *p, const struct protection_set **ret);

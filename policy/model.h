@@ -1,0 +1,125 @@
+/* policy/model.h - the inside of a struct policy, and what its loaders share while they make one. For this folder only.
+ * Loaders report and go on; the policy is given out only if the report got no error. */
+#ifndef POLICY_MODEL_H
+#define POLICY_MODEL_H
+#include "policy/names.h"
+#include "policy/policy.h"
+#include "policy/read.h"
+
+#include <stdatomic.h>
+
+struct policy {
+	atomic_uint references;
+	struct arena memory;
+	char *path;
+	bool imported;
+	unsigned exemptions;
+	struct rule *rules;
+	size_t rule_count;
+	struct host *hosts;
+	size_t host_count;
+	struct address_set *zones;
+	size_t zone_count;
+	struct address_set **sets;
+	size_t set_count, set_cap;
+	struct auth_set *auth_sets;
+	size_t auth_set_count;
+	struct protection_set *protection_sets;
+	size_t protection_set_count;
+	struct key_exchange_set *key_exchange_sets;
+	size_t key_exchange_set_count;
+	struct group *groups;
+	size_t group_count;
+	struct firewall *firewalls;
+	size_t firewall_count;
+	struct policy_test *tests;
+	size_t test_count;
+	struct names names;                 /* hosts and zones */
+	struct names traffic;               /* the policy's own lists: struct traffic_list */
+	struct host_by_address *by_address; /* sorted */
+	size_t by_address_count;
+};
+
+struct host_by_address {
+	struct addr addr;
+	const struct host *host;
+};
+
+enum name_kind { NAME_ZONE, NAME_HOST };
+
+/* A named list of services; built-in or the policy's own. */
+struct traffic_list {
+	const char *name;
+	struct service *services;
+	size_t count;
+	uint32_t node; /* while loading */
+	enum { LIST_UNREAD, LIST_READING, LIST_READ } state;
+};
+
+enum {
+	SERVICES_MOST = 1024, /* of one rule or traffic list */
+	ALL_SERVICES_MOST = 4000000,
+	ELEMENTS_MOST = 4000000, /* of all zones together */
+	NESTING_MOST = 32,       /* zones in zones, groups in groups, lists in lists */
+};
+
+struct load {
+	struct reading rd;
+	struct policy *p;
+	struct names literals, groups, auth_sets, protection_sets, key_exchange_sets, rules;
+	const struct auth_set *default_auth;
+	const struct protection_set *default_protection;
+	const struct key_exchange_set *default_key_exchange;
+	uint64_t fallback_after_ms;
+	uint32_t *zone_nodes; /* by zone or host: its value */
+	uint8_t *zone_states;
+	uint32_t *host_nodes;
+	size_t elements, services; /* so far, against the bounds above */
+};
+
+/* load_addresses.c */
+void load_names(struct load *l, uint32_t zones, uint32_t hosts); /* first: others refer to them */
+void load_zones_and_hosts(struct load *l);
+bool load_end(struct load *l, uint32_t node, const char *what, bool keywords, struct end *ret);
+const struct host *load_host_named(struct load *l, uint32_t node, const char *what);
+bool load_single_address(struct load *l, uint32_t node, const char *what, struct addr *ret);
+
+/* load_traffic.c */
+void load_traffic_lists(struct load *l, uint32_t node);
+bool load_traffic(struct load *l, uint32_t node, struct service **ret, size_t *ret_count); /* `traffic: [...]` */
+struct service_nodes {
+	uint32_t protocol, port1, port2, traffic;
+	const char *port1_name, *port2_name; /* as the section calls them */
+};
+bool load_services(struct load *l, const struct service_nodes *n, struct service **ret, size_t *ret_count);
+const char *service_text(const struct service *s, char *buf, size_t n);
+
+/* load_sets.c */
+void load_auth_sets(struct load *l, uint32_t node);
+void load_key_exchange_sets(struct load *l, uint32_t node);
+void load_protection_sets(struct load *l, uint32_t node);
+/* The set that a node names; NULL and an error if there is none. */
+const struct auth_set *load_auth_named(struct load *l, uint32_t node);
+const struct protection_set *load_protection_named(struct load *l, uint32_t node);
+const struct key_exchange_set *load_key_exchange_named(struct load *l, uint32_t node);
+
+/* load_groups.c */
+void load_groups(struct load *l, uint32_t node);
+bool load_group_list(struct load *l, uint32_t node, const char *what, const struct group *const **ret,
+		     size_t *ret_count);
+
+/* load_rules.c, load_firewall.c, load_tests.c */
+void load_rules(struct load *l, uint32_t node);
+bool load_profiles(struct load *l, uint32_t node, unsigned *ret);
+void load_firewalls(struct load *l, uint32_t node);
+void load_tests(struct load *l, uint32_t node);
+
+/* A name of the user's that is not in a table: the error, and what may have been meant. `others` may be NULL. */
+void load_unknown_name(struct load *l, uint32_t node, const char *what, const struct names *known,
+		       const char *const *others, size_t other_count);
+/* Register a user's name (a copy); an error and false if it is there already. */
+bool load_register(struct load *l, struct names *names, uint32_t pair, const char *what, int kind, void *value,
+		   const char **ret_name);
+void policy_add_set(struct policy *p, struct address_set *s); /* gives it its number */
+
+#endif
