@@ -1,0 +1,81 @@
+/* The policy language: what loads, and what every mistake is answered with. */
+#include "policy/policy.h"
+
+#include "base/str.h"
+#include "base/text.h"
+#include "tests/unit/unit.h"
+
+#include <string.h>
+
+static const char *folder; /* of the examples */
+
+static struct policy *load(const char *name, struct report *r)
+{
+	SCOPED(str_wipe) struct str path = { 0 }, out = { 0 };
+	struct policy *p = NULL;
+
+	str_addf(&path, "%s/%s", folder, name);
+	if (policy_load(str_text(&path), NULL, r, &p) < 0) {
+		report_text(r, false, &out);
+		fail_msg("%s", str_text(&out));
+	}
+	return p;
+}
+
+static void the_domain_isolation_example_loads(void **state)
+{
+	SCOPED(report_freep) struct report *r = report_new();
+	SCOPED(policy_freep) struct policy *p = load("domain-isolation.yaml", r);
+	const struct rule *rules;
+	const struct policy_test *tests;
+	const struct host *dc1 = policy_host_by_name(p, "dc1");
+	struct addr a = addr_v4(10, 77, 1, 10);
+
+	(void)state;
+	assert_int_equal(policy_rules(p, &rules), 3);
+	assert_string_equal(rules[0].name, "All Server/PAW Require IPsec");
+	assert_int_equal(rules[0].mode, MODE_REQUIRE);
+	assert_int_equal(rules[0].end1.count, 2);
+	assert_string_equal(rules[0].auth->name, "machine-certificate");
+	assert_string_equal(rules[0].auth->methods[0].eku, "1.3.6.1.5.5.8.2.2");
+	assert_true(rules[0].protection->require_encryption);
+	assert_int_equal(rules[0].protection->lifetime_s, 3600);
+	assert_int_equal(rules[0].protection->lifetime_octets, 100000000000);
+	assert_int_equal(rules[0].key_exchange->lifetime_s, 8 * 3600);
+	assert_int_equal(rules[1].service_count, 2);
+	assert_int_equal(rules[1].services[0].port2.lo, 53);
+	assert_non_null(dc1);
+	assert_ptr_equal(policy_host_by_address(p, &a), dc1);
+	assert_int_equal(dc1->roles, ROLE_DNS | ROLE_KDC | ROLE_POLICY_SERVER);
+	assert_int_equal(policy_tests(p, &tests), 10);
+	assert_string_equal(tests[0].from, "dc1");
+	assert_int_equal(tests[0].expect, OUTCOME_ENCRYPTED);
+	assert_int_equal(policy_exemptions(p), EXEMPT_NEIGHBOR_DISCOVERY | EXEMPT_DHCP);
+	assert_int_equal(policy_zone_by_name(p, "paws")->count, 1);
+	assert_null(policy_zone_by_name(p, "dc1"));
+}
+
+static void the_other_examples_load(void **state)
+{
+	static const char *const names[] = { "domain-isolation-as-published.yaml", "classic-filters.yaml",
+					     "ipsec-bypass.yaml" };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		SCOPED(report_freep) struct report *r = report_new();
+		SCOPED(policy_freep) struct policy *p = load(names[i], r);
+
+		assert_int_equal(report_count(r, SEVERITY_WARNING), 0);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_domain_isolation_example_loads),
+		cmocka_unit_test(the_other_examples_load),
+	};
+
+	folder = argc > 1 ? argv[1] : "examples";
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
