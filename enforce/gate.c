@@ -1,5 +1,21 @@
 #include "enforce/gate.h"
 
+#include "base/diag.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "enforce/nft.h"
+#include "enforce/routes.h"
+#include "enforce/table.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <linux/rtnetlink.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
 const struct gate_config gate_default = {
 	.mark_mask = 0x0f000000,
 	.mark_protect = 0x01000000,
@@ -13,3 +29,371 @@ const struct gate_config gate_default = {
 	.nflog_group = 100,
 	.mtu = 1500,
 };
+
+enum gate_state { GATE_IDLE, GATE_ENFORCING, GATE_DISABLED };
+
+struct gate {
+	struct gate_config config;
+	struct netlink nft, route;             /* requests */
+	struct netlink nft_events, route_events; /* what everybody does */
+	int watch;                             /* epoll on both events */
+	enum gate_state state;
+	struct plan *plan;    /* in force, one reference; NULL unless GATE_ENFORCING */
+	uint64_t fingerprint; /* of the table as we made it */
+	bool table_touched, routes_touched;
+};
+
+static int open_watch(struct gate *g, struct diag *d)
+{
+	static const unsigned nft_groups[] = { NFNLGRP_NFTABLES };
+	static const unsigned route_groups[] = { RTNLGRP_LINK, RTNLGRP_IPV4_RULE, RTNLGRP_IPV6_RULE, RTNLGRP_IPV4_ROUTE,
+						 RTNLGRP_IPV6_ROUTE };
+	struct netlink *const both[] = { &g->nft_events, &g->route_events };
+	int r;
+
+	if ((r = netlink_listen(&g->nft_events, NETLINK_NETFILTER, nft_groups, ARRAY_LEN(nft_groups), d)) < 0 ||
+	    (r = netlink_listen(&g->route_events, NETLINK_ROUTE, route_groups, ARRAY_LEN(route_groups), d)) < 0)
+		return r;
+	g->watch = epoll_create1(EPOLL_CLOEXEC);
+	if (g->watch < 0)
+		return diag_errno(d, errno, "watch netlink");
+	for (size_t i = 0; i < ARRAY_LEN(both); i++) {
+		struct epoll_event e = { .events = EPOLLIN };
+
+		if (epoll_ctl(g->watch, EPOLL_CTL_ADD, mnl_socket_get_fd(both[i]->socket), &e) < 0)
+			return diag_errno(d, errno, "watch netlink");
+	}
+	return 0;
+}
+
+int gate_new(const struct gate_config *c, struct gate **ret, struct diag *d)
+{
+	SCOPED(gate_freep) struct gate *g = mem_new(1, sizeof *g);
+	int r;
+
+	g->config = c ? *c : gate_default;
+	g->watch = -1;
+	if ((r = netlink_open(&g->nft, NETLINK_NETFILTER, d)) < 0 ||
+	    (r = netlink_open(&g->route, NETLINK_ROUTE, d)) < 0 || (r = open_watch(g, d)) < 0)
+		return diag_wrap(d, r, "the gate");
+	*ret = TAKE(g);
+	return 0;
+}
+
+void gate_free(struct gate *g)
+{
+	if (!g)
+		return;
+	netlink_close(&g->nft);
+	netlink_close(&g->route);
+	netlink_close(&g->nft_events);
+	netlink_close(&g->route_events);
+	if (g->watch >= 0)
+		close(g->watch);
+	plan_free(g->plan);
+	free(g);
+}
+
+static int ignore_message(const struct nlmsghdr *h, void *context)
+{
+	(void)h;
+	(void)context;
+	return MNL_CB_OK;
+}
+
+/* Load, then forget the news of it: what comes later is somebody else's, or is told from ours by the fingerprint. */
+static int load(struct gate *g, const struct str *text, struct diag *d)
+{
+	int r = nft_load(str_text(text), text->len, d);
+
+	if (r < 0)
+		return r;
+	netlink_drain(&g->nft_events, ignore_message, NULL);
+	g->table_touched = false;
+	return table_fingerprint(&g->nft, &g->fingerprint, d);
+}
+
+/* Counters go to the rule of the same name and mode. */
+struct carrying {
+	const struct rule *old_rules, *new_rules;
+	size_t old_count, new_count;
+	struct ruleset_count *counts;
+};
+
+static const struct rule *rule_by_index(const struct rule *rules, size_t n, uint32_t index)
+{
+	for (size_t i = 0; i < n; i++)
+		if (rules[i].index == index)
+			return &rules[i];
+	return NULL;
+}
+
+static const struct rule *successor(const struct carrying *c, uint32_t rule)
+{
+	const struct rule *old = rule < c->old_count && c->old_rules[rule].index == rule ?
+					 &c->old_rules[rule] :
+					 rule_by_index(c->old_rules, c->old_count, rule);
+
+	if (!old)
+		return NULL;
+	if (rule < c->new_count && c->new_rules[rule].mode == old->mode &&
+	    strcmp(c->new_rules[rule].name, old->name) == 0)
+		return &c->new_rules[rule]; /* mostly it is where it was */
+	for (size_t i = 0; i < c->new_count; i++)
+		if (c->new_rules[i].mode == old->mode && strcmp(c->new_rules[i].name, old->name) == 0)
+			return &c->new_rules[i];
+	return NULL;
+}
+
+static void carry_count(void *context, enum gate_count kind, uint32_t rule, struct ruleset_count n)
+{
+	struct carrying *c = context;
+	const struct rule *to;
+
+	if (n.packets == 0)
+		return;
+	if (!gate_counts[kind].modes)
+		c->counts[kind] = n;
+	else if ((to = successor(c, rule)))
+		c->counts[(size_t)to->index * GATE_COUNTS + kind] = n;
+}
+
+static void carry_wipe(struct ruleset_carry *c)
+{
+	free(c->fallback);
+	free(c->secured);
+	free(c->counts);
+}
+
+static int read_carry(struct gate *g, const struct plan *plan, struct ruleset_carry *ret, struct diag *d)
+{
+	struct carrying c = { 0 };
+	int r;
+
+	if ((r = table_pairs(&g->nft, TABLE_FALLBACK, &ret->fallback, &ret->fallback_count, d)) < 0 ||
+	    (r = table_pairs(&g->nft, TABLE_SECURED, &ret->secured, &ret->secured_count, d)) < 0)
+		return r;
+	c.new_count = policy_rules(plan_policy(plan), &c.new_rules);
+	ret->counts = c.counts = mem_new((c.new_count + 1) * GATE_COUNTS, sizeof *ret->counts);
+	if (!g->plan)
+		return 0; /* whose rules the counters in the kernel are is not known */
+	c.old_count = policy_rules(plan_policy(g->plan), &c.old_rules);
+	return table_counters(&g->nft, carry_count, &c, d);
+}
+
+static int enforce(struct gate *g, const struct plan *plan, struct diag *d)
+{
+	SCOPED(carry_wipe) struct ruleset_carry carry = { 0 };
+	SCOPED(str_wipe) struct str text = { 0 };
+	bool made;
+	int r;
+
+	/* routes first: they do nothing until something is marked */
+	if ((r = read_carry(g, plan, &carry, d)) < 0 || (r = routes_ensure(&g->route, &g->config, &made, d)) < 0)
+		return r;
+	ruleset_write(&g->config, plan, &carry, &text);
+	return load(g, &text, d);
+}
+
+int gate_apply(struct gate *g, const struct plan *plan, struct diag *d)
+{
+	struct plan *before = g->plan;
+	int r = enforce(g, plan, d);
+
+	if (r < 0)
+		return diag_wrap(d, r, "put the policy in force");
+	g->plan = plan_ref(plan);
+	g->state = GATE_ENFORCING;
+	plan_free(before);
+	return 0;
+}
+
+static int empty(struct gate *g, struct diag *d)
+{
+	SCOPED(str_wipe) struct str text = { 0 };
+	int r;
+
+	ruleset_write(&g->config, NULL, NULL, &text);
+	if ((r = load(g, &text, d)) < 0)
+		return r;
+	return routes_remove(&g->route, &g->config, d);
+}
+
+int gate_disable(struct gate *g, struct diag *d)
+{
+	int r = empty(g, d);
+
+	if (r < 0)
+		return diag_wrap(d, r, "take the policy out of force");
+	plan_free(g->plan);
+	g->plan = NULL;
+	g->state = GATE_DISABLED;
+	return 0;
+}
+
+int gate_uninstall(const struct gate_config *c, struct diag *d)
+{
+	struct netlink nft = { 0 }, route = { 0 };
+	int r;
+
+	if ((r = netlink_open(&nft, NETLINK_NETFILTER, d)) == 0 && (r = table_delete(&nft, d)) == 0 &&
+	    (r = netlink_open(&route, NETLINK_ROUTE, d)) == 0)
+		r = routes_remove(&route, c ? c : &gate_default, d);
+	netlink_close(&nft);
+	netlink_close(&route);
+	return r < 0 ? diag_wrap(d, r, "remove the rules") : 0;
+}
+
+static int same_family(const struct addr *local, const struct addr *remote, struct diag *d)
+{
+	return local->family && local->family == remote->family ?
+		       0 :
+		       diag_fail(d, EINVAL, "a pair of addresses of one family is needed");
+}
+
+int gate_fallback_add(struct gate *g, const struct addr *local, const struct addr *remote, uint32_t timeout_s,
+		      struct diag *d)
+{
+	int r = same_family(local, remote, d);
+
+	return r < 0 ? r : table_pair_add(&g->nft, TABLE_FALLBACK, local, remote, timeout_s ? timeout_s : 1, d);
+}
+
+int gate_fallback_remove(struct gate *g, const struct addr *local, const struct addr *remote, struct diag *d)
+{
+	int r = same_family(local, remote, d);
+
+	return r < 0 ? r : table_pair_remove(&g->nft, TABLE_FALLBACK, local, remote, d);
+}
+
+int gate_secured_add(struct gate *g, const struct addr *local, const struct addr *remote, struct diag *d)
+{
+	int r = same_family(local, remote, d);
+
+	return r < 0 ? r : table_pair_add(&g->nft, TABLE_SECURED, local, remote, 0, d);
+}
+
+int gate_secured_remove(struct gate *g, const struct addr *local, const struct addr *remote, struct diag *d)
+{
+	int r = same_family(local, remote, d);
+
+	return r < 0 ? r : table_pair_remove(&g->nft, TABLE_SECURED, local, remote, d);
+}
+
+int gate_routes(struct gate *g, struct diag *d)
+{
+	bool made;
+
+	return g->state == GATE_ENFORCING ? routes_ensure(&g->route, &g->config, &made, d) : 0;
+}
+
+int gate_watch_fd(const struct gate *g)
+{
+	return g->watch;
+}
+
+static bool own(const struct nlmsghdr *h, const struct netlink *requests)
+{
+	return h->nlmsg_pid == mnl_socket_get_portid(requests->socket);
+}
+
+static int hear_nft(const struct nlmsghdr *h, void *context)
+{
+	struct gate *g = context;
+
+	if (!own(h, &g->nft) && table_concerns(h))
+		g->table_touched = true;
+	return MNL_CB_OK;
+}
+
+static int hear_route(const struct nlmsghdr *h, void *context)
+{
+	struct gate *g = context;
+
+	if (!own(h, &g->route) && routes_concern(&g->config, h))
+		g->routes_touched = true;
+	return MNL_CB_OK;
+}
+
+static int restore_table(struct gate *g, bool *ret_restored, struct diag *d)
+{
+	uint64_t now;
+	int r = table_fingerprint(&g->nft, &now, d);
+
+	if (r < 0)
+		return r;
+	if (now != g->fingerprint) {
+		if ((r = g->state == GATE_ENFORCING ? enforce(g, g->plan, d) : empty(g, d)) < 0)
+			return r;
+		*ret_restored = true;
+	}
+	g->table_touched = false;
+	return 0;
+}
+
+static int restore_routes(struct gate *g, bool *ret_restored, struct diag *d)
+{
+	bool made = false;
+	int r = 0;
+
+	if (g->state == GATE_ENFORCING)
+		r = routes_ensure(&g->route, &g->config, &made, d);
+	if (r < 0)
+		return r;
+	*ret_restored |= made;
+	g->routes_touched = false;
+	return 0;
+}
+
+int gate_check(struct gate *g, bool *ret_restored, struct diag *d)
+{
+	bool restored = false;
+	int r = 0;
+
+	if (netlink_drain(&g->nft_events, hear_nft, g))
+		g->table_touched = true;
+	if (netlink_drain(&g->route_events, hear_route, g))
+		g->routes_touched = true;
+	if (g->state == GATE_IDLE)
+		g->table_touched = g->routes_touched = false;
+	if (g->table_touched)
+		r = restore_table(g, &restored, d);
+	if (r == 0 && g->routes_touched)
+		r = restore_routes(g, &restored, d);
+	if (r < 0)
+		return diag_wrap(d, r, "restore our rules, which somebody has changed");
+	*ret_restored = restored;
+	return 0;
+}
+
+struct listing {
+	const struct gate *gate;
+	const struct rule *rules;
+	size_t rule_count;
+	struct gate_counter *rows;
+	size_t cap, count;
+};
+
+static void list_count(void *context, enum gate_count kind, uint32_t rule, struct ruleset_count n)
+{
+	struct listing *l = context;
+	const struct rule *of = NULL;
+
+	if (gate_counts[kind].modes && !(of = rule_by_index(l->rules, l->rule_count, rule)))
+		return;
+	if (l->count < l->cap)
+		l->rows[l->count] = (struct gate_counter){ of, gate_counts[kind].name, n.packets, n.octets };
+	l->count++;
+}
+
+size_t gate_counters(struct gate *g, struct gate_counter *rows, size_t cap, struct diag *d)
+{
+	struct listing l = { .gate = g, .rows = rows, .cap = cap };
+
+	if (g->state != GATE_ENFORCING)
+		return 0;
+	l.rule_count = policy_rules(plan_policy(g->plan), &l.rules);
+	if (table_counters(&g->nft, list_count, &l, d) < 0)
+		return 0;
+	return l.count;
+}

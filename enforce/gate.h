@@ -52,6 +52,11 @@ int gate_fallback_add(struct gate *g, const struct addr *local, const struct add
 		      struct diag *d);
 int gate_fallback_remove(struct gate *g, const struct addr *local, const struct addr *remote, struct diag *d);
 
+/* Call when the first SA with this peer is up, and when the last has gone: what is sent between is secured for good even
+ * if the peer never answers. (What the peer has answered under an SA is so by itself.) */
+int gate_secured_add(struct gate *g, const struct addr *local, const struct addr *remote, struct diag *d);
+int gate_secured_remove(struct gate *g, const struct addr *local, const struct addr *remote, struct diag *d);
+
 /* Routes through the TUN must be made again when it has come up (the unreachable route behind them stays). */
 int gate_routes(struct gate *g, struct diag *d);
 

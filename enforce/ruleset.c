@@ -33,30 +33,26 @@ static void add_judge(struct ruleset *r, enum ruleset_way way)
 		 ~r->config->mark_way, ruleset_way_mark(r->config, way), ~r->config->mark_way);
 }
 
-static void add_fallback_set(struct ruleset *r, int family, const struct ruleset_carry *carry)
+/* Pairs of our address and another that the daemon adds and removes while the table is in force: peers that have no
+ * IKE, for a time; and peers that we have an SA with, to whom what is sent is secured, answered or not. */
+static void add_pair_set(struct ruleset *r, const char *name, const char *flags, int family,
+			 const struct ruleset_pair *pairs, size_t count)
 {
 	const char *type = family == 4 ? "ipv4_addr" : "ipv6_addr";
 	size_t added = 0;
 	char local[ADDR_TEXT], remote[ADDR_TEXT];
 
-	str_addf(r->out, "\tset fallback_%s {\n\t\ttype %s . %s\n\t\tflags timeout\n\t\tsize %d\n",
-		 family == 4 ? "ip" : "ip6", type, type, RULESET_FALLBACK_MOST);
-	for (size_t i = 0; carry && i < carry->fallback_count; i++) {
-		const struct ruleset_fallback *f = &carry->fallback[i];
-
-		if (f->local.family == family && f->left_s > 0)
-			str_addf(r->out, "%s%s . %s timeout %us", added++ ? ",\n" : "\t\telements = {\n",
-				 addr_text(&f->local, local), addr_text(&f->remote, remote), f->left_s);
+	str_addf(r->out, "\tset %s_%s {\n\t\ttype %s . %s\n%s\t\tsize %d\n", name, family == 4 ? "ip" : "ip6", type, type,
+		 flags, RULESET_PAIRS_MOST);
+	for (size_t i = 0; i < count; i++) {
+		if (pairs[i].local.family != family)
+			continue;
+		str_addf(r->out, "%s%s . %s", added++ ? ",\n" : "\t\telements = {\n",
+			 addr_text(&pairs[i].local, local), addr_text(&pairs[i].remote, remote));
+		if (pairs[i].left_s)
+			str_addf(r->out, " timeout %us", pairs[i].left_s);
 	}
 	str_add(r->out, added ? "\n\t\t}\n\t}\n" : "\t}\n");
-}
-
-/* Peers that we have an SA with: what is sent to them now is secured, answered or not. */
-static void add_secured_set(struct ruleset *r, int family)
-{
-	const char *type = family == 4 ? "ipv4_addr" : "ipv6_addr";
-
-	str_addf(r->out, "\tset secured_%s {\n\t\ttype %s . %s\n\t}\n", family == 4 ? "ip" : "ip6", type, type);
 }
 
 static void add_counter(struct ruleset *r, enum gate_count kind, uint32_t rule, const struct ruleset_carry *carry)
@@ -240,8 +236,10 @@ void ruleset_write(const struct gate_config *c, const struct plan *plan, const s
 
 	r.out = out;
 	for (int family = 4; family <= 6; family += 2) {
-		add_fallback_set(&r, family, carry);
-		add_secured_set(&r, family);
+		add_pair_set(&r, "fallback", "\t\tflags timeout\n", family, carry ? carry->fallback : NULL,
+			     carry ? carry->fallback_count : 0);
+		add_pair_set(&r, "secured", "", family, carry ? carry->secured : NULL,
+			     carry ? carry->secured_count : 0);
 	}
 	add_counters(&r, carry);
 	str_add(out, str_text(&chains));

@@ -13,20 +13,20 @@
 struct str;
 
 /* What a new table takes over from the one that it replaces. */
-struct ruleset_fallback {
+struct ruleset_pair {
 	struct addr local, remote;
-	uint32_t left_s;
+	uint32_t left_s; /* 0: for good */
 };
 struct ruleset_count {
 	uint64_t packets, octets;
 };
 struct ruleset_carry {
-	struct ruleset_fallback *fallback;
-	size_t fallback_count;
+	struct ruleset_pair *fallback, *secured;
+	size_t fallback_count, secured_count;
 	struct ruleset_count *counts; /* GATE_COUNTS for each rule of the new plan; NULL: all start at 0 */
 };
 
-enum { RULESET_FALLBACK_MOST = 65536 };
+enum { RULESET_PAIRS_MOST = 65536 };
 
 /* plan NULL: the empty table. carry may be NULL. */
 void ruleset_write(const struct gate_config *c, const struct plan *plan, const struct ruleset_carry *carry,

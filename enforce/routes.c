@@ -1,0 +1,210 @@
+#include "enforce/routes.h"
+
+#include "base/diag.h"
+#include "base/scope.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fib_rules.h>
+#include <linux/if_link.h>
+#include <linux/rtnetlink.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { OUR_PROTOCOL = 77, TUN_METRIC = 1 }; /* the protocol number marks what is ours in `ip route` and `ip rule` */
+static const uint32_t last_metric = UINT32_MAX;
+static const int families[] = { AF_INET, AF_INET6 };
+
+/* What comes out of the TUN bears a mark of its own, which only the look-up of rp_filter may follow (it asks like a
+ * local sender, from lo): else a packet for something behind us would be routed back into the TUN. */
+struct our_rule {
+	uint32_t mark;
+	bool from_lo;
+};
+enum { OUR_RULES = 2 };
+
+static void our_rules(const struct gate_config *c, struct our_rule ret[OUR_RULES])
+{
+	ret[0] = (struct our_rule){ c->mark_protect, false };
+	ret[1] = (struct our_rule){ c->mark_from_tun, true };
+}
+
+static int ask_rule(struct netlink *n, const struct gate_config *c, int family, const struct our_rule *rule,
+		    uint16_t type, uint16_t flags)
+{
+	char buf[NETLINK_MESSAGE_MOST];
+	struct nlmsghdr *h = netlink_start(n, buf, type, (uint16_t)(flags | NLM_F_ACK));
+	struct fib_rule_hdr *r = mnl_nlmsg_put_extra_header(h, sizeof *r);
+
+	r->family = (uint8_t)family;
+	r->action = FR_ACT_TO_TBL;
+	r->table = c->route_table < 256 ? (uint8_t)c->route_table : RT_TABLE_UNSPEC;
+	mnl_attr_put_u32(h, FRA_TABLE, c->route_table);
+	mnl_attr_put_u32(h, FRA_PRIORITY, c->rule_priority);
+	mnl_attr_put_u32(h, FRA_FWMARK, rule->mark);
+	mnl_attr_put_u32(h, FRA_FWMASK, c->mark_mask);
+	mnl_attr_put_u8(h, FRA_PROTOCOL, OUR_PROTOCOL);
+	if (rule->from_lo)
+		mnl_attr_put_strz(h, FRA_IIFNAME, "lo");
+	return netlink_ask(n, h, NULL, NULL);
+}
+
+/* tun 0: the unreachable route behind it. */
+static int ask_route(struct netlink *n, const struct gate_config *c, int family, unsigned tun, uint16_t type,
+		     uint16_t flags)
+{
+	char buf[NETLINK_MESSAGE_MOST];
+	struct nlmsghdr *h = netlink_start(n, buf, type, (uint16_t)(flags | NLM_F_ACK));
+	struct rtmsg *r = mnl_nlmsg_put_extra_header(h, sizeof *r);
+
+	r->rtm_family = (uint8_t)family;
+	r->rtm_table = c->route_table < 256 ? (uint8_t)c->route_table : RT_TABLE_UNSPEC;
+	r->rtm_protocol = OUR_PROTOCOL;
+	r->rtm_scope = tun ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE;
+	r->rtm_type = tun ? RTN_UNICAST : RTN_UNREACHABLE;
+	mnl_attr_put_u32(h, RTA_TABLE, c->route_table);
+	mnl_attr_put_u32(h, RTA_PRIORITY, tun ? TUN_METRIC : last_metric);
+	if (tun)
+		mnl_attr_put_u32(h, RTA_OIF, tun);
+	return netlink_ask(n, h, NULL, NULL);
+}
+
+static bool have_ipv6(void)
+{
+	return access("/proc/sys/net/ipv6", F_OK) == 0;
+}
+
+/* The index of a TUN that is up, or 0. */
+static unsigned tun_up(const struct gate_config *c)
+{
+	struct ifreq q = { 0 };
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	bool up;
+
+	if (fd < 0)
+		return 0;
+	snprintf(q.ifr_name, sizeof q.ifr_name, "%s", c->tun);
+	up = ioctl(fd, SIOCGIFFLAGS, &q) == 0 && q.ifr_flags & IFF_UP;
+	close(fd);
+	return up ? if_nametoindex(c->tun) : 0;
+}
+
+/* Strict reverse-path filters are content with a TUN that has no address if they look up with the packet's mark. Set on
+ * the TUN alone, so that it goes when the TUN goes. */
+static int use_mark_for_reverse_path(const struct gate_config *c, struct diag *d)
+{
+	char path[128];
+	int fd, e = 0;
+
+	snprintf(path, sizeof path, "/proc/sys/net/ipv4/conf/%s/src_valid_mark", c->tun);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return diag_errno(d, errno, "open %s", path);
+	if (write(fd, "1", 1) != 1)
+		e = errno;
+	close(fd);
+	return e ? diag_errno(d, e, "write %s", path) : 0;
+}
+
+static int ensure_tun(struct netlink *n, const struct gate_config *c, struct diag *d)
+{
+	unsigned tun = tun_up(c);
+	int r;
+
+	if (!tun)
+		return 0;
+	if ((r = use_mark_for_reverse_path(c, d)) < 0)
+		return r;
+	for (size_t i = 0; i < ARRAY_LEN(families); i++) {
+		if (families[i] == AF_INET6 && !have_ipv6())
+			continue;
+		r = ask_route(n, c, families[i], tun, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE);
+		/* IPv6 may be off on this interface alone; the unreachable route then stops what is marked */
+		if (r < 0 && families[i] == AF_INET)
+			return diag_errno(d, -r, "route into %s", c->tun);
+	}
+	return 0;
+}
+
+int routes_ensure(struct netlink *n, const struct gate_config *c, bool *ret_made, struct diag *d)
+{
+	struct our_rule rules[OUR_RULES];
+	bool made = false;
+
+	our_rules(c, rules);
+	for (size_t i = 0; i < ARRAY_LEN(families); i++) {
+		int r;
+
+		if (families[i] == AF_INET6 && !have_ipv6())
+			continue;
+		/* the end of the table first: nothing may be sent there before it */
+		r = ask_route(n, c, families[i], 0, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL);
+		if (r < 0 && r != -EEXIST)
+			return diag_errno(d, -r, "unreachable route in table %u", c->route_table);
+		made |= r == 0;
+		for (size_t k = 0; k < OUR_RULES; k++) {
+			r = ask_rule(n, c, families[i], &rules[k], RTM_NEWRULE, NLM_F_CREATE | NLM_F_EXCL);
+			if (r < 0 && r != -EEXIST)
+				return diag_errno(d, -r, "routing rule for table %u", c->route_table);
+			made |= r == 0;
+		}
+	}
+	*ret_made = made;
+	return ensure_tun(n, c, d);
+}
+
+int routes_remove(struct netlink *n, const struct gate_config *c, struct diag *d)
+{
+	struct our_rule rules[OUR_RULES];
+	unsigned tun = if_nametoindex(c->tun);
+
+	our_rules(c, rules);
+	for (size_t i = 0; i < ARRAY_LEN(families); i++) {
+		int r = 0;
+
+		if (families[i] == AF_INET6 && !have_ipv6())
+			continue;
+		for (size_t k = 0; k < OUR_RULES; k++) {
+			while ((r = ask_rule(n, c, families[i], &rules[k], RTM_DELRULE, 0)) == 0)
+				;
+			if (r != -ENOENT)
+				return diag_errno(d, -r, "remove the routing rule for table %u", c->route_table);
+		}
+		if (tun)
+			ask_route(n, c, families[i], tun, RTM_DELROUTE, 0);
+		while ((r = ask_route(n, c, families[i], 0, RTM_DELROUTE, 0)) == 0)
+			;
+		if (r != -ESRCH)
+			return diag_errno(d, -r, "remove the unreachable route in table %u", c->route_table);
+	}
+	return 0;
+}
+
+static uint32_t table_of(const struct nlmsghdr *h)
+{
+	const struct rtmsg *r = mnl_nlmsg_get_payload(h);
+	const struct nlattr *a = netlink_attribute(h, sizeof *r, RTA_TABLE);
+
+	return a && mnl_attr_validate(a, MNL_TYPE_U32) == 0 ? mnl_attr_get_u32(a) : r->rtm_table;
+}
+
+bool routes_concern(const struct gate_config *c, const struct nlmsghdr *h)
+{
+	switch (h->nlmsg_type) {
+	case RTM_NEWRULE:
+	case RTM_DELRULE:
+		return true;
+	case RTM_NEWROUTE:
+	case RTM_DELROUTE:
+		return mnl_nlmsg_get_payload_len(h) >= sizeof(struct rtmsg) && table_of(h) == c->route_table;
+	case RTM_NEWLINK:
+	case RTM_DELLINK:
+		return strcmp(netlink_attribute_text(h, sizeof(struct ifinfomsg), IFLA_IFNAME), c->tun) == 0;
+	default:
+		return false;
+	}
+}

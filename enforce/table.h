@@ -1,0 +1,31 @@
+/* enforce/table.h - our table as the kernel has it, by netlink: elements of its sets, its counters, and whether it is
+ * still what we made. */
+#ifndef ENFORCE_TABLE_H
+#define ENFORCE_TABLE_H
+#include "enforce/netlink.h"
+#include "enforce/ruleset.h"
+
+#define TABLE_NAME "cordon"
+
+enum table_set { TABLE_FALLBACK, TABLE_SECURED };
+
+/* Add (again: with the new time) or remove a pair of addresses. timeout_s 0: for good. Removing what is not there is
+ * no error. */
+int table_pair_add(struct netlink *nft, enum table_set set, const struct addr *local, const struct addr *remote,
+		   uint32_t timeout_s, struct diag *d);
+int table_pair_remove(struct netlink *nft, enum table_set set, const struct addr *local, const struct addr *remote,
+		      struct diag *d);
+/* All pairs of a set, both families; none if there is no table. free() the array. */
+int table_pairs(struct netlink *nft, enum table_set set, struct ruleset_pair **ret, size_t *ret_count, struct diag *d);
+
+typedef void (*table_counter_fn)(void *context, enum gate_count kind, uint32_t rule, struct ruleset_count n);
+int table_counters(struct netlink *nft, table_counter_fn each, void *context, struct diag *d);
+
+/* A number made from everything in the table that does not change by itself; another number means that somebody has
+ * been there. 0: there is no table. */
+int table_fingerprint(struct netlink *nft, uint64_t *ret, struct diag *d);
+/* Is this message about our table? */
+bool table_concerns(const struct nlmsghdr *message);
+int table_delete(struct netlink *nft, struct diag *d);
+
+#endif
