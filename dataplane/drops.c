@@ -1,0 +1,23 @@
+#include "dataplane/sad.h"
+
+#define DROP(id, name, meaning) [id] = { name, "packets", meaning }
+
+/* Every packet that the plane does not pass on adds one to exactly one of these. */
+const struct sad_drop_row sad_drops[DROP_COUNT] = {
+	DROP(DROP_NO_SA, "no-sa",
+	     "ESP with an SA that went while the packet was under way, or too many peers to wait for"),
+	DROP(DROP_HELD_OVERFLOW, "held-overflow", "Waiting for an SA, but too many packets waited already"),
+	DROP(DROP_HELD_TIMEOUT, "held-timeout", "Waited for an SA until it was too old to be of use"),
+	DROP(DROP_NEGOTIATION_FAILED, "negotiation-failed", "Waited for an SA that could not be negotiated"),
+	DROP(DROP_UNKNOWN_SPI, "unknown-spi", "ESP came with an SPI that no SA has"),
+	DROP(DROP_BAD_ICV, "bad-icv", "ESP whose check value is wrong: damaged, forged or under another key"),
+	DROP(DROP_REPLAY, "replay", "ESP seen before, or older than the replay window"),
+	DROP(DROP_MALFORMED, "malformed", "Not a well-formed packet: lengths, padding or headers do not fit"),
+	DROP(DROP_FRAGMENT, "fragment", "A fragment was to be sealed; transport mode takes whole packets only"),
+	DROP(DROP_SELECTOR, "selector", "Came under an SA whose addresses, protocol or ports are others"),
+	DROP(DROP_POLICY, "policy",
+	     "Came under an SA that its rule does not allow, or was sent and no rule protects it"),
+	DROP(DROP_TOO_BIG, "too-big", "Too big for the path and not to be fragmented; the sender was told"),
+	DROP(DROP_SEQUENCE_EXHAUSTED, "sequence-exhausted", "The SA had used up its sequence numbers or octets"),
+	DROP(DROP_SEND, "send", "The kernel did not take the packet"),
+};

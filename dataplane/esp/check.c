@@ -1,0 +1,61 @@
+#include "dataplane/esp/check.h"
+
+#include "dataplane/sad.h"
+
+#include <string.h>
+
+static bool text_equal(const char *a, const char *b)
+{
+	return a == b || (a && b && strcmp(a, b) == 0);
+}
+
+static bool auth_method_equal(const struct auth_method *a, const struct auth_method *b)
+{
+	return a->kind == b->kind && text_equal(a->psk_file, b->psk_file) && text_equal(a->issuer, b->issuer) &&
+	       text_equal(a->eku, b->eku) && a->revocation == b->revocation && text_equal(a->realm, b->realm);
+}
+
+/* By what they ask, not by name or place: a policy read again has new sets that say the same. */
+static bool auth_set_equal(const struct auth_set *a, const struct auth_set *b)
+{
+	if (a == b)
+		return true;
+	if (!a || !b || a->count != b->count)
+		return false;
+	for (size_t i = 0; i < a->count; i++)
+		if (!auth_method_equal(&a->methods[i], &b->methods[i]))
+			return false;
+	return true;
+}
+
+static bool machines_equal(const struct rule *a, const struct rule *b)
+{
+	if (a->machine_count != b->machine_count)
+		return false;
+	for (size_t i = 0; i < a->machine_count; i++)
+		if (!text_equal(a->machines[i]->name, b->machines[i]->name))
+			return false;
+	return true;
+}
+
+static bool protection_offers(const struct protection_set *p, const struct child_suite *suite)
+{
+	if (!p || (p->require_encryption && !child_suite_encrypts(suite)))
+		return false;
+	for (size_t i = 0; i < p->count; i++)
+		if (child_suite_equal(&p->suites[i], suite))
+			return true;
+	return false;
+}
+
+bool check_satisfies(const struct rule *have, const struct child_suite *suite, const struct rule *want)
+{
+	return auth_set_equal(have->auth, want->auth) && auth_set_equal(have->second_auth, want->second_auth) &&
+	       (want->machine_count == 0 || machines_equal(have, want)) && have->tunnel == want->tunnel &&
+	       protection_offers(want->protection, suite);
+}
+
+bool check_inbound(const struct sa_spec *sa, const struct plan_entry *entry)
+{
+	return !entry || entry->rule == sa->rule || check_satisfies(sa->rule, &sa->suite, entry->rule);
+}

@@ -1,0 +1,46 @@
+/* dataplane/esp/esp.h - the userspace data plane behind sad.h: packets come from a TUN device, leave as ESP by raw
+ * sockets, and the other way round. For daemon/, which makes it, polls its one descriptor and calls it when the
+ * deadline has come; all else goes through sad.h. The TUN is made in the network namespace of the caller and vanishes
+ * with the plane. Addresses, routes and the ruleset around it are enforce/'s business.
+ *
+ * Needs CAP_NET_ADMIN and CAP_NET_RAW. Everything happens inside the calls below and those of sad.h; events are handed
+ * to the callback when the call's own work is done, so the callback may call sad.h again. */
+#ifndef DATAPLANE_ESP_ESP_H
+#define DATAPLANE_ESP_ESP_H
+#include "dataplane/sad.h"
+#include <stddef.h>
+#include <stdint.h>
+
+struct esp_config {
+	const char *tun;   /* name of the device: "cordon0" */
+	uint32_t own_mark; /* packet mark of our sockets: what carries it is not sent to the TUN */
+	struct plan *plan; /* the plane takes a reference; NULL: nothing is protected yet */
+	void (*event)(void *context, const struct sad_event *e);
+	uint64_t (*now_ms)(void *context); /* never goes back */
+	void *context;
+};
+
+/* Makes the device and the sockets. Errors say what is missing: the right, the TUN driver, or that another daemon has
+ * the device. sad_free takes all of it down again. */
+int esp_new(const struct esp_config *c, struct sad **ret, struct diag *d);
+
+/* Readable (poll for reading only) when there is something for esp_readable to do. */
+int esp_fd(const struct sad *sad);
+/* Work off a bounded number of packets; what is left makes esp_fd readable again. */
+void esp_readable(struct sad *sad);
+/* When esp_tick wants to be called, in the caller's clock; UINT64_MAX: no need. May change with every call. */
+uint64_t esp_deadline(const struct sad *sad);
+void esp_tick(struct sad *sad);
+
+/* A datagram from a UDP encapsulation port (RFC 3948) that is neither a keep-alive nor IKE behind the non-ESP marker:
+ * the ESP packet in it. tos and ttl as received. */
+struct esp_datagram {
+	struct addr local, remote;
+	uint16_t local_port, remote_port;
+	uint8_t tos, ttl;
+	const uint8_t *octets;
+	size_t len;
+};
+void esp_encapsulated(struct sad *sad, const struct esp_datagram *g);
+
+#endif

@@ -1,0 +1,143 @@
+#include "dataplane/esp/held.h"
+
+#include "base/mem.h"
+#include "dataplane/esp/sa.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Local processes choose the addresses, and HELD_QUEUES bounds what a chosen bucket could cost. */
+static struct held_queue **bucket_of(struct held *h, const struct sa_selector *s)
+{
+	uint32_t sum = (uint32_t)s->protocol;
+
+	for (size_t i = 0; i < sizeof s->remote.octets; i++)
+		sum = sum * 31 + s->remote.octets[i] + s->local.octets[i] * 7u;
+	sum = sum * 31 + s->remote_port.lo;
+	sum = sum * 31 + s->local_port.lo;
+	return &h->buckets[(sum ^ sum >> 13) % HELD_BUCKETS];
+}
+
+struct held_queue *held_queue_of(struct held *h, const struct sa_selector *s, uint64_t now_ms, bool make, bool *ret_ask)
+{
+	struct held_queue **bucket = bucket_of(h, s), *q = *bucket;
+
+	while (q && !sa_selector_equal(&q->selector, s))
+		q = q->next;
+	*ret_ask = q && now_ms - q->asked_ms >= HELD_ASK_MS;
+	if (!q && make && h->queues < HELD_QUEUES) {
+		q = mem_new(1, sizeof *q);
+		q->selector = *s;
+		q->last = &q->first;
+		q->next = *bucket;
+		*bucket = q;
+		h->queues++;
+		*ret_ask = true;
+	}
+	if (*ret_ask)
+		q->asked_ms = now_ms;
+	return q;
+}
+
+bool held_add(struct held *h, struct held_queue *q, const uint8_t offload[OFFLOAD_HEADER], const uint8_t *packet,
+	      size_t len, uint64_t now_ms)
+{
+	struct held_packet *p;
+
+	if (q->packets >= HELD_PACKETS_EACH || q->octets + len > HELD_OCTETS_EACH || h->octets + len > HELD_OCTETS_ALL)
+		return false;
+	p = mem_new(1, sizeof *p + len);
+	p->since_ms = now_ms;
+	p->len = len;
+	memcpy(p->offload, offload, OFFLOAD_HEADER);
+	memcpy(p->octets, packet, len);
+	*q->last = p;
+	q->last = &p->next;
+	q->packets++;
+	q->octets += len;
+	h->octets += len;
+	return true;
+}
+
+struct held_packet *held_take(struct held *h, struct held_queue *q)
+{
+	struct held_packet *first = q->first;
+
+	h->octets -= q->octets;
+	q->first = NULL;
+	q->last = &q->first;
+	q->packets = q->octets = 0;
+	return first;
+}
+
+struct held_queue *held_next(const struct held *h, size_t *bucket, const struct held_queue *after,
+			     const struct addr *local, const struct addr *remote)
+{
+	struct held_queue *q = after ? after->next : h->buckets[*bucket];
+
+	for (;;) {
+		for (; q; q = q->next)
+			if (q->first && (!local || (addr_equal(&q->selector.local, local) &&
+						    addr_equal(&q->selector.remote, remote))))
+				return q;
+		if (*bucket == HELD_BUCKETS - 1)
+			return NULL;
+		q = h->buckets[++*bucket];
+	}
+}
+
+static size_t drop_old(struct held *h, struct held_queue *q, uint64_t now_ms)
+{
+	size_t dropped = 0;
+
+	while (q->first && now_ms - q->first->since_ms >= HELD_MOST_MS) {
+		struct held_packet *p = q->first;
+
+		q->first = p->next;
+		if (!q->first)
+			q->last = &q->first;
+		q->packets--;
+		q->octets -= p->len;
+		h->octets -= p->len;
+		free(p);
+		dropped++;
+	}
+	return dropped;
+}
+
+size_t held_expire(struct held *h, uint64_t now_ms)
+{
+	size_t dropped = 0;
+
+	for (size_t i = 0; i < HELD_BUCKETS; i++)
+		for (struct held_queue **at = &h->buckets[i], *q; (q = *at);) {
+			dropped += drop_old(h, q, now_ms);
+			if (q->first || now_ms - q->asked_ms < HELD_ASK_MS) {
+				at = &q->next;
+				continue;
+			}
+			*at = q->next;
+			free(q);
+			h->queues--;
+		}
+	return dropped;
+}
+
+void held_wipe(struct held *h)
+{
+	for (size_t i = 0; i < HELD_BUCKETS; i++)
+		while (h->buckets[i]) {
+			struct held_queue *q = h->buckets[i];
+			struct held_packet *p = held_take(h, q);
+
+			while (p) {
+				struct held_packet *next = p->next;
+
+				free(p);
+				p = next;
+			}
+			h->buckets[i] = q->next;
+			free(q);
+		}
+	*h = (struct held){ 0 };
+}

@@ -1,0 +1,213 @@
+#include "dataplane/esp/ip.h"
+
+#include "base/diag.h"
+#include "base/wire.h"
+#include "dataplane/esp/checksum.h"
+
+#include <errno.h>
+#include <string.h>
+
+enum {
+	IP6_HOP_BY_HOP = 0,
+	IP6_ROUTING = 43,
+	IP6_FRAGMENT = 44,
+	IP6_DESTINATION = 60,
+	IP6_HEADERS_MOST = 8, /* extension headers in one packet; more is nobody's traffic */
+	IP_SCTP = 132,
+	IP_DCCP = 33,
+	IP_UDPLITE = 136,
+};
+
+static bool protocol_has_ports(uint8_t protocol)
+{
+	return protocol == IP_TCP || protocol == IP_UDP || protocol == IP_SCTP || protocol == IP_DCCP ||
+	       protocol == IP_UDPLITE;
+}
+
+static struct addr addr_take(struct wire_in *in, uint8_t family)
+{
+	struct addr a = { .family = family };
+
+	wire_copy(in, a.octets, family == 4 ? 4 : 16);
+	return a;
+}
+
+static void parse4(struct wire_in *in, struct ip_packet *p, size_t *ret_total)
+{
+	uint8_t first = wire_u8(in);
+	uint16_t fragment;
+
+	(void)wire_u8(in);
+	*ret_total = wire_u16(in);
+	(void)wire_u16(in);
+	fragment = wire_u16(in);
+	(void)wire_u8(in);
+	p->next_at = 9;
+	p->next = p->protocol = wire_u8(in);
+	(void)wire_u16(in);
+	p->source = addr_take(in, 4);
+	p->destination = addr_take(in, 4);
+	p->head = p->upper = (first & 15u) * 4u;
+	p->dont_fragment = fragment & 0x4000;
+	p->fragment = fragment & 0x3fff;
+	if (p->head < IP4_HEADER)
+		in->failed = true;
+	else
+		(void)wire_octets(in, p->head - IP4_HEADER);
+	if (fragment & 0x1fff)
+		in->left = 0;
+}
+
+/* ESP goes behind what the path reads: hop-by-hop, routing, fragment, and the destination options that belong to a
+ * routing header (RFC 4303 3.1.1); other destination options are for the end and are sealed. */
+static void parse6(struct wire_in *in, struct ip_packet *p, size_t *ret_total)
+{
+	size_t at = IP6_HEADER, next_at = 6;
+	uint8_t next;
+
+	(void)wire_u32(in);
+	*ret_total = (size_t)wire_u16(in) + IP6_HEADER;
+	next = wire_u8(in);
+	(void)wire_u8(in);
+	p->source = addr_take(in, 6);
+	p->destination = addr_take(in, 6);
+	p->head = at;
+	p->next_at = next_at;
+	p->next = next;
+	for (unsigned headers = 0;
+	     next == IP6_HOP_BY_HOP || next == IP6_ROUTING || next == IP6_FRAGMENT || next == IP6_DESTINATION;
+	     headers++) {
+		uint8_t kind = next, length;
+
+		if (headers == IP6_HEADERS_MOST || (kind == IP6_HOP_BY_HOP && headers > 0)) {
+			in->failed = true;
+			return;
+		}
+		next_at = at;
+		next = wire_u8(in);
+		length = wire_u8(in);
+		if (kind == IP6_FRAGMENT) {
+			uint16_t fragment = wire_u16(in);
+
+			(void)wire_u32(in);
+			at += 8;
+			p->fragment = fragment & 0xfff9;
+			if (fragment & 0xfff8)
+				in->left = 0;
+		} else {
+			(void)wire_octets(in, length * 8u + 6u);
+			at += length * 8u + 8u;
+		}
+		if (in->failed)
+			return;
+		if (kind != IP6_DESTINATION) {
+			p->head = at;
+			p->next_at = next_at;
+			p->next = next;
+		}
+		if (p->fragment && in->left == 0)
+			break;
+	}
+	p->upper = at;
+	p->protocol = next;
+}
+
+static void parse_upper(struct wire_in *in, struct ip_packet *p)
+{
+	if (p->fragment && in->left == 0)
+		return;
+	if (protocol_has_ports(p->protocol)) {
+		p->source_port = wire_u16(in);
+		p->destination_port = wire_u16(in);
+		p->has_ports = true;
+	} else if (p->protocol == IP_ICMP || p->protocol == IP_ICMP6) {
+		p->source_port = wire_u16(in);
+	}
+}
+
+static int parse(const uint8_t *octets, size_t len, bool whole, struct ip_packet *ret, struct diag *d)
+{
+	struct wire_in in = wire_in(octets, len);
+	struct ip_packet p = { .len = len };
+	unsigned version = len ? octets[0] >> 4 : 0;
+	size_t total = 0;
+
+	if (version == 4)
+		parse4(&in, &p, &total);
+	else if (version == 6)
+		parse6(&in, &p, &total);
+	else
+		return diag_fail(d, ERR_SYNTAX, "IP version %u", version);
+	parse_upper(&in, &p);
+	if (in.failed)
+		return diag_fail(d, ERR_SYNTAX, "IPv%u: the headers do not fit in %zu octets", version, len);
+	if (whole && total != len)
+		return diag_fail(d, ERR_SYNTAX, "IPv%u: length %zu in a packet of %zu octets", version, total, len);
+	*ret = p;
+	return 0;
+}
+
+int ip_parse(const uint8_t *octets, size_t len, struct ip_packet *ret, struct diag *d)
+{
+	return parse(octets, len, true, ret, d);
+}
+
+int ip_parse_quoted(const uint8_t *octets, size_t len, struct ip_packet *ret, struct diag *d)
+{
+	return parse(octets, len, false, ret, d);
+}
+
+/* ICMP: destination unreachable, source quench, redirect, time exceeded, parameter problem; ICMPv6: types below 128. */
+static bool is_error(const struct ip_packet *ip)
+{
+	uint8_t type = (uint8_t)(ip->source_port >> 8);
+
+	if (ip->protocol == IP_ICMP6)
+		return type < 128;
+	return ip->protocol == IP_ICMP && (type == 3 || type == 4 || type == 5 || type == 11 || type == 12);
+}
+
+bool ip_quoted(const struct ip_packet *ip, const uint8_t *octets, struct ip_packet *ret)
+{
+	if (ip->fragment || !is_error(ip) || ip->len - ip->upper < 8)
+		return false;
+	return ip_parse_quoted(octets + ip->upper + 8, ip->len - ip->upper - 8, ret, NULL) == 0;
+}
+
+void ip_flow(const struct ip_packet *ip, bool out, struct plan_packet *ret)
+{
+	uint16_t near = out ? ip->source_port : ip->destination_port;
+	uint16_t far = out ? ip->destination_port : ip->source_port;
+
+	/* Zeroed to the last padding octet: the flow cache compares the whole struct. */
+	memset(ret, 0, sizeof *ret);
+	ret->local = out ? ip->source : ip->destination;
+	ret->remote = out ? ip->destination : ip->source;
+	ret->initiator = INITIATOR_EITHER;
+	ret->protocol = ip->protocol;
+	ret->local_port = ip->has_ports ? near : ip->source_port; /* type and code, whoever sent it */
+	ret->remote_port = ip->has_ports ? far : 0;
+}
+
+void ip4_checksum(uint8_t *header, size_t head)
+{
+	struct wire_out out = wire_out(header, head);
+	uint16_t sum;
+
+	out.len = head;
+	wire_patch_u16(&out, 10, 0);
+	sum = (uint16_t)~checksum_fold(checksum_add(0, header, head));
+	wire_patch_u16(&out, 10, sum);
+}
+
+void ip_patch(uint8_t *octets, const struct ip_packet *ip, size_t len, uint8_t next)
+{
+	struct wire_out out = wire_out(octets, ip->head);
+	bool v4 = ip->source.family == 4;
+
+	out.len = ip->head;
+	wire_patch_u16(&out, v4 ? 2 : 4, (uint16_t)(v4 ? len : len - IP6_HEADER));
+	octets[ip->next_at] = next;
+	if (v4)
+		ip4_checksum(octets, ip->head);
+}

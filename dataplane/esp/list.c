@@ -1,0 +1,45 @@
+#include "dataplane/esp/list.h"
+
+#include "base/mem.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+uint8_t *list_space(struct packet_list *l, size_t n)
+{
+	if (l->room - l->used < n) {
+		l->room = 2 * l->room + n;
+		l->octets = mem_resize(l->octets, l->room, 1);
+	}
+	return l->octets + l->used;
+}
+
+void list_commit(struct packet_list *l, size_t len, bool to_tun)
+{
+	l->rows = mem_grow(l->rows, l->count, &l->cap, sizeof *l->rows);
+	l->rows[l->count++] = (struct packet_out){ .at = l->used, .len = len, .to_tun = to_tun };
+	l->used += len;
+}
+
+void list_add(struct packet_list *l, const uint8_t *octets, size_t len, bool to_tun)
+{
+	memcpy(list_space(l, len), octets, len);
+	list_commit(l, len, to_tun);
+}
+
+bool list_is_long(const struct packet_list *l)
+{
+	return l->count >= LIST_LONG || l->used >= LIST_OCTETS_LONG;
+}
+
+void list_clear(struct packet_list *l)
+{
+	l->count = l->used = 0;
+}
+
+void list_wipe(struct packet_list *l)
+{
+	free(l->rows);
+	free(l->octets);
+	*l = (struct packet_list){ 0 };
+}

@@ -1,0 +1,151 @@
+#include "dataplane/esp/netlink.h"
+
+#include "base/diag.h"
+#include "base/scope.h"
+
+#include <errno.h>
+#include <libmnl/libmnl.h>
+#include <linux/if_link.h>
+#include <linux/rtnetlink.h>
+#include <net/if.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { ANSWER_MOST = 16384 };
+
+static void socket_closep(struct mnl_socket **s)
+{
+	if (*s)
+		(void)mnl_socket_close(*s);
+}
+
+/* Send one request and hand each answer to `read`. 0 or a negative errno value. */
+static int ask(struct nlmsghdr *request, mnl_cb_t read, void *context)
+{
+	SCOPED(socket_closep) struct mnl_socket *s = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
+	char answer[ANSWER_MOST];
+	ssize_t n;
+
+	if (!s || mnl_socket_bind(s, 0, MNL_SOCKET_AUTOPID) < 0 ||
+	    mnl_socket_sendto(s, request, request->nlmsg_len) < 0)
+		return -errno;
+	n = mnl_socket_recvfrom(s, answer, sizeof answer);
+	if (n < 0 || mnl_cb_run(answer, (size_t)n, request->nlmsg_seq, mnl_socket_get_portid(s), read, context) < 0)
+		return -errno;
+	return 0;
+}
+
+static int link_up(unsigned index, uint32_t mtu, uint32_t queue, bool ipv6)
+{
+	char buffer[512];
+	struct nlmsghdr *h = mnl_nlmsg_put_header(buffer);
+	struct ifinfomsg *link;
+
+	h->nlmsg_type = RTM_NEWLINK;
+	h->nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK;
+	h->nlmsg_seq = 1;
+	link = mnl_nlmsg_put_extra_header(h, sizeof *link);
+	link->ifi_family = AF_UNSPEC;
+	link->ifi_index = (int)index;
+	link->ifi_flags = link->ifi_change = IFF_UP;
+	mnl_attr_put_u32(h, IFLA_MTU, mtu);
+	mnl_attr_put_u32(h, IFLA_TXQLEN, queue);
+	if (ipv6) {
+		struct nlattr *spec = mnl_attr_nest_start(h, IFLA_AF_SPEC);
+		struct nlattr *inet6 = mnl_attr_nest_start(h, AF_INET6);
+
+		mnl_attr_put_u8(h, IFLA_INET6_ADDR_GEN_MODE, IN6_ADDR_GEN_MODE_NONE);
+		mnl_attr_nest_end(h, inet6);
+		mnl_attr_nest_end(h, spec);
+	}
+	return ask(h, NULL, NULL);
+}
+
+int netlink_link_up(unsigned index, uint32_t mtu, uint32_t queue, struct diag *d)
+{
+	int r = link_up(index, mtu, queue, true);
+
+	if (r == -EAFNOSUPPORT || r == -EOPNOTSUPP || r == -EINVAL)
+		r = link_up(index, mtu, queue, false); /* a kernel without IPv6 */
+	return r < 0 ? diag_errno(d, -r, "bring the TUN device up") : 0;
+}
+
+struct route {
+	uint32_t mtu, device;
+	bool learned; /* has an expiry: an exception that an ICMP error made */
+};
+
+static int read_metric(const struct nlattr *a, void *context)
+{
+	struct route *route = context;
+
+	if (mnl_attr_get_type(a) == RTAX_MTU && mnl_attr_get_payload_len(a) == sizeof(uint32_t))
+		route->mtu = mnl_attr_get_u32(a);
+	return MNL_CB_OK;
+}
+
+static int read_attribute(const struct nlattr *a, void *context)
+{
+	struct route *route = context;
+	size_t len = mnl_attr_get_payload_len(a);
+
+	switch (mnl_attr_get_type(a)) {
+	case RTA_OIF:
+		route->device = len == sizeof(uint32_t) ? mnl_attr_get_u32(a) : 0;
+		return MNL_CB_OK;
+	case RTA_CACHEINFO:
+		if (len >= sizeof(struct rta_cacheinfo))
+			route->learned = ((const struct rta_cacheinfo *)mnl_attr_get_payload(a))->rta_expires != 0;
+		return MNL_CB_OK;
+	case RTA_METRICS:
+		return mnl_attr_parse_nested(a, read_metric, route);
+	default:
+		return MNL_CB_OK;
+	}
+}
+
+static int read_route(const struct nlmsghdr *h, void *context)
+{
+	return h->nlmsg_type == RTM_NEWROUTE ? mnl_attr_parse(h, sizeof(struct rtmsg), read_attribute, context)
+					     : MNL_CB_OK;
+}
+
+static uint32_t device_mtu(uint32_t index)
+{
+	struct ifreq request = { 0 };
+	int fd, r;
+
+	if (!if_indextoname(index, request.ifr_name))
+		return 0;
+	fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return 0;
+	r = ioctl(fd, SIOCGIFMTU, &request);
+	(void)close(fd);
+	return r == 0 && request.ifr_mtu > 0 ? (uint32_t)request.ifr_mtu : 0;
+}
+
+uint32_t netlink_route_mtu(const struct addr *local, const struct addr *remote, uint32_t mark)
+{
+	char buffer[512];
+	struct nlmsghdr *h = mnl_nlmsg_put_header(buffer);
+	struct route route = { 0 };
+	struct rtmsg *m;
+	uint32_t device;
+
+	h->nlmsg_type = RTM_GETROUTE;
+	h->nlmsg_flags = NLM_F_REQUEST;
+	h->nlmsg_seq = 1;
+	m = mnl_nlmsg_put_extra_header(h, sizeof *m);
+	m->rtm_family = remote->family == 4 ? AF_INET : AF_INET6;
+	m->rtm_dst_len = m->rtm_src_len = (uint8_t)addr_bits(remote);
+	mnl_attr_put(h, RTA_DST, addr_octets(remote), remote->octets);
+	mnl_attr_put(h, RTA_SRC, addr_octets(local), local->octets);
+	mnl_attr_put_u32(h, RTA_MARK, mark);
+	if (ask(h, read_route, &route) < 0)
+		return 0;
+	device = device_mtu(route.device);
+	return route.mtu && !route.learned && route.mtu < device ? route.mtu : device;
+}

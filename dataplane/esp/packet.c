@@ -1,0 +1,192 @@
+#include "dataplane/esp/packet.h"
+
+#include "base/crypto.h"
+#include "base/diag.h"
+#include "base/wire.h"
+#include "dataplane/esp/sa.h"
+
+#include <errno.h>
+#include <string.h>
+
+enum { ESP_HEADER = 8, ESP_TRAILER = 2 };
+
+static size_t encapsulation(const struct sa *sa)
+{
+	return sa->spec.encap_local_port ? UDP_HEADER : 0;
+}
+
+static size_t round_up(size_t n, size_t unit)
+{
+	return (n + unit - 1) / unit * unit;
+}
+
+/* All but the header and the text. */
+static size_t overhead(const struct sa *sa)
+{
+	return encapsulation(sa) + ESP_HEADER + sa->iv + sa->icv;
+}
+
+size_t esp_sealed_len(const struct sa *sa, const struct ip_packet *ip, size_t len)
+{
+	return ip->head + overhead(sa) + round_up(len - ip->head + ESP_TRAILER, sa->align);
+}
+
+size_t esp_budget(const struct sa *sa, const struct ip_packet *ip, size_t mtu)
+{
+	size_t fixed = ip->head + overhead(sa);
+	size_t text = mtu > fixed ? (mtu - fixed) / sa->align * sa->align : 0;
+
+	return ip->head + (text > ESP_TRAILER ? text - ESP_TRAILER : 0);
+}
+
+static uint64_t sequence_most(const struct sa *sa)
+{
+	return sa->spec.esn ? UINT64_MAX : UINT32_MAX;
+}
+
+/* What the check value also covers though the packet holds it not, or not there: for an AEAD SPI and whole sequence
+ * number, for a separate ICV the number's high half behind the text (RFC 4106 5, RFC 4303 2.2.1). */
+struct cover {
+	uint8_t aad[12], high[4];
+	size_t aad_len;
+};
+
+static struct cover cover_of(const struct sa *sa, uint64_t seq)
+{
+	struct cover c;
+	struct wire_out aad = wire_out(c.aad, sizeof c.aad), high = wire_out(c.high, sizeof c.high);
+
+	wire_put_u32(&aad, sa->spec.spi);
+	if (sa->spec.esn)
+		wire_put_u32(&aad, (uint32_t)(seq >> 32));
+	wire_put_u32(&aad, (uint32_t)seq);
+	wire_put_u32(&high, (uint32_t)(seq >> 32));
+	c.aad_len = aad.len;
+	return c;
+}
+
+static struct sealed sealed_of(const struct sa *sa, const struct cover *c, uint8_t *esp, size_t text_len)
+{
+	return (struct sealed){
+		.iv = esp + ESP_HEADER,
+		.text = esp + ESP_HEADER + sa->iv,
+		.text_len = text_len,
+		.aad = { c->aad, c->aad_len },
+		.covered = { esp, ESP_HEADER + sa->iv + text_len },
+		.behind = { c->high, sa->spec.esn ? sizeof c->high : 0 },
+		.icv = esp + ESP_HEADER + sa->iv + text_len,
+	};
+}
+
+/* A counter never repeats under one key, which is all that GCM asks; CBC wants its IV unpredictable (RFC 3602 3). */
+static int put_iv(const struct sa *sa, uint64_t seq, struct wire_out *out, struct diag *d)
+{
+	uint8_t *iv;
+
+	if (sa->spec.suite.encr->aead && sa->iv == 8) {
+		wire_put_u64(out, seq);
+		return 0;
+	}
+	iv = wire_put_space(out, sa->iv);
+	return iv && sa->iv ? crypto_random(iv, sa->iv, d) : 0;
+}
+
+int esp_seal(struct sa *sa, const struct ip_packet *ip, const uint8_t *packet, size_t len, struct wire_out *out,
+	     struct diag *d)
+{
+	size_t start = out->len, payload = len - ip->head, total = esp_sealed_len(sa, ip, len);
+	size_t text = round_up(payload + ESP_TRAILER, sa->align), pad = text - payload - ESP_TRAILER, esp;
+	struct cover cover;
+	struct sealed sealed;
+	uint64_t seq;
+	int r;
+
+	if (sa->sequence == sequence_most(sa))
+		return diag_fail(d, EOVERFLOW, "SPI %08x: the sequence numbers are used up", sa->spec.spi);
+	seq = ++sa->sequence;
+	if (total > IP_PACKET_MOST)
+		return diag_fail(d, EMSGSIZE, "%zu octets sealed are more than a packet holds", total);
+	wire_put(out, packet, ip->head);
+	if (encapsulation(sa)) {
+		wire_put_u16(out, sa->spec.encap_local_port);
+		wire_put_u16(out, sa->spec.encap_remote_port);
+		wire_put_u16(out, (uint16_t)(total - ip->head));
+		wire_put_u16(out, 0);
+	}
+	esp = out->len;
+	wire_put_u32(out, sa->spec.spi);
+	wire_put_u32(out, (uint32_t)seq);
+	if ((r = put_iv(sa, seq, out, d)) < 0)
+		goto undo;
+	wire_put(out, packet + ip->head, payload);
+	for (size_t i = 1; i <= pad; i++)
+		wire_put_u8(out, (uint8_t)i);
+	wire_put_u8(out, (uint8_t)pad);
+	wire_put_u8(out, ip->next);
+	(void)wire_put_space(out, sa->icv);
+	if (out->failed)
+		return diag_fail(d, ENOBUFS, "no room for %zu octets", total);
+	cover = cover_of(sa, seq);
+	sealed = sealed_of(sa, &cover, out->buf + esp, text);
+	if ((r = seal_close(sa->seal, &sealed, d)) < 0)
+		goto undo;
+	ip_patch(out->buf + start, ip, total, encapsulation(sa) ? IP_UDP : IP_ESP);
+	sa->packets++;
+	sa->octets += payload;
+	return 0;
+undo:
+	out->len = start;
+	return r;
+}
+
+/* Padding counts 1, 2, 3, ... (RFC 4303 2.4); anything else was not made by the key's holder for this purpose. */
+static bool padding_right(const uint8_t *text, size_t len, size_t *ret_payload, uint8_t *ret_next)
+{
+	size_t pad = text[len - 2];
+
+	if (pad > len - ESP_TRAILER)
+		return false;
+	for (size_t i = 0; i < pad; i++)
+		if (text[len - ESP_TRAILER - pad + i] != i + 1)
+			return false;
+	*ret_payload = len - ESP_TRAILER - pad;
+	*ret_next = text[len - 1];
+	return true;
+}
+
+int esp_open(struct sa *sa, const struct ip_packet *ip, uint8_t *packet, size_t at, size_t *ret_start, size_t *ret_len,
+	     uint8_t *ret_next, struct diag *d)
+{
+	struct wire_in in = wire_in(packet + at, ip->len - at);
+	uint32_t spi = wire_u32(&in), low = wire_u32(&in);
+	size_t block = sa->spec.suite.encr->block, text, payload;
+	uint64_t seq = low;
+	uint8_t *esp = packet + at;
+	struct cover cover;
+	struct sealed sealed;
+	int r;
+
+	(void)wire_octets(&in, sa->iv);
+	if (in.failed || in.left < sa->icv + ESP_TRAILER)
+		return diag_fail(d, ERR_SYNTAX, "SPI %08x: %zu octets are too few", spi, ip->len - at);
+	text = in.left - sa->icv;
+	if (text % (block ? block : 1))
+		return diag_fail(d, ERR_SYNTAX, "SPI %08x: %zu octets are no whole blocks", spi, text);
+	if (sa->spec.esn && !replay_extend(&sa->replay, low, &seq))
+		return diag_fail(d, ESTALE, "SPI %08x: sequence number before the first", spi);
+	if ((r = replay_check(&sa->replay, seq)) < 0)
+		return diag_fail(d, r, "SPI %08x: replayed", spi);
+	cover = cover_of(sa, seq);
+	sealed = sealed_of(sa, &cover, esp, text);
+	if ((r = seal_open(sa->seal, &sealed, d)) < 0)
+		return r;
+	if ((r = replay_accept(&sa->replay, seq)) < 0)
+		return diag_fail(d, r, "SPI %08x: replayed", spi);
+	if (!padding_right(sealed.text, text, &payload, ret_next))
+		return diag_fail(d, ERR_SYNTAX, "SPI %08x: the padding is not 1, 2, 3, ...", spi);
+	*ret_start = at - ip->head + ESP_HEADER + sa->iv;
+	*ret_len = ip->head + payload;
+	memmove(packet + *ret_start, packet, ip->head);
+	ip_patch(packet + *ret_start, ip, *ret_len, *ret_next);
+	return 0;
+}

@@ -1,0 +1,33 @@
+/* dataplane/esp/packet.h - one packet sealed or opened under one SA: transport-mode ESP (RFC 4303), natively or behind
+ * a UDP header (RFC 3948). Pure but for the random IV of CBC. */
+#ifndef DATAPLANE_ESP_PACKET_H
+#define DATAPLANE_ESP_PACKET_H
+#include "dataplane/esp/ip.h"
+#include <stddef.h>
+#include <stdint.h>
+
+struct diag;
+struct sa;
+struct wire_out;
+
+/* What sealing adds to any packet at most. */
+enum { ESP_OVERHEAD_MOST = UDP_HEADER + 8 + 16 + 15 + 2 + 32 };
+
+/* The length of a packet of `len` octets once it is sealed. */
+size_t esp_sealed_len(const struct sa *sa, const struct ip_packet *ip, size_t len);
+/* The longest packet whose sealed form fits in mtu; no less than its header. */
+size_t esp_budget(const struct sa *sa, const struct ip_packet *ip, size_t mtu);
+
+/* Append the sealed form of packet[0..len) to out. ip describes the packet; its len may differ (a segment of it). Uses
+ * up a sequence number in any case. -EOVERFLOW: there is none left. */
+int esp_seal(struct sa *sa, const struct ip_packet *ip, const uint8_t *packet, size_t len, struct wire_out *out,
+	     struct diag *d);
+
+/* Check and open an ESP packet in place; `at` is where its SPI stands. Afterwards the inner packet is
+ * packet[*ret_start .. *ret_start + *ret_len). *ret_next tells a dummy packet (IP_NO_NEXT), to be dropped without a
+ * word. -EALREADY, -ESTALE: replay; -ERR_CRYPTO: check value; -ERR_SYNTAX: lengths or padding. The replay window moves
+ * only if the check value is right. */
+int esp_open(struct sa *sa, const struct ip_packet *ip, uint8_t *packet, size_t at, size_t *ret_start, size_t *ret_len,
+	     uint8_t *ret_next, struct diag *d);
+
+#endif

@@ -1,0 +1,50 @@
+#include "dataplane/esp/path.h"
+
+static struct path *row_of(struct paths *p, const struct addr *local, const struct addr *remote)
+{
+	uint32_t h = 2166136261u;
+	struct path *row;
+
+	for (size_t i = 0; i < sizeof local->octets; i++)
+		h = ((h ^ local->octets[i]) * 16777619u ^ remote->octets[i]) * 16777619u;
+	row = &p->rows[(h ^ h >> 15) % PATH_ROWS];
+	if (!addr_equal(&row->local, local) || !addr_equal(&row->remote, remote))
+		*row = (struct path){ .local = *local, .remote = *remote };
+	return row;
+}
+
+static uint32_t least(const struct addr *a)
+{
+	return a->family == 4 ? PATH_LEAST4 : PATH_LEAST6;
+}
+
+size_t path_mtu(struct paths *p, const struct addr *local, const struct addr *remote, uint64_t now_ms)
+{
+	struct path *row = row_of(p, local, remote);
+
+	if (row->route == 0 || now_ms - row->asked_ms >= PATH_ASK_MS) {
+		uint32_t mtu = p->ask ? p->ask(p->context, local, remote) : 0;
+		row->route = mtu ? mtu : PATH_DEFAULT;
+		row->asked_ms = now_ms;
+	}
+	if (row->lowered && now_ms - row->lowered_ms >= PATH_LOWERED_MS)
+		row->lowered = 0;
+	return row->lowered && row->lowered < row->route ? row->lowered : row->route;
+}
+
+void path_lower(struct paths *p, const struct addr *local, const struct addr *remote, uint32_t mtu, uint64_t now_ms)
+{
+	struct path *row = row_of(p, local, remote);
+
+	if (mtu < least(remote))
+		mtu = least(remote);
+	if (row->lowered && row->lowered < mtu)
+		return;
+	row->lowered = mtu;
+	row->lowered_ms = now_ms;
+}
+
+void path_doubt(struct paths *p, const struct addr *local, const struct addr *remote)
+{
+	row_of(p, local, remote)->route = 0;
+}

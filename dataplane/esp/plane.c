@@ -1,0 +1,196 @@
+#include "dataplane/esp/plane.h"
+
+#include "base/mem.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+int plane_new(const struct plane_config *c, struct sad **ret, struct diag *d)
+{
+	struct sad *s = mem_new(1, sizeof *s);
+	int r;
+
+	s->config = *c;
+	s->generation = 1;
+	s->paths.ask = c->path_mtu;
+	s->paths.context = c->io;
+	if ((r = sa_table_init(&s->sas, d)) < 0 || (r = crypto_random(&s->flow_seed, sizeof s->flow_seed, d)) < 0 ||
+	    (r = crypto_random(&s->fragment_id, sizeof s->fragment_id, d)) < 0) {
+		free(s);
+		return r;
+	}
+	s->plan = c->plan ? plan_ref(c->plan) : NULL;
+	s->now = s->ticked_ms = c->now_ms(c->context);
+	*ret = s;
+	return 0;
+}
+
+void sad_free(struct sad *s)
+{
+	if (!s)
+		return;
+	if (s->config.close)
+		s->config.close(s->config.io);
+	for (size_t i = 0; i < s->event_count; i++)
+		plan_free(s->events[i].plan);
+	free(s->events);
+	sa_table_wipe(&s->sas);
+	held_wipe(&s->held);
+	list_wipe(&s->out);
+	plan_free(s->plan);
+	explicit_bzero(s, sizeof *s); /* the scratch held clear text */
+	free(s);
+}
+
+void plane_enter(struct sad *s)
+{
+	if (s->depth++ == 0)
+		s->now = s->config.now_ms(s->config.context);
+}
+
+static void flush(struct sad *s)
+{
+	if (s->out.count)
+		s->config.flush(s->config.io, &s->out);
+	list_clear(&s->out);
+}
+
+/* The callback may come back with requests, which may add events. */
+void plane_leave(struct sad *s)
+{
+	if (s->depth > 1) {
+		if (list_is_long(&s->out))
+			flush(s);
+		s->depth--;
+		return;
+	}
+	flush(s);
+	for (size_t i = 0; i < s->event_count; i++) {
+		struct plane_event e = s->events[i];
+
+		s->events[i].plan = NULL;
+		if (e.event.kind == SAD_FAILED)
+			e.event.why = &e.why;
+		s->config.event(s->config.context, &e.event);
+		plan_free(e.plan);
+		flush(s);
+	}
+	s->event_count = 0;
+	s->depth--;
+}
+
+void plane_tell(struct sad *s, const struct sad_event *e, const struct diag *why)
+{
+	struct plane_event *row;
+
+	s->events = mem_grow(s->events, s->event_count, &s->event_cap, sizeof *s->events);
+	row = &s->events[s->event_count++];
+	*row = (struct plane_event){ .event = *e };
+	if (e->entry)
+		row->plan = plan_ref(s->plan);
+	if (why)
+		row->why = *why;
+}
+
+void plane_drop(struct sad *s, enum sad_drop why)
+{
+	s->drops[why]++;
+}
+
+void plane_to_tun(struct sad *s, const uint8_t *packet, size_t len)
+{
+	list_add(&s->out, packet, len, true);
+}
+
+/* ---- the flow cache ---- */
+
+static size_t flow_row(const struct sad *s, const struct plan_packet *k)
+{
+	uint64_t words[4], h = s->flow_seed;
+
+	memcpy(words, k->local.octets, 16);
+	memcpy(words + 2, k->remote.octets, 16);
+	for (size_t i = 0; i < ARRAY_LEN(words); i++) {
+		h = (h ^ words[i]) * UINT64_C(0x9e3779b97f4a7c15);
+		h ^= h >> 31;
+	}
+	h = (h ^ ((uint64_t)(uint16_t)k->protocol << 32 | (uint32_t)k->local_port << 16 | k->remote_port)) *
+	    UINT64_C(0xbf58476d1ce4e5b9);
+	return (h ^ h >> 32) % PLANE_FLOWS;
+}
+
+static bool flow_key_equal(const struct plan_packet *a, const struct plan_packet *b)
+{
+	return a->protocol == b->protocol && a->local_port == b->local_port && a->remote_port == b->remote_port &&
+	       addr_equal(&a->local, &b->local) && addr_equal(&a->remote, &b->remote);
+}
+
+struct flow *flow_of(struct sad *s, const struct plan_packet *key)
+{
+	struct flow *f = &s->flows[flow_row(s, key)];
+
+	if (f->generation == s->generation && flow_key_equal(&f->key, key))
+		return f;
+	f->key = *key;
+	f->generation = s->generation;
+	f->entry = s->plan ? plan_lookup_protecting(s->plan, key) : NULL;
+	f->out = f->entry ? sa_find_out(&s->sas, f->entry->rule, key) : NULL;
+	return f;
+}
+
+/* Every SA or plan that comes or goes makes all rows stale at once. */
+void flows_forget(struct sad *s)
+{
+	s->generation++;
+}
+
+/* ---- expiry ---- */
+
+enum { SEQUENCE_SOFT = 0xc0000000 }; /* of 2^32: time enough to rekey */
+
+static uint64_t limit_of(uint64_t octets)
+{
+	return octets ? octets : UINT64_MAX;
+}
+
+bool plane_used_up(const struct sa *sa)
+{
+	return sa->octets >= limit_of(sa->spec.hard_octets) || sa->sequence == (sa->spec.esn ? UINT64_MAX : UINT32_MAX);
+}
+
+void plane_expire_soft(struct sad *s, struct sa *sa)
+{
+	struct sad_event e = { .kind = SAD_EXPIRE_SOFT, .pair = sa->spec.pair, .spi = sa->spec.spi };
+	struct sa *other = sa_find_pair(&s->sas, sa->spec.pair, !sa->spec.inbound);
+
+	if (sa->soft_told)
+		return;
+	if (sa->octets < limit_of(sa->spec.soft_octets) && (sa->spec.esn || sa->sequence < SEQUENCE_SOFT))
+		return;
+	sa->soft_told = true;
+	if (other)
+		other->soft_told = true;
+	plane_tell(s, &e, NULL);
+}
+
+void plane_expire(struct sad *s, struct sa *sa)
+{
+	struct sad_event e = { .kind = SAD_EXPIRE_HARD, .pair = sa->spec.pair, .spi = sa->spec.spi };
+
+	(void)sa_remove_pair(&s->sas, e.pair);
+	flows_forget(s);
+	plane_tell(s, &e, NULL);
+}
+
+/* ---- time ---- */
+
+uint64_t plane_deadline(const struct sad *s)
+{
+	return s->held.queues ? s->ticked_ms + PLANE_TICK_MS : UINT64_MAX;
+}
+
+void plane_tick(struct sad *s)
+{
+	s->ticked_ms = s->now;
+	s->drops[DROP_HELD_TIMEOUT] += held_expire(&s->held, s->now);
+}

@@ -1,0 +1,104 @@
+/* dataplane/esp/plane.h - the data plane without its descriptors: packets and requests in, a list of packets and events
+ * out. io.c feeds it from the TUN and the raw sockets; the tests feed it by hand. */
+#ifndef DATAPLANE_ESP_PLANE_H
+#define DATAPLANE_ESP_PLANE_H
+#include "base/diag.h"
+#include "dataplane/esp/held.h"
+#include "dataplane/esp/ip.h"
+#include "dataplane/esp/list.h"
+#include "dataplane/esp/path.h"
+#include "dataplane/esp/sa.h"
+#include "dataplane/sad.h"
+
+enum {
+	PLANE_FLOWS = 4096, /* rows of the flow cache */
+	PLANE_UNKNOWN = 64, /* peers remembered for the rate of UNKNOWN_SPI */
+	PLANE_UNKNOWN_MS = 1000,
+	PLANE_TICK_MS = 1000,
+	PLANE_SCRATCH = IP_PACKET_MOST + ESP_SCRATCH_EXTRA,
+};
+
+/* The plan's answer for one flow, and the SA that it is sent under. */
+struct flow {
+	struct plan_packet key;
+	uint64_t generation; /* older than the plane's: not to be believed */
+	const struct plan_entry *entry;
+	struct sa *out;
+};
+
+struct plane_event {
+	struct sad_event event;
+	struct plan *plan; /* keeps event.entry alive */
+	struct diag why;
+};
+
+struct plane_config {
+	struct plan *plan;
+	void (*event)(void *context, const struct sad_event *e);
+	uint64_t (*now_ms)(void *context);
+	void *context;
+	/* What goes out. Called when a call's work is done, or the list has grown long. NULL close: nothing to close.
+	 */
+	void (*flush)(void *io, struct packet_list *out);
+	path_ask *path_mtu;
+	void (*close)(void *io);
+	void *io;
+};
+
+struct sad {
+	struct plane_config config;
+	struct plan *plan;
+	uint64_t now, ticked_ms;
+	unsigned depth; /* calls within calls: only the outermost flushes and tells */
+	struct sa_table sas;
+	struct held held;
+	struct paths paths;
+	struct flow flows[PLANE_FLOWS];
+	uint64_t generation, flow_seed;
+	struct packet_list out;
+	struct plane_event *events;
+	size_t event_count, event_cap;
+	uint64_t drops[DROP_COUNT];
+	struct {
+		struct addr remote;
+		uint64_t told_ms;
+	} unknown[PLANE_UNKNOWN];
+	uint32_t fragment_id;
+	uint8_t piece[PLANE_SCRATCH], sealed[PLANE_SCRATCH];
+};
+
+int plane_new(const struct plane_config *c, struct sad **ret, struct diag *d);
+
+/* Every entry from outside is between these two. */
+void plane_enter(struct sad *s);
+void plane_leave(struct sad *s);
+
+/* A packet from the TUN; it may be changed in place. */
+void plane_send(struct sad *s, const uint8_t offload[OFFLOAD_HEADER], uint8_t *packet, size_t len);
+/* The same for one that has waited since then. */
+void plane_send_since(struct sad *s, const uint8_t offload[OFFLOAD_HEADER], uint8_t *packet, size_t len,
+		      uint64_t since_ms);
+/* As it is, without ESP: what request modes do when there is no SA to be had. */
+void plane_send_clear(struct sad *s, const uint8_t offload[OFFLOAD_HEADER], uint8_t *packet, size_t len);
+/* A packet that never was protected will not be: tell its sender. */
+void plane_refuse(struct sad *s, const uint8_t *packet, size_t len);
+/* An IP packet with ESP in it, or ESP in UDP, opened in place. */
+void plane_receive(struct sad *s, uint8_t *packet, size_t len);
+/* An ICMP error said that a packet of ours, which it quotes from its IP header on, is larger than mtu. */
+void plane_too_big(struct sad *s, const uint8_t *quote, size_t len, uint32_t mtu);
+void plane_tick(struct sad *s);
+uint64_t plane_deadline(const struct sad *s);
+
+/* Between the files of the plane. */
+struct flow *flow_of(struct sad *s, const struct plan_packet *key);
+void flows_forget(struct sad *s);
+void plane_drop(struct sad *s, enum sad_drop why);
+void plane_tell(struct sad *s, const struct sad_event *e, const struct diag *why);
+/* The SA is used up: tell, and remove its pair. sa is then gone. */
+void plane_expire(struct sad *s, struct sa *sa);
+/* Ask for a rekey, once for a pair. */
+void plane_expire_soft(struct sad *s, struct sa *sa);
+bool plane_used_up(const struct sa *sa);
+void plane_to_tun(struct sad *s, const uint8_t *packet, size_t len);
+
+#endif

@@ -1,0 +1,144 @@
+/* The way in: ESP from the wire, by its SPI, opened, judged by the plan, to the TUN. */
+#include "dataplane/esp/check.h"
+#include "dataplane/esp/packet.h"
+#include "dataplane/esp/plane.h"
+
+#include "base/wire.h"
+
+#include <errno.h>
+
+static void unknown_spi(struct sad *s, const struct ip_packet *ip, uint32_t spi)
+{
+	struct sad_event e = {
+		.kind = SAD_UNKNOWN_SPI,
+		.spi = spi,
+		.packet = { .local = ip->destination, .remote = ip->source, .protocol = IP_ESP },
+		.selector = { .local = ip->destination,
+			      .remote = ip->source,
+			      .protocol = PROTOCOL_ANY,
+			      .local_port = PORT_ANY,
+			      .remote_port = PORT_ANY },
+	};
+	size_t row = 0;
+
+	plane_drop(s, DROP_UNKNOWN_SPI);
+	for (size_t i = 0; i < sizeof ip->source.octets; i++)
+		row = row * 31 + ip->source.octets[i];
+	row %= PLANE_UNKNOWN;
+	if (s->unknown[row].told_ms && s->now - s->unknown[row].told_ms < PLANE_UNKNOWN_MS)
+		return;
+	s->unknown[row].told_ms = s->now ? s->now : 1;
+	plane_tell(s, &e, NULL);
+}
+
+static enum sad_drop drop_of(int error)
+{
+	switch (error) {
+	case -EALREADY:
+	case -ESTALE:
+		return DROP_REPLAY;
+	case -ERR_SYNTAX:
+		return DROP_MALFORMED;
+	default:
+		return DROP_BAD_ICV;
+	}
+}
+
+/* DROP_COUNT: let it in. */
+static enum sad_drop judge_flow(struct sad *s, const struct sa *sa, const struct plan_packet *flow)
+{
+	if (!sa_selector_has(&sa->spec.selector, flow))
+		return DROP_SELECTOR;
+	return check_inbound(&sa->spec, flow_of(s, flow)->entry) ? DROP_COUNT : DROP_POLICY;
+}
+
+/* The packet's own flow, or, for an ICMP error, that of the packet of ours which it quotes. */
+static enum sad_drop judge(struct sad *s, const struct sa *sa, const struct ip_packet *ip, const uint8_t *packet)
+{
+	struct plan_packet flow;
+	struct ip_packet quoted;
+	enum sad_drop drop;
+
+	ip_flow(ip, false, &flow);
+	drop = judge_flow(s, sa, &flow);
+	if (drop == DROP_COUNT || !ip_quoted(ip, packet, &quoted))
+		return drop;
+	ip_flow(&quoted, true, &flow);
+	return judge_flow(s, sa, &flow);
+}
+
+/* Where the ESP header stands, or 0. */
+static size_t esp_at(const struct ip_packet *ip)
+{
+	if (ip->fragment)
+		return 0;
+	return ip->next == IP_ESP ? ip->head : ip->next == IP_UDP ? ip->head + UDP_HEADER : 0;
+}
+
+static void open_under(struct sad *s, struct sa *sa, const struct ip_packet *outer, uint8_t *packet, size_t at)
+{
+	struct ip_packet inner;
+	size_t start, len;
+	uint8_t next;
+	enum sad_drop drop;
+	int r = esp_open(sa, outer, packet, at, &start, &len, &next, NULL);
+
+	if (r < 0) {
+		plane_drop(s, drop_of(r));
+		return;
+	}
+	sa->packets++;
+	sa->octets += len - outer->head;
+	sa->last_ms = s->now;
+	if (next == IP_NO_NEXT)
+		return;
+	if (ip_parse(packet + start, len, &inner, NULL) < 0) {
+		plane_drop(s, DROP_MALFORMED);
+		return;
+	}
+	drop = judge(s, sa, &inner, packet + start);
+	if (drop == DROP_COUNT)
+		plane_to_tun(s, packet + start, len);
+	else
+		plane_drop(s, drop);
+}
+
+void plane_receive(struct sad *s, uint8_t *packet, size_t len)
+{
+	struct ip_packet ip;
+	struct wire_in in;
+	struct sa *sa;
+	uint32_t spi;
+	size_t at;
+
+	if (ip_parse(packet, len, &ip, NULL) < 0 || (at = esp_at(&ip)) == 0 || at > len) {
+		plane_drop(s, DROP_MALFORMED);
+		return;
+	}
+	in = wire_in(packet + at, len - at);
+	spi = wire_u32(&in);
+	if (in.failed) {
+		plane_drop(s, DROP_MALFORMED);
+		return;
+	}
+	sa = sa_find_in(&s->sas, spi);
+	if (!sa) {
+		unknown_spi(s, &ip, spi);
+		return;
+	}
+	if (!addr_equal(&sa->spec.local, &ip.destination) || !addr_equal(&sa->spec.remote, &ip.source)) {
+		plane_drop(s, DROP_SELECTOR);
+		return;
+	}
+	if (plane_used_up(sa)) {
+		plane_drop(s, DROP_SEQUENCE_EXHAUSTED);
+		plane_expire(s, sa);
+		return;
+	}
+	open_under(s, sa, &ip, packet, at);
+	plane_expire_soft(s, sa);
+	if (list_is_long(&s->out)) {
+		plane_enter(s);
+		plane_leave(s);
+	}
+}

@@ -1,0 +1,204 @@
+/* sad.h's requests and questions, answered by the userspace plane. */
+#include "dataplane/esp/check.h"
+#include "dataplane/esp/plane.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void done(struct sad *s, uint64_t request, uint64_t pair, uint32_t spi)
+{
+	plane_tell(s, &(struct sad_event){ .kind = SAD_DONE, .request = request, .pair = pair, .spi = spi }, NULL);
+}
+
+int sad_reserve_spi(struct sad *s, const struct addr *local, const struct addr *remote, uint64_t request,
+		    struct diag *d)
+{
+	struct sad_event e = { .kind = SAD_SPI_RESERVED, .request = request };
+	int r;
+
+	if ((r = sa_reserve(&s->sas, local, remote, &e.spi, d)) < 0)
+		return r;
+	plane_enter(s);
+	plane_tell(s, &e, NULL);
+	plane_leave(s);
+	return 0;
+}
+
+void sad_release_spi(struct sad *s, uint32_t spi)
+{
+	sa_release(&s->sas, spi);
+}
+
+/* Every packet that waits between these two addresses gets its chance; those of other selectors queue up again, in
+ * their order. */
+static void send_held(struct sad *s, const struct addr *local, const struct addr *remote)
+{
+	size_t bucket = 0;
+
+	for (struct held_queue *q = held_next(&s->held, &bucket, NULL, local, remote); q;
+	     q = held_next(&s->held, &bucket, q, local, remote))
+		for (struct held_packet *p = held_take(&s->held, q), *next; p; p = next) {
+			next = p->next;
+			plane_send_since(s, p->offload, p->octets, p->len, p->since_ms);
+			free(p);
+		}
+}
+
+/* A request may have been under way when the plan changed: its rule is then gone, and must not even be looked at. */
+static bool rule_in_force(const struct plan *plan, const struct sa_spec *spec)
+{
+	struct plan_list list = plan ? plan_meet(plan, &spec->local, &spec->remote) : (struct plan_list){ 0 };
+
+	for (size_t i = 0; i < list.count; i++)
+		if (list.entries[i].rule == spec->rule)
+			return true;
+	return false;
+}
+
+int sad_install(struct sad *s, const struct sa_spec *spec, uint64_t request, struct diag *d)
+{
+	struct sa *sa;
+	int r;
+
+	if (!rule_in_force(s->plan, spec))
+		return diag_fail(d, ESTALE, "SA %08x: its rule is not of the plan in force", spec->spi);
+	if ((r = sa_install(&s->sas, spec, &sa, d)) < 0)
+		return diag_wrap(d, r, "SA %08x", spec->spi);
+	plane_enter(s);
+	flows_forget(s);
+	if (!spec->inbound)
+		send_held(s, &spec->local, &spec->remote);
+	done(s, request, spec->pair, spec->spi);
+	plane_leave(s);
+	return 0;
+}
+
+int sad_remove(struct sad *s, uint64_t pair, uint64_t request, struct diag *d)
+{
+	if (sa_remove_pair(&s->sas, pair) == 0)
+		return diag_fail(d, ENOENT, "no SA is of this pair");
+	plane_enter(s);
+	flows_forget(s);
+	done(s, request, pair, 0);
+	plane_leave(s);
+	return 0;
+}
+
+void sad_release_held(struct sad *s, const struct sa_selector *selector, bool clear)
+{
+	struct held_queue *q;
+	bool ask;
+
+	plane_enter(s);
+	q = held_queue_of(&s->held, selector, s->now, false, &ask);
+	for (struct held_packet *p = q ? held_take(&s->held, q) : NULL, *next; p; p = next) {
+		next = p->next;
+		if (clear)
+			plane_send_clear(s, p->offload, p->octets, p->len);
+		else
+			plane_refuse(s, p->octets, p->len);
+		free(p);
+	}
+	plane_leave(s);
+}
+
+/* The rule of the new plan that goes on with the SA: of the same name, with an entry of the same selector, and for
+ * which the SA is still good enough. */
+static const struct rule *rule_again(const struct plan *plan, const struct sa_spec *spec)
+{
+	const struct sa_selector *sel = &spec->selector;
+	struct plan_list list = plan_meet(plan, &spec->local, &spec->remote);
+
+	for (size_t i = 0; i < list.count; i++) {
+		const struct plan_entry *e = &list.entries[i];
+		struct sa_selector of_entry = { sel->local, sel->remote, e->protocol, e->local_port, e->remote_port };
+
+		if (rule_mode_protects(e->rule->mode) && strcmp(e->rule->name, spec->rule->name) == 0 &&
+		    sa_selector_equal(&of_entry, sel) && check_satisfies(spec->rule, &spec->suite, e->rule))
+			return e->rule;
+	}
+	return NULL;
+}
+
+/* Both directions have one rule; whichever is met first takes the pair with it. */
+static bool expire_one(struct sad *s)
+{
+	size_t bucket = 0;
+
+	for (struct sa *sa = sa_next(&s->sas, &bucket, NULL); sa; sa = sa_next(&s->sas, &bucket, sa))
+		if (!sa->spec.rule) {
+			plane_expire(s, sa);
+			return true;
+		}
+	return false;
+}
+
+void sad_set_plan(struct sad *s, struct plan *plan)
+{
+	struct plan *old = s->plan;
+	size_t bucket = 0;
+
+	plane_enter(s);
+	s->plan = plan ? plan_ref(plan) : NULL;
+	for (struct sa *sa = sa_next(&s->sas, &bucket, NULL); sa; sa = sa_next(&s->sas, &bucket, sa))
+		sa->spec.rule = s->plan ? rule_again(s->plan, &sa->spec) : NULL;
+	flows_forget(s);
+	while (expire_one(s))
+		;
+	send_held(s, NULL, NULL);
+	plan_free(old);
+	plane_leave(s);
+}
+
+static void usage_of(const struct sad *s, const struct sa *any, struct sa_usage *row)
+{
+	const struct sa *in = sa_find_pair(&s->sas, any->spec.pair, true);
+	const struct sa *out = sa_find_pair(&s->sas, any->spec.pair, false);
+
+	*row = (struct sa_usage){
+		.pair = any->spec.pair, .selector = any->spec.selector, .suite = any->spec.suite, .rule = any->spec.rule
+	};
+	if (in) {
+		row->spi_in = in->spec.spi;
+		row->packets_in = in->packets;
+		row->octets_in = in->octets;
+		row->last_in_ms = in->last_ms;
+	}
+	if (out) {
+		row->spi_out = out->spec.spi;
+		row->packets_out = out->packets;
+		row->octets_out = out->octets;
+		row->last_out_ms = out->last_ms;
+	}
+}
+
+size_t sad_usage(const struct sad *s, struct sa_usage *rows, size_t cap)
+{
+	size_t bucket = 0, n = 0;
+
+	for (struct sa *sa = sa_next(&s->sas, &bucket, NULL); sa; sa = sa_next(&s->sas, &bucket, sa)) {
+		if (!sa->spec.inbound && sa_find_pair(&s->sas, sa->spec.pair, true))
+			continue; /* its inbound half makes the row */
+		if (n < cap)
+			usage_of(s, sa, &rows[n]);
+		n++;
+	}
+	return n;
+}
+
+bool sad_usage_of(const struct sad *s, uint64_t pair, struct sa_usage *ret)
+{
+	const struct sa *sa = sa_find_pair(&s->sas, pair, true);
+
+	if (!sa)
+		sa = sa_find_pair(&s->sas, pair, false);
+	if (sa)
+		usage_of(s, sa, ret);
+	return sa;
+}
+
+uint64_t sad_dropped(const struct sad *s, enum sad_drop why)
+{
+	return s->drops[why];
+}

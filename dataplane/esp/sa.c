@@ -1,0 +1,279 @@
+#include "dataplane/esp/sa.h"
+
+#include "base/diag.h"
+#include "base/mem.h"
+#include "dataplane/esp/ip.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+int sa_table_init(struct sa_table *t, struct diag *d)
+{
+	*t = (struct sa_table){ 0 };
+	return crypto_random(&t->seed, sizeof t->seed, d);
+}
+
+static void sa_free(struct sa *sa)
+{
+	seal_free(sa->seal);
+	free(sa);
+}
+
+void sa_table_wipe(struct sa_table *t)
+{
+	for (size_t i = 0; i < SA_BUCKETS; i++)
+		while (t->found[i]) {
+			struct sa *sa = t->found[i];
+
+			t->found[i] = sa->next_found;
+			sa_free(sa);
+		}
+	*t = (struct sa_table){ .seed = t->seed };
+}
+
+static uint64_t mix(uint64_t h, uint64_t v)
+{
+	h = (h ^ v) * UINT64_C(0x9e3779b97f4a7c15);
+	return h ^ h >> 29;
+}
+
+static size_t bucket_of_spi(const struct sa_table *t, uint32_t spi)
+{
+	return mix(t->seed, spi) % SA_BUCKETS;
+}
+
+static size_t bucket_of_pair(const struct sa_table *t, uint64_t pair)
+{
+	return mix(t->seed, pair) % SA_BUCKETS;
+}
+
+static size_t bucket_of_ends(const struct sa_table *t, const struct addr *local, const struct addr *remote)
+{
+	uint64_t words[4], h = t->seed;
+
+	memcpy(words, local->octets, 16);
+	memcpy(words + 2, remote->octets, 16);
+	for (size_t i = 0; i < ARRAY_LEN(words); i++)
+		h = mix(h, words[i]);
+	return h % SA_BUCKETS;
+}
+
+static size_t bucket_of(const struct sa_table *t, const struct sa_spec *s)
+{
+	return s->inbound ? bucket_of_spi(t, s->spi) : bucket_of_ends(t, &s->local, &s->remote);
+}
+
+static struct sa *find_spi(const struct sa_table *t, uint32_t spi)
+{
+	for (struct sa *sa = t->found[bucket_of_spi(t, spi)]; sa; sa = sa->next_found)
+		if (sa->spec.inbound && sa->spec.spi == spi)
+			return sa;
+	return NULL;
+}
+
+struct sa *sa_find_in(const struct sa_table *t, uint32_t spi)
+{
+	struct sa *sa = find_spi(t, spi);
+
+	return sa && sa->seal ? sa : NULL;
+}
+
+static void enter(struct sa_table *t, struct sa *sa)
+{
+	struct sa **found = &t->found[bucket_of(t, &sa->spec)];
+
+	sa->next_found = *found;
+	*found = sa;
+	if (!sa->seal) {
+		t->reserved++;
+		return;
+	}
+	t->count++;
+	sa->next_pair = t->pair[bucket_of_pair(t, sa->spec.pair)];
+	t->pair[bucket_of_pair(t, sa->spec.pair)] = sa;
+}
+
+static void leave(struct sa_table *t, struct sa *sa)
+{
+	struct sa **at = &t->found[bucket_of(t, &sa->spec)];
+
+	while (*at != sa)
+		at = &(*at)->next_found;
+	*at = sa->next_found;
+	if (!sa->seal) {
+		t->reserved--;
+		return;
+	}
+	t->count--;
+	at = &t->pair[bucket_of_pair(t, sa->spec.pair)];
+	while (*at != sa)
+		at = &(*at)->next_pair;
+	*at = sa->next_pair;
+}
+
+int sa_reserve(struct sa_table *t, const struct addr *local, const struct addr *remote, uint32_t *ret_spi,
+	       struct diag *d)
+{
+	struct sa *sa;
+	uint32_t spi;
+	int r;
+
+	if (t->reserved >= SA_RESERVED_MOST)
+		return diag_fail(d, ENOSPC, "%zu SPIs are reserved already", t->reserved);
+	do {
+		if ((r = crypto_random(&spi, sizeof spi, d)) < 0)
+			return r;
+	} while (spi < SA_SPI_LEAST || find_spi(t, spi));
+	sa = mem_new(1, sizeof *sa);
+	sa->spec = (struct sa_spec){ .spi = spi, .inbound = true, .local = *local, .remote = *remote };
+	enter(t, sa);
+	*ret_spi = spi;
+	return 0;
+}
+
+void sa_release(struct sa_table *t, uint32_t spi)
+{
+	struct sa *sa = find_spi(t, spi);
+
+	if (!sa || sa->seal)
+		return;
+	leave(t, sa);
+	sa_free(sa);
+}
+
+static int check_spec(const struct sa_table *t, const struct sa_spec *s, struct diag *d)
+{
+	const struct sa *reserved = s->inbound ? find_spi(t, s->spi) : NULL;
+
+	if (s->suite.protocol != PROTO_ESP || !s->suite.encr)
+		return diag_fail(d, ERR_UNSUPPORTED, "the userspace data plane does ESP only, no AH");
+	if (s->tunnel)
+		return diag_fail(d, ERR_UNSUPPORTED, "the userspace data plane does transport mode only, no tunnels");
+	if (!s->suite.encr->aead && !s->suite.integ)
+		return diag_fail(d, ERR_UNSUPPORTED, "ESP with %s and no integrity check", s->suite.encr->name);
+	if (s->spi < SA_SPI_LEAST)
+		return diag_fail(d, EINVAL, "SPI %u: the first %d are not for SAs", s->spi, SA_SPI_LEAST);
+	if ((s->local.family != 4 && s->local.family != 6) || s->local.family != s->remote.family)
+		return diag_fail(d, EINVAL, "the SA's addresses are not of one family");
+	if (!addr_equal(&s->local, &s->selector.local) || !addr_equal(&s->remote, &s->selector.remote))
+		return diag_fail(d, EINVAL, "transport mode: the selector's addresses must be the SA's own");
+	if (!s->rule)
+		return diag_fail(d, EINVAL, "the SA names no rule");
+	if (!s->encap_local_port != !s->encap_remote_port)
+		return diag_fail(d, EINVAL, "UDP encapsulation needs both ports");
+	if (s->inbound && (!reserved || reserved->seal))
+		return diag_fail(d, EINVAL, "SPI %08x: %s", s->spi, reserved ? "in use" : "was not reserved");
+	if (s->inbound && (s->replay_window < REPLAY_LEAST || s->replay_window > REPLAY_MOST))
+		return diag_fail(d, EINVAL, "replay window of %u packets: it must be %d to %d", s->replay_window,
+				 REPLAY_LEAST, REPLAY_MOST);
+	return 0;
+}
+
+int sa_install(struct sa_table *t, const struct sa_spec *spec, struct sa **ret, struct diag *d)
+{
+	const struct algorithm *encr = spec->suite.encr, *integ = spec->suite.integ;
+	struct seal *seal;
+	struct sa *sa;
+	int r;
+
+	if ((r = check_spec(t, spec, d)) < 0 ||
+	    (r = seal_new(encr, &spec->encr_key, encr->aead ? NULL : integ, &spec->integ_key, &seal, d)) < 0)
+		return r;
+	if (spec->inbound)
+		sa_release(t, spec->spi);
+	sa = mem_new(1, sizeof *sa);
+	sa->spec = *spec;
+	key_wipe(&sa->spec.encr_key);
+	key_wipe(&sa->spec.integ_key);
+	sa->seal = seal;
+	sa->iv = encr->iv;
+	sa->icv = encr->aead ? encr->icv : integ->icv;
+	sa->align = encr->block > 4 ? encr->block : 4;
+	sa->replay.bits = spec->replay_window;
+	enter(t, sa);
+	*ret = sa;
+	return 0;
+}
+
+size_t sa_remove_pair(struct sa_table *t, uint64_t pair)
+{
+	struct sa *sa = t->pair[bucket_of_pair(t, pair)];
+	size_t removed = 0;
+
+	while (sa) {
+		struct sa *next = sa->next_pair;
+
+		if (sa->spec.pair == pair) {
+			leave(t, sa);
+			sa_free(sa);
+			removed++;
+		}
+		sa = next;
+	}
+	return removed;
+}
+
+struct sa *sa_find_pair(const struct sa_table *t, uint64_t pair, bool inbound)
+{
+	for (struct sa *sa = t->pair[bucket_of_pair(t, pair)]; sa; sa = sa->next_pair)
+		if (sa->spec.pair == pair && sa->spec.inbound == inbound)
+			return sa;
+	return NULL;
+}
+
+struct sa *sa_find_out(const struct sa_table *t, const struct rule *rule, const struct plan_packet *flow)
+{
+	for (struct sa *sa = t->found[bucket_of_ends(t, &flow->local, &flow->remote)]; sa; sa = sa->next_found)
+		if (!sa->spec.inbound && !sa->going && sa->spec.rule == rule &&
+		    sa_selector_has(&sa->spec.selector, flow))
+			return sa;
+	return NULL;
+}
+
+struct sa *sa_find_sent(const struct sa_table *t, const struct addr *local, const struct addr *remote, uint32_t spi)
+{
+	for (struct sa *sa = t->found[bucket_of_ends(t, local, remote)]; sa; sa = sa->next_found)
+		if (!sa->spec.inbound && sa->spec.spi == spi && addr_equal(&sa->spec.local, local) &&
+		    addr_equal(&sa->spec.remote, remote))
+			return sa;
+	return NULL;
+}
+
+struct sa *sa_next(const struct sa_table *t, size_t *bucket, const struct sa *after)
+{
+	struct sa *sa = after ? after->next_found : t->found[*bucket];
+
+	for (;;) {
+		while (sa && !sa->seal)
+			sa = sa->next_found;
+		if (sa || *bucket == SA_BUCKETS - 1)
+			return sa;
+		sa = t->found[++*bucket];
+	}
+}
+
+static bool range_has(struct port_range r, uint16_t port)
+{
+	return r.lo <= port && port <= r.hi;
+}
+
+bool sa_selector_has(const struct sa_selector *s, const struct plan_packet *flow)
+{
+	bool icmp = flow->protocol == IP_ICMP || flow->protocol == IP_ICMP6;
+
+	if (!addr_equal(&s->local, &flow->local) || !addr_equal(&s->remote, &flow->remote))
+		return false;
+	if (s->protocol == PROTOCOL_ANY)
+		return true;
+	/* ICMP's type and code are the rule's business, which the caller asks as well. */
+	return s->protocol == flow->protocol &&
+	       (icmp || (range_has(s->local_port, flow->local_port) && range_has(s->remote_port, flow->remote_port)));
+}
+
+bool sa_selector_equal(const struct sa_selector *a, const struct sa_selector *b)
+{
+	return addr_equal(&a->local, &b->local) && addr_equal(&a->remote, &b->remote) && a->protocol == b->protocol &&
+	       a->local_port.lo == b->local_port.lo && a->local_port.hi == b->local_port.hi &&
+	       a->remote_port.lo == b->remote_port.lo && a->remote_port.hi == b->remote_port.hi;
+}

@@ -1,0 +1,58 @@
+/* dataplane/esp/sa.h - the table of SAs: inbound by SPI, outbound by the two addresses, both by pair; and the SPIs
+ * that are reserved for SAs to come. Owns its SAs, whose keys live only in the keyed cipher. */
+#ifndef DATAPLANE_ESP_SA_H
+#define DATAPLANE_ESP_SA_H
+#include "base/crypto.h"
+#include "dataplane/esp/replay.h"
+#include "dataplane/sad.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { SA_BUCKETS = 4096, SA_RESERVED_MOST = 65536, SA_SPI_LEAST = 256 };
+
+struct sa {
+	struct sa *next_found, *next_pair; /* in its bucket */
+	struct sa_spec spec;               /* keys wiped: `seal` holds them */
+	struct seal *seal;                 /* NULL: reserved only */
+	size_t iv, icv, align;             /* octets of the ESP packet's parts */
+	uint64_t sequence;                 /* outbound: of the last packet sent */
+	struct replay replay;              /* inbound */
+	uint64_t packets, octets, last_ms;
+	bool soft_told;
+	bool going; /* used up: to be removed with its pair when the packet in hand is done */
+};
+
+struct sa_table {
+	struct sa *found[SA_BUCKETS], *pair[SA_BUCKETS];
+	size_t reserved, count;
+	uint64_t seed; /* so that nobody chooses his bucket */
+};
+
+int sa_table_init(struct sa_table *t, struct diag *d);
+void sa_table_wipe(struct sa_table *t);
+
+/* A random, unused inbound SPI. */
+int sa_reserve(struct sa_table *t, const struct addr *local, const struct addr *remote, uint32_t *ret_spi,
+	       struct diag *d);
+void sa_release(struct sa_table *t, uint32_t spi);
+
+/* Key and enter one direction; an inbound one takes the place of its reservation. */
+int sa_install(struct sa_table *t, const struct sa_spec *spec, struct sa **ret, struct diag *d);
+size_t sa_remove_pair(struct sa_table *t, uint64_t pair); /* number of SAs removed */
+
+struct sa *sa_find_in(const struct sa_table *t, uint32_t spi); /* not a mere reservation */
+/* The newest outbound SA of this rule whose selector holds the flow. */
+struct sa *sa_find_out(const struct sa_table *t, const struct rule *rule, const struct plan_packet *flow);
+/* The outbound SA that a packet of ours with this SPI went under. */
+struct sa *sa_find_sent(const struct sa_table *t, const struct addr *local, const struct addr *remote, uint32_t spi);
+struct sa *sa_find_pair(const struct sa_table *t, uint64_t pair, bool inbound);
+
+/* Every SA, reservations left out: start with NULL. *bucket is the walker's own. Removing the SA just returned ends
+ * the walk's validity. */
+struct sa *sa_next(const struct sa_table *t, size_t *bucket, const struct sa *after);
+
+bool sa_selector_has(const struct sa_selector *s, const struct plan_packet *flow);
+bool sa_selector_equal(const struct sa_selector *a, const struct sa_selector *b);
+
+#endif

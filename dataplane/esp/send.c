@@ -1,0 +1,251 @@
+/* The way out: from the TUN, by the plan, under an SA or into the queue of those that wait for one. */
+#include "dataplane/esp/fragment.h"
+#include "dataplane/esp/icmp.h"
+#include "dataplane/esp/packet.h"
+#include "dataplane/esp/plane.h"
+
+#include "base/wire.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* A packet under way. */
+struct outgoing {
+	struct ip_packet ip;
+	struct offload offload;
+	const uint8_t *offload_header;
+	uint8_t *packet;
+	size_t mtu;
+};
+
+static bool begin(struct sad *s, struct outgoing *o, const uint8_t offload[OFFLOAD_HEADER], uint8_t *packet, size_t len)
+{
+	*o = (struct outgoing){ .offload_header = offload, .packet = packet };
+	if (ip_parse(packet, len, &o->ip, NULL) < 0 ||
+	    (o->ip.fragment ? 0 : offload_decode(offload, &o->ip, packet, &o->offload, NULL)) < 0) {
+		plane_drop(s, DROP_MALFORMED);
+		return false;
+	}
+	if (o->ip.fragment) {
+		plane_drop(s, DROP_FRAGMENT);
+		return false;
+	}
+	o->mtu = path_mtu(&s->paths, &o->ip.source, &o->ip.destination, s->now);
+	return true;
+}
+
+/* An ICMP error follows the flow that it quotes, which the peer sent us; only if no rule protects that, its own. */
+static struct flow *classify(struct sad *s, const struct outgoing *o)
+{
+	struct plan_packet key;
+	struct ip_packet quoted;
+
+	if (ip_quoted(&o->ip, o->packet, &quoted) && addr_equal(&quoted.source, &o->ip.destination) &&
+	    addr_equal(&quoted.destination, &o->ip.source)) {
+		struct flow *f;
+
+		ip_flow(&quoted, false, &key);
+		f = flow_of(s, &key);
+		if (f->entry)
+			return f;
+	}
+	ip_flow(&o->ip, true, &key);
+	return flow_of(s, &key);
+}
+
+static void hold(struct sad *s, const struct outgoing *o, const struct flow *f, uint64_t since_ms)
+{
+	struct sad_event e = {
+		.kind = SAD_ACQUIRE,
+		.selector = {
+			.local = f->key.local,
+			.remote = f->key.remote,
+			.protocol = f->entry->protocol,
+			.local_port = f->entry->local_port,
+			.remote_port = f->entry->remote_port,
+		},
+		.packet = f->key,
+		.entry = f->entry,
+	};
+	bool ask;
+	struct held_queue *q = held_queue_of(&s->held, &e.selector, s->now, true, &ask);
+
+	if (!q) {
+		plane_drop(s, DROP_NO_SA);
+		return;
+	}
+	if (!held_add(&s->held, q, o->offload_header, o->packet, o->ip.len, since_ms))
+		plane_drop(s, DROP_HELD_OVERFLOW);
+	if (ask)
+		plane_tell(s, &e, NULL);
+}
+
+static void too_big(struct sad *s, const struct ip_packet *ip, const uint8_t *packet, size_t budget)
+{
+	uint8_t *out = list_space(&s->out, ICMP_MOST);
+	size_t n = icmp_too_big(ip, packet, budget, out);
+
+	if (n)
+		list_commit(&s->out, n, true);
+	plane_drop(s, DROP_TOO_BIG);
+}
+
+/* May the packet travel in fragments? IPv6 has no bit that says so; TCP would rather know and send less, but cannot be
+ * told less than the least MTU. */
+static bool may_fragment(const struct ip_packet *ip, size_t len)
+{
+	if (ip->source.family == 4)
+		return !ip->dont_fragment;
+	return ip->protocol != IP_TCP || len <= PATH_LEAST6;
+}
+
+static void put_fragments(struct sad *s, const struct ip_packet *ip, const uint8_t *packet, size_t len, size_t mtu)
+{
+	struct fragmenter f;
+	size_t n;
+
+	if (!fragmenter_init(&f, ip, packet, len, mtu, ++s->fragment_id)) {
+		plane_drop(s, DROP_TOO_BIG);
+		return;
+	}
+	while ((n = fragmenter_next(&f, list_space(&s->out, mtu))) > 0)
+		list_commit(&s->out, n, false);
+}
+
+static void put_sealed(struct sad *s, struct sa *sa, const struct ip_packet *ip, const uint8_t *packet, size_t len,
+		       size_t mtu)
+{
+	size_t sealed = esp_sealed_len(sa, ip, len);
+	bool whole = sealed <= mtu;
+	struct wire_out out;
+
+	if (sealed > IP_PACKET_MOST || (!whole && !may_fragment(ip, len))) {
+		struct ip_packet piece = *ip;
+
+		piece.len = len;
+		too_big(s, &piece, packet, esp_budget(sa, ip, mtu));
+		return;
+	}
+	if (plane_used_up(sa)) {
+		plane_drop(s, DROP_SEQUENCE_EXHAUSTED);
+		return;
+	}
+	out = whole ? wire_out(list_space(&s->out, sealed), sealed) : wire_out(s->sealed, sizeof s->sealed);
+	if (esp_seal(sa, ip, packet, len, &out, NULL) < 0) {
+		plane_drop(s, DROP_SEND);
+		return;
+	}
+	sa->last_ms = s->now;
+	if (whole)
+		list_commit(&s->out, out.len, false);
+	else
+		put_fragments(s, ip, s->sealed, out.len, mtu);
+}
+
+static void put_clear(struct sad *s, const struct ip_packet *ip, const uint8_t *packet, size_t len, size_t mtu)
+{
+	if (len <= mtu) {
+		list_add(&s->out, packet, len, false);
+	} else if (may_fragment(ip, len)) {
+		put_fragments(s, ip, packet, len, mtu);
+	} else {
+		struct ip_packet piece = *ip;
+
+		piece.len = len;
+		too_big(s, &piece, packet, mtu);
+	}
+}
+
+/* sa NULL: in clear. */
+static void put(struct sad *s, struct sa *sa, struct outgoing *o)
+{
+	size_t most = sa ? esp_budget(sa, &o->ip, o->mtu) : o->mtu, n;
+	struct cutter c;
+
+	if (o->offload.cut == CUT_NONE) {
+		offload_complete(&o->offload, o->packet, o->ip.len);
+		if (sa)
+			put_sealed(s, sa, &o->ip, o->packet, o->ip.len, o->mtu);
+		else
+			put_clear(s, &o->ip, o->packet, o->ip.len, o->mtu);
+		return;
+	}
+	if (cutter_init(&c, &o->offload, &o->ip, o->packet, most, NULL) < 0) {
+		plane_drop(s, DROP_TOO_BIG);
+		return;
+	}
+	while ((n = cutter_next(&c, s->piece)) > 0)
+		if (sa)
+			put_sealed(s, sa, &o->ip, s->piece, n, o->mtu);
+		else
+			put_clear(s, &o->ip, s->piece, n, o->mtu);
+}
+
+void plane_send_since(struct sad *s, const uint8_t offload[OFFLOAD_HEADER], uint8_t *packet, size_t len,
+		      uint64_t since_ms)
+{
+	struct outgoing o;
+	struct flow *f;
+
+	if (!begin(s, &o, offload, packet, len))
+		return;
+	f = classify(s, &o);
+	if (!f->entry) {
+		plane_drop(s, DROP_POLICY);
+		return;
+	}
+	while (f->out && plane_used_up(f->out)) {
+		plane_expire(s, f->out);
+		f = classify(s, &o);
+	}
+	if (!f->out) {
+		hold(s, &o, f, since_ms);
+		return;
+	}
+	put(s, f->out, &o);
+	plane_expire_soft(s, f->out);
+	if (list_is_long(&s->out)) {
+		plane_enter(s);
+		plane_leave(s);
+	}
+}
+
+void plane_send(struct sad *s, const uint8_t offload[OFFLOAD_HEADER], uint8_t *packet, size_t len)
+{
+	plane_send_since(s, offload, packet, len, s->now);
+}
+
+void plane_send_clear(struct sad *s, const uint8_t offload[OFFLOAD_HEADER], uint8_t *packet, size_t len)
+{
+	struct outgoing o;
+
+	if (begin(s, &o, offload, packet, len))
+		put(s, NULL, &o);
+}
+
+void plane_refuse(struct sad *s, const uint8_t *packet, size_t len)
+{
+	uint8_t *out = list_space(&s->out, ICMP_MOST);
+	struct ip_packet ip;
+	size_t n = ip_parse(packet, len, &ip, NULL) < 0 ? 0 : icmp_prohibited(&ip, packet, out);
+
+	if (n)
+		list_commit(&s->out, n, true);
+	plane_drop(s, DROP_NEGOTIATION_FAILED);
+}
+
+void plane_too_big(struct sad *s, const uint8_t *quote, size_t len, uint32_t mtu)
+{
+	struct ip_packet ip;
+	struct wire_in in;
+	size_t at;
+
+	if (ip_parse_quoted(quote, len, &ip, NULL) < 0 || (ip.next != IP_ESP && ip.next != IP_UDP))
+		return;
+	at = ip.head + (ip.next == IP_UDP ? UDP_HEADER : 0);
+	if (at > len)
+		return;
+	in = wire_in(quote + at, len - at);
+	if (sa_find_sent(&s->sas, &ip.source, &ip.destination, wire_u32(&in)))
+		path_lower(&s->paths, &ip.source, &ip.destination, mtu, s->now);
+}

@@ -1,0 +1,71 @@
+#include "dataplane/esp/tun.h"
+
+#include "base/diag.h"
+#include "base/scope.h"
+#include "dataplane/esp/netlink.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/if_tun.h>
+#include <net/if.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#ifndef TUN_F_USO4 /* Linux 6.2 */
+#define TUN_F_USO4 0x20
+#define TUN_F_USO6 0x40
+#endif
+
+/* What the device can be asked to leave undone, best first: an older kernel refuses what it does not know. */
+static const unsigned offloads[] = {
+	TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN | TUN_F_USO4 | TUN_F_USO6,
+	TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN,
+	0,
+};
+
+static int attach(int fd, const char *name, struct diag *d)
+{
+	struct ifreq request = { .ifr_flags = IFF_TUN | IFF_NO_PI | IFF_VNET_HDR | (short)IFF_TUN_EXCL };
+
+	memcpy(request.ifr_name, name, strlen(name) + 1);
+	if (ioctl(fd, TUNSETIFF, &request) == 0)
+		return 0;
+	if (errno == EBUSY || errno == EEXIST)
+		return diag_fail(d, EBUSY, "the device %s is there already: another cordond runs here?", name);
+	if (errno == EPERM)
+		return diag_fail(d, EPERM, "may not make the device %s: it needs root or the capability NET_ADMIN",
+				 name);
+	return diag_errno(d, errno, "make the device %s", name);
+}
+
+static int choose_offloads(int fd, const char *name, struct diag *d)
+{
+	for (size_t i = 0; i < ARRAY_LEN(offloads); i++)
+		if (ioctl(fd, TUNSETOFFLOAD, (unsigned long)offloads[i]) == 0)
+			return 0;
+	return diag_errno(d, errno, "set the offloads of %s", name);
+}
+
+int tun_open(const char *name, struct diag *d)
+{
+	int fd, r;
+
+	if (strlen(name) == 0 || strlen(name) >= IFNAMSIZ)
+		return diag_fail(d, EINVAL, "'%s' is no name for a device: it must have 1 to %d characters", name,
+				 IFNAMSIZ - 1);
+	fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0 && (errno == ENOENT || errno == ENXIO || errno == ENODEV))
+		return diag_fail(
+			d, ENODEV,
+			"no TUN driver (/dev/net/tun): load the module 'tun', or give the container that device");
+	if (fd < 0)
+		return diag_errno(d, errno, "open /dev/net/tun");
+	if ((r = attach(fd, name, d)) < 0 || (r = choose_offloads(fd, name, d)) < 0 ||
+	    (r = netlink_link_up(if_nametoindex(name), TUN_MTU, TUN_QUEUE, d)) < 0) {
+		(void)close(fd);
+		return diag_wrap(d, r, "data plane");
+	}
+	return fd;
+}

@@ -1,0 +1,12 @@
+/* dataplane/esp/tun.h - the TUN device: made, configured and brought up in the caller's network namespace. */
+#ifndef DATAPLANE_ESP_TUN_H
+#define DATAPLANE_ESP_TUN_H
+struct diag;
+
+enum { TUN_MTU = 65535, TUN_QUEUE = 1000 };
+
+/* Returns a non-blocking descriptor or an error in words. Packets on it stand behind a virtio header. The device goes
+ * when the descriptor is closed. */
+int tun_open(const char *name, struct diag *d);
+
+#endif

@@ -1,0 +1,41 @@
+#include "tests/unit/flat_plan.h"
+
+struct plan *plan_ref(const struct plan *p)
+{
+	struct plan *own = (struct plan *)(uintptr_t)p;
+
+	own->references++;
+	return own;
+}
+
+void plan_free(struct plan *p)
+{
+	if (p)
+		p->references--;
+}
+
+struct plan_list plan_meet(const struct plan *p, const struct addr *local, const struct addr *remote)
+{
+	(void)local;
+	(void)remote;
+	return (struct plan_list){ p->entries, p->count };
+}
+
+static bool in(struct port_range r, uint16_t port)
+{
+	return r.lo <= port && port <= r.hi;
+}
+
+const struct plan_entry *plan_lookup_protecting(const struct plan *p, const struct plan_packet *k)
+{
+	for (size_t i = 0; i < p->count; i++) {
+		const struct plan_entry *e = &p->entries[i];
+
+		if (!rule_mode_protects(e->rule->mode))
+			continue;
+		if (e->protocol == PROTOCOL_ANY || (e->protocol == k->protocol && in(e->local_port, k->local_port) &&
+						    in(e->remote_port, k->remote_port)))
+			return e;
+	}
+	return NULL;
+}
