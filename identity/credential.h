@@ -19,7 +19,8 @@ struct credential_files {        /* as host.yaml names them */
 struct credential {
 	enum auth_kind kind;
 	const char *psk_file; /* AUTH_PSK: the name in the policy */
-	uint8_t id_type;      /* RFC 7296 3.5: 9 DER_ASN1_DN for certificates */
+	uint8_t id_type;      /* RFC 7296 3.5: 9 DER_ASN1_DN for certificates with a subject; 0 for AUTH_PSK: the
+				 address that the exchange runs from */
 	const uint8_t *id;
 	size_t id_len;
 	const uint8_t *const *chain;
@@ -31,8 +32,8 @@ struct credential {
 };
 
 /* Load and check: the key fits the certificate, key files are not readable by others, PSKs are not empty.
- * psk_root: opened in front of the names in psk_files, which are kept as the policy has them, because by those names they
- * are asked for; NULL: none. The lab gives each of its hosts a folder of its own. */
+ * psk_root: opened in front of the names in psk_files, which are kept as the policy has them, because by those names
+ * they are asked for; NULL: none. The lab gives each of its hosts a folder of its own. */
 int credential_store_load(const struct credential_files *certificates, size_t certificate_count,
 			  const char *const *trust_files, size_t trust_count, const char *psk_root,
 			  const char *const *psk_files, size_t psk_count, struct credential_store **ret,
@@ -47,6 +48,9 @@ size_t credential_authorities(const struct credential_store *s, const uint8_t (*
 /* Can this credential prove what the set asks for (issuer, extended key usage)? If not, why not in words. */
 bool credential_satisfies(const struct credential_store *s, size_t number, const struct auth_method *m, struct diag *d);
 
+/* What to announce in SIGNATURE_HASH_ALGORITHMS: SHA2-256, 384, 512 and identity. */
+enum { CREDENTIAL_HASHES = 1 << 2 | 1 << 3 | 1 << 4 | 1 << 5 };
+
 /* An IKEv2 AUTH payload: method (RFC 7296 3.8; 14 by RFC 7427 when peer_hashes says which hashes the peer takes) and
  * data. psk_prf: for AUTH_PSK. */
 int credential_sign(const struct credential_store *s, size_t number, const struct algorithm *psk_prf,
@@ -59,6 +63,7 @@ int credential_sign(const struct credential_store *s, size_t number, const struc
 struct credential_proof {
 	const struct auth_set *set;
 	uint8_t auth_method;
+	uint16_t peer_hashes; /* bit n: the peer announced hash n (RFC 7427 4); 0: none, so SHA-1 passes in method 1 */
 	struct octets auth, signed_octets;
 	uint8_t id_type;
 	struct octets id;

@@ -1,0 +1,45 @@
+/* identity/signature.h - the signatures of IKE's AUTH payloads: RSA (method 1, RFC 7296 3.8), ECDSA (9 to 11, RFC 4754)
+ * and any algorithm by its identifier (14, RFC 7427). What is refused: SHA-1 by identifier, RSA under 2048 bits, other
+ * curves; SHA-1 in method 1 unless the peer announced no hashes, because then it can do no better. */
+#ifndef IDENTITY_SIGNATURE_H
+#define IDENTITY_SIGNATURE_H
+#include "base/crypto.h"
+#include "base/key.h"
+#include <openssl/types.h>
+
+struct diag;
+
+enum {
+	AUTH_RSA = 1,
+	AUTH_SHARED_KEY = 2,
+	AUTH_ECDSA_256 = 9,
+	AUTH_ECDSA_384 = 10,
+	AUTH_ECDSA_521 = 11,
+	AUTH_DIGITAL = 14
+};
+enum { HASH_SHA1 = 1, HASH_SHA256 = 2, HASH_SHA384 = 3, HASH_SHA512 = 4, HASH_IDENTITY = 5 }; /* RFC 7427 7, 8420 */
+
+enum { KEY_TYPE_TEXT = 24 };
+
+/* Is it a key that we deal with: RSA of 2048 to 8192 bits with a sound exponent, P-256, P-384, P-521, Ed25519, Ed448?
+ * Says its type ("rsa-3072", "ecdsa-p384"); `whose` begins the words of a refusal. */
+int signature_key_check(EVP_PKEY *key, const char *whose, char ret_type[KEY_TYPE_TEXT], struct diag *d);
+
+/* Shared by threads once made. */
+struct signing_key {
+	EVP_PKEY *key;
+	struct key p384; /* the private number, for base/p384.h; else empty */
+};
+int signing_key_init(struct signing_key *k, EVP_PKEY *key, struct diag *d); /* takes a reference */
+void signing_key_wipe(struct signing_key *k);
+
+/* peer_hashes: bit n for hash n that the peer announced; 0: it announced none. */
+int signature_make(const struct signing_key *k, uint16_t peer_hashes, const struct octets *message, uint8_t *ret_method,
+		   uint8_t *ret, size_t cap, size_t *ret_len, struct diag *d);
+int signature_check(EVP_PKEY *key, uint16_t peer_hashes, uint8_t method, const struct octets *auth,
+		    const struct octets *message, struct diag *d);
+
+/* ECDSA by P-384, DER as in certificates; -1: the key is of another curve. For chain.c. */
+int signature_p384_der(EVP_PKEY *key, const uint8_t *digest, size_t digest_len, const struct octets *der);
+
+#endif
