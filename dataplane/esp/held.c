@@ -18,24 +18,51 @@ static struct held_queue **bucket_of(struct held *h, const struct sa_selector *s
 	return &h->buckets[(sum ^ sum >> 13) % HELD_BUCKETS];
 }
 
-struct held_queue *held_queue_of(struct held *h, const struct sa_selector *s, uint64_t now_ms, bool make, bool *ret_ask)
+struct held_queue *held_queue_of(struct held *h, const struct sa_selector *s)
 {
-	struct held_queue **bucket = bucket_of(h, s), *q = *bucket;
+	struct held_queue *q = *bucket_of(h, s);
 
 	while (q && !sa_selector_equal(&q->selector, s))
 		q = q->next;
-	*ret_ask = q && now_ms - q->asked_ms >= HELD_ASK_MS;
-	if (!q && make && h->queues < HELD_QUEUES) {
-		q = mem_new(1, sizeof *q);
-		q->selector = *s;
-		q->last = &q->first;
-		q->next = *bucket;
-		*bucket = q;
-		h->queues++;
-		*ret_ask = true;
-	}
-	if (*ret_ask)
-		q->asked_ms = now_ms;
+	return q;
+}
+
+struct held_queue *held_queue_make(struct held *h, const struct sa_selector *s)
+{
+	struct held_queue **bucket = bucket_of(h, s), *q = held_queue_of(h, s);
+
+	if (q || h->queues >= HELD_QUEUES)
+		return q;
+	q = mem_new(1, sizeof *q);
+	q->selector = *s;
+	q->last = &q->first;
+	q->unasked = true;
+	q->next = *bucket;
+	*bucket = q;
+	h->queues++;
+	return q;
+}
+
+static bool may_ask(const struct held_queue *q, uint64_t now_ms)
+{
+	return q->asked_ms == 0 || now_ms - q->asked_ms >= HELD_ASK_MS;
+}
+
+bool held_ask(struct held_queue *q, uint64_t now_ms)
+{
+	q->unasked = !may_ask(q, now_ms);
+	if (!q->unasked)
+		q->asked_ms = now_ms ? now_ms : 1;
+	return !q->unasked;
+}
+
+struct held_queue *held_unasked(const struct held *h, uint64_t now_ms)
+{
+	size_t bucket = 0;
+	struct held_queue *q = held_next(h, &bucket, NULL, NULL, NULL);
+
+	while (q && !(q->unasked && may_ask(q, now_ms)))
+		q = held_next(h, &bucket, q, NULL, NULL);
 	return q;
 }
 

@@ -31,6 +31,7 @@ struct held_queue {
 	struct held_queue *next;
 	struct sa_selector selector;
 	uint64_t asked_ms;
+	bool unasked; /* a packet came too soon behind the last question to ask again */
 	struct held_packet *first, **last;
 	size_t packets, octets;
 };
@@ -40,10 +41,12 @@ struct held {
 	size_t queues, octets;
 };
 
-/* The queue of a selector; make: a new one if there is none. NULL: none, or too many. *ret_ask: keying should be asked
- * now, and that it was is noted. */
-struct held_queue *held_queue_of(struct held *h, const struct sa_selector *s, uint64_t now_ms, bool make,
-				 bool *ret_ask);
+/* The queue of a selector, or NULL. */
+struct held_queue *held_queue_of(struct held *h, const struct sa_selector *s);
+/* The same, a new one if there is none; NULL: there are too many. */
+struct held_queue *held_queue_make(struct held *h, const struct sa_selector *s);
+/* Should keying be asked about this queue now? Whoever is told yes does it. */
+bool held_ask(struct held_queue *q, uint64_t now_ms);
 /* false: full. The packet is copied. */
 bool held_add(struct held *h, struct held_queue *q, const uint8_t offload[OFFLOAD_HEADER], const uint8_t *packet,
 	      size_t len, uint64_t now_ms);
@@ -53,6 +56,8 @@ struct held_packet *held_take(struct held *h, struct held_queue *q);
  * for any. *bucket is the walker's own. */
 struct held_queue *held_next(const struct held *h, size_t *bucket, const struct held_queue *after,
 			     const struct addr *local, const struct addr *remote);
+/* A queue with a packet that nobody was asked about, and it is time to; NULL: none. */
+struct held_queue *held_unasked(const struct held *h, uint64_t now_ms);
 /* Drop what is too old and queues that are no longer needed. Returns the number of packets dropped. */
 size_t held_expire(struct held *h, uint64_t now_ms);
 void held_wipe(struct held *h);

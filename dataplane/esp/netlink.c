@@ -8,6 +8,7 @@
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -112,19 +113,55 @@ static int read_route(const struct nlmsghdr *h, void *context)
 					     : MNL_CB_OK;
 }
 
+/* One of the old questions about a device, by any socket. */
+static bool ask_device(unsigned long question, struct ifreq *request)
+{
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	bool ok = fd >= 0 && ioctl(fd, question, request) == 0;
+
+	if (fd >= 0)
+		(void)close(fd);
+	return ok;
+}
+
 static uint32_t device_mtu(uint32_t index)
 {
 	struct ifreq request = { 0 };
-	int fd, r;
 
-	if (!if_indextoname(index, request.ifr_name))
+	if (!if_indextoname(index, request.ifr_name) || !ask_device(SIOCGIFMTU, &request) || request.ifr_mtu < 0)
 		return 0;
-	fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return 0;
-	r = ioctl(fd, SIOCGIFMTU, &request);
-	(void)close(fd);
-	return r == 0 && request.ifr_mtu > 0 ? (uint32_t)request.ifr_mtu : 0;
+	return (uint32_t)request.ifr_mtu;
+}
+
+bool netlink_link_is_up(const char *name)
+{
+	struct ifreq request = { 0 };
+
+	(void)snprintf(request.ifr_name, sizeof request.ifr_name, "%s", name);
+	return ask_device(SIOCGIFFLAGS, &request) && (request.ifr_flags & IFF_UP);
+}
+
+int netlink_watch_links(struct diag *d)
+{
+	struct sockaddr_nl of = { .nl_family = AF_NETLINK, .nl_groups = RTMGRP_LINK };
+	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
+
+	if (fd < 0 || bind(fd, (const struct sockaddr *)&of, sizeof of) < 0) {
+		int r = diag_errno(d, errno, "watch the network devices");
+
+		if (fd >= 0)
+			(void)close(fd);
+		return r;
+	}
+	return fd;
+}
+
+void netlink_drain(int fd)
+{
+	char news[4096];
+
+	while (recv(fd, news, sizeof news, MSG_DONTWAIT) >= 0 || errno == ENOBUFS)
+		;
 }
 
 uint32_t netlink_route_mtu(const struct addr *local, const struct addr *remote, uint32_t mark)

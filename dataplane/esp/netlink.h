@@ -1,13 +1,20 @@
-/* dataplane/esp/netlink.h - the two things that the plane asks of the kernel's routing socket. */
+/* dataplane/esp/netlink.h - what the plane asks of the kernel's routing socket: its device, and the way to a peer. */
 #ifndef DATAPLANE_ESP_NETLINK_H
 #define DATAPLANE_ESP_NETLINK_H
 #include "base/addr.h"
+#include <stdbool.h>
 #include <stdint.h>
 
 struct diag;
 
 /* Set a device's MTU and queue length, keep IPv6 from giving it an address of its own, and bring it up. */
 int netlink_link_up(unsigned index, uint32_t mtu, uint32_t queue, struct diag *d);
+
+/* A descriptor that is readable when some device came, went or changed; the news itself is not of use, so drain it and
+ * look. Negative: an error. */
+int netlink_watch_links(struct diag *d);
+void netlink_drain(int fd);
+bool netlink_link_is_up(const char *name);
 
 /* The MTU of the route that a packet with this mark takes: the device's, or less where the route says so. What ICMP
  * errors made the kernel believe is left out: they are not checked there. 0: there is no route. */

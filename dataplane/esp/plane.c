@@ -193,4 +193,5 @@ void plane_tick(struct sad *s)
 {
 	s->ticked_ms = s->now;
 	s->drops[DROP_HELD_TIMEOUT] += held_expire(&s->held, s->now);
+	plane_ask_again(s);
 }

@@ -90,6 +90,11 @@ void plane_tick(struct sad *s);
 uint64_t plane_deadline(const struct sad *s);
 
 /* Between the files of the plane. */
+/* Every packet that waits between these two addresses (NULL: any) gets its chance; those of which nothing has changed
+ * queue up again, in their order. */
+void plane_send_held(struct sad *s, const struct addr *local, const struct addr *remote);
+/* ACQUIRE for packets that came within a second of the last one, if it is over and they still wait. */
+void plane_ask_again(struct sad *s);
 struct flow *flow_of(struct sad *s, const struct plan_packet *key);
 void flows_forget(struct sad *s);
 void plane_drop(struct sad *s, enum sad_drop why);

@@ -30,21 +30,6 @@ void sad_release_spi(struct sad *s, uint32_t spi)
 	sa_release(&s->sas, spi);
 }
 
-/* Every packet that waits between these two addresses gets its chance; those of other selectors queue up again, in
- * their order. */
-static void send_held(struct sad *s, const struct addr *local, const struct addr *remote)
-{
-	size_t bucket = 0;
-
-	for (struct held_queue *q = held_next(&s->held, &bucket, NULL, local, remote); q;
-	     q = held_next(&s->held, &bucket, q, local, remote))
-		for (struct held_packet *p = held_take(&s->held, q), *next; p; p = next) {
-			next = p->next;
-			plane_send_since(s, p->offload, p->octets, p->len, p->since_ms);
-			free(p);
-		}
-}
-
 /* A request may have been under way when the plan changed: its rule is then gone, and must not even be looked at. */
 static bool rule_in_force(const struct plan *plan, const struct sa_spec *spec)
 {
@@ -68,7 +53,7 @@ int sad_install(struct sad *s, const struct sa_spec *spec, uint64_t request, str
 	plane_enter(s);
 	flows_forget(s);
 	if (!spec->inbound)
-		send_held(s, &spec->local, &spec->remote);
+		plane_send_held(s, &spec->local, &spec->remote);
 	done(s, request, spec->pair, spec->spi);
 	plane_leave(s);
 	return 0;
@@ -88,10 +73,9 @@ int sad_remove(struct sad *s, uint64_t pair, uint64_t request, struct diag *d)
 void sad_release_held(struct sad *s, const struct sa_selector *selector, bool clear)
 {
 	struct held_queue *q;
-	bool ask;
 
 	plane_enter(s);
-	q = held_queue_of(&s->held, selector, s->now, false, &ask);
+	q = held_queue_of(&s->held, selector);
 	for (struct held_packet *p = q ? held_take(&s->held, q) : NULL, *next; p; p = next) {
 		next = p->next;
 		if (clear)
@@ -146,7 +130,7 @@ void sad_set_plan(struct sad *s, struct plan *plan)
 	flows_forget(s);
 	while (expire_one(s))
 		;
-	send_held(s, NULL, NULL);
+	plane_send_held(s, NULL, NULL);
 	plan_free(old);
 	plane_leave(s);
 }

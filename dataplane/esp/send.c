@@ -6,8 +6,7 @@
 
 #include "base/wire.h"
 
-#include <errno.h>
-#include <string.h>
+#include <stdlib.h>
 
 /* A packet under way. */
 struct outgoing {
@@ -67,8 +66,7 @@ static void hold(struct sad *s, const struct outgoing *o, const struct flow *f, 
 		.packet = f->key,
 		.entry = f->entry,
 	};
-	bool ask;
-	struct held_queue *q = held_queue_of(&s->held, &e.selector, s->now, true, &ask);
+	struct held_queue *q = held_queue_make(&s->held, &e.selector);
 
 	if (!q) {
 		plane_drop(s, DROP_NO_SA);
@@ -76,7 +74,7 @@ static void hold(struct sad *s, const struct outgoing *o, const struct flow *f, 
 	}
 	if (!held_add(&s->held, q, o->offload_header, o->packet, o->ip.len, since_ms))
 		plane_drop(s, DROP_HELD_OVERFLOW);
-	if (ask)
+	if (held_ask(q, s->now))
 		plane_tell(s, &e, NULL);
 }
 
@@ -213,6 +211,32 @@ void plane_send_since(struct sad *s, const uint8_t offload[OFFLOAD_HEADER], uint
 void plane_send(struct sad *s, const uint8_t offload[OFFLOAD_HEADER], uint8_t *packet, size_t len)
 {
 	plane_send_since(s, offload, packet, len, s->now);
+}
+
+static void send_queue(struct sad *s, struct held_queue *q)
+{
+	for (struct held_packet *p = held_take(&s->held, q), *next; p; p = next) {
+		next = p->next;
+		plane_send_since(s, p->offload, p->octets, p->len, p->since_ms);
+		free(p);
+	}
+}
+
+void plane_send_held(struct sad *s, const struct addr *local, const struct addr *remote)
+{
+	size_t bucket = 0;
+
+	for (struct held_queue *q = held_next(&s->held, &bucket, NULL, local, remote); q;
+	     q = held_next(&s->held, &bucket, q, local, remote))
+		send_queue(s, q);
+}
+
+void plane_ask_again(struct sad *s)
+{
+	for (struct held_queue *q; (q = held_unasked(&s->held, s->now));) {
+		q->unasked = false;
+		send_queue(s, q);
+	}
 }
 
 void plane_send_clear(struct sad *s, const uint8_t offload[OFFLOAD_HEADER], uint8_t *packet, size_t len)

@@ -1,0 +1,167 @@
+#include "base/wire.h"
+#include "dataplane/esp/esp.h"
+#include "dataplane/esp/io.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <linux/errqueue.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#ifndef IPV6_FLOWINFO /* in <linux/in6.h>, which does not go together with <netinet/in.h> */
+#define IPV6_FLOWINFO 11
+#endif
+
+void io_read_tun(struct esp_io *io)
+{
+	for (unsigned i = 0; i < IO_BATCH; i++) {
+		ssize_t n = read(io->tun, io->packet, sizeof io->packet);
+
+		if (n < 0)
+			return;
+		if (n < OFFLOAD_HEADER) {
+			io->sad->drops[DROP_MALFORMED]++;
+			continue;
+		}
+		plane_send(io->sad, io->packet, io->packet + OFFLOAD_HEADER, (size_t)n - OFFLOAD_HEADER);
+	}
+}
+
+/* An IPv4 raw socket gives the packet with its header, whole: the kernel has put fragments together. */
+void io_read_raw4(struct esp_io *io)
+{
+	for (unsigned i = 0; i < IO_BATCH; i++) {
+		ssize_t n = recv(io->raw4, io->packet, sizeof io->packet, MSG_DONTWAIT);
+
+		if (n < 0)
+			return;
+		plane_receive(io->sad, io->packet, (size_t)n);
+	}
+}
+
+/* An IPv6 one keeps the header, which is made again from what it tells beside. Extension headers before ESP have had
+ * their effect on the way and are left out. */
+static bool header6(uint8_t *header, struct msghdr *h, size_t payload)
+{
+	const struct sockaddr_in6 *from = h->msg_name;
+	struct wire_out out = wire_out(header, IP6_HEADER);
+	uint32_t flow = 0;
+	int hops = 64;
+	const uint8_t *to = NULL;
+	struct in6_pktinfo info;
+
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(h); c; c = CMSG_NXTHDR(h, c)) {
+		if (c->cmsg_level != IPPROTO_IPV6)
+			continue;
+		if (c->cmsg_type == IPV6_PKTINFO && c->cmsg_len >= CMSG_LEN(sizeof info)) {
+			memcpy(&info, CMSG_DATA(c), sizeof info);
+			to = info.ipi6_addr.s6_addr;
+		} else if (c->cmsg_type == IPV6_HOPLIMIT && c->cmsg_len >= CMSG_LEN(sizeof hops)) {
+			memcpy(&hops, CMSG_DATA(c), sizeof hops);
+		} else if (c->cmsg_type == IPV6_FLOWINFO && c->cmsg_len >= CMSG_LEN(sizeof flow)) {
+			memcpy(&flow, CMSG_DATA(c), sizeof flow);
+		}
+	}
+	if (!to || payload > UINT16_MAX)
+		return false;
+	wire_put_u32(&out, 0x60000000 | (ntohl(flow) & 0x0fffffff));
+	wire_put_u16(&out, (uint16_t)payload);
+	wire_put_u8(&out, IP_ESP);
+	wire_put_u8(&out, (uint8_t)hops);
+	wire_put(&out, from->sin6_addr.s6_addr, 16);
+	wire_put(&out, to, 16);
+	return !out.failed;
+}
+
+void io_read_raw6(struct esp_io *io)
+{
+	for (unsigned i = 0; i < IO_BATCH; i++) {
+		union {
+			struct cmsghdr align;
+			uint8_t octets[IO_CONTROL_ROOM];
+		} control;
+		struct sockaddr_in6 from;
+		struct iovec part = { io->packet + IP6_HEADER, sizeof io->packet - IP6_HEADER };
+		struct msghdr h = { .msg_name = &from,
+				    .msg_namelen = sizeof from,
+				    .msg_iov = &part,
+				    .msg_iovlen = 1,
+				    .msg_control = &control,
+				    .msg_controllen = sizeof control };
+		ssize_t n = recvmsg(io->raw6, &h, MSG_DONTWAIT);
+
+		if (n < 0)
+			return;
+		if (header6(io->packet, &h, (size_t)n))
+			plane_receive(io->sad, io->packet, (size_t)n + IP6_HEADER);
+		else
+			io->sad->drops[DROP_MALFORMED]++;
+	}
+}
+
+/* ICMP errors that the kernel matched to our socket. Only "too big" is of use: whether a peer is there is keying's to
+ * find out. */
+void io_read_errors(struct esp_io *io, int fd)
+{
+	for (unsigned i = 0; i < IO_BATCH; i++) {
+		union {
+			struct cmsghdr align;
+			uint8_t octets[IO_CONTROL_ROOM];
+		} control;
+		struct iovec part = { io->packet, sizeof io->packet };
+		struct msghdr h = {
+			.msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control
+		};
+		ssize_t n = recvmsg(fd, &h, MSG_ERRQUEUE | MSG_DONTWAIT);
+
+		if (n < 0)
+			return;
+		for (struct cmsghdr *c = CMSG_FIRSTHDR(&h); c; c = CMSG_NXTHDR(&h, c)) {
+			struct sock_extended_err e;
+
+			if (!((c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_RECVERR) ||
+			      (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_RECVERR)) ||
+			    c->cmsg_len < CMSG_LEN(sizeof e))
+				continue;
+			memcpy(&e, CMSG_DATA(c), sizeof e);
+			if (e.ee_errno == EMSGSIZE &&
+			    (e.ee_origin == SO_EE_ORIGIN_ICMP || e.ee_origin == SO_EE_ORIGIN_ICMP6))
+				plane_too_big(io->sad, io->packet, (size_t)n, e.ee_info);
+		}
+	}
+}
+
+void esp_encapsulated(struct sad *s, const struct esp_datagram *g)
+{
+	struct esp_io *io = s->config.io;
+	struct wire_out out = wire_out(io->packet, sizeof io->packet);
+	size_t udp = UDP_HEADER + g->len;
+
+	plane_enter(s);
+	if (g->len > IP_PACKET_MOST - IP4_HEADER - UDP_HEADER) {
+		plane_drop(s, DROP_MALFORMED);
+	} else {
+		if (g->local.family == 4) {
+			wire_put_u16(&out, (uint16_t)(0x4500 | g->tos));
+			wire_put_u16(&out, (uint16_t)(IP4_HEADER + udp));
+			wire_put_u32(&out, 0x4000);
+			wire_put_u16(&out, (uint16_t)(g->ttl << 8 | IP_UDP));
+			wire_put_u16(&out, 0);
+		} else {
+			wire_put_u32(&out, 0x60000000 | (uint32_t)g->tos << 20);
+			wire_put_u16(&out, (uint16_t)udp);
+			wire_put_u16(&out, (uint16_t)(IP_UDP << 8 | g->ttl));
+		}
+		wire_put(&out, g->remote.octets, addr_octets(&g->remote));
+		wire_put(&out, g->local.octets, addr_octets(&g->local));
+		wire_put_u16(&out, g->remote_port);
+		wire_put_u16(&out, g->local_port);
+		wire_put_u16(&out, (uint16_t)udp);
+		wire_put_u16(&out, 0);
+		wire_put(&out, g->octets, g->len);
+		plane_receive(s, io->packet, out.len);
+	}
+	plane_leave(s);
+}

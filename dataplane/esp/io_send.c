@@ -1,0 +1,114 @@
+#include "base/wire.h"
+#include "dataplane/esp/io.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+enum { SEND_BATCH = 64 }; /* messages in one system call */
+
+static void write_tun(struct esp_io *io, uint8_t *packet, size_t len)
+{
+	uint8_t header[OFFLOAD_HEADER] = { 0 };
+	struct iovec parts[] = { { header, sizeof header }, { packet, len } };
+
+	if (writev(io->tun, parts, ARRAY_LEN(parts)) < 0)
+		io->sad->drops[DROP_SEND]++;
+}
+
+/* One message to the wire: where to, and from where, so that the route is that of the source address. */
+struct message {
+	struct sockaddr_storage to;
+	struct iovec part;
+	union {
+		struct cmsghdr align;
+		uint8_t octets[CMSG_SPACE(sizeof(struct in6_pktinfo))];
+	} control;
+	struct addr local, remote;
+};
+
+static void put_control(struct msghdr *h, int level, int type, const void *data, size_t n)
+{
+	struct cmsghdr *c = h->msg_control;
+
+	c->cmsg_level = level;
+	c->cmsg_type = type;
+	c->cmsg_len = CMSG_LEN(n);
+	memcpy(CMSG_DATA(c), data, n);
+	h->msg_controllen = CMSG_SPACE(n);
+}
+
+/* Our own packets: the version and the addresses stand where they must. */
+static bool address_message(struct message *m, struct msghdr *h, uint8_t *packet, size_t len)
+{
+	struct wire_in in = wire_in(packet, len);
+	bool v4 = packet[0] >> 4 == 4;
+
+	m->local = m->remote = (struct addr){ .family = v4 ? 4 : 6 };
+	(void)wire_octets(&in, v4 ? 12 : 8);
+	wire_copy(&in, m->local.octets, addr_octets(&m->local));
+	wire_copy(&in, m->remote.octets, addr_octets(&m->remote));
+	m->part = (struct iovec){ packet, len };
+	*h = (struct msghdr){ .msg_name = &m->to, .msg_iov = &m->part, .msg_iovlen = 1, .msg_control = &m->control };
+	h->msg_namelen = (socklen_t)addr_to_sockaddr(&m->remote, 0, &m->to);
+	if (v4) {
+		struct in_pktinfo from = { 0 };
+
+		memcpy(&from.ipi_spec_dst, m->local.octets, 4);
+		put_control(h, IPPROTO_IP, IP_PKTINFO, &from, sizeof from);
+	} else {
+		struct in6_pktinfo from = { 0 };
+
+		memcpy(&from.ipi6_addr, m->local.octets, 16);
+		put_control(h, IPPROTO_IPV6, IPV6_PKTINFO, &from, sizeof from);
+	}
+	return !in.failed;
+}
+
+/* sendmmsg stops at the first message that fails, and says so only when that is the first of the call. */
+static void send_messages(struct esp_io *io, int fd, struct mmsghdr *headers, struct message *messages, unsigned n)
+{
+	for (unsigned at = 0; at < n;) {
+		int r = fd < 0 ? -1 : sendmmsg(fd, headers + at, n - at, 0);
+
+		if (r > 0) {
+			at += (unsigned)r;
+			continue;
+		}
+		if (fd >= 0 && errno == EINTR)
+			continue;
+		if (fd >= 0 && errno == EMSGSIZE)
+			path_doubt(&io->sad->paths, &messages[at].local, &messages[at].remote);
+		io->sad->drops[DROP_SEND]++;
+		at++;
+	}
+}
+
+void io_flush(void *context, struct packet_list *out)
+{
+	struct esp_io *io = context;
+	struct mmsghdr headers[2][SEND_BATCH];
+	struct message messages[2][SEND_BATCH];
+	unsigned n[2] = { 0, 0 };
+	const int fds[2] = { io->raw4, io->raw6 };
+
+	for (size_t i = 0; i < out->count; i++) {
+		uint8_t *packet = out->octets + out->rows[i].at;
+		unsigned six = packet[0] >> 4 == 6;
+
+		if (out->rows[i].to_tun) {
+			write_tun(io, packet, out->rows[i].len);
+			continue;
+		}
+		if (!address_message(&messages[six][n[six]], &headers[six][n[six]].msg_hdr, packet, out->rows[i].len))
+			continue;
+		if (++n[six] < SEND_BATCH)
+			continue;
+		send_messages(io, fds[six], headers[six], messages[six], n[six]);
+		n[six] = 0;
+	}
+	for (size_t six = 0; six < 2; six++)
+		send_messages(io, fds[six], headers[six], messages[six], n[six]);
+}

@@ -1,0 +1,66 @@
+#include "base/diag.h"
+#include "base/scope.h"
+#include "dataplane/esp/io.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#ifndef IPV6_FLOWINFO /* in <linux/in6.h>, which does not go together with <netinet/in.h> */
+#define IPV6_FLOWINFO 11
+#endif
+
+enum { BUFFERS = 8 << 20 };
+
+struct option_row {
+	int level, name, value;
+	bool needed;
+	const char *what;
+};
+
+static int set_options(int fd, const struct option_row *rows, size_t n, struct diag *d)
+{
+	for (size_t i = 0; i < n; i++)
+		if (setsockopt(fd, rows[i].level, rows[i].name, &rows[i].value, sizeof rows[i].value) < 0 &&
+		    rows[i].needed)
+			return diag_errno(d, errno, "raw ESP socket: %s", rows[i].what);
+	return 0;
+}
+
+int raw_open(int family, uint32_t mark, int *ret_fd, struct diag *d)
+{
+	/* The path MTU is ours to keep (path.h): the kernel is not to refuse by what it believes of it. */
+	const struct option_row both[] = {
+		{ SOL_SOCKET, SO_MARK, (int)mark, true, "SO_MARK" },
+		{ SOL_SOCKET, SO_RCVBUFFORCE, BUFFERS, false, "receive buffer" },
+		{ SOL_SOCKET, SO_SNDBUFFORCE, BUFFERS, false, "send buffer" },
+	};
+	static const struct option_row four[] = {
+		{ IPPROTO_IP, IP_HDRINCL, 1, true, "IP_HDRINCL" },
+		{ IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_PROBE, true, "IP_MTU_DISCOVER" },
+		{ IPPROTO_IP, IP_RECVERR, 1, true, "IP_RECVERR" },
+	};
+	static const struct option_row six[] = {
+		{ IPPROTO_IPV6, IPV6_HDRINCL, 1, true, "IPV6_HDRINCL" },
+		{ IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_PROBE, true, "IPV6_MTU_DISCOVER" },
+		{ IPPROTO_IPV6, IPV6_RECVERR, 1, true, "IPV6_RECVERR" },
+		{ IPPROTO_IPV6, IPV6_RECVPKTINFO, 1, true, "IPV6_RECVPKTINFO" },
+		{ IPPROTO_IPV6, IPV6_RECVHOPLIMIT, 1, true, "IPV6_RECVHOPLIMIT" },
+		{ IPPROTO_IPV6, IPV6_FLOWINFO, 1, true, "IPV6_FLOWINFO" },
+	};
+	int fd = socket(family, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, IP_ESP), r;
+
+	if (fd < 0 && errno == EPERM)
+		return diag_fail(d, EPERM, "may not open a raw socket: it needs root or the capability NET_RAW");
+	if (fd < 0)
+		return diag_errno(d, errno, "open a raw ESP socket");
+	if ((r = set_options(fd, both, ARRAY_LEN(both), d)) < 0 ||
+	    (r = family == AF_INET ? set_options(fd, four, ARRAY_LEN(four), d)
+				   : set_options(fd, six, ARRAY_LEN(six), d)) < 0) {
+		(void)close(fd);
+		return r;
+	}
+	*ret_fd = fd;
+	return 0;
+}
