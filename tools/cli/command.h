@@ -1,4 +1,5 @@
-/* tools/cli/command.h - one command of the program `cordon`: a row in main.c's table and a file of its own. */
+/* tools/cli/command.h - one command of the program `cordon`: a file of its own, NAME.c, that defines
+ * `const struct command command_NAME`, and two lines in commands.c. */
 #ifndef TOOLS_CLI_COMMAND_H
 #define TOOLS_CLI_COMMAND_H
 #include <stdbool.h>
@@ -18,7 +19,7 @@ int command_usage_error(const struct command *c, const char *fmt, ...) __attribu
 /* Colour: on a terminal, and NO_COLOR is not set. */
 bool command_colour(void);
 
-extern const struct command commands[];
+extern const struct command *const commands[];
 extern const unsigned commands_count;
 
 #endif

@@ -1,8 +1,14 @@
-/* The table of commands, in the order of `cordon --help`. Each one is declared here and lives in a file of its own. */
+/* The table of commands, in the order of `cordon --help`. Each one lives in a file of its own. */
 #include "tools/cli/command.h"
 #include "base/scope.h"
 
-const struct command commands[] = {
-	{ 0 },
+extern const struct command command_check;
+extern const struct command command_matrix;
+extern const struct command command_why;
+
+const struct command *const commands[] = {
+	&command_check,
+	&command_why,
+	&command_matrix,
 };
-const unsigned commands_count = ARRAY_LEN(commands) - 1;
+const unsigned commands_count = ARRAY_LEN(commands);

@@ -35,7 +35,7 @@ static int help(FILE *to)
 		    "usage: cordon COMMAND [ARGUMENT ...]\n\n",
 		    to);
 	for (unsigned i = 0; i < commands_count; i++)
-		(void)fprintf(to, "  %-10s %s\n", commands[i].name, commands[i].summary);
+		(void)fprintf(to, "  %-10s %s\n", commands[i]->name, commands[i]->summary);
 	(void)fputs("\n  cordon COMMAND --help tells more.\n", to);
 	return EXIT_OK;
 }
@@ -53,7 +53,7 @@ int main(int argc, char **argv)
 		return EXIT_OK;
 	}
 	for (unsigned i = 0; i < commands_count; i++) {
-		const struct command *c = &commands[i];
+		const struct command *c = commands[i];
 
 		if (strcmp(argv[1], c->name) != 0)
 			continue;

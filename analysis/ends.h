@@ -1,0 +1,28 @@
+/* analysis/ends.h - what an end of a rule contains, seen from outside any host: keywords stand for the policy's hosts
+ * with that role. Pure look-ups in a loaded policy. */
+#ifndef ANALYSIS_ENDS_H
+#define ANALYSIS_ENDS_H
+#include "policy/policy.h"
+
+/* The role behind a keyword such as dns-servers, 0 if it has none (any, self, local-subnet, default-gateway). */
+unsigned ends_keyword_role(enum keyword k);
+
+/* An address, and who has it. */
+struct ends_who {
+	const struct host *host; /* NULL: not among the policy's hosts */
+	struct addr addr;
+	int prefix; /* of its network, -1: not known */
+};
+struct ends_who ends_who(const struct policy *p, const struct addr *a);
+
+/* Is `who` in this end, from the point of view of `owner`, the host that enforces the rule? On success *ret (if not
+ * NULL) is the smallest element that holds it. */
+bool end_has(const struct policy *p, const struct end *e, const struct ends_who *who, const struct ends_who *owner,
+	     struct addr_range *ret);
+
+/* Does the host belong to the group: by its own claim, by name, by another group, or by a pattern that a certificate
+ * of CN=<its name> would match? */
+bool group_has(const struct group *g, const struct host *h);
+bool groups_have(const struct group *const *groups, size_t n, const struct host *h);
+
+#endif

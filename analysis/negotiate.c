@@ -1,0 +1,136 @@
+#include "analysis/negotiate.h"
+
+#include "analysis/ends.h"
+
+#include <string.h>
+
+static bool same_text(const char *a, const char *b)
+{
+	return a == b || (a && b && strcmp(a, b) == 0);
+}
+
+/* Could what satisfies one method satisfy the other? Issuers may differ: each side checks the other's certificate
+ * against its own rule. A pre-shared key is one key. */
+static bool methods_fit(const struct auth_method *a, const struct auth_method *b)
+{
+	return a->kind == b->kind && (a->kind != AUTH_PSK || same_text(a->psk_file, b->psk_file));
+}
+
+static bool method_same(const struct auth_method *a, const struct auth_method *b)
+{
+	return methods_fit(a, b) && same_text(a->issuer, b->issuer) && same_text(a->eku, b->eku) &&
+	       same_text(a->realm, b->realm);
+}
+
+/* Does the host hold what this method asks for? A set stands for all its methods. */
+static bool holds(const struct host *h, const struct auth_method *m)
+{
+	if (!h || !h->credentials)
+		return true;
+	for (size_t i = 0; i < h->credential_count; i++)
+		for (size_t k = 0; k < h->credentials[i]->count; k++)
+			if (method_same(&h->credentials[i]->methods[k], m))
+				return true;
+	return false;
+}
+
+static bool holds_any(const struct host *h, const struct auth_set *s)
+{
+	for (size_t i = 0; i < s->count; i++)
+		if (holds(h, &s->methods[i]))
+			return true;
+	return false;
+}
+
+/* A method of each set such that each host can prove what the other's asks for, of one kind. */
+static bool sets_meet(const struct negotiate_end ends[2], const struct auth_set *a, const struct auth_set *b)
+{
+	for (size_t i = 0; i < a->count; i++)
+		for (size_t k = 0; k < b->count; k++)
+			if (methods_fit(&a->methods[i], &b->methods[k]) && holds(ends[1].host, &a->methods[i]) &&
+			    holds(ends[0].host, &b->methods[k]))
+				return true;
+	return false;
+}
+
+static bool authenticate(const struct negotiate_end ends[2], const struct auth_set *a, const struct auth_set *b,
+			 struct negotiation *n)
+{
+	const struct auth_set *sets[2] = { a, b };
+
+	if (!a || !b) {
+		/* A second authentication that only one end asks for is one that the other cannot give. */
+		n->result = a == b ? NEGOTIATE_AGREED : NEGOTIATE_METHOD;
+		n->set = a ? a : b;
+		return a == b;
+	}
+	for (unsigned i = 0; i < 2; i++)
+		if (!holds_any(ends[!i].host, sets[i])) {
+			*n = (struct negotiation){ .result = NEGOTIATE_CREDENTIAL, .at = !i, .set = sets[i] };
+			return false;
+		}
+	if (!sets_meet(ends, a, b)) {
+		*n = (struct negotiation){ .result = NEGOTIATE_METHOD, .set = a };
+		return false;
+	}
+	return true;
+}
+
+static bool key_exchange_meets(const struct key_exchange_set *a, const struct key_exchange_set *b)
+{
+	for (size_t i = 0; a && b && i < a->count; i++)
+		for (size_t k = 0; k < b->count; k++)
+			if (ike_suite_equal(&a->suites[i], &b->suites[k]))
+				return true;
+	return false;
+}
+
+/* The responder takes the first of the initiator's proposals that is among its own. */
+static bool agree_on_suite(const struct protection_set *a, const struct protection_set *b, struct negotiation *n)
+{
+	for (size_t i = 0; a && b && i < a->count; i++)
+		for (size_t k = 0; k < b->count; k++) {
+			const struct child_suite *s = &a->suites[i];
+			enum outcome o = child_suite_encrypts(s) ? OUTCOME_ENCRYPTED : OUTCOME_AUTHENTICATED;
+
+			if (!child_suite_equal(s, &b->suites[k]))
+				continue;
+			if (!n->suite) {
+				n->suite = s;
+				n->outcome = o;
+			}
+			if (!n->weakest_suite || o < n->weakest) {
+				n->weakest_suite = s;
+				n->weakest = o;
+			}
+			n->can_encrypt |= o == OUTCOME_ENCRYPTED;
+			break;
+		}
+	return n->suite != NULL;
+}
+
+struct negotiation negotiate(const struct negotiate_end ends[2])
+{
+	struct negotiation n = { .result = NEGOTIATE_AGREED };
+	const struct rule *a = ends[0].rule, *b = ends[1].rule;
+
+	for (unsigned i = 0; i < 2; i++)
+		if (ends[i].host && ends[i].host->agent == AGENT_NONE)
+			return (struct negotiation){ .result = NEGOTIATE_NO_AGENT, .at = i };
+	for (unsigned i = 0; i < 2; i++)
+		if (!ends[i].rule || !rule_mode_protects(ends[i].rule->mode))
+			return (struct negotiation){ .result = NEGOTIATE_NO_RULE, .at = i };
+	if (!authenticate(ends, a->auth, b->auth, &n) || !authenticate(ends, a->second_auth, b->second_auth, &n))
+		return n;
+	for (unsigned i = 0; i < 2; i++) {
+		const struct rule *r = ends[!i].rule;
+
+		if (r->machines && !groups_have(r->machines, r->machine_count, ends[i].host))
+			return (struct negotiation){ .result = NEGOTIATE_MACHINE, .at = i };
+	}
+	if (!key_exchange_meets(a->key_exchange, b->key_exchange))
+		return (struct negotiation){ .result = NEGOTIATE_KEY_EXCHANGE };
+	if (!agree_on_suite(a->protection, b->protection, &n))
+		return (struct negotiation){ .result = NEGOTIATE_PROTECTION };
+	return n;
+}

@@ -1,0 +1,37 @@
+/* analysis/negotiate.h - could two hosts agree on a security association, and on which: what IKE would find out, from
+ * the two rules and the hosts' credentials alone. */
+#ifndef ANALYSIS_NEGOTIATE_H
+#define ANALYSIS_NEGOTIATE_H
+#include "policy/policy.h"
+
+enum negotiate_result {
+	NEGOTIATE_AGREED,
+	NEGOTIATE_NO_AGENT,     /* `at` runs no IPsec */
+	NEGOTIATE_NO_RULE,      /* at `at` no rule protects this traffic */
+	NEGOTIATE_CREDENTIAL,   /* `at` holds nothing that satisfies `set` */
+	NEGOTIATE_METHOD,       /* the two sets ask for different proofs */
+	NEGOTIATE_MACHINE,      /* `at` is not among the machines that the other's rule authorises */
+	NEGOTIATE_KEY_EXCHANGE, /* no main mode suite in common */
+	NEGOTIATE_PROTECTION    /* no quick mode suite in common */
+};
+
+/* One end. The initiator is number 0. */
+struct negotiate_end {
+	const struct host *host; /* NULL: not named in the policy, taken to run Cordon and to hold every credential */
+	const struct rule *rule; /* that wins there; NULL: none */
+};
+
+struct negotiation {
+	enum negotiate_result result;
+	unsigned at;
+	const struct auth_set *set;
+	const struct child_suite *suite; /* agreed: what the two ordered lists lead to */
+	enum outcome outcome;            /* of that suite */
+	const struct child_suite *weakest_suite;
+	enum outcome weakest; /* of the weakest suite that both accept */
+	bool can_encrypt;     /* some suite that both accept encrypts */
+};
+
+struct negotiation negotiate(const struct negotiate_end ends[2]);
+
+#endif

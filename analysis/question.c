@@ -1,0 +1,466 @@
+#include "analysis/question.h"
+
+#include "base/diag.h"
+#include "base/str.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { CUTS_LOOKED_AT = 20000, KINDS_MOST = 128 };
+
+/* Parties. */
+
+static void add_member(struct party *p, const struct ends_who *who)
+{
+	if (p->count < PARTY_MEMBERS)
+		p->members[p->count++] = *who;
+	else
+		p->bounded = true;
+}
+
+static void add_host(const struct policy *p, const struct host *h, struct party *ret)
+{
+	for (size_t i = 0; i < h->address_count; i++) {
+		struct ends_who who = ends_who(p, &h->addresses[i].addr);
+
+		who.host = h; /* two hosts may share an address; this one was asked about */
+		add_member(ret, &who);
+	}
+}
+
+static void add_range(const struct policy *p, const struct alike *a, const struct addr_range *r, struct party *ret)
+{
+	const struct host *hosts;
+	struct addr kinds[KINDS_MOST];
+	size_t n = policy_hosts(p, &hosts), found;
+
+	for (size_t i = 0; i < n; i++)
+		for (size_t k = 0; k < hosts[i].address_count; k++)
+			if (addr_range_has(r, &hosts[i].addresses[k].addr)) {
+				struct ends_who who = ends_who(p, &hosts[i].addresses[k].addr);
+
+				who.host = &hosts[i];
+				add_member(ret, &who);
+			}
+	found = alike_split(a, r, CUTS_LOOKED_AT, kinds, KINDS_MOST, &ret->bounded);
+	ret->bounded |= found > KINDS_MOST;
+	for (size_t i = 0; i < found && i < KINDS_MOST; i++)
+		if (alike_bare(a, r, &kinds[i])) {
+			struct ends_who who = { .addr = kinds[i], .prefix = -1 };
+
+			add_member(ret, &who);
+		}
+}
+
+static const char *nearest_name(const struct policy *p, const char *text, struct arena *memory)
+{
+	const struct host *hosts;
+	const struct address_set *zones;
+	size_t n = policy_hosts(p, &hosts), m = policy_zones(p, &zones);
+	const char **names = arena_new(memory, n + m, sizeof *names);
+
+	for (size_t i = 0; i < n; i++)
+		names[i] = hosts[i].name;
+	for (size_t i = 0; i < m; i++)
+		names[n + i] = zones[i].name;
+	return report_nearest(text, names, n + m);
+}
+
+static int no_such_party(const struct policy *p, const char *text, struct arena *memory, struct diag *d)
+{
+	const char *near = nearest_name(p, text, memory);
+	const struct host *hosts;
+	const struct address_set *zones;
+
+	if (near)
+		return diag_fail(d, ENOENT, "no host or zone is called '%s'. Did you mean '%s'?", text, near);
+	if (!policy_hosts(p, &hosts) && !policy_zones(p, &zones))
+		return diag_fail(d, ENOENT, "'%s' is no address, and the policy names no hosts and no zones", text);
+	return diag_fail(d, ENOENT, "no host or zone is called '%s', and it is no address", text);
+}
+
+int party_parse(const struct policy *p, const struct alike *a, const char *text, struct arena *memory,
+		struct party *ret, struct diag *d)
+{
+	const struct host *h = policy_host_by_name(p, text);
+	const struct address_set *zone = h ? NULL : policy_zone_by_name(p, text);
+	struct addr_range range;
+
+	*ret = (struct party){ .text = arena_string(memory, text, strlen(text)), .zone = zone != NULL };
+	ret->members = arena_new(memory, PARTY_MEMBERS, sizeof *ret->members);
+	if (h) {
+		add_host(p, h, ret);
+	} else if (zone) {
+		for (size_t i = 0; i < zone->count; i++)
+			add_range(p, a, &zone->elements[i], ret);
+	} else if (addr_range_parse(text, strlen(text), &range, NULL) == 0) {
+		if (addr_equal(&range.lo, &range.hi)) {
+			struct ends_who who = ends_who(p, &range.lo);
+
+			add_member(ret, &who);
+		} else {
+			ret->zone = true;
+			add_range(p, a, &range, ret);
+		}
+	} else if (text[strspn(text, "0123456789.:abcdefABCDEF/-")] == '\0' && strpbrk(text, ".:/")) {
+		return addr_range_parse(text, strlen(text), &range, d); /* meant as an address: say what is wrong */
+	} else {
+		return no_such_party(p, text, memory, d);
+	}
+	if (!ret->count)
+		return diag_fail(d, ENOENT, "'%s' has no addresses", text);
+	return 0;
+}
+
+int question_parse(struct why *w, const struct alike *a, const char *from, const char *to, const char *traffic,
+		   struct arena *memory, struct question *ret, struct diag *d)
+{
+	const struct policy *p = why_policy(w);
+	int r;
+
+	*ret = (struct question){ .traffic = arena_string(memory, traffic, strlen(traffic)) };
+	if ((r = party_parse(p, a, from, memory, &ret->from, d)) < 0 ||
+	    (r = party_parse(p, a, to, memory, &ret->to, d)) < 0 ||
+	    (r = policy_traffic_parse(p, traffic, strlen(traffic), ret->services, QUESTION_SERVICES,
+				      &ret->service_count, d)) < 0)
+		return r;
+	return 0;
+}
+
+/* Traffic. */
+
+void question_service_text(int16_t protocol, uint16_t lo, uint16_t hi, struct str *out)
+{
+	static const struct {
+		int16_t number;
+		const char *name;
+	} names[] = {
+		{ PROTOCOL_ANY, "any" }, { 1, "icmp" }, { 2, "igmp" }, { 6, "tcp" },     { 17, "udp" },
+		{ 47, "gre" },           { 50, "esp" }, { 51, "ah" },  { 58, "icmpv6" }, { 132, "sctp" },
+	};
+	const char *name = NULL;
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++)
+		if (names[i].number == protocol)
+			name = names[i].name;
+	if (name)
+		str_add(out, name);
+	else
+		str_addf(out, "%d", protocol);
+	if (lo == 0 && hi == 65535)
+		return;
+	str_addf(out, "/%u", lo);
+	if (hi != lo)
+		str_addf(out, "-%u", hi);
+}
+
+/* Where rules begin or end to speak: sorted, distinct. */
+struct borders {
+	uint32_t at[256];
+	size_t count;
+	bool bounded;
+};
+
+static void border(struct borders *b, uint32_t at)
+{
+	size_t i = 0;
+
+	while (i < b->count && b->at[i] < at)
+		i++;
+	if (i < b->count && b->at[i] == at)
+		return;
+	if (b->count == ARRAY_LEN(b->at)) {
+		b->bounded = true;
+		return;
+	}
+	memmove(&b->at[i + 1], &b->at[i], (b->count - i) * sizeof b->at[0]);
+	b->at[i] = at;
+	b->count++;
+}
+
+static void border_ports(struct borders *b, struct port_range r, const struct service *s)
+{
+	if (r.lo > s->port2.lo && r.lo <= s->port2.hi)
+		border(b, r.lo);
+	if (r.hi >= s->port2.lo && r.hi < s->port2.hi)
+		border(b, r.hi + 1u);
+}
+
+static bool same_protocol(int16_t a, int16_t b)
+{
+	return a == PROTOCOL_ANY || b == PROTOCOL_ANY || a == b;
+}
+
+static void firewall_borders(const struct policy *p, const struct service *s, struct borders *b)
+{
+	const struct firewall *sections;
+	size_t n = policy_firewalls(p, &sections);
+
+	for (size_t i = 0; i < n; i++)
+		for (size_t k = 0; k < sections[i].count; k++)
+			for (size_t m = 0; m < sections[i].rules[k].service_count; m++) {
+				const struct service *f = &sections[i].rules[k].services[m];
+
+				if (!same_protocol(f->protocol, s->protocol))
+					continue;
+				border_ports(b, f->port1, s);
+				border_ports(b, f->port2, s);
+			}
+}
+
+/* The ports of a service, cut where some rule that speaks of the two addresses begins or ends. */
+static void port_borders(struct why *w, const struct ends_who *from, const struct ends_who *to, const struct service *s,
+			 struct borders *b)
+{
+	border(b, s->port2.lo);
+	if (s->port2.lo == s->port2.hi)
+		return;
+	for (unsigned side = 0; side < 2; side++) {
+		const struct plan *plan = why_plan(w, side ? to : from);
+		struct plan_list list;
+
+		if (!plan)
+			continue;
+		list = plan_meet(plan, side ? &to->addr : &from->addr, side ? &from->addr : &to->addr);
+		for (size_t i = 0; i < list.count; i++)
+			if (same_protocol(list.entries[i].protocol, s->protocol))
+				border_ports(b, side ? list.entries[i].local_port : list.entries[i].remote_port, s);
+	}
+	firewall_borders(why_policy(w), s, b);
+}
+
+/* Putting together. */
+
+struct span {
+	int16_t protocol;
+	uint16_t lo, hi;
+};
+
+enum { SPANS_MOST = 16, PAIRS_SHOWN = 6 };
+
+struct heap { /* a case while it grows */
+	struct why_verdict verdict;
+	size_t points, pairs;
+	struct span spans[SPANS_MOST];
+	size_t span_count;
+	bool spans_left_out;
+	struct ends_who shown[PAIRS_SHOWN][2];
+	struct addr last[2];
+};
+
+struct asking {
+	struct why *w;
+	const struct question *q;
+	struct heap *heaps;
+	size_t count, cap, points, pairs;
+	bool bounded;
+};
+
+static bool fares_alike(const struct why_verdict *a, const struct why_verdict *b)
+{
+	return a->verdict == b->verdict && a->guaranteed == b->guaranteed && a->cause == b->cause &&
+	       a->rule == b->rule && a->firewall == b->firewall && a->negotiation.result == b->negotiation.result &&
+	       a->negotiation.at == b->negotiation.at && a->meeting.stopped_at == b->meeting.stopped_at;
+}
+
+static struct heap *heap_for(struct asking *k, const struct why_verdict *v)
+{
+	for (size_t i = 0; i < k->count; i++)
+		if (fares_alike(&k->heaps[i].verdict, v))
+			return &k->heaps[i];
+	if (k->count == CASES_MOST) {
+		k->bounded = true;
+		return NULL;
+	}
+	k->heaps = mem_grow(k->heaps, k->count, &k->cap, sizeof *k->heaps);
+	k->heaps[k->count] = (struct heap){ .verdict = *v };
+	return &k->heaps[k->count++];
+}
+
+static void add_span(struct heap *h, int16_t protocol, uint16_t lo, uint16_t hi)
+{
+	for (size_t i = 0; i < h->span_count; i++) {
+		struct span *s = &h->spans[i];
+
+		if (s->protocol != protocol)
+			continue;
+		if (s->lo <= lo && hi <= s->hi)
+			return;
+		if (lo > 0 && s->hi == lo - 1) {
+			s->hi = hi;
+			return;
+		}
+	}
+	if (h->span_count == SPANS_MOST) {
+		h->spans_left_out = true;
+		return;
+	}
+	h->spans[h->span_count++] = (struct span){ protocol, lo, hi };
+}
+
+/* Points of one pair come one after the other, so the last one tells whether it is a new pair. */
+static void add_pair(struct heap *h, const struct why_point *point)
+{
+	if (h->pairs && addr_equal(&h->last[0], &point->from.addr) && addr_equal(&h->last[1], &point->to.addr))
+		return;
+	h->last[0] = point->from.addr;
+	h->last[1] = point->to.addr;
+	if (h->pairs < PAIRS_SHOWN) {
+		h->shown[h->pairs][0] = point->from;
+		h->shown[h->pairs][1] = point->to;
+	}
+	h->pairs++;
+}
+
+static int ask_service(struct asking *k, const struct ends_who *from, const struct ends_who *to,
+		       const struct service *s, struct diag *d)
+{
+	struct borders b = { .count = 0 };
+	int r;
+
+	port_borders(k->w, from, to, s, &b);
+	k->bounded |= b.bounded;
+	for (size_t i = 0; i < b.count; i++) {
+		uint16_t lo = (uint16_t)b.at[i];
+		uint16_t hi = (uint16_t)(i + 1 < b.count ? b.at[i + 1] - 1 : s->port2.hi);
+		struct why_point point = { .from = *from,
+					   .to = *to,
+					   .protocol = s->protocol,
+					   .port = lo,
+					   .icmp_type = s->icmp_type,
+					   .icmp_code = s->icmp_code };
+		struct why_verdict v;
+		struct heap *h;
+
+		if ((r = why_judge(k->w, &point, &v, d)) < 0)
+			return r;
+		k->points++;
+		if (!(h = heap_for(k, &v)))
+			continue;
+		h->points++;
+		add_span(h, s->protocol, lo, hi);
+		add_pair(h, &point);
+	}
+	return 0;
+}
+
+static int ask_pair(struct asking *k, const struct ends_who *from, const struct ends_who *to, struct diag *d)
+{
+	int r;
+
+	if (k->points >= QUESTION_POINTS) {
+		k->bounded = true;
+		return 0;
+	}
+	k->pairs++;
+	for (size_t i = 0; i < k->q->service_count; i++)
+		if ((r = ask_service(k, from, to, &k->q->services[i], d)) < 0)
+			return r;
+	return 0;
+}
+
+static bool same_party(const struct ends_who *a, const struct ends_who *b)
+{
+	return (a->host && a->host == b->host) || addr_equal(&a->addr, &b->addr);
+}
+
+static int ask_all(struct asking *k, struct diag *d)
+{
+	const struct party *from = &k->q->from, *to = &k->q->to;
+	bool zones = from->zone || to->zone;
+	int r;
+
+	for (size_t i = 0; i < from->count; i++)
+		for (size_t j = 0; j < to->count; j++) {
+			const struct ends_who *a = &from->members[i], *b = &to->members[j];
+
+			if (a->addr.family != b->addr.family || (zones && same_party(a, b)))
+				continue;
+			if ((r = ask_pair(k, a, b, d)) < 0)
+				return r;
+		}
+	/* Nothing in common: one pair tells what is the matter. */
+	return k->pairs ? 0 : ask_pair(k, &from->members[0], &to->members[0], d);
+}
+
+static int by_weakness(const void *x, const void *y)
+{
+	const struct heap *a = x, *b = y;
+
+	if (a->verdict.verdict != b->verdict.verdict)
+		return a->verdict.verdict < b->verdict.verdict ? -1 : 1;
+	return a->points > b->points ? -1 : a->points < b->points;
+}
+
+static const char *text_kept(struct arena *memory, struct str *s)
+{
+	const char *copy = arena_string(memory, str_text(s), s->len);
+
+	str_wipe(s);
+	return copy;
+}
+
+static const char *spans_text(const struct heap *h, const struct question *q, bool whole, struct arena *memory)
+{
+	struct str s = { 0 };
+
+	if (whole)
+		return q->traffic;
+	for (size_t i = 0; i < h->span_count; i++) {
+		if (i)
+			str_add(&s, ", ");
+		question_service_text(h->spans[i].protocol, h->spans[i].lo, h->spans[i].hi, &s);
+	}
+	if (h->spans_left_out)
+		str_add(&s, ", ...");
+	return text_kept(memory, &s);
+}
+
+static const char *pairs_text(const struct heap *h, const struct question *q, struct arena *memory)
+{
+	bool zones = q->from.zone || q->to.zone;
+	struct str s = { 0 };
+
+	for (size_t i = 0; i < h->pairs && i < PAIRS_SHOWN; i++) {
+		char buf[2][ADDR_TEXT];
+		const struct ends_who *pair = h->shown[i];
+
+		str_addf(&s, "%s%s -> %s", i ? ", " : "",
+			 zones ? why_name(&pair[0], buf[0]) : addr_text(&pair[0].addr, buf[0]),
+			 zones ? why_name(&pair[1], buf[1]) : addr_text(&pair[1].addr, buf[1]));
+	}
+	if (h->pairs > PAIRS_SHOWN)
+		str_addf(&s, " and %zu more", h->pairs - PAIRS_SHOWN);
+	return text_kept(memory, &s);
+}
+
+int question_ask(struct why *w, const struct question *q, struct arena *memory, struct answer *ret, struct diag *d)
+{
+	struct asking k = { .w = w, .q = q };
+	int r;
+
+	if ((r = ask_all(&k, d)) < 0) {
+		free(k.heaps);
+		return r;
+	}
+	qsort(k.heaps, k.count, sizeof *k.heaps, by_weakness);
+	*ret = (struct answer){
+		.cases = arena_new(memory, k.count, sizeof *ret->cases),
+		.count = k.count,
+		.points = k.points,
+		.bounded = k.bounded || q->from.bounded || q->to.bounded,
+	};
+	for (size_t i = 0; i < k.count; i++) {
+		const struct heap *h = &k.heaps[i];
+
+		ret->cases[i] = (struct answer_case){
+			.verdict = h->verdict,
+			.points = h->points,
+			.traffic = spans_text(h, q, k.count == 1, memory),
+			.pairs = h->pairs == k.pairs ? NULL : pairs_text(h, q, memory),
+		};
+	}
+	free(k.heaps);
+	return 0;
+}

@@ -1,0 +1,371 @@
+/* The sentences of `why`: what is the case, why, what to do. */
+#include "analysis/why.h"
+#include "base/str.h"
+
+#include <stdio.h>
+#include <string.h>
+
+const char *why_name(const struct ends_who *who, char buf[ADDR_TEXT])
+{
+	return who->host ? who->host->name : addr_text(&who->addr, buf);
+}
+
+/* The names of both sides, made once for a sentence. */
+struct names {
+	char buf[2][ADDR_TEXT];
+	const char *of[2];
+};
+
+static struct names *names_of(const struct why_verdict *v, struct names *n)
+{
+	n->of[0] = why_name(&v->point.from, n->buf[0]);
+	n->of[1] = why_name(&v->point.to, n->buf[1]);
+	return n;
+}
+
+static const struct rule *rule_at(const struct why_verdict *v, unsigned side)
+{
+	return v->sides[side].entry.rule;
+}
+
+static void say_method(const struct auth_method *m, struct str *out)
+{
+	switch (m->kind) {
+	case AUTH_PSK:
+		str_addf(out, "the pre-shared key %s", m->psk_file ? m->psk_file : "");
+		return;
+	case AUTH_CERTIFICATE:
+		if (m->issuer)
+			str_addf(out, "a certificate of %s", m->issuer);
+		else
+			str_add(out, "a certificate of a trusted authority");
+		return;
+	case AUTH_KERBEROS:
+		str_addf(out, "an account in %s", m->realm ? m->realm : "the Kerberos realm");
+		return;
+	}
+}
+
+static void say_set(const struct auth_set *s, struct str *out)
+{
+	for (size_t i = 0; i < s->count; i++) {
+		if (i)
+			str_add(out, " or ");
+		say_method(&s->methods[i], out);
+	}
+}
+
+/* Why the two could not agree on a security association, as a clause. */
+static void say_obstacle(const struct why_verdict *v, const struct names *n, struct str *out)
+{
+	const struct negotiation *g = &v->negotiation;
+	const struct rule *a = rule_at(v, 0), *b = rule_at(v, 1), *at = rule_at(v, g->at);
+
+	switch (g->result) {
+	case NEGOTIATE_AGREED:
+		return;
+	case NEGOTIATE_NO_AGENT:
+		str_addf(out, "%s runs no IPsec", n->of[g->at]);
+		return;
+	case NEGOTIATE_NO_RULE:
+		if (at && at->mode == MODE_BLOCK)
+			str_addf(out, "%s blocks it ('%s')", n->of[g->at], at->name);
+		else if (at)
+			str_addf(out, "%s leaves it unprotected ('%s')", n->of[g->at], at->name);
+		else
+			str_addf(out, "%s has no rule for it", n->of[g->at]);
+		return;
+	case NEGOTIATE_CREDENTIAL:
+		str_addf(out, "%s holds nothing that satisfies '%s'", n->of[g->at], g->set->name);
+		return;
+	case NEGOTIATE_METHOD:
+		str_addf(out, "the two ends ask for different proofs ('%s' and '%s')", a->auth->name, b->auth->name);
+		return;
+	case NEGOTIATE_MACHINE:
+		str_addf(out, "%s is not among the machines that '%s' authorises", n->of[g->at],
+			 rule_at(v, !g->at)->name);
+		return;
+	case NEGOTIATE_KEY_EXCHANGE:
+		str_addf(out, "the two ends have no main mode proposal in common ('%s' and '%s')",
+			 a->key_exchange->name, b->key_exchange->name);
+		return;
+	case NEGOTIATE_PROTECTION:
+		str_addf(out, "the two ends have no quick mode proposal in common ('%s' and '%s')", a->protection->name,
+			 b->protection->name);
+		return;
+	}
+}
+
+static void say_after(uint32_t ms, struct str *out)
+{
+	if (ms == 0)
+		str_add(out, "at once");
+	else if (ms % 1000 == 0)
+		str_addf(out, "after %u s", ms / 1000);
+	else
+		str_addf(out, "after %u ms", ms);
+}
+
+/* Where protection is what is agreed on, but not all that could happen. */
+static void say_no_promise(const struct why_verdict *v, const struct names *n, struct str *out)
+{
+	const struct negotiation *g = &v->negotiation;
+	char suite[SUITE_TEXT];
+
+	if (v->guaranteed >= v->verdict)
+		return;
+	if (v->guaranteed == OUTCOME_CLEAR) {
+		str_addf(out, " That is not promised: '%s' lets %s send in clear ", rule_at(v, 0)->name, n->of[0]);
+		say_after(rule_at(v, 0)->fallback_after_ms, out);
+		str_addf(out, " if negotiation fails%s.",
+			 rule_at(v, 1)->mode == MODE_REQUEST ? "" : "; the other end would drop it");
+	} else {
+		str_addf(out, " That is not promised: both also accept %s, which does not encrypt.",
+			 child_suite_text(g->weakest_suite, suite));
+	}
+}
+
+static void say_protected(const struct why_verdict *v, const struct names *n, struct str *out)
+{
+	const struct rule *a = rule_at(v, 0), *b = rule_at(v, 1);
+	const struct negotiation *g = &v->negotiation;
+	char suite[SUITE_TEXT];
+	bool asked = a->mode == MODE_REQUEST;
+
+	if (a == b)
+		str_addf(out, "'%s' %s protection", a->name, asked ? "requests" : "requires");
+	else
+		str_addf(out, "'%s' at %s and '%s' at %s protect it", a->name, n->of[0], b->name, n->of[1]);
+	str_addf(out, ", and both ends agree on %s%s.", child_suite_text(g->suite, suite),
+		 g->outcome == OUTCOME_ENCRYPTED ? "" : ", which proves who sent it and hides nothing");
+	for (unsigned side = 0; side < 2; side++)
+		if (v->sides[side].firewall.asks_encryption)
+			str_addf(out, " Firewall rule '%s' has encryption negotiated at once.",
+				 v->sides[side].firewall.rule->name);
+	say_no_promise(v, n, out);
+}
+
+static void say_clear(const struct why_verdict *v, const struct names *n, struct str *out)
+{
+	const struct rule *a = rule_at(v, 0), *b = rule_at(v, 1), *one = a ? a : b;
+
+	if (!a && !b) {
+		str_add(out, v->sides[0].met || v->sides[1].met ? "no rule speaks of this traffic between them."
+								: "no rule speaks of this pair.");
+	} else if ((!a || a->mode == MODE_EXEMPT) && (!b || b->mode == MODE_EXEMPT)) {
+		str_addf(out, "'%s' exempts it", one->name);
+		if (a && b && a != b)
+			str_addf(out, " at %s, '%s' at %s", n->of[0], b->name, n->of[1]);
+		str_add(out, ".");
+	} else {
+		const struct rule *asks = a && rule_mode_protects(a->mode) ? a : b;
+
+		str_addf(out, "'%s' only requests protection, and ", asks->name);
+		say_obstacle(v, n, out);
+		if (asks == a) {
+			str_add(out, "; it goes clear ");
+			say_after(a->fallback_after_ms, out);
+		}
+		str_add(out, ".");
+	}
+}
+
+static void say_blocked(const struct why_verdict *v, const struct names *n, struct str *out)
+{
+	int at = v->meeting.stopped_at;
+	const struct rule *r = rule_at(v, (unsigned)at);
+	char address[ADDR_TEXT];
+	const struct addr *peer = at ? &v->point.from.addr : &v->point.to.addr;
+
+	if (r->mode == MODE_BLOCK) {
+		str_addf(out, "'%s' blocks it", r->name);
+		if (rule_at(v, !at) != r)
+			str_addf(out, " at %s", n->of[at]);
+		str_add(out, ".");
+		return;
+	}
+	str_addf(out, "%s requires authentication of %s ('%s'), and ", n->of[at], addr_text(peer, address), r->name);
+	say_obstacle(v, n, out);
+	str_add(out, ".");
+}
+
+/* "members of trusted" */
+static void say_groups(const struct group *const *groups, size_t count, struct str *out)
+{
+	for (size_t i = 0; i < count; i++)
+		str_addf(out, "%s%s", i ? ", " : "", groups[i]->name);
+}
+
+static unsigned firewall_side(const struct why_verdict *v)
+{
+	return v->sides[0].firewall.blocked ? 0 : 1;
+}
+
+static void say_firewall(const struct why_verdict *v, const struct names *n, struct str *out)
+{
+	unsigned side = firewall_side(v);
+	const struct firewall_answer *a = &v->sides[side].firewall;
+
+	if (a->rule)
+		str_addf(out, "firewall rule '%s' of %s blocks it", a->rule->name, n->of[side]);
+	else
+		str_addf(out, "no firewall rule of %s allows it, and what none allows is blocked", n->of[side]);
+	if (a->missed && a->missed_for_machine) {
+		str_addf(out, "; '%s' does not let it past", a->missed->name);
+		if (a->missed->allow_count && v->meeting.verdict != OUTCOME_CLEAR) {
+			str_addf(out, ", because %s is not known as a member of ", n->of[!side]);
+			say_groups(a->missed->machines_allow, a->missed->allow_count, out);
+		} else if (v->meeting.verdict != OUTCOME_CLEAR) {
+			str_addf(out, ", because it excepts %s", n->of[!side]);
+		} else {
+			str_add(out, ", because it arrives in clear and nobody knows from whom");
+		}
+	} else if (a->missed) {
+		str_addf(out, "; '%s' lets in only what arrives %s, and this is %s", a->missed->name,
+			 a->missed->secure == SECURE_ENCRYPTED ? "encrypted" : "authenticated",
+			 outcome_name(v->meeting.verdict));
+	}
+	str_add(out, ".");
+}
+
+/* What was taken for granted because the policy does not say it. */
+static void say_assumed(const struct why_verdict *v, const struct names *n, struct str *out)
+{
+	bool unknown[2] = { !v->point.from.host, !v->point.to.host };
+
+	if (v->cause == WHY_OUTSIDE || (!v->sides[0].entry.rule && !v->sides[1].entry.rule))
+		return;
+	if (unknown[0] && unknown[1])
+		str_addf(out, " Neither %s nor %s is a host of the policy: both are", n->of[0], n->of[1]);
+	else if (unknown[0] || unknown[1])
+		str_addf(out, " %s is no host of the policy: it is", n->of[unknown[0] ? 0 : 1]);
+	else
+		return;
+	str_add(out, " assumed to run Cordon and to hold every credential.");
+}
+
+void why_reason(const struct why *w, const struct why_verdict *v, struct str *out)
+{
+	struct names names, *n = names_of(v, &names);
+
+	switch (v->cause) {
+	case WHY_SAME_HOST:
+		str_addf(out, "it never leaves %s; rules speak of traffic between two hosts.", n->of[0]);
+		return;
+	case WHY_OUTSIDE:
+		str_add(out, "loopback, link-local and multicast addresses are outside every rule.");
+		return;
+	case WHY_NO_COMMON_FAMILY:
+		str_addf(out, "%s and %s have no address family in common.", n->of[0], n->of[1]);
+		return;
+	case WHY_EXEMPTION:
+		str_add(out, "it is a global exemption (`exempt:`), above all rules.");
+		return;
+	case WHY_FIREWALL:
+		say_firewall(v, n, out);
+		return;
+	case WHY_RULES:
+		break;
+	}
+	if (v->meeting.verdict == OUTCOME_BLOCKED)
+		say_blocked(v, n, out);
+	else if (v->meeting.verdict == OUTCOME_CLEAR)
+		say_clear(v, n, out);
+	else
+		say_protected(v, n, out);
+	for (unsigned side = 0; side < 2; side++) {
+		const struct firewall_answer *a = &v->sides[side].firewall;
+
+		if (a->overridden)
+			str_addf(out, " '%s' lets it past firewall rule '%s'.", a->rule->name, a->overridden->name);
+	}
+	say_assumed(v, n, out);
+	(void)w;
+}
+
+static void advise_rules(const struct why_verdict *v, const struct names *n, struct str *out)
+{
+	unsigned stopped = (unsigned)v->meeting.stopped_at;
+	const struct negotiation *g = &v->negotiation;
+	const struct rule *r = rule_at(v, stopped);
+	const char *peer = n->of[g->at];
+
+	if (r->mode == MODE_BLOCK) {
+		str_addf(out, "take the traffic out of '%s', or exempt it by a more specific rule", r->name);
+		return;
+	}
+	switch (g->result) {
+	case NEGOTIATE_NO_AGENT:
+	case NEGOTIATE_CREDENTIAL:
+		str_addf(out, "give %s ", peer);
+		if (g->result == NEGOTIATE_NO_AGENT)
+			str_add(out, "Cordon and ");
+		if (g->result == NEGOTIATE_CREDENTIAL || r->auth)
+			say_set(g->result == NEGOTIATE_CREDENTIAL ? g->set : r->auth, out);
+		str_addf(out, ", or exempt it by a rule that names %s", peer);
+		return;
+	case NEGOTIATE_NO_RULE:
+		if (rule_at(v, g->at))
+			str_addf(out, "make '%s' and '%s' agree: both ends must protect it, or both exempt it", r->name,
+				 rule_at(v, g->at)->name);
+		else
+			str_addf(out, "have '%s' in force at both ends (profiles, keywords)", r->name);
+		return;
+	case NEGOTIATE_MACHINE:
+		str_addf(out, "put %s in one of the groups of '%s': ", peer, rule_at(v, !g->at)->name);
+		say_groups(rule_at(v, !g->at)->machines, rule_at(v, !g->at)->machine_count, out);
+		return;
+	case NEGOTIATE_METHOD:
+	case NEGOTIATE_KEY_EXCHANGE:
+	case NEGOTIATE_PROTECTION:
+		str_add(out, "give both rules the same sets");
+		return;
+	case NEGOTIATE_AGREED:
+		return;
+	}
+}
+
+void why_advice(const struct why *w, const struct why_verdict *v, struct str *out)
+{
+	struct names names, *n = names_of(v, &names);
+	const struct firewall_answer *a = &v->sides[firewall_side(v)].firewall;
+
+	(void)w;
+	if (v->verdict != OUTCOME_BLOCKED)
+		return;
+	if (v->cause == WHY_RULES)
+		advise_rules(v, n, out);
+	else if (v->cause == WHY_FIREWALL && a->missed && a->missed_for_machine && a->missed->allow_count &&
+		 v->meeting.verdict != OUTCOME_CLEAR)
+		str_addf(out, "put %s in a group that '%s' allows", n->of[!firewall_side(v)], a->missed->name);
+	else if (v->cause == WHY_FIREWALL && a->missed)
+		str_addf(out, "have a connection security rule protect it, as '%s' asks", a->missed->name);
+	else if (v->cause == WHY_FIREWALL && !a->rule)
+		str_addf(out, "add a rule with action allow to the firewall section that names %s",
+			 n->of[firewall_side(v)]);
+	else if (v->cause == WHY_FIREWALL)
+		str_addf(out, "take it out of '%s', or add a bypass rule for machines that you trust", a->rule->name);
+}
+
+void why_side_words(const struct why_verdict *v, unsigned side, struct str *out)
+{
+	static const char *const did[2][OUTCOME_BLOCKED + 1] = {
+		{ "sent clear", "sent authenticated", "sent encrypted", "dropped" },
+		{ "accepted", "accepted", "accepted", "dropped" },
+	};
+	const struct why_side *s = &v->sides[side];
+
+	if (s->firewall.blocked)
+		str_add(out, "firewall");
+	else if (v->cause == WHY_EXEMPTION)
+		str_add(out, "globally exempt");
+	else if (!s->agent)
+		str_add(out, "no IPsec");
+	else
+		str_add(out, s->entry.rule ? rule_mode_name(s->entry.rule->mode) : "no rule");
+	str_addf(out, ", %s", did[side][s->verdict]);
+	if (side == 0 && s->verdict == OUTCOME_CLEAR && s->entry.rule && rule_mode_protects(s->entry.rule->mode)) {
+		str_add(out, " ");
+		say_after(s->entry.rule->fallback_after_ms, out);
+	}
+}

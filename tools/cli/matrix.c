@@ -1,0 +1,436 @@
+/* cordon matrix: who can talk to whom, and how. */
+#include "analysis/matrix.h"
+#include "base/diag.h"
+#include "base/str.h"
+#include "tools/cli/command.h"
+#include "tools/cli/say.h"
+
+#include <stdio.h>
+#include <string.h>
+
+extern const struct command command_matrix;
+
+enum { CELLS_BY_HOST = 500000, WORDS_MOST = 5, GRID_MOST = 18, LABEL_MOST = 40 };
+
+struct asked {
+	const char *policy, *traffic;
+	bool json, html;
+};
+
+static int arguments(int argc, char **argv, struct asked *a)
+{
+	bool options = true, named = false;
+
+	for (int i = 1; i < argc; i++) {
+		const char *s = argv[i];
+
+		if (options && strcmp(s, "--") == 0)
+			options = false;
+		else if (options && strcmp(s, "--json") == 0)
+			a->json = true;
+		else if (options && strcmp(s, "--html") == 0)
+			a->html = true;
+		else if (options && strncmp(s, "--traffic=", 10) == 0)
+			a->traffic = s + 10;
+		else if (options && strcmp(s, "--traffic") == 0) {
+			if (++i == argc)
+				return command_usage_error(&command_matrix, "--traffic: which? tcp/445, dns, ...");
+			a->traffic = argv[i];
+		} else if (options && s[0] == '-' && s[1])
+			return command_usage_error(&command_matrix, "no option is called '%s'", s);
+		else if (named)
+			return command_usage_error(&command_matrix, "'%s' is one word too many", s);
+		else {
+			a->policy = s;
+			named = true;
+		}
+	}
+	if (a->json && a->html)
+		return command_usage_error(&command_matrix, "either --json or --html");
+	return EXIT_OK;
+}
+
+/* JSON (docs/json.md). */
+
+static void add_cell(json_t *cells, const struct matrix *m, const char *from, const char *to, size_t kind,
+		     const struct matrix_cell *c)
+{
+	(void)json_array_append_new(
+		cells, json_pack("{s:o, s:o, s:o, s:s, s:o}", "from", say_string_json(from), "to", say_string_json(to),
+				 "traffic", say_string_json(m->kinds[kind].name), "verdict", outcome_name(c->verdict),
+				 "rule", say_string_json(c->rule ? c->rule->name : NULL)));
+}
+
+static size_t hosts_of(const struct matrix_party *p)
+{
+	return p->hosts ? p->host_count : 1;
+}
+
+static const char *host_of(const struct matrix_party *p, size_t i)
+{
+	return p->hosts ? p->hosts[i]->name : p->name;
+}
+
+static size_t cells_by_host(const struct matrix *m)
+{
+	size_t hosts = 0;
+
+	for (size_t i = 0; i < m->party_count; i++)
+		hosts += hosts_of(&m->parties[i]);
+	return hosts * hosts * m->kind_count;
+}
+
+static void add_by_host(json_t *cells, const struct matrix *m, size_t from, size_t to, size_t kind)
+{
+	const struct matrix_party *a = &m->parties[from], *b = &m->parties[to];
+	const struct matrix_cell *c = matrix_cell(m, from, to, kind);
+
+	for (size_t i = 0; i < hosts_of(a); i++)
+		for (size_t k = 0; k < hosts_of(b); k++)
+			if (from != to || i != k || !a->hosts)
+				add_cell(cells, m, host_of(a, i), host_of(b, k), kind, c);
+}
+
+static json_t *groups_json(const struct matrix *m)
+{
+	json_t *groups = json_object();
+
+	for (size_t i = 0; i < m->party_count; i++) {
+		json_t *names = json_array();
+
+		for (size_t k = 0; k < hosts_of(&m->parties[i]); k++)
+			(void)json_array_append_new(names, say_string_json(host_of(&m->parties[i], k)));
+		(void)json_object_set_new(groups, m->parties[i].name, names);
+	}
+	return groups;
+}
+
+static void print_json(const struct matrix *m)
+{
+	bool by_host = cells_by_host(m) <= CELLS_BY_HOST;
+	json_t *o = json_object(), *cells = json_array();
+
+	for (size_t from = 0; from < m->party_count; from++)
+		for (size_t to = 0; to < m->party_count; to++)
+			for (size_t kind = 0; kind < m->kind_count; kind++) {
+				if (!matrix_cell(m, from, to, kind)->asked)
+					continue;
+				if (by_host)
+					add_by_host(cells, m, from, to, kind);
+				else
+					add_cell(cells, m, m->parties[from].name, m->parties[to].name, kind,
+						 matrix_cell(m, from, to, kind));
+			}
+	(void)json_object_set_new(o, "cells", cells);
+	if (!by_host)
+		(void)json_object_set_new(o, "groups", groups_json(m));
+	(void)say_json(o);
+}
+
+/* Kinds of traffic that fare alike for every pair are shown once. */
+static bool is_first_of_its_like(const struct matrix *m, size_t kind)
+{
+	for (size_t i = 0; i < kind; i++)
+		if (matrix_kinds_alike(m, i, kind))
+			return false;
+	return true;
+}
+
+static void kinds_text(const struct matrix *m, size_t kind, struct str *out)
+{
+	size_t n = 0;
+
+	for (size_t i = kind; i < m->kind_count; i++)
+		if (i == kind || matrix_kinds_alike(m, i, kind))
+			str_addf(out, "%s%s", n++ ? ", " : "", m->kinds[i].name);
+}
+
+static void party_text(const struct matrix_party *p, size_t most, struct str *out)
+{
+	struct str s = { 0 };
+	size_t shown = 0;
+
+	for (; shown < hosts_of(p); shown++) {
+		const char *name = host_of(p, shown);
+
+		if (shown && s.len + strlen(name) + 14 > most)
+			break;
+		str_addf(&s, "%s%s", shown ? ", " : "", name);
+	}
+	if (shown < hosts_of(p))
+		str_addf(&s, " and %zu more", hosts_of(p) - shown);
+	say_clean(str_text(&s), out);
+	str_wipe(&s);
+}
+
+/* Text. */
+
+static void say_parties(const struct matrix *m, struct str *out)
+{
+	for (size_t i = 0; i < m->party_count; i++) {
+		str_addf(out, "%4zu  ", i + 1);
+		party_text(&m->parties[i], 60, out);
+		str_addf(out, "%s\n", m->parties[i].agent ? "" : "   (runs no IPsec)");
+	}
+}
+
+static void say_grid(const struct matrix *m, size_t kind, bool colour, struct str *out)
+{
+	static const char *const short_names[] = { "clr", "auth", "encr", "BLOCK" };
+	bool words = m->party_count <= WORDS_MOST;
+	int width = words ? 14 : 6;
+
+	str_add(out, "from\\to");
+	for (size_t to = 0; to < m->party_count; to++)
+		str_addf(out, "%s%-*zu", to ? "" : " ", width, to + 1);
+	while (out->len && out->text[out->len - 1] == ' ')
+		out->text[--out->len] = '\0';
+	str_add(out, "\n");
+	for (size_t from = 0; from < m->party_count; from++) {
+		str_addf(out, "%4zu    ", from + 1);
+		for (size_t to = 0; to < m->party_count; to++) {
+			const struct matrix_cell *c = matrix_cell(m, from, to, kind);
+			int pad = to + 1 < m->party_count ? width : 0;
+
+			if (!c->asked)
+				str_addf(out, "%-*s", pad, "-");
+			else if (words)
+				say_outcome(c->verdict, pad, colour, out);
+			else
+				str_addf(out, "%-*s", pad, short_names[c->verdict]);
+		}
+		str_add(out, "\n");
+	}
+}
+
+static bool cells_alike(const struct matrix_cell *a, const struct matrix_cell *b)
+{
+	return a->asked == b->asked && a->verdict == b->verdict && a->rule == b->rule && a->firewall == b->firewall;
+}
+
+/* One line for each verdict, rule and set of parties that are called: "1 3 -> 2". Only the cells that differ from what
+ * `base` says (kind_count: all). */
+static void say_list(const struct matrix *m, size_t kind, size_t base, bool colour, struct str *out)
+{
+	SCOPED(arena_wipe) struct arena memory = { 0 };
+	bool *done = arena_new(&memory, m->party_count * m->party_count, sizeof *done);
+	size_t n = m->party_count;
+
+	for (size_t i = 0; i < n * n; i++) {
+		size_t from = i / n, to = i % n;
+		const struct matrix_cell *c = matrix_cell(m, from, to, kind);
+		struct str line = { 0 };
+		size_t count = 0;
+
+		if (done[i] || !c->asked || (base < m->kind_count && cells_alike(c, matrix_cell(m, from, to, base))))
+			continue;
+		str_addf(&line, "%zu ->", from + 1);
+		for (; to < n; to++) {
+			const struct matrix_cell *o = matrix_cell(m, from, to, kind);
+
+			if (done[from * n + to] || !cells_alike(c, o) ||
+			    (base < m->kind_count && cells_alike(o, matrix_cell(m, from, to, base))))
+				continue;
+			done[from * n + to] = true;
+			if (++count <= 12)
+				str_addf(&line, " %zu", to + 1);
+		}
+		if (count > 12)
+			str_addf(&line, " and %zu more", count - 12);
+		str_add(out, "  ");
+		say_outcome(c->verdict, 15, colour, out);
+		str_addf(out, "%-24s ", str_text(&line));
+		if (c->firewall)
+			str_addf(out, "firewall '%s'", c->firewall->name);
+		else if (c->rule)
+			str_addf(out, "'%s'", c->rule->name);
+		else
+			str_add(out, "no rule");
+		str_add(out, "\n");
+		str_wipe(&line);
+	}
+}
+
+static void print_text(const struct matrix *m)
+{
+	size_t base = m->kind_count - 1;
+	bool colour = command_colour();
+	struct str out = { 0 };
+
+	say_parties(m, &out);
+	for (size_t i = 0; i < m->kind_count; i++) {
+		/* The widest kind first: the others are told as what differs from it. */
+		size_t kind = i == 0 ? base : i - 1;
+		struct str name = { 0 };
+
+		if (kind != base && (matrix_kinds_alike(m, kind, base) || !is_first_of_its_like(m, kind)))
+			continue;
+		if (kind == base) {
+			for (size_t k = 0; k < base; k++)
+				if (matrix_kinds_alike(m, k, base))
+					str_addf(&name, "%s, ", m->kinds[k].name);
+			str_add(&name, m->kinds[base].name);
+		} else {
+			kinds_text(m, kind, &name);
+		}
+		str_add(&out, "\n");
+		say_clean(str_text(&name), &out);
+		if (kind == base && m->party_count <= GRID_MOST) {
+			str_add(&out, "\n");
+			say_grid(m, kind, colour, &out);
+			str_add(&out, "\n");
+			say_list(m, kind, m->kind_count, colour, &out);
+		} else {
+			str_add(&out, kind == base ? "\n" : ": as above but for\n");
+			say_list(m, kind, kind == base ? m->kind_count : base, colour, &out);
+		}
+		str_wipe(&name);
+	}
+	say_print(&out);
+}
+
+/* HTML: one page that needs nothing else. */
+
+static void html_text(const char *text, struct str *out)
+{
+	for (; *text; text++) {
+		const char *entity = *text == '&'   ? "&amp;"
+				     : *text == '<' ? "&lt;"
+				     : *text == '>' ? "&gt;"
+				     : *text == '"' ? "&quot;"
+						    : NULL;
+
+		if (entity)
+			str_add(out, entity);
+		else
+			str_add_n(out, (unsigned char)*text < 0x20 ? "?" : text, 1);
+	}
+}
+
+static void html_party(const struct matrix_party *p, struct str *out)
+{
+	struct str name = { 0 };
+
+	party_text(p, LABEL_MOST, &name);
+	html_text(str_text(&name), out);
+	str_wipe(&name);
+}
+
+static void html_table(const struct matrix *m, size_t kind, struct str *out)
+{
+	struct str name = { 0 };
+
+	kinds_text(m, kind, &name);
+	str_add(out, "<h2>");
+	html_text(str_text(&name), out);
+	str_add(out, "</h2>\n<table>\n<tr><th>from \\ to</th>");
+	str_wipe(&name);
+	for (size_t to = 0; to < m->party_count; to++) {
+		str_add(out, "<th scope=\"col\">");
+		html_party(&m->parties[to], out);
+		str_add(out, "</th>");
+	}
+	str_add(out, "</tr>\n");
+	for (size_t from = 0; from < m->party_count; from++) {
+		str_add(out, "<tr><th scope=\"row\">");
+		html_party(&m->parties[from], out);
+		str_add(out, "</th>");
+		for (size_t to = 0; to < m->party_count; to++) {
+			const struct matrix_cell *c = matrix_cell(m, from, to, kind);
+
+			if (!c->asked) {
+				str_add(out, "<td></td>");
+				continue;
+			}
+			str_addf(out, "<td class=\"%s\" title=\"", outcome_name(c->verdict));
+			html_text(c->firewall ? c->firewall->name : c->rule ? c->rule->name : "no rule", out);
+			str_addf(out, "\">%s</td>", outcome_name(c->verdict));
+		}
+		str_add(out, "</tr>\n");
+	}
+	str_add(out, "</table>\n");
+}
+
+static void print_html(const struct matrix *m, const char *path)
+{
+	struct str out = { 0 };
+
+	str_add(&out,
+		"<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<title>Who can talk to whom: ");
+	html_text(path, &out);
+	str_add(&out, "</title>\n<style>\n"
+		      "body{font-family:sans-serif;margin:2em}\n"
+		      "table{border-collapse:collapse}\n"
+		      "th,td{border:1px solid #999;padding:.3em .6em;text-align:left}\n"
+		      ".encrypted{background:#c6e9c6}\n.authenticated{background:#f5e6a3}\n"
+		      ".blocked{background:#f2bcbc}\n.clear{background:#fff}\n"
+		      "</style>\n</head>\n<body>\n<h1>Who can talk to whom</h1>\n<p>Policy ");
+	html_text(path, &out);
+	str_add(&out,
+		". Rows open the connection, columns accept it. Hosts that no rule tells apart share a row. Point at a "
+		"cell for the rule that decides.</p>\n");
+	for (size_t kind = 0; kind < m->kind_count; kind++)
+		if (is_first_of_its_like(m, kind))
+			html_table(m, kind, &out);
+	str_add(&out, "</body>\n</html>\n");
+	say_print(&out);
+}
+
+static void say_bounds(const struct matrix *m)
+{
+	if (m->parties_left_out)
+		(void)fprintf(stderr,
+			      "cordon matrix: %zu kinds of host are left out: the rules tell more apart than fit. "
+			      "--traffic LIST asks about less traffic and more hosts\n",
+			      m->parties_left_out);
+	if (m->kinds_left_out)
+		(void)fprintf(stderr,
+			      "cordon matrix: %zu kinds of traffic are left out; ask about them by --traffic LIST\n",
+			      m->kinds_left_out);
+}
+
+static int matrix(int argc, char **argv)
+{
+	SCOPED(report_freep) struct report *report = report_new();
+	SCOPED(policy_freep) struct policy *policy = NULL;
+	SCOPED(why_freep) struct why *w = NULL;
+	SCOPED(alike_freep) struct alike *alike = NULL;
+	SCOPED(arena_wipe) struct arena memory = { 0 };
+	struct asked asked = { .policy = "/etc/cordon/policy.yaml" };
+	struct matrix m;
+	struct diag d = { 0 };
+	int r;
+
+	if ((r = arguments(argc, argv, &asked)) != EXIT_OK)
+		return r;
+	if (!(policy = say_load(asked.policy, report)))
+		return EXIT_FAILED;
+	w = why_new(policy, NULL);
+	alike = alike_new(policy);
+	if (matrix_make(w, alike, asked.traffic, &memory, &m, &d) < 0) {
+		(void)fprintf(stderr, "cordon matrix: %s\n", d.text);
+		return EXIT_FAILED;
+	}
+	if (asked.json)
+		print_json(&m);
+	else if (asked.html)
+		print_html(&m, asked.policy);
+	else
+		print_text(&m);
+	say_bounds(&m);
+	return EXIT_OK;
+}
+
+const struct command command_matrix = {
+	.name = "matrix",
+	.summary = "who can talk to whom, and how",
+	.usage = "usage: cordon matrix [POLICY] [--traffic LIST] [--json | --html]\n\n"
+		 "Asks for every pair of hosts (of zones, where the policy names no hosts) and every kind of\n"
+		 "traffic that its rules and tests name what becomes of it. Hosts that no rule tells apart are\n"
+		 "shown as one. POLICY is /etc/cordon/policy.yaml by default.\n\n"
+		 "  --traffic LIST   only that traffic: tcp/445, dns, icmp, ...\n"
+		 "  --json           machine-readable\n"
+		 "  --html           a page to show to somebody\n\n"
+		 "Exit status: 0 answered, 1 the policy has errors, 2 wrong usage.\n",
+	.run = matrix,
+};

@@ -1,0 +1,312 @@
+/* cordon why: the fate of some traffic, and the reason. */
+#include "analysis/question.h"
+#include "base/diag.h"
+#include "base/str.h"
+#include "base/text.h"
+#include "tools/cli/command.h"
+#include "tools/cli/say.h"
+
+#include <libgen.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+extern const struct command command_why;
+
+struct asked {
+	const char *policy, *words[3]; /* from, to, traffic */
+	size_t count;
+	bool json;
+};
+
+static int arguments(int argc, char **argv, struct asked *a)
+{
+	bool options = true;
+
+	for (int i = 1; i < argc; i++) {
+		const char *s = argv[i];
+
+		if (options && strcmp(s, "--") == 0)
+			options = false;
+		else if (options && strcmp(s, "--json") == 0)
+			a->json = true;
+		else if (options && strncmp(s, "--policy=", 9) == 0)
+			a->policy = s + 9;
+		else if (options && strcmp(s, "--policy") == 0) {
+			if (++i == argc)
+				return command_usage_error(&command_why, "--policy: which file?");
+			a->policy = argv[i];
+		} else if (options && s[0] == '-' && s[1])
+			return command_usage_error(&command_why, "no option is called '%s'", s);
+		else if (a->count == ARRAY_LEN(a->words))
+			return command_usage_error(&command_why, "'%s' is one word too many", s);
+		else
+			a->words[a->count++] = s;
+	}
+	if (a->count < ARRAY_LEN(a->words))
+		return command_usage_error(&command_why,
+					   "it takes two hosts and the traffic: cordon why paw1 dc1 tcp/389");
+	return EXIT_OK;
+}
+
+/* JSON (docs/json.md). */
+
+static json_t *end_json(const struct why_verdict *v, unsigned side)
+{
+	const struct ends_who *who = side ? &v->point.to : &v->point.from;
+	const struct rule *r = v->sides[side].entry.rule;
+	char address[ADDR_TEXT];
+
+	return json_pack("{s:o, s:s, s:o, s:o, s:s}", "host", say_string_json(who->host ? who->host->name : NULL),
+			 "address", addr_text(&who->addr, address), "rule", say_string_json(r ? r->name : NULL), "mode",
+			 say_string_json(r ? rule_mode_name(r->mode) : NULL), "verdict",
+			 outcome_name(v->sides[side].verdict));
+}
+
+static json_t *contest_json(struct why *w, const struct why_verdict *v, const struct report *r)
+{
+	SCOPED(arena_wipe) struct arena memory = { 0 };
+	const struct why_contender *rows;
+	size_t n = why_contest(w, v, &memory, &rows);
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < n; i++) {
+		const struct text *file = report_file(r, rows[i].rule->place.file);
+
+		(void)json_array_append_new(list, json_pack("{s:o, s:o, s:i, s:b, s:o}", "rule",
+							    say_string_json(rows[i].rule->name), "file",
+							    say_string_json(file ? file->path : ""), "line",
+							    (int)rows[i].rule->place.line, "won", rows[i].won, "reason",
+							    say_string_json(rows[i].reason)));
+	}
+	return list;
+}
+
+static json_t *reason_json(const struct why *w, const struct answer *a, size_t number)
+{
+	struct str s = { 0 };
+	json_t *value;
+
+	why_reason(w, &a->cases[number].verdict, &s);
+	if (number == 0 && a->count > 1) {
+		str_addf(&s, " This is the weakest of %zu cases:", a->count);
+		for (size_t i = 1; i < a->count && i <= 3; i++)
+			str_addf(&s, "%s %s%s%s is %s", i > 1 ? ";" : "", a->cases[i].traffic,
+				 a->cases[i].pairs ? " of " : "", a->cases[i].pairs ? a->cases[i].pairs : "",
+				 outcome_name(a->cases[i].verdict.verdict));
+		str_add(&s, ".");
+	}
+	value = say_string_json(str_text(&s));
+	str_wipe(&s);
+	return value;
+}
+
+static void add_verdict(json_t *to, const struct why *w, const struct answer *a, size_t number)
+{
+	const struct why_verdict *v = &a->cases[number].verdict;
+
+	(void)json_object_set_new(to, "verdict", json_string(outcome_name(v->verdict)));
+	(void)json_object_set_new(to, "guaranteed", json_string(outcome_name(v->guaranteed)));
+	(void)json_object_set_new(to, "rule", say_string_json(v->rule ? v->rule->name : NULL));
+	(void)json_object_set_new(to, "reason", reason_json(w, a, number));
+	(void)json_object_set_new(to, "firewall", say_string_json(v->firewall ? v->firewall->name : NULL));
+}
+
+static void print_json(struct why *w, const struct answer *a, const struct report *r)
+{
+	const struct why_verdict *v = &a->cases[0].verdict;
+	json_t *o = json_object(), *cases;
+
+	add_verdict(o, w, a, 0);
+	(void)json_object_set_new(o, "ends", json_pack("[o, o]", end_json(v, 0), end_json(v, 1)));
+	(void)json_object_set_new(o, "contest", contest_json(w, v, r));
+	if (a->count > 1) {
+		cases = json_array();
+		for (size_t i = 0; i < a->count; i++) {
+			json_t *one = json_object();
+
+			add_verdict(one, w, a, i);
+			(void)json_object_set_new(one, "traffic", say_string_json(a->cases[i].traffic));
+			(void)json_object_set_new(one, "pairs", say_string_json(a->cases[i].pairs));
+			(void)json_array_append_new(cases, one);
+		}
+		(void)json_object_set_new(o, "cases", cases);
+	}
+	(void)say_json(o);
+}
+
+/* Text (ux.md, "Why"). */
+
+static void say_who(const struct ends_who *who, struct str *out)
+{
+	char address[ADDR_TEXT];
+
+	if (who->host) {
+		say_clean(who->host->name, out);
+		str_add(out, " ");
+	}
+	str_add(out, addr_text(&who->addr, address));
+}
+
+static const char *file_name(const struct report *r, struct place place)
+{
+	const struct text *t = report_file(r, place.file);
+	const char *slash = t ? strrchr(t->path, '/') : NULL;
+
+	return slash ? slash + 1 : t ? t->path : "built in";
+}
+
+static void say_contest(struct why *w, const struct why_verdict *v, const struct report *r, struct str *out)
+{
+	SCOPED(arena_wipe) struct arena memory = { 0 };
+	const struct why_contender *rows;
+	size_t n = why_contest(w, v, &memory, &rows);
+
+	for (size_t i = 0; i < n; i++) {
+		struct str s = { 0 };
+
+		if (rows[i].won)
+			continue;
+		str_addf(&s, "It wins over '%s' (%s:%u): %s.", rows[i].rule->name, file_name(r, rows[i].rule->place),
+			 rows[i].rule->place.line, rows[i].contrast);
+		say_paragraph("", str_text(&s), out);
+		str_wipe(&s);
+	}
+}
+
+static void say_because(struct why *w, const struct why_verdict *v, const struct report *r, struct str *out)
+{
+	struct str s = { 0 };
+
+	why_reason(w, v, &s);
+	if (v->rule) {
+		struct str place = { 0 };
+
+		str_addf(&place, "  (%s:%u)", file_name(r, v->rule->place), v->rule->place.line);
+		str_add(&s, str_text(&place));
+		str_wipe(&place);
+	}
+	say_paragraph("Because", str_text(&s), out);
+	str_wipe(&s);
+}
+
+static void say_sides(const struct why_verdict *v, struct str *out)
+{
+	struct str column = { 0 };
+
+	for (unsigned side = 0; side < 2; side++) {
+		char buf[ADDR_TEXT];
+		const char *name = why_name(side ? &v->point.to : &v->point.from, buf);
+		struct str one = { 0 };
+
+		str_add(&one, "At ");
+		say_clean(name, &one);
+		while (one.len < 9)
+			str_add(&one, " ");
+		str_add(&one, " ");
+		why_side_words(v, side, &one);
+		if (side == 0) {
+			str_addf(&column, "%-38s", str_text(&one));
+		} else {
+			str_add(&column, column.len + one.len > 78 || column.len > 38 ? "\n" : "");
+			str_add(&column, str_text(&one));
+		}
+		str_wipe(&one);
+	}
+	str_addf(out, "%s\n", str_text(&column));
+	str_wipe(&column);
+}
+
+static void say_case(struct why *w, const struct answer *a, size_t number, const struct report *r, struct str *out)
+{
+	const struct answer_case *c = &a->cases[number];
+	const struct why_verdict *v = &c->verdict;
+	struct str s = { 0 };
+
+	say_outcome(v->verdict, 9, command_colour(), out);
+	str_add(out, " ");
+	if (c->pairs) {
+		say_clean(c->pairs, out);
+	} else {
+		say_who(&v->point.from, out);
+		str_add(out, " -> ");
+		say_who(&v->point.to, out);
+	}
+	str_add(out, "  ");
+	say_clean(c->traffic, out);
+	str_add(out, "\n\n");
+	say_because(w, v, r, out);
+	say_contest(w, v, r, out);
+	say_sides(v, out);
+	why_advice(w, v, &s);
+	if (s.len)
+		say_paragraph("To allow", str_text(&s), out);
+	str_wipe(&s);
+}
+
+static void print_text(struct why *w, const struct question *q, const struct answer *a, const struct report *r)
+{
+	struct str out = { 0 };
+
+	for (size_t i = 0; i < a->count; i++) {
+		if (i)
+			str_add(&out, "\n");
+		say_case(w, a, i, r, &out);
+	}
+	if (a->count > 1) {
+		str_addf(&out, "\n%zu cases, the weakest first.", a->count);
+		if (q->from.zone || q->to.zone)
+			str_add(&out, " An address stands for all like it that no host has.");
+		str_add(&out, "\n");
+	}
+	if (a->bounded)
+		str_add(&out, "There are more kinds of address or traffic than were looked at; ask about fewer.\n");
+	say_print(&out);
+}
+
+static int why(int argc, char **argv)
+{
+	SCOPED(report_freep) struct report *report = report_new();
+	SCOPED(policy_freep) struct policy *policy = NULL;
+	SCOPED(why_freep) struct why *w = NULL;
+	SCOPED(alike_freep) struct alike *alike = NULL;
+	SCOPED(arena_wipe) struct arena memory = { 0 };
+	struct asked asked = { .policy = "/etc/cordon/policy.yaml" };
+	struct question *q = arena_new(&memory, 1, sizeof *q);
+	struct answer a;
+	struct diag d = { 0 };
+	int r;
+
+	if ((r = arguments(argc, argv, &asked)) != EXIT_OK)
+		return r;
+	if (!(policy = say_load(asked.policy, report)))
+		return EXIT_FAILED;
+	w = why_new(policy, NULL);
+	alike = alike_new(policy);
+	if (question_parse(w, alike, asked.words[0], asked.words[1], asked.words[2], &memory, q, &d) < 0) {
+		(void)fprintf(stderr, "cordon why: %s\n", d.text);
+		return EXIT_USAGE;
+	}
+	if (question_ask(w, q, &memory, &a, &d) < 0) {
+		(void)fprintf(stderr, "cordon why: %s\n", d.text);
+		return EXIT_FAILED;
+	}
+	if (asked.json)
+		print_json(w, &a, report);
+	else
+		print_text(w, q, &a, report);
+	return EXIT_OK;
+}
+
+const struct command command_why = {
+	.name = "why",
+	.summary = "the fate of some traffic between two hosts, and the reason",
+	.usage = "usage: cordon why [--policy POLICY] [--json] FROM TO TRAFFIC\n\n"
+		 "Tells what becomes of traffic that FROM opens to TO, by which rule, and what each end does.\n"
+		 "FROM and TO are hosts, addresses or zones; TRAFFIC is tcp/445, udp/53, icmp, tcp, a protocol\n"
+		 "number, or a list such as dns.\n\n"
+		 "  --policy POLICY   the policy to ask; default /etc/cordon/policy.yaml\n"
+		 "  --json            machine-readable\n\n"
+		 "Exit status: 0 answered, 1 the policy has errors, 2 wrong usage.\n",
+	.run = why,
+};
