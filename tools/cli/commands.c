@@ -4,11 +4,13 @@
 
 extern const struct command command_check;
 extern const struct command command_matrix;
+extern const struct command command_pki;
 extern const struct command command_why;
 
 const struct command *const commands[] = {
 	&command_check,
 	&command_why,
 	&command_matrix,
+	&command_pki,
 };
 const unsigned commands_count = ARRAY_LEN(commands);
