@@ -2,15 +2,33 @@
 #include "tools/cli/command.h"
 #include "base/scope.h"
 
+extern const struct command command_apply;
 extern const struct command command_check;
+extern const struct command command_confirm;
+extern const struct command command_disable;
+extern const struct command command_enable;
+extern const struct command command_events;
+extern const struct command command_history;
 extern const struct command command_matrix;
 extern const struct command command_pki;
+extern const struct command command_rollback;
+extern const struct command command_show;
+extern const struct command command_status;
 extern const struct command command_why;
 
 const struct command *const commands[] = {
 	&command_check,
 	&command_why,
 	&command_matrix,
+	&command_apply,
+	&command_confirm,
+	&command_rollback,
+	&command_history,
+	&command_status,
+	&command_show,
+	&command_events,
+	&command_disable,
+	&command_enable,
 	&command_pki,
 };
 const unsigned commands_count = ARRAY_LEN(commands);

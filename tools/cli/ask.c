@@ -1,0 +1,103 @@
+#include "tools/cli/ask.h"
+
+#include "base/diag.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+static void print_json(const json_t *value)
+{
+	(void)json_dumpf(value, stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
+	(void)putchar('\n');
+}
+
+int ask_refused(const struct ask *a, const json_t *reply)
+{
+	if (a->json)
+		print_json(reply);
+	else
+		(void)fprintf(stderr, "cordon: %s\n", ask_text(reply, "error"));
+	return EXIT_FAILED;
+}
+
+int ask_daemon(const struct ask *a, json_t *request, json_t **ret)
+{
+	const char *dir = a->run_dir ? a->run_dir : getenv("CORDON_RUN_DIR");
+	struct diag why = { 0 };
+	json_t *reply = NULL;
+	int r = control_ask(dir && *dir ? dir : "/run/cordon", request, &reply, &why);
+
+	json_decref(request);
+	*ret = NULL;
+	if (r < 0) {
+		(void)fprintf(stderr, "cordon: %s\n", why.text);
+		return EXIT_FAILED;
+	}
+	if (!json_is_true(json_object_get(reply, "ok"))) {
+		*ret = reply;
+		return EXIT_FAILED;
+	}
+	if (a->json) {
+		print_json(reply);
+		json_decref(reply);
+		return EXIT_OK;
+	}
+	*ret = reply;
+	return EXIT_OK;
+}
+
+const char *ask_text(const json_t *o, const char *name)
+{
+	const char *text = json_string_value(json_object_get(o, name));
+
+	return text ? text : "";
+}
+
+uint64_t ask_number(const json_t *o, const char *name)
+{
+	json_int_t n = json_integer_value(json_object_get(o, name));
+
+	return n > 0 ? (uint64_t)n : 0;
+}
+
+const char *ask_span(uint64_t s, char buf[AGO_TEXT])
+{
+	if (s >= 2 * 86400)
+		(void)snprintf(buf, AGO_TEXT, "%" PRIu64 " days", s / 86400);
+	else if (s >= 2 * 3600)
+		(void)snprintf(buf, AGO_TEXT, "%" PRIu64 " h", s / 3600);
+	else if (s >= 2 * 60)
+		(void)snprintf(buf, AGO_TEXT, "%" PRIu64 " min", s / 60);
+	else
+		(void)snprintf(buf, AGO_TEXT, "%" PRIu64 " s", s);
+	return buf;
+}
+
+const char *ask_octets(uint64_t n, char buf[AGO_TEXT])
+{
+	static const char *const units[] = { "B", "kB", "MB", "GB", "TB", "PB" };
+	double v = (double)n;
+	size_t u = 0;
+
+	while (v >= 999.5 && u + 1 < sizeof units / sizeof units[0]) {
+		v /= 1000;
+		u++;
+	}
+	(void)snprintf(buf, AGO_TEXT, u && v < 9.95 ? "%.1f %s" : "%.0f %s", v, units[u]);
+	return buf;
+}
+
+const char *ask_time(uint64_t unix_ms, char buf[AGO_TEXT])
+{
+	time_t then = (time_t)(unix_ms / 1000), now = time(NULL);
+	struct tm a, b;
+
+	(void)localtime_r(&then, &a);
+	(void)localtime_r(&now, &b);
+	(void)strftime(buf, AGO_TEXT,
+		       a.tm_year == b.tm_year && a.tm_yday == b.tm_yday ? "%H:%M:%S" : "%Y-%m-%d %H:%M:%S", &a);
+	return buf;
+}

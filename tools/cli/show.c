@@ -1,0 +1,190 @@
+/* cordon show WHAT: one table of live state. */
+#include "base/scope.h"
+#include "tools/cli/ask.h"
+#include "tools/cli/columns.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+static int run(int argc, char **argv);
+
+const struct command command_show = {
+	"show", "live state: main-mode, quick-mode, rules, peers, drops",
+	"usage: cordon show main-mode | quick-mode | rules | peers | drops [--json]\n\n"
+	"  main-mode   IKE SAs: who proved to be whom (also: ike-sa)\n"
+	"  quick-mode  CHILD SAs: what is protected how, and how much went through (also: child-sa)\n"
+	"  rules       the policy's rules and what they have stopped here\n"
+	"  peers       the other hosts and how each fares\n"
+	"  drops       what was dropped, by reason\n\n" ASK_HELP,
+	run
+};
+
+/* "dc1  10.77.1.10": the host's name is for people, the address for certainty. */
+static void add_peer(struct columns *c, const json_t *row)
+{
+	columns_add(c, "%s", ask_text(row, "remote"));
+}
+
+static const char *or_dash(const char *text)
+{
+	return *text ? text : "-";
+}
+
+static void add_span(struct columns *c, const json_t *row, const char *name)
+{
+	char buf[AGO_TEXT];
+
+	columns_add(c, "%s", json_is_integer(json_object_get(row, name)) ? ask_span(ask_number(row, name), buf) : "-");
+}
+
+static void add_octets(struct columns *c, const json_t *row, const char *name)
+{
+	char buf[AGO_TEXT];
+
+	columns_add(c, "%s", ask_octets(ask_number(row, name), buf));
+}
+
+static void main_mode(struct columns *c, const json_t *row)
+{
+	add_peer(c, row);
+	columns_add(c, "%s", or_dash(ask_text(row, "identity")));
+	columns_add(c, "%s", ask_text(row, "state"));
+	columns_add(c, "%s", ask_text(row, "role"));
+	columns_add(c, "%s", or_dash(ask_text(row, "suite")));
+	columns_add(c, "%" PRIu64, ask_number(row, "quick_modes"));
+	add_span(c, row, "rekey_in_s");
+}
+
+/* "tcp port 445", "udp local 53", "all" */
+static void add_traffic(struct columns *c, const json_t *row)
+{
+	static const struct {
+		const char *member, *words;
+	} sides[] = { { "local_ports", "local" }, { "remote_ports", "port" } };
+	SCOPED(str_wipe) struct str text = { 0 };
+	uint64_t protocol = ask_number(row, "protocol");
+
+	if (!json_is_integer(json_object_get(row, "protocol")))
+		str_add(&text, "all");
+	else if (protocol == 6 || protocol == 17)
+		str_add(&text, protocol == 6 ? "tcp" : "udp");
+	else
+		str_addf(&text, "protocol %" PRIu64, protocol);
+	for (size_t i = 0; i < ARRAY_LEN(sides); i++) {
+		const json_t *ports = json_object_get(row, sides[i].member);
+		json_int_t lo = json_integer_value(json_array_get(ports, 0));
+		json_int_t hi = json_integer_value(json_array_get(ports, 1));
+
+		if (!json_is_array(ports))
+			continue;
+		str_addf(&text, " %s %" JSON_INTEGER_FORMAT, sides[i].words, lo);
+		if (hi != lo)
+			str_addf(&text, "-%" JSON_INTEGER_FORMAT, hi);
+	}
+	columns_add(c, "%s", str_text(&text));
+}
+
+static void quick_mode(struct columns *c, const json_t *row)
+{
+	add_peer(c, row);
+	columns_add(c, "%s", or_dash(ask_text(row, "rule")));
+	columns_add(c, "%s %s", ask_text(row, "protection"), ask_text(row, "suite"));
+	add_traffic(c, row);
+	add_octets(c, row, "octets_in");
+	add_octets(c, row, "octets_out");
+	add_span(c, row, "rekey_in_s");
+}
+
+static void rule(struct columns *c, const json_t *row)
+{
+	const json_t *counters = json_object_get(row, "counters"), *counter;
+	const char *name, *proposal = json_string_value(json_array_get(json_object_get(row, "proposals"), 0));
+	uint64_t dropped = 0;
+
+	json_object_foreach((json_t *)counters, name, counter) dropped += ask_number(counter, "packets");
+	columns_add(c, "%s", ask_text(row, "name"));
+	columns_add(c, "%s", ask_text(row, "mode"));
+	columns_add(c, "%" PRIu64, ask_number(row, "line"));
+	columns_add(c, "%s", json_is_true(json_object_get(row, "here")) ? "yes" : "no");
+	columns_add(c, "%s", proposal ? proposal : "-");
+	columns_add(c, "%" PRIu64, ask_number(row, "quick_modes"));
+	columns_add(c, "%" PRIu64, dropped);
+}
+
+static void peer(struct columns *c, const json_t *row)
+{
+	columns_add(c, "%s", or_dash(ask_text(row, "host")));
+	add_peer(c, row);
+	columns_add(c, "%s",
+		    *ask_text(row, "outcome")   ? ask_text(row, "outcome")
+		    : *ask_text(row, "failure") ? "fails"
+						: "-");
+	columns_add(c, "%s", or_dash(ask_text(row, "identity")));
+	add_octets(c, row, "octets_in");
+	add_octets(c, row, "octets_out");
+	columns_add(c, "%s", ask_text(row, "failure"));
+}
+
+static void drop(struct columns *c, const json_t *row)
+{
+	columns_add(c, "%" PRIu64, ask_number(row, "count"));
+	columns_add(c, "%s", ask_text(row, "unit"));
+	columns_add(c, "%s", ask_text(row, "where"));
+	columns_add(c, "%s", ask_text(row, "name"));
+	columns_add(c, "%s", *ask_text(row, "rule") ? ask_text(row, "rule") : ask_text(row, "meaning"));
+}
+
+static const struct {
+	const char *name, *also, *heading;
+	void (*add)(struct columns *c, const json_t *row);
+	const char *none; /* what an empty table means */
+} tables[] = {
+	{ "main-mode", "ike-sa", "PEER|IDENTITY|STATE|ROLE|SUITE|>QUICK|>REKEY IN", main_mode,
+	  "No main mode: nothing that needs protection was said yet." },
+	{ "quick-mode", "child-sa", "PEER|RULE|PROTECTION|TRAFFIC|>IN|>OUT|>REKEY IN", quick_mode,
+	  "No quick mode: nothing that needs protection was said yet." },
+	{ "rules", "rule", "RULE|MODE|>LINE|HERE|PROPOSAL|>QUICK|>DROPPED", rule, "No rule: there is no policy." },
+	{ "peers", "peer", "HOST|ADDRESS|OUTCOME|IDENTITY|>IN|>OUT|LAST FAILURE", peer, "No peer yet." },
+	{ "drops", "drop", ">COUNT|UNIT|WHERE|NAME|RULE OR MEANING", drop, "Nothing is counted." },
+};
+
+static int run(int argc, char **argv)
+{
+	struct ask ask = { 0 };
+	const struct argument_option options[] = { ASK_OPTIONS(ask) };
+	const char *what = NULL;
+	struct columns c;
+	size_t n, t, i;
+	json_t *request, *reply;
+	const json_t *rows, *row;
+	int r;
+
+	if (arguments_read(&command_show, argc, argv, options, 2, &what, 1, &n) != EXIT_OK)
+		return EXIT_USAGE;
+	if (n == 0)
+		return command_usage_error(&command_show, "show what?");
+	for (t = 0; t < ARRAY_LEN(tables); t++)
+		if (strcmp(what, tables[t].name) == 0 || strcmp(what, tables[t].also) == 0)
+			break;
+	if (t == ARRAY_LEN(tables))
+		return command_usage_error(&command_show, "there is nothing called '%s' to show", what);
+	request = control_request_new(CONTROL_SHOW);
+	(void)json_object_set_new(request, "what", json_string(tables[t].name));
+	if ((r = ask_daemon(&ask, request, &reply)) != EXIT_OK || !reply) {
+		if (reply)
+			(void)ask_refused(&ask, reply);
+		json_decref(reply);
+		return r;
+	}
+	rows = json_object_get(reply, "rows");
+	if (json_array_size(rows) == 0) {
+		(void)puts(tables[t].none);
+	} else {
+		columns_start(&c, tables[t].heading);
+		json_array_foreach(rows, i, row) tables[t].add(&c, row);
+		columns_print(&c);
+	}
+	json_decref(reply);
+	return EXIT_OK;
+}

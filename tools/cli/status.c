@@ -1,0 +1,142 @@
+/* cordon status: is this host protected as the policy promises? */
+#include "tools/cli/ask.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+static int run(int argc, char **argv);
+
+const struct command command_status = {
+	"status", "is this host protected as promised?",
+	"usage: cordon status [--json]\n\n"
+	"Says whether this host is protected as its policy promises, which policy that is, how the\n"
+	"negotiations with its peers fare, and which certificate expires next. Exits 0 if all is well, 1 if "
+	"not.\n\n" ASK_HELP,
+	run
+};
+
+static void print_verdict(const json_t *s)
+{
+	const char *state = ask_text(s, "state");
+	const json_t *peers = json_object_get(s, "peers");
+	const char *green = command_colour() ? "\033[32m" : "", *red = command_colour() ? "\033[31m" : "";
+	const char *end = command_colour() ? "\033[0m" : "";
+
+	if (strcmp(state, "disabled") == 0) {
+		const char *reason = ask_text(json_object_get(s, "disabled"), "reason");
+
+		(void)printf("%sNot protected: protection is disabled%s%s.%s  To enable it:  cordon enable\n", red,
+			     *reason ? ": " : "", reason, end);
+		return;
+	}
+	if (strcmp(state, "no-policy") == 0) {
+		(void)printf("%sNot protected: there is no policy yet.%s  cordon apply POLICY\n", red, end);
+		return;
+	}
+	(void)printf(
+		"%s%s%s   %" PRIu64 " peers encrypted, %" PRIu64 " authenticated, %" PRIu64 " clear for want of IKE\n",
+		strcmp(state, "failing") == 0 ? red : green,
+		strcmp(state, "failing") == 0 ? "Protected, but not everybody gets through." : "Protected as promised.",
+		end, ask_number(peers, "encrypted"), ask_number(peers, "authenticated"), ask_number(peers, "clear"));
+}
+
+static void print_policy(const json_t *p)
+{
+	char when[AGO_TEXT], left[AGO_TEXT];
+	const json_t *pending = json_object_get(p, "pending");
+
+	if (!json_is_object(p))
+		return;
+	(void)printf("Policy    v%" PRIu64 ", %" PRIu64 " rules, applied %s by %s, from %s\n", ask_number(p, "version"),
+		     ask_number(p, "rules"), ask_time(ask_number(p, "applied_ms"), when), ask_text(p, "by"),
+		     ask_text(p, "path"));
+	if (json_is_object(pending))
+		(void)printf("          It is taken back in %s unless you confirm:  cordon confirm\n",
+			     ask_span(ask_number(pending, "left_s"), left));
+}
+
+static void print_keying(const json_t *k)
+{
+	const json_t *failures = json_object_get(k, "failures"), *f;
+	size_t i;
+
+	(void)printf("Keying    %" PRIu64 " main mode, %" PRIu64 " quick mode", ask_number(k, "main_mode"),
+		     ask_number(k, "quick_mode"));
+	if (json_array_size(failures))
+		(void)printf("; %zu %s", json_array_size(failures),
+			     json_array_size(failures) == 1 ? "peer fails" : "peers fail");
+	(void)putchar('\n');
+	json_array_foreach(failures, i, f)
+	{
+		char ago[AGO_TEXT];
+		uint64_t now_s = (uint64_t)time(NULL), at_s = ask_number(f, "failed_ms") / 1000;
+
+		(void)printf("          %s%s%s, %s ago: %s\n", ask_text(f, "host"), *ask_text(f, "host") ? " " : "",
+			     ask_text(f, "remote"), ask_span(now_s > at_s ? now_s - at_s : 0, ago),
+			     ask_text(f, "failure"));
+		if (i == 4 && json_array_size(failures) > 5) {
+			(void)printf("          and %zu more:  cordon show peers\n", json_array_size(failures) - 5);
+			break;
+		}
+	}
+}
+
+static void print_expiry(const json_t *certificates)
+{
+	const json_t *c, *first = NULL;
+	uint64_t now_s = (uint64_t)time(NULL), end_s;
+	char span[AGO_TEXT];
+	size_t i;
+
+	json_array_foreach(certificates, i, c) if (!first || ask_number(c, "not_after_ms") <
+								     ask_number(first, "not_after_ms")) first = c;
+	if (!first)
+		return;
+	end_s = ask_number(first, "not_after_ms") / 1000;
+	if (end_s <= now_s)
+		(void)printf("Expires   certificate %s HAS EXPIRED, %s ago\n", ask_text(first, "subject"),
+			     ask_span(now_s - end_s, span));
+	else
+		(void)printf("Expires   certificate %s in %s\n", ask_text(first, "subject"),
+			     ask_span(end_s - now_s, span));
+}
+
+static bool is_well(const json_t *s)
+{
+	return strcmp(ask_text(s, "state"), "protected") == 0;
+}
+
+static int run(int argc, char **argv)
+{
+	struct ask ask = { 0 };
+	const struct argument_option options[] = { ASK_OPTIONS(ask) };
+	struct ask quiet;
+	size_t n;
+	json_t *s;
+	int r;
+
+	if (arguments_read(&command_status, argc, argv, options, 2, NULL, 0, &n) != EXIT_OK)
+		return EXIT_USAGE;
+	quiet = (struct ask){ ask.run_dir, false }; /* the exit status needs the answer, too */
+	if ((r = ask_daemon(&quiet, control_request_new(CONTROL_STATUS), &s)) != EXIT_OK) {
+		if (s)
+			r = ask_refused(&ask, s);
+		json_decref(s);
+		return r;
+	}
+	if (ask.json) {
+		(void)json_dumpf(s, stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
+		(void)putchar('\n');
+	} else {
+		print_verdict(s);
+		print_policy(json_object_get(s, "policy"));
+		print_keying(json_object_get(s, "keying"));
+		(void)printf("Plane     %s\n", ask_text(json_object_get(s, "plane"), "kind"));
+		print_expiry(json_object_get(s, "certificates"));
+	}
+	r = is_well(s) ? EXIT_OK : EXIT_FAILED;
+	json_decref(s);
+	return r;
+}
