@@ -1,31 +1,39 @@
+#include "policy/plan.h"
+
+#include "base/mem.h"
+#include "policy/number.h"
 #include "policy/plan_inside.h"
 
 #include <stdlib.h>
 #include <string.h>
 
+enum { BUCKETS_FROM = 32, BUCKET_BITS_MOST = 17 };
+
 struct plan *plan_ref(const struct plan *p)
 {
-	struct plan *shared = (struct plan *)(uintptr_t)p; /* only the count changes */
+	struct plan *shared = (struct plan *)(uintptr_t)p; /* immutable but for its count */
 
-	__atomic_add_fetch(&shared->references, 1, __ATOMIC_RELAXED);
+	atomic_fetch_add(&shared->references, 1);
 	return shared;
 }
 
 void plan_free(struct plan *p)
 {
-	if (!p || __atomic_sub_fetch(&p->references, 1, __ATOMIC_ACQ_REL))
+	if (!p || atomic_fetch_sub(&p->references, 1) > 1)
 		return;
 	for (size_t i = 0; i < p->local_count; i++) {
-		free(p->locals[i].regions);
-		free(p->locals[i].v4_keys);
-		free(p->locals[i].v6_keys);
-		free(p->locals[i].v4_index);
+		free(p->local_regions[i].starts4);
+		free(p->local_regions[i].ends4);
+		free(p->local_regions[i].starts6);
+		free(p->local_regions[i].ends6);
+		free(p->local_regions[i].buckets);
 	}
+	free(p->local_regions);
 	free(p->locals);
-	free(p->addresses);
-	free(p->lists);
-	arena_wipe(&p->entries);
-	policy_free((struct policy *)(uintptr_t)p->policy);
+	free(p->regions);
+	free(p->lists.entries);
+	free(p->lists.firsts);
+	policy_free(p->policy);
 	free(p);
 }
 
@@ -36,163 +44,186 @@ const struct policy *plan_policy(const struct plan *p)
 
 size_t plan_locals(const struct plan *p, const struct addr **ret)
 {
-	*ret = p->addresses;
+	*ret = p->locals;
 	return p->local_count;
 }
 
 size_t plan_regions(const struct plan *p, size_t local, const struct plan_region **ret)
 {
-	*ret = local < p->local_count ? p->locals[local].regions : NULL;
-	return local < p->local_count ? p->locals[local].count : 0;
+	*ret = p->regions + p->local_regions[local].first;
+	return p->local_regions[local].count;
 }
 
 size_t plan_lists(const struct plan *p)
 {
-	return p->list_count;
+	return p->lists.count;
 }
 
 struct plan_list plan_list(const struct plan *p, uint32_t list)
 {
-	return list < p->list_count ? p->lists[list] : (struct plan_list){ 0 };
+	uint32_t first = p->lists.firsts[list];
+
+	return (struct plan_list){ p->lists.entries + first, p->lists.firsts[list + 1] - first };
 }
 
-static const struct plan_local *find_local(const struct plan *p, const struct addr *a)
+static addr_count start_of(const struct plan_local *l, size_t i)
+{
+	return l->starts4 ? l->starts4[i] : l->starts6[i];
+}
+
+/* Buckets of equal width over the span of the regions, about one a region, so that a look-up starts next to its goal
+ * whether the policy is about one network or about all. */
+static void make_buckets(struct plan_local *l)
+{
+	addr_count span;
+	unsigned bits = 5, span_bits = 0;
+	size_t region = 0;
+
+	l->base = start_of(l, 0);
+	span = (l->ends4 ? l->ends4[l->count - 1] : l->ends6[l->count - 1]) - l->base;
+	while (bits < BUCKET_BITS_MOST && ((size_t)1 << bits) < l->count)
+		bits++;
+	while (span_bits < 128 && span >> span_bits)
+		span_bits++;
+	l->shift = span_bits > bits ? span_bits - bits : 0;
+	l->bucket_count = (size_t)(span >> l->shift) + 1;
+	l->buckets = mem_new(l->bucket_count + 1, sizeof *l->buckets);
+	for (size_t b = 0; b < l->bucket_count; b++) {
+		addr_count from = l->base + ((addr_count)b << l->shift);
+
+		/* The last region that begins at or before the bucket may reach into it. */
+		while (region + 1 < l->count && start_of(l, region + 1) <= from)
+			region++;
+		l->buckets[b] = (uint32_t)region;
+	}
+	l->buckets[l->bucket_count] = l->count - 1;
+}
+
+void plan_local_index(struct plan *p, size_t local)
+{
+	struct plan_local *l = &p->local_regions[local];
+	const struct plan_region *r = p->regions + l->first;
+
+	if (l->count == 0)
+		return;
+	if (p->locals[local].family == 4) {
+		l->starts4 = mem_new(l->count, sizeof *l->starts4);
+		l->ends4 = mem_new(l->count, sizeof *l->ends4);
+		for (size_t i = 0; i < l->count; i++) {
+			l->starts4[i] = (uint32_t)addr_number(&r[i].remote.lo);
+			l->ends4[i] = (uint32_t)addr_number(&r[i].remote.hi);
+		}
+	} else {
+		l->starts6 = mem_new(l->count, sizeof *l->starts6);
+		l->ends6 = mem_new(l->count, sizeof *l->ends6);
+		for (size_t i = 0; i < l->count; i++) {
+			l->starts6[i] = addr_number(&r[i].remote.lo);
+			l->ends6[i] = addr_number(&r[i].remote.hi);
+		}
+	}
+	if (l->count >= BUCKETS_FROM)
+		make_buckets(l);
+}
+
+/* The last of starts[lo..hi] that is at or below the number; starts[lo] is. */
+#define SEARCH(starts, number, lo, hi) \
+	while (lo < hi) { \
+		size_t mid = lo + (hi - lo + 1) / 2; \
+		if ((starts)[mid] <= (number)) \
+			lo = mid; \
+		else \
+			hi = mid - 1; \
+	}
+
+/* The region that holds the number, or SIZE_MAX. */
+static size_t region_of(const struct plan_local *l, addr_count number)
+{
+	size_t lo = 0, hi;
+
+	if (l->count == 0 || number < start_of(l, 0))
+		return SIZE_MAX;
+	hi = l->count - 1;
+	if (l->buckets) {
+		addr_count b = (number - l->base) >> l->shift;
+
+		if (b >= l->bucket_count)
+			return SIZE_MAX;
+		lo = l->buckets[b];
+		hi = l->buckets[b + 1];
+	}
+	if (l->starts4) {
+		uint32_t n = (uint32_t)number;
+
+		SEARCH(l->starts4, n, lo, hi)
+		return n <= l->ends4[lo] ? lo : SIZE_MAX;
+	}
+	SEARCH(l->starts6, number, lo, hi)
+	return number <= l->ends6[lo] ? lo : SIZE_MAX;
+}
+
+static size_t local_of(const struct plan *p, const struct addr *a)
 {
 	size_t lo = 0, hi = p->local_count;
 
 	while (lo < hi) {
-		size_t middle = lo + (hi - lo) / 2;
-		int order = addr_compare(a, &p->addresses[middle]);
+		size_t mid = lo + (hi - lo) / 2;
+		int c = addr_compare(a, &p->locals[mid]);
 
-		if (order == 0)
-			return &p->locals[middle];
-		if (order < 0)
-			hi = middle;
+		if (c == 0)
+			return mid;
+		if (c < 0)
+			hi = mid;
 		else
-			lo = middle + 1;
+			lo = mid + 1;
 	}
-	return NULL;
-}
-
-static uint32_t v4_key(const struct addr *a)
-{
-	return (uint32_t)a->octets[0] << 24 | (uint32_t)a->octets[1] << 16 | (uint32_t)a->octets[2] << 8 | a->octets[3];
-}
-
-static addr_count v6_key(const struct addr *a)
-{
-	addr_count key = 0;
-
-	for (size_t i = 0; i < 16; i++)
-		key = key << 8 | a->octets[i];
-	return key;
-}
-
-/* How many of the sorted keys in [lo, hi) are at most `key`, counted from 0. */
-static size_t upper_v4(const uint32_t *keys, size_t lo, size_t hi, uint32_t key)
-{
-	while (lo < hi) {
-		size_t middle = lo + (hi - lo) / 2;
-
-		if (keys[middle] <= key)
-			lo = middle + 1;
-		else
-			hi = middle;
-	}
-	return lo;
-}
-
-static size_t upper_v6(const addr_count *keys, size_t n, addr_count key)
-{
-	size_t lo = 0;
-
-	while (lo < n) {
-		size_t middle = lo + (n - lo) / 2;
-
-		if (keys[middle] <= key)
-			lo = middle + 1;
-		else
-			n = middle;
-	}
-	return lo;
-}
-
-static const struct plan_region *find_region(const struct plan_local *l, const struct addr *remote)
-{
-	const struct plan_region *region;
-	size_t behind, first = 0;
-
-	if (remote->family == 4) {
-		uint32_t key = v4_key(remote);
-		size_t lo = 0, hi = l->v4_count;
-
-		if (l->v4_index) {
-			lo = l->v4_index[key >> 16];
-			hi = l->v4_index[(key >> 16) + 1];
-		}
-		behind = upper_v4(l->v4_keys, lo, hi, key);
-	} else {
-		first = l->v4_count;
-		behind = first + upper_v6(l->v6_keys, l->count - first, v6_key(remote));
-	}
-	if (behind == first)
-		return NULL;
-	region = &l->regions[behind - 1];
-	return addr_compare(remote, &region->remote.hi) <= 0 ? region : NULL;
+	return SIZE_MAX;
 }
 
 struct plan_list plan_meet(const struct plan *p, const struct addr *local, const struct addr *remote)
 {
-	const struct plan_local *l = find_local(p, local);
-	const struct plan_region *region = l && remote->family == local->family ? find_region(l, remote) : NULL;
+	const struct plan_local *l;
+	size_t i = local_of(p, local), region;
 
-	return region ? p->lists[region->list] : (struct plan_list){ 0 };
+	if (i == SIZE_MAX || remote->family != local->family)
+		return (struct plan_list){ 0 };
+	l = &p->local_regions[i];
+	region = region_of(l, addr_number(remote));
+	if (region == SIZE_MAX)
+		return (struct plan_list){ 0 };
+	return plan_list(p, p->regions[l->first + region].list);
 }
 
-static bool port_in(struct port_range r, uint16_t port)
+static bool has(struct port_range r, uint16_t port)
 {
 	return r.lo <= port && port <= r.hi;
 }
 
 bool plan_entry_matches(const struct plan_entry *e, const struct plan_packet *k)
 {
-	if (!(e->initiators & k->initiator))
+	if ((e->protocol != PROTOCOL_ANY && e->protocol != k->protocol) || !(e->initiators & k->initiator))
 		return false;
-	if (e->protocol == PROTOCOL_ANY)
-		return true;
-	if (e->protocol != k->protocol)
-		return false;
-	if (e->icmp_type >= 0 && e->icmp_type != k->local_port >> 8)
-		return false;
-	if (e->icmp_code >= 0 && e->icmp_code != (k->local_port & 0xff))
-		return false;
-	return (!port_given(e->local_port) || port_in(e->local_port, k->local_port)) &&
-	       (!port_given(e->remote_port) || port_in(e->remote_port, k->remote_port));
+	if (e->icmp_type >= 0)
+		return e->icmp_type == k->local_port >> 8 &&
+		       (e->icmp_code < 0 || e->icmp_code == (k->local_port & 0xff));
+	return has(e->local_port, k->local_port) && has(e->remote_port, k->remote_port);
 }
 
 const struct plan_entry *plan_lookup(const struct plan *p, const struct plan_packet *k)
 {
-	struct plan_list list = plan_meet(p, &k->local, &k->remote);
+	struct plan_list l = plan_meet(p, &k->local, &k->remote);
 
-	for (size_t i = 0; i < list.count; i++)
-		if (plan_entry_matches(&list.entries[i], k))
-			return &list.entries[i];
+	for (size_t i = 0; i < l.count; i++)
+		if (plan_entry_matches(&l.entries[i], k))
+			return &l.entries[i];
 	return NULL;
 }
 
 const struct plan_entry *plan_lookup_protecting(const struct plan *p, const struct plan_packet *k)
 {
-	struct plan_list list = plan_meet(p, &k->local, &k->remote);
+	struct plan_list l = plan_meet(p, &k->local, &k->remote);
 
-	for (size_t i = 0; i < list.count; i++) {
-		const struct plan_entry *e = &list.entries[i];
-
-		if (!plan_entry_matches(e, k))
-			continue;
-		if (rule_mode_protects(e->rule->mode))
-			return e;
-		if (e->initiators == INITIATOR_EITHER)
-			return NULL; /* exempt or blocked whoever began */
-	}
+	for (size_t i = 0; i < l.count; i++)
+		if (rule_mode_protects(l.entries[i].rule->mode) && plan_entry_matches(&l.entries[i], k))
+			return &l.entries[i];
 	return NULL;
 }

@@ -1,132 +1,167 @@
-/* Compiling: for each local address a sweep over the other addresses. Wherever the set of rules that speak of an
- * address changes, a region begins.
- *
- * What is swept is not rules but the sets they name: a hundred rules that name one zone share its elements. Between two
- * edges some sets are active, each with its smallest element there; that signature decides the list of entries, so
- * equal signatures share a list, and no pair of elements is ever built. */
-#include "policy/plan_inside.h"
-
+/* From a policy to one host's plan. For each of its addresses: which rules can concern it (by set of addresses, each
+ * set asked once), then a sweep over the elements at the rules' other ends. Where the sweep stands, a set is active
+ * with the size of each of its elements there; every such pair of set and size has its uses in order already, so the
+ * list of a region is a merge of the active pairs' uses that ends at the first entry that matches everything. Element
+ * pairs are never made: two zones of thousands cost the sum of their sizes. */
 #include "base/diag.h"
+#include "policy/conflict.h"
+#include "policy/model.h"
+#include "policy/number.h"
+#include "policy/plan_inside.h"
+#include "policy/rank.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { ENTRIES_MOST = 16 * 1000 * 1000 }; /* of one plan; over this the policy is refused, not the machine exhausted */
+enum {
+	USES_MOST = 16000000,
+	ENTRIES_MOST = 16000000, /* a gigabyte; a plan that needs more is a policy that nobody could read */
+	CONFLICTS_MOST = REPORT_FINDINGS_MOST,
+};
 
-/* A rule seen from the local address: it matched at one end, and its other end has the set. */
-struct member {
-	const struct rule *rule;
-	bool local_is_end1;
+/* A service of a rule, taken one way round, whose local end holds the address being compiled. */
+struct use {
 	addr_count local_size;
+	uint64_t key; /* everything behind the sizes in the order of entries */
+	uint32_t rule, service;
+	uint32_t seen; /* number of the last list that has it */
+	uint32_t twin; /* the use that matches the same, taken the other way round; itself if there is none */
+	bool local_is_end1;
 };
 
-/* An address set of the policy, or a keyword's addresses, with the rules that name it at the other end. */
-struct swept {
-	const struct addr_range *elements;
-	size_t count;
-	bool outside; /* no rule speaks of these */
-	struct member *members;
-	size_t member_count, member_cap;
-	addr_count *active; /* sizes of its elements that hold the current address */
-	size_t active_count, active_cap;
-	bool local_known;
-	addr_count local_size; /* of the smallest element that holds the local address, 0: none */
+/* Uses whose other end names a set. */
+struct set_uses {
+	uint32_t *uses; /* in the order of entries */
+	uint32_t count;
 };
 
-struct edge {
-	addr_count at;
+/* A set and a size of its elements. */
+struct pair {
+	uint32_t set;
+	uint32_t active; /* elements of this size that hold where the sweep stands */
 	addr_count size;
-	uint32_t group;
-	bool opens;
+	unsigned __int128 mark; /* for the sum that names what is active */
+};
+
+struct event {
+	addr_count at;
+	uint32_t pair;
+	int8_t step; /* +1 begins, -1 ends before `at` */
+};
+
+/* Which pairs are active, in the order of their best uses: a bitmap with a summary, so that the next one is found at
+ * once among a hundred thousand. */
+struct bits {
+	uint64_t *levels[4];
+	size_t count;
 };
 
 struct signature {
-	uint32_t group;
-	addr_count size;
+	unsigned __int128 sum;
+	uint32_t list;
+	bool used;
 };
 
-/* A signature met before and its list; open addressing. */
-struct known_list {
-	uint64_t hash;
-	uint32_t list;       /* number + 1; 0: free */
-	size_t first, count; /* in signatures */
+struct cursor {
+	uint32_t pair, at;
 };
 
 struct compiler {
-	const struct policy *policy;
+	const struct policy *p;
 	const struct plan_host *host;
 	struct report *report;
 	struct plan *plan;
-	struct conflict_seen *seen;
-	bool conflict, too_big;
-	size_t entries_total;
-
-	struct addr_range *keyword_elements[KEYWORDS];
-	size_t keyword_counts[KEYWORDS];
-	struct addr_range *outside;
-	size_t outside_count;
-
-	struct swept *groups;
-	size_t group_count, group_cap;
-	struct {
-		const void *key;
-		uint32_t group;
-	} * by_set; /* address_set, or the keyword's elements, to group; open addressing */
-	size_t by_set_cap;
-
-	/* best remote size of (rule, way round) for the list being made */
-	struct {
-		uint32_t stamp;
-		addr_count size;
-		addr_count local_size;
-	} * best;
-	uint32_t stamp;
-
-	uint32_t *live; /* active groups, in order */
-	size_t live_count, live_cap;
+	unsigned profiles;
+	struct address_set keywords[KEYWORDS]; /* resolved; numbers follow those of the policy's sets */
+	const struct address_set **sets;
+	size_t set_count;
+	struct arena memory;
+	struct names conflicts; /* pairs of rules already reported */
+	size_t conflict_count;
+	bool failed;
+	/* for one local address */
+	uint8_t family;
+	addr_count *local_sizes; /* by set: its smallest element that holds the address; 0: none */
+	struct use *uses;
+	size_t use_count, use_cap;
+	struct set_uses *by_set;
+	uint32_t *use_numbers;
+	struct pair *pairs;
+	size_t pair_count;
+	struct event *events;
+	size_t event_count, event_cap;
+	struct bits active;
 	struct signature *signatures;
 	size_t signature_count, signature_cap;
-	struct known_list *known;
-	size_t known_count, known_cap;
-	struct plan_entry *scratch;
-	size_t scratch_count, scratch_cap;
+	uint32_t list_number;
+	struct cursor *heap;
+	size_t heap_count, heap_cap;
+	struct plan_entry *list; /* being merged */
+	size_t list_count, list_cap;
+	/* lists of all local addresses, by content */
+	struct {
+		uint32_t *slots;
+		size_t cap;
+	} interned;
 };
 
-static const struct addr_range everything[] = {
-	{ { .family = 4 }, { .family = 4, .octets = { 255, 255, 255, 255 } } },
-	{ { .family = 6 },
-	  { .family = 6,
-	    .octets = { 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255 } } },
-};
-
-/* ---- keywords ---- */
-
-static void add_range(struct addr_range **ranges, size_t *count, struct addr_range r)
+static void bits_new(struct bits *b, size_t n)
 {
-	*ranges = mem_resize(*ranges, *count + 1, sizeof **ranges);
-	(*ranges)[(*count)++] = r;
+	b->count = n;
+	for (size_t level = 0; level < ARRAY_LEN(b->levels); level++) {
+		n = (n + 63) / 64;
+		b->levels[level] = mem_new(n, 8);
+	}
 }
 
-static void add_address(struct addr_range **ranges, size_t *count, const struct addr *a)
+static void bits_free(struct bits *b)
 {
-	add_range(ranges, count, (struct addr_range){ *a, *a });
+	for (size_t level = 0; level < ARRAY_LEN(b->levels); level++)
+		free(b->levels[level]);
+	*b = (struct bits){ 0 };
 }
 
-static void resolve_role(struct compiler *c, enum keyword k, unsigned role)
+static void bits_set(struct bits *b, size_t i)
 {
-	const struct host *hosts;
-	size_t n = policy_hosts(c->policy, &hosts);
-
-	for (size_t i = 0; role && i < n; i++)
-		for (size_t a = 0; (hosts[i].roles & role) && a < hosts[i].address_count; a++)
-			add_address(&c->keyword_elements[k], &c->keyword_counts[k], &hosts[i].addresses[a].addr);
-	if (c->keyword_counts[k])
-		return; /* the policy's word, so that it means the same everywhere */
-	for (size_t i = 0; i < c->host->server_counts[k]; i++)
-		add_address(&c->keyword_elements[k], &c->keyword_counts[k], &c->host->servers[k][i]);
+	for (size_t level = 0; level < ARRAY_LEN(b->levels); level++, i /= 64)
+		b->levels[level][i / 64] |= (uint64_t)1 << i % 64;
 }
 
+static void bits_clear(struct bits *b, size_t i)
+{
+	for (size_t level = 0; level < ARRAY_LEN(b->levels); level++, i /= 64) {
+		b->levels[level][i / 64] &= ~((uint64_t)1 << i % 64);
+		if (b->levels[level][i / 64])
+			return;
+	}
+}
+
+/* The first that is set at or after i; SIZE_MAX: none. */
+static size_t bits_next(const struct bits *b, size_t i)
+{
+	size_t level = 0, sizes[ARRAY_LEN(b->levels)], n = b->count;
+
+	for (size_t k = 0; k < ARRAY_LEN(sizes); k++)
+		sizes[k] = n = (n + 63) / 64;
+	for (;;) {
+		uint64_t word;
+
+		if (i / 64 >= sizes[level])
+			return SIZE_MAX;
+		word = b->levels[level][i / 64] & ~(uint64_t)0 << i % 64;
+		if (word) {
+			i = i / 64 * 64 + (size_t)__builtin_ctzll(word);
+			while (level-- > 0)
+				i = i * 64 + (size_t)__builtin_ctzll(b->levels[level][i]);
+			return i;
+		}
+		i = i / 64 + 1;
+		if (++level == ARRAY_LEN(b->levels)) /* over 64^4 words never happens: USES_MOST is less */
+			return SIZE_MAX;
+	}
+}
+
+/* Keywords, from the policy's roles first so that they mean the same everywhere, else from the host itself. */
 static void resolve_keywords(struct compiler *c)
 {
 	static const unsigned roles[KEYWORDS] = {
@@ -135,575 +170,712 @@ static void resolve_keywords(struct compiler *c)
 		[KEYWORD_WINS_SERVERS] = ROLE_WINS,
 	};
 
-	for (int k = KEYWORD_DNS_SERVERS; k < KEYWORDS; k++)
-		resolve_role(c, (enum keyword)k, roles[k]);
-	for (size_t i = 0; i < sizeof everything / sizeof everything[0]; i++)
-		add_range(&c->keyword_elements[KEYWORD_ANY], &c->keyword_counts[KEYWORD_ANY], everything[i]);
-	for (size_t i = 0; i < c->host->own_count; i++) {
-		const struct host_address *own = &c->host->own[i];
+	for (int k = 0; k < KEYWORDS; k++) {
+		struct address_set *s = &c->keywords[k];
+		size_t cap = 0;
 
-		add_address(&c->keyword_elements[KEYWORD_SELF], &c->keyword_counts[KEYWORD_SELF], &own->addr);
-		if (own->prefix >= 0)
-			add_range(&c->keyword_elements[KEYWORD_LOCAL_SUBNET], &c->keyword_counts[KEYWORD_LOCAL_SUBNET],
-				  addr_prefix_range(&own->addr, (unsigned)own->prefix));
-	}
-}
+		s->name = keyword_name((enum keyword)k);
+		s->number = (uint32_t)(c->p->set_count + (size_t)k);
+		c->sets[s->number] = s;
+		if (k == KEYWORD_ANY)
+			continue; /* everywhere: known without elements */
+		for (size_t i = 0; roles[k] && i < c->p->host_count; i++) {
+			const struct host *h = &c->p->hosts[i];
 
-/* What no rule speaks of (design: unicast between two hosts). */
-static void resolve_outside(struct compiler *c)
-{
-	static const char *const always[] = { "0.0.0.0/8",       "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/4",
-					      "255.255.255.255", "::/127",      "fe80::/10",      "ff00::/8" };
-
-	for (size_t i = 0; i < sizeof always / sizeof always[0]; i++) {
-		struct addr_range r;
-
-		if (addr_range_parse(always[i], strlen(always[i]), &r, NULL) == 0)
-			add_range(&c->outside, &c->outside_count, r);
-	}
-	for (size_t i = 0; i < c->host->own_count; i++) {
-		const struct host_address *own = &c->host->own[i];
-		struct addr_range subnet;
-
-		add_address(&c->outside, &c->outside_count, &own->addr);
-		if (own->addr.family != 4 || own->prefix < 0 || own->prefix > 30)
-			continue;
-		subnet = addr_prefix_range(&own->addr, (unsigned)own->prefix);
-		add_address(&c->outside, &c->outside_count, &subnet.hi); /* the subnet's broadcast */
-	}
-}
-
-/* ---- groups ---- */
-
-static uint64_t mix(uint64_t h, uint64_t v)
-{
-	h = (h ^ v) * 0x9e3779b97f4a7c15u;
-	return h ^ h >> 29;
-}
-
-static uint32_t group_of(struct compiler *c, const void *key, const struct addr_range *elements, size_t count)
-{
-	size_t slot = (size_t)mix(0, (uintptr_t)key) & (c->by_set_cap - 1);
-
-	for (; c->by_set[slot].key; slot = (slot + 1) & (c->by_set_cap - 1))
-		if (c->by_set[slot].key == key)
-			return c->by_set[slot].group;
-	c->groups = mem_grow(c->groups, c->group_count, &c->group_cap, sizeof *c->groups);
-	c->groups[c->group_count] = (struct swept){ .elements = elements, .count = count };
-	c->by_set[slot].key = key;
-	c->by_set[slot].group = (uint32_t)c->group_count;
-	return (uint32_t)c->group_count++;
-}
-
-static uint32_t group_of_item(struct compiler *c, const struct end_item *item)
-{
-	if (item->set)
-		return group_of(c, item->set, item->set->elements, item->set->count);
-	return group_of(c, &c->keyword_elements[item->keyword], c->keyword_elements[item->keyword],
-			c->keyword_counts[item->keyword]);
-}
-
-static addr_count element_size(const struct compiler *c, const struct swept *g, const struct addr_range *e)
-{
-	return g->elements == c->keyword_elements[KEYWORD_ANY] ? ADDR_COUNT_ALL : addr_range_count(e);
-}
-
-/* The smallest element of the set that holds the local address; 0: none does. */
-static addr_count local_size(struct compiler *c, uint32_t group, const struct addr *local)
-{
-	struct swept *g = &c->groups[group];
-
-	if (g->local_known)
-		return g->local_size;
-	g->local_known = true;
-	g->local_size = 0;
-	for (size_t i = 0; i < g->count; i++)
-		if (addr_range_has(&g->elements[i], local)) {
-			addr_count size = element_size(c, g, &g->elements[i]);
-
-			if (!g->local_size || size < g->local_size)
-				g->local_size = size;
-		}
-	return g->local_size;
-}
-
-static addr_count end_size(struct compiler *c, const struct end *end, const struct addr *local)
-{
-	addr_count smallest = 0;
-
-	for (size_t i = 0; i < end->count; i++) {
-		addr_count size = local_size(c, group_of_item(c, &end->items[i]), local);
-
-		if (size && (!smallest || size < smallest))
-			smallest = size;
-	}
-	return smallest;
-}
-
-static void add_members(struct compiler *c, const struct rule *rule, bool local_is_end1, addr_count size)
-{
-	const struct end *remote = local_is_end1 ? &rule->end2 : &rule->end1;
-
-	for (size_t i = 0; i < remote->count; i++) {
-		uint32_t group = group_of_item(c, &remote->items[i]);
-		struct swept *g = &c->groups[group];
-
-		g->members = mem_grow(g->members, g->member_count, &g->member_cap, sizeof *g->members);
-		g->members[g->member_count++] = (struct member){ rule, local_is_end1, size };
-	}
-}
-
-static void meet_rules(struct compiler *c, const struct addr *local)
-{
-	const struct rule *rules;
-	size_t n = policy_rules(c->policy, &rules);
-
-	for (size_t i = 0; i < c->group_count; i++) {
-		c->groups[i].member_count = c->groups[i].active_count = 0;
-		c->groups[i].local_known = false;
-	}
-	for (size_t i = 0; i < n; i++) {
-		addr_count size;
-
-		if (c->host->profiles && !(rules[i].profiles & c->host->profiles))
-			continue;
-		if ((size = end_size(c, &rules[i].end1, local)) != 0)
-			add_members(c, &rules[i], true, size);
-		if ((size = end_size(c, &rules[i].end2, local)) != 0)
-			add_members(c, &rules[i], false, size);
-	}
-}
-
-/* ---- entries ---- */
-
-/* Who may have opened a connection for an exemption or block to apply: with ports, only the side whose far end has one,
- * and never by virtue of its own source port; not mirrored, only endpoint 1. */
-static unsigned initiators_of(const struct rule *rule, const struct service *s, bool local_is_end1)
-{
-	unsigned by_end1 = local_is_end1 ? INITIATOR_LOCAL : INITIATOR_REMOTE;
-	unsigned by_end2 = INITIATOR_EITHER & ~by_end1;
-	unsigned who = INITIATOR_EITHER;
-
-	if (rule_mode_protects(rule->mode))
-		return INITIATOR_EITHER;
-	if (port_given(s->port1) || port_given(s->port2))
-		who = (port_given(s->port2) ? by_end1 : 0) | (port_given(s->port1) ? by_end2 : 0);
-	return rule->mirrored ? who : who & by_end1;
-}
-
-static void add_entries(struct compiler *c, const struct rule *rule, bool local_is_end1, addr_count local,
-			addr_count remote)
-{
-	for (size_t i = 0; i < rule->service_count; i++) {
-		const struct service *s = &rule->services[i];
-		unsigned initiators = initiators_of(rule, s, local_is_end1);
-
-		if (!initiators)
-			continue;
-		c->scratch = mem_grow(c->scratch, c->scratch_count, &c->scratch_cap, sizeof *c->scratch);
-		c->scratch[c->scratch_count++] = (struct plan_entry){
-			.rule = rule,
-			.protocol = s->protocol,
-			.local_port = local_is_end1 ? s->port1 : s->port2,
-			.remote_port = local_is_end1 ? s->port2 : s->port1,
-			.icmp_type = s->icmp_type,
-			.icmp_code = s->icmp_code,
-			.initiators = initiators,
-			.local_is_end1 = local_is_end1,
-			.small = local < remote ? local : remote,
-			.large = local < remote ? remote : local,
-		};
-	}
-}
-
-static uint32_t make_list(struct compiler *c, const struct signature *s, size_t n)
-{
-	struct plan *p = c->plan;
-	struct plan_entry *entries;
-	size_t kept;
-
-	/* A rule that names the address by several sets counts by the smallest element. */
-	c->stamp++;
-	c->scratch_count = 0;
-	for (size_t i = 0; i < n; i++)
-		for (size_t m = 0; m < c->groups[s[i].group].member_count; m++) {
-			const struct member *member = &c->groups[s[i].group].members[m];
-			size_t at = 2 * (size_t)member->rule->index + member->local_is_end1;
-
-			if (c->best[at].stamp != c->stamp || s[i].size < c->best[at].size) {
-				c->best[at].stamp = c->stamp;
-				c->best[at].size = s[i].size;
+			for (size_t a = 0; (h->roles & roles[k]) && a < h->address_count; a++) {
+				s->elements = mem_grow(s->elements, s->count, &cap, sizeof *s->elements);
+				s->elements[s->count++] =
+					(struct addr_range){ h->addresses[a].addr, h->addresses[a].addr };
 			}
 		}
-	for (size_t i = 0; i < n; i++)
-		for (size_t m = 0; m < c->groups[s[i].group].member_count; m++) {
-			const struct member *member = &c->groups[s[i].group].members[m];
-			size_t at = 2 * (size_t)member->rule->index + member->local_is_end1;
+		for (size_t i = 0; (k == KEYWORD_SELF || k == KEYWORD_LOCAL_SUBNET) && i < c->host->own_count; i++) {
+			const struct host_address *own = &c->host->own[i];
+			int prefix = k == KEYWORD_SELF ? (int)addr_bits(&own->addr) : own->prefix;
 
-			if (c->best[at].stamp != c->stamp || c->best[at].size != s[i].size)
+			if (prefix < 0)
 				continue;
-			c->best[at].stamp = 0; /* once */
-			add_entries(c, member->rule, member->local_is_end1, member->local_size, s[i].size);
+			s->elements = mem_grow(s->elements, s->count, &cap, sizeof *s->elements);
+			s->elements[s->count++] = addr_prefix_range(&own->addr, (unsigned)prefix);
 		}
-	kept = plan_list_settle(c->scratch, c->scratch_count, c->policy, c->host->contests, c->seen, c->report,
-				&c->conflict);
-	c->entries_total += kept;
-	if (c->entries_total > ENTRIES_MOST) {
-		c->too_big = true;
-		kept = 0;
-	}
-	entries = arena_new(&p->entries, kept, sizeof *entries);
-	if (kept)
-		memcpy(entries, c->scratch, kept * sizeof *entries);
-	p->lists = mem_grow(p->lists, p->list_count, &p->list_cap, sizeof *p->lists);
-	p->lists[p->list_count] = (struct plan_list){ entries, kept };
-	return (uint32_t)p->list_count++;
-}
-
-/* ---- signatures ---- */
-
-static void forget_signatures(struct compiler *c)
-{
-	if (c->known_cap)
-		memset(c->known, 0, c->known_cap * sizeof *c->known);
-	c->known_count = c->signature_count = 0;
-}
-
-static void grow_known(struct compiler *c)
-{
-	size_t cap = c->known_cap ? 2 * c->known_cap : 64;
-	struct known_list *bigger = mem_new(cap, sizeof *bigger);
-
-	for (size_t i = 0; i < c->known_cap; i++) {
-		size_t slot = (size_t)c->known[i].hash & (cap - 1);
-
-		if (!c->known[i].list)
+		if (s->count || !c->host->server_counts[k])
 			continue;
-		while (bigger[slot].list)
-			slot = (slot + 1) & (cap - 1);
-		bigger[slot] = c->known[i];
+		s->count = c->host->server_counts[k];
+		s->elements = mem_new(s->count, sizeof *s->elements);
+		for (size_t i = 0; i < s->count; i++)
+			s->elements[i] = (struct addr_range){ c->host->servers[k][i], c->host->servers[k][i] };
 	}
-	free(c->known);
-	c->known = bigger;
-	c->known_cap = cap;
 }
 
-static bool signature_equal(const struct signature *a, const struct signature *b, size_t n)
+static const struct address_set *item_set(const struct compiler *c, const struct end_item *i)
 {
+	return i->set ? i->set : &c->keywords[i->keyword];
+}
+
+static void measure_sets(struct compiler *c, const struct addr *local)
+{
+	for (size_t s = 0; s < c->set_count; s++) {
+		const struct address_set *set = c->sets[s];
+
+		c->local_sizes[s] = 0;
+		for (size_t i = 0; i < set->count; i++) {
+			addr_count size;
+
+			if (!addr_range_has(&set->elements[i], local))
+				continue;
+			size = addr_range_count(&set->elements[i]);
+			if (!c->local_sizes[s] || size < c->local_sizes[s])
+				c->local_sizes[s] = size;
+		}
+	}
+	c->local_sizes[c->keywords[KEYWORD_ANY].number] = ADDR_COUNT_ALL;
+}
+
+static addr_count end_size(const struct compiler *c, const struct end *e)
+{
+	addr_count size = 0;
+
+	for (size_t i = 0; i < e->count; i++) {
+		addr_count one = c->local_sizes[item_set(c, &e->items[i])->number];
+
+		if (one && (!size || one < size))
+			size = one;
+	}
+	return size;
+}
+
+/* One service taken either way matches the same packets when no port and no direction tells the ends apart. */
+static bool same_both_ways(const struct rule *r, const struct service *s)
+{
+	return s->port1.lo == s->port2.lo && s->port1.hi == s->port2.hi &&
+	       entry_initiators(r, s, true) == entry_initiators(r, s, false);
+}
+
+static void add_uses(struct compiler *c, const struct rule *r, bool local_is_end1, addr_count local_size)
+{
+	uint64_t protects = 63 - rule_protectiveness(r);
+
+	for (size_t i = 0; i < r->service_count; i++) {
+		const struct service *s = &r->services[i];
+
+		if (entry_initiators(r, s, local_is_end1) == 0)
+			continue;
+		c->uses = mem_grow(c->uses, c->use_count, &c->use_cap, sizeof *c->uses);
+		c->uses[c->use_count] = (struct use){
+			.local_size = local_size,
+			.key = (uint64_t)service_rank(s) << 52 | protects << 46 | (uint64_t)r->index << 14 |
+			       (uint64_t)!local_is_end1 << 13 | i,
+			.rule = r->index,
+			.service = (uint32_t)i,
+			.twin = (uint32_t)c->use_count,
+			.local_is_end1 = local_is_end1,
+		};
+		c->use_count++;
+	}
+}
+
+static void pair_twins(struct compiler *c, const struct rule *r, size_t one, size_t two)
+{
+	size_t end = c->use_count, stop = two;
+
+	for (; one < stop && two < end; one++, two++) {
+		while (one < stop && c->uses[one].service < c->uses[two].service)
+			one++;
+		while (two < end && one < stop && c->uses[two].service < c->uses[one].service)
+			two++;
+		if (one == stop || two == end)
+			return;
+		if (same_both_ways(r, &r->services[c->uses[one].service]))
+			c->uses[two].twin = (uint32_t)one;
+	}
+}
+
+static int compare_uses(const void *x, const void *y, void *context)
+{
+	const struct use *uses = context, *a = &uses[*(const uint32_t *)x], *b = &uses[*(const uint32_t *)y];
+
+	if (a->local_size != b->local_size)
+		return a->local_size < b->local_size ? -1 : 1;
+	return a->key < b->key ? -1 : a->key > b->key;
+}
+
+/* Call each(set) for the sets at the other end of a use. */
+#define FOR_REMOTE_SETS(c, use, set) \
+	for (const struct end *end_ = (use)->local_is_end1 ? &(c)->p->rules[(use)->rule].end2 \
+							   : &(c)->p->rules[(use)->rule].end1, \
+			      *once_ = end_; \
+	     once_; once_ = NULL) \
+		for (size_t item_ = 0; item_ < end_->count && ((set) = item_set((c), &end_->items[item_])->number, 1); \
+		     item_++)
+
+static int collect_uses(struct compiler *c, struct diag *d)
+{
+	uint32_t set, *next;
+	uint64_t total = 0;
+
+	c->use_count = 0;
+	for (size_t i = 0; i < c->p->rule_count; i++) {
+		const struct rule *r = &c->p->rules[i];
+		size_t before = c->use_count, middle;
+		addr_count size;
+
+		if (!(r->profiles & c->profiles))
+			continue;
+		if ((size = end_size(c, &r->end1)))
+			add_uses(c, r, true, size);
+		middle = c->use_count;
+		if ((size = end_size(c, &r->end2)))
+			add_uses(c, r, false, size);
+		pair_twins(c, r, before, middle);
+	}
+	memset(c->by_set, 0, c->set_count * sizeof *c->by_set);
+	for (size_t u = 0; u < c->use_count && total <= USES_MOST; u++)
+		FOR_REMOTE_SETS(c, &c->uses[u], set)
+		{
+			c->by_set[set].count++;
+			total++;
+		}
+	if (total > USES_MOST)
+		return diag_fail(d, ERR_POLICY, "over %d combinations of rules, services and names concern one address",
+				 USES_MOST);
+	c->use_numbers = mem_new((size_t)total, sizeof *c->use_numbers);
+	next = c->use_numbers;
+	for (size_t s = 0; s < c->set_count; s++) {
+		c->by_set[s].uses = next;
+		next += c->by_set[s].count;
+		c->by_set[s].count = 0;
+	}
+	for (uint32_t u = 0; u < c->use_count; u++)
+		FOR_REMOTE_SETS(c, &c->uses[u], set)
+	c->by_set[set].uses[c->by_set[set].count++] = u;
+	for (size_t s = 0; s < c->set_count; s++)
+		if (c->by_set[s].count > 1)
+			qsort_r(c->by_set[s].uses, c->by_set[s].count, sizeof(uint32_t), compare_uses, c->uses);
+	return 0;
+}
+
+static void sizes_of(const struct compiler *c, const struct pair *p, uint32_t at, addr_count *small, addr_count *large,
+		     uint64_t *key)
+{
+	const struct use *u = &c->uses[c->by_set[p->set].uses[at]];
+
+	*small = u->local_size < p->size ? u->local_size : p->size;
+	*large = u->local_size < p->size ? p->size : u->local_size;
+	*key = u->key;
+}
+
+/* The order in which the uses at two pairs' cursors stand in a list. */
+static int compare_at(const struct compiler *c, const struct pair *p, uint32_t at, const struct pair *q, uint32_t to)
+{
+	addr_count s1, l1, s2, l2;
+	uint64_t k1, k2;
+
+	sizes_of(c, p, at, &s1, &l1, &k1);
+	sizes_of(c, q, to, &s2, &l2, &k2);
+	if (s1 != s2)
+		return s1 < s2 ? -1 : 1;
+	if (l1 != l2)
+		return l1 < l2 ? -1 : 1;
+	return k1 < k2 ? -1 : k1 > k2;
+}
+
+static int compare_pairs(const void *x, const void *y, void *context)
+{
+	const struct pair *a = x, *b = y;
+	int r = compare_at(context, a, 0, b, 0);
+
+	return r ? r : a->set < b->set ? -1 : a->set > b->set ? 1 : a->size < b->size ? -1 : a->size > b->size;
+}
+
+static int compare_identity(const void *x, const void *y)
+{
+	const struct pair *a = x, *b = y;
+
+	return a->set != b->set ? (a->set < b->set ? -1 : 1) : a->size < b->size ? -1 : a->size > b->size;
+}
+
+static int compare_events(const void *x, const void *y)
+{
+	const struct event *a = x, *b = y;
+
+	return a->at < b->at ? -1 : a->at > b->at;
+}
+
+static void add_event(struct compiler *c, addr_count at, uint32_t pair, int8_t step)
+{
+	c->events = mem_grow(c->events, c->event_count, &c->event_cap, sizeof *c->events);
+	c->events[c->event_count++] = (struct event){ .at = at, .pair = pair, .step = step };
+}
+
+static void add_span(struct compiler *c, addr_count lo, addr_count hi, uint32_t pair)
+{
+	add_event(c, lo, pair, 1);
+	if (hi != family_last(c->family))
+		add_event(c, hi + 1, pair, -1);
+}
+
+enum { HOLE = UINT32_MAX }; /* as an event's pair: addresses that rules do not speak of */
+
+static void add_hole(struct compiler *c, const struct addr_range *r)
+{
+	if (r->lo.family == c->family)
+		add_span(c, addr_number(&r->lo), addr_number(&r->hi), (uint32_t)HOLE);
+}
+
+/* Loopback, link-local, multicast and broadcast, the unspecified address, and the host's own addresses. */
+static void add_holes(struct compiler *c)
+{
+	static const char *const texts[] = {
+		"0.0.0.0",     "127.0.0.0/8",     "169.254.0.0/16",
+		"224.0.0.0/4", "255.255.255.255", "::/127", /* unspecified and loopback */
+		"fe80::/10",   "ff00::/8",
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+		struct addr_range r;
+
+		if (addr_range_parse(texts[i], strlen(texts[i]), &r, NULL) == 0)
+			add_hole(c, &r);
+	}
+	for (size_t i = 0; i < c->host->own_count; i++) {
+		const struct host_address *own = &c->host->own[i];
+		struct addr_range r = { own->addr, own->addr };
+
+		add_hole(c, &r);
+		if (own->addr.family == 4 && own->prefix > 0 && own->prefix < 31) {
+			r.lo = r.hi =
+				addr_prefix_range(&own->addr, (unsigned)own->prefix).hi; /* the subnet's broadcast */
+			add_hole(c, &r);
+		}
+	}
+}
+
+static uint64_t scramble(uint64_t x)
+{
+	x += 0x9e3779b97f4a7c15u;
+	x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
+	x = (x ^ x >> 27) * 0x94d049bb133111ebu;
+	return x ^ x >> 31;
+}
+
+static void make_pairs(struct compiler *c)
+{
+	struct pair *all = NULL;
+	size_t n = 0, cap = 0, unique = 0;
+
+	for (uint32_t s = 0; s < c->set_count; s++) {
+		const struct address_set *set = c->sets[s];
+
+		if (c->by_set[s].count == 0)
+			continue;
+		if (s == c->keywords[KEYWORD_ANY].number) {
+			all = mem_grow(all, n, &cap, sizeof *all);
+			all[n++] = (struct pair){ .set = s, .size = ADDR_COUNT_ALL };
+		}
+		for (size_t i = 0; i < set->count; i++) {
+			addr_count size = addr_range_count(&set->elements[i]);
+
+			if (set->elements[i].lo.family != c->family ||
+			    (n && all[n - 1].set == s && all[n - 1].size == size))
+				continue;
+			all = mem_grow(all, n, &cap, sizeof *all);
+			all[n++] = (struct pair){ .set = s, .size = size };
+		}
+	}
+	if (n > 1)
+		qsort(all, n, sizeof *all, compare_identity);
 	for (size_t i = 0; i < n; i++)
-		if (a[i].group != b[i].group || a[i].size != b[i].size)
-			return false;
-	return true;
+		if (unique == 0 || compare_identity(&all[unique - 1], &all[i]) != 0)
+			all[unique++] = all[i];
+	if (unique > 1)
+		qsort_r(all, unique, sizeof *all, compare_pairs, c);
+	for (size_t i = 0; i < unique; i++)
+		all[i].mark = (unsigned __int128)scramble(2 * i) << 64 | scramble(2 * i + 1);
+	c->pairs = all;
+	c->pair_count = unique;
 }
 
-static addr_count smallest_active(const struct swept *g)
+static void make_events(struct compiler *c)
 {
-	addr_count smallest = g->active[0];
+	/* From (set, size) to the pair's place in the order. */
+	struct {
+		uint32_t first, count;
+	} *of_set = mem_new(c->set_count, sizeof *of_set);
+	uint32_t *numbers = mem_new(c->pair_count, sizeof *numbers), at = 0;
 
-	for (size_t i = 1; i < g->active_count; i++)
-		if (g->active[i] < smallest)
-			smallest = g->active[i];
-	return smallest;
-}
-
-/* The list for the groups that are active now. */
-static uint32_t list_here(struct compiler *c)
-{
-	uint64_t hash = 0;
-	size_t slot, first = c->signature_count, n = c->live_count;
-
-	for (size_t i = 0; i < n; i++) {
-		struct signature s = { c->live[i], smallest_active(&c->groups[c->live[i]]) };
-
-		c->signatures = mem_grow(c->signatures, c->signature_count, &c->signature_cap, sizeof *c->signatures);
-		c->signatures[c->signature_count++] = s;
-		hash = mix(mix(mix(hash, s.group), (uint64_t)s.size), (uint64_t)(s.size >> 64));
+	c->event_count = 0;
+	for (size_t i = 0; i < c->pair_count; i++)
+		of_set[c->pairs[i].set].count++;
+	for (size_t s = 0; s < c->set_count; s++) {
+		of_set[s].first = at;
+		at += of_set[s].count;
+		of_set[s].count = 0;
 	}
-	if (2 * c->known_count >= c->known_cap)
-		grow_known(c);
-	for (slot = (size_t)hash & (c->known_cap - 1); c->known[slot].list; slot = (slot + 1) & (c->known_cap - 1)) {
-		const struct known_list *k = &c->known[slot];
+	for (uint32_t i = 0; i < c->pair_count; i++) /* pairs of one set need not stand in the order of their sizes */
+		numbers[of_set[c->pairs[i].set].first + of_set[c->pairs[i].set].count++] = i;
+	for (uint32_t s = 0; s < c->set_count; s++) {
+		const struct address_set *set = c->sets[s];
+		uint32_t k = 0;
 
-		if (k->hash == hash && k->count == n &&
-		    signature_equal(&c->signatures[k->first], &c->signatures[first], n)) {
-			c->signature_count = first;
-			return k->list - 1;
+		if (of_set[s].count == 0)
+			continue;
+		if (s == c->keywords[KEYWORD_ANY].number)
+			add_span(c, 0, family_last(c->family), numbers[of_set[s].first]);
+		for (size_t i = 0; i < set->count; i++) {
+			const struct addr_range *e = &set->elements[i];
+			addr_count size = addr_range_count(e);
+
+			if (e->lo.family != c->family)
+				continue;
+			for (uint32_t tries = 0;
+			     c->pairs[numbers[of_set[s].first + k]].size != size && tries < of_set[s].count; tries++)
+				k = (k + 1) % of_set[s].count;
+			add_span(c, addr_number(&e->lo), addr_number(&e->hi), numbers[of_set[s].first + k]);
 		}
 	}
-	c->known[slot] = (struct known_list){ hash, make_list(c, &c->signatures[first], n) + 1, first, n };
-	c->known_count++;
-	return c->known[slot].list - 1;
+	add_holes(c);
+	if (c->event_count > 1)
+		qsort(c->events, c->event_count, sizeof *c->events, compare_events);
+	free(numbers);
+	free(of_set);
 }
 
-/* ---- the sweep ---- */
-
-static addr_count number_of(const struct addr *a)
+/* The heap of cursors, the best use on top. */
+static bool cursor_less(const struct compiler *c, const struct cursor *a, const struct cursor *b)
 {
-	addr_count n = 0;
+	int r = compare_at(c, &c->pairs[a->pair], a->at, &c->pairs[b->pair], b->at);
 
-	for (size_t i = 0; i < addr_octets(a); i++)
-		n = n << 8 | a->octets[i];
-	return n;
+	return r ? r < 0 : a->pair < b->pair;
 }
 
-static struct addr address_of(uint8_t family, addr_count n)
+static void heap_push(struct compiler *c, struct cursor new)
 {
-	struct addr a = { .family = family };
+	size_t i = c->heap_count;
 
-	for (size_t i = addr_octets(&a); i-- > 0; n >>= 8)
-		a.octets[i] = (uint8_t)n;
-	return a;
+	c->heap = mem_grow(c->heap, c->heap_count, &c->heap_cap, sizeof *c->heap);
+	c->heap_count++;
+	for (; i && cursor_less(c, &new, &c->heap[(i - 1) / 2]); i = (i - 1) / 2)
+		c->heap[i] = c->heap[(i - 1) / 2];
+	c->heap[i] = new;
 }
 
-static int edge_order(const void *x, const void *y)
+static struct cursor heap_pop(struct compiler *c)
 {
-	const struct edge *a = x, *b = y;
+	struct cursor top = c->heap[0], last = c->heap[--c->heap_count];
+	size_t i = 0;
 
-	if (a->at != b->at)
-		return a->at < b->at ? -1 : 1;
-	return (int)a->opens - (int)b->opens;
-}
+	while (2 * i + 1 < c->heap_count) {
+		size_t child = 2 * i + 1;
 
-static size_t collect_edges(struct compiler *c, uint8_t family, struct edge **ret)
-{
-	addr_count last = family == 4 ? 0xffffffffu : ADDR_COUNT_ALL;
-	struct edge *edges = NULL;
-	size_t n = 0, cap = 0;
-
-	for (uint32_t i = 0; i < c->group_count; i++) {
-		const struct swept *g = &c->groups[i];
-
-		for (size_t e = 0; (g->member_count || g->outside) && e < g->count; e++) {
-			const struct addr_range *r = &g->elements[e];
-			addr_count size = element_size(c, g, r), hi = number_of(&r->hi);
-
-			if (r->lo.family != family)
-				continue;
-			edges = mem_grow(edges, n, &cap, sizeof *edges);
-			edges[n++] = (struct edge){ number_of(&r->lo), size, i, true };
-			if (hi == last)
-				continue;
-			edges = mem_grow(edges, n, &cap, sizeof *edges);
-			edges[n++] = (struct edge){ hi + 1, size, i, false };
-		}
-	}
-	if (n)
-		qsort(edges, n, sizeof *edges, edge_order);
-	*ret = edges;
-	return n;
-}
-
-static void live_change(struct compiler *c, uint32_t group, bool add)
-{
-	size_t lo = 0, hi = c->live_count;
-
-	while (lo < hi) {
-		size_t middle = lo + (hi - lo) / 2;
-
-		if (c->live[middle] < group)
-			lo = middle + 1;
-		else
-			hi = middle;
-	}
-	if (add) {
-		c->live = mem_grow(c->live, c->live_count, &c->live_cap, sizeof *c->live);
-		memmove(&c->live[lo + 1], &c->live[lo], (c->live_count - lo) * sizeof *c->live);
-		c->live[lo] = group;
-		c->live_count++;
-	} else {
-		memmove(&c->live[lo], &c->live[lo + 1], (c->live_count - lo - 1) * sizeof *c->live);
-		c->live_count--;
-	}
-}
-
-static void cross_edge(struct compiler *c, const struct edge *e)
-{
-	struct swept *g = &c->groups[e->group];
-
-	if (e->opens) {
-		if (g->active_count == 0)
-			live_change(c, e->group, true);
-		g->active = mem_grow(g->active, g->active_count, &g->active_cap, sizeof *g->active);
-		g->active[g->active_count++] = e->size;
-		return;
-	}
-	for (size_t i = 0; i < g->active_count; i++)
-		if (g->active[i] == e->size) {
-			g->active[i] = g->active[--g->active_count];
+		if (child + 1 < c->heap_count && cursor_less(c, &c->heap[child + 1], &c->heap[child]))
+			child++;
+		if (!cursor_less(c, &c->heap[child], &last))
 			break;
+		c->heap[i] = c->heap[child];
+		i = child;
+	}
+	c->heap[i] = last;
+	return top;
+}
+
+/* All active uses in order, each once; stops behind one that matches everything and those of its rank. */
+static void merge_list(struct compiler *c)
+{
+	size_t next = bits_next(&c->active, 0), all = SIZE_MAX;
+
+	c->list_number++;
+	c->list_count = c->heap_count = 0;
+	for (;;) {
+		struct cursor at;
+		struct plan_entry e;
+		const struct pair *p;
+		struct use *u;
+
+		while (next != SIZE_MAX &&
+		       (c->heap_count == 0 ||
+			compare_at(c, &c->pairs[next], 0, &c->pairs[c->heap[0].pair], c->heap[0].at) <= 0)) {
+			heap_push(c, (struct cursor){ .pair = (uint32_t)next });
+			next = bits_next(&c->active, next + 1);
 		}
-	if (g->active_count == 0)
-		live_change(c, e->group, false);
-}
-
-static void add_region(struct compiler *c, struct plan_local *l, size_t *cap, struct addr_range remote, uint32_t list)
-{
-	struct plan_region *before = l->count ? &l->regions[l->count - 1] : NULL;
-	struct addr behind = before ? before->remote.hi : (struct addr){ 0 };
-
-	if (c->plan->lists[list].count == 0)
-		return;
-	if (before && before->list == list && before->remote.hi.family == remote.lo.family && addr_next(&behind) &&
-	    addr_equal(&behind, &remote.lo)) {
-		before->remote.hi = remote.hi;
-		return;
-	}
-	l->regions = mem_grow(l->regions, l->count, cap, sizeof *l->regions);
-	l->regions[l->count++] = (struct plan_region){ remote, list };
-}
-
-static void sweep(struct compiler *c, struct plan_local *l, uint8_t family)
-{
-	addr_count last = family == 4 ? 0xffffffffu : ADDR_COUNT_ALL;
-	struct edge *edges = NULL;
-	size_t n = collect_edges(c, family, &edges), cap = 0;
-
-	c->live_count = 0;
-	for (size_t i = 0; i < n && !c->too_big;) {
-		addr_count at = edges[i].at, until;
-
-		for (; i < n && edges[i].at == at; i++)
-			cross_edge(c, &edges[i]);
-		until = i < n ? edges[i].at - 1 : last;
-		if (c->live_count == 0 || c->groups[c->live[0]].outside)
-			continue; /* group 0 holds what is outside */
-		add_region(c, l, &cap, (struct addr_range){ address_of(family, at), address_of(family, until) },
-			   list_here(c));
-	}
-	free(edges);
-}
-
-static void index_regions(struct plan_local *l)
-{
-	enum { INDEX_FROM = 256 };
-
-	while (l->v4_count < l->count && l->regions[l->v4_count].remote.lo.family == 4)
-		l->v4_count++;
-	if (l->addr.family == 6) {
-		l->v6_keys = mem_new(l->count, sizeof *l->v6_keys);
-		for (size_t i = 0; i < l->count; i++)
-			l->v6_keys[i] = number_of(&l->regions[i].remote.lo);
-		return;
-	}
-	l->v4_keys = mem_new(l->count, sizeof *l->v4_keys);
-	for (size_t i = 0; i < l->count; i++)
-		l->v4_keys[i] = (uint32_t)number_of(&l->regions[i].remote.lo);
-	if (l->count < INDEX_FROM)
-		return;
-	l->v4_index = mem_new(65537, sizeof *l->v4_index);
-	for (uint32_t high = 0, i = 0; high <= 65536; high++) {
-		while (i < l->count && (uint64_t)l->v4_keys[i] < (uint64_t)high << 16)
-			i++;
-		l->v4_index[high] = i;
+		if (c->heap_count == 0)
+			break;
+		at = heap_pop(c);
+		p = &c->pairs[at.pair];
+		u = &c->uses[c->by_set[p->set].uses[at.at]];
+		if (at.at + 1 < c->by_set[p->set].count)
+			heap_push(c, (struct cursor){ at.pair, at.at + 1 });
+		if (c->uses[u->twin].seen == c->list_number)
+			continue; /* a better element, or the other way round, brought it already */
+		c->uses[u->twin].seen = c->list_number;
+		entry_make(&c->p->rules[u->rule], &c->p->rules[u->rule].services[u->service], u->local_is_end1, &e);
+		e.small = u->local_size < p->size ? u->local_size : p->size;
+		e.large = u->local_size < p->size ? p->size : u->local_size;
+		if (all != SIZE_MAX && !c->host->contests && entry_rank_compare(&c->list[all], &e) != 0)
+			break;
+		if (all == SIZE_MAX && entry_matches_all(&e))
+			all = c->list_count;
+		c->list = mem_grow(c->list, c->list_count, &c->list_cap, sizeof *c->list);
+		c->list[c->list_count++] = e;
 	}
 }
 
-static int compile_local(struct compiler *c, struct plan_local *l)
+struct meeting {
+	struct compiler *c;
+	addr_count remote;
+	const struct addr *local;
+};
+
+static void report_contradiction(void *context, const struct plan_entry *a, const struct plan_entry *b)
 {
-	forget_signatures(c); /* a list depends on the local address too */
-	meet_rules(c, &l->addr);
-	sweep(c, l, l->addr.family);
-	index_regions(l);
-	return c->too_big ? -E2BIG : c->conflict ? -ERR_POLICY : 0;
+	struct meeting *m = context;
+	struct compiler *c = m->c;
+	const struct rule *first = a->rule->index < b->rule->index ? a->rule : b->rule;
+	const struct rule *second = first == a->rule ? b->rule : a->rule;
+	struct addr remote = number_addr(c->family, m->remote);
+	uint32_t key[2] = { first->index, second->index };
+	char *kept;
+	bool is_new;
+
+	if (names_find(&c->conflicts, (const char *)key, sizeof key) || c->conflict_count == CONFLICTS_MOST)
+		return;
+	kept = arena_new(&c->memory, 1, sizeof key);
+	memcpy(kept, key, sizeof key);
+	(void)names_add(&c->conflicts, kept, sizeof key, 0, NULL, second->place, &is_new);
+	c->conflict_count++;
+	c->failed = !c->p->imported || c->failed;
+	conflict_report(c->p, c->report, a, b, m->local, &remote);
 }
 
-/* ---- the whole ---- */
-
-static bool speaks_of(const struct addr *a)
+/* The number of the list, which may be there already from another region or address. */
+static uint32_t intern_list(struct compiler *c)
 {
-	return !addr_is_loopback(a) && !addr_is_link_local(a) && !addr_is_multicast(a);
+	struct plan_lists *l = &c->plan->lists;
+	size_t octets = c->list_count * sizeof *c->list, i;
+
+	if (2 * l->count >= c->interned.cap) {
+		free(c->interned.slots);
+		c->interned.cap = c->interned.cap ? 2 * c->interned.cap : 256;
+		c->interned.slots = mem_new(c->interned.cap, sizeof *c->interned.slots);
+		for (uint32_t n = 1; n < l->count; n++) {
+			struct plan_list list = plan_list(c->plan, n);
+
+			i = hash_octets(0, list.entries, list.count * sizeof *list.entries) & (c->interned.cap - 1);
+			while (c->interned.slots[i])
+				i = (i + 1) & (c->interned.cap - 1);
+			c->interned.slots[i] = n;
+		}
+	}
+	i = hash_octets(0, c->list, octets) & (c->interned.cap - 1);
+	for (; c->interned.slots[i]; i = (i + 1) & (c->interned.cap - 1)) {
+		struct plan_list list = plan_list(c->plan, c->interned.slots[i]);
+
+		if (list.count == c->list_count && memcmp(list.entries, c->list, octets) == 0)
+			return c->interned.slots[i];
+	}
+	while (l->entry_cap - l->entry_count < c->list_count) {
+		l->entry_cap = l->entry_cap ? 2 * l->entry_cap : 64;
+		l->entries = mem_resize(l->entries, l->entry_cap, sizeof *l->entries);
+	}
+	memcpy(l->entries + l->entry_count, c->list, octets);
+	l->entry_count += c->list_count;
+	l->firsts = mem_grow(l->firsts, l->count + 1, &l->cap, sizeof *l->firsts);
+	l->firsts[l->count + 1] = (uint32_t)l->entry_count;
+	c->interned.slots[i] = (uint32_t)l->count;
+	return (uint32_t)l->count++;
 }
 
-static int local_order(const void *x, const void *y)
+static uint32_t list_of_active(struct compiler *c, unsigned __int128 sum, addr_count at, const struct addr *local)
 {
-	const struct plan_local *a = x, *b = y;
+	size_t i, all;
 
-	return addr_compare(&a->addr, &b->addr);
+	if (2 * c->signature_count >= c->signature_cap) {
+		struct signature *old = c->signatures;
+		size_t cap = c->signature_cap;
+
+		c->signature_cap = cap ? 2 * cap : 256;
+		c->signatures = mem_new(c->signature_cap, sizeof *c->signatures);
+		for (size_t k = 0; k < cap; k++) {
+			if (!old[k].used)
+				continue;
+			i = (size_t)old[k].sum & (c->signature_cap - 1);
+			while (c->signatures[i].used)
+				i = (i + 1) & (c->signature_cap - 1);
+			c->signatures[i] = old[k];
+		}
+		free(old);
+	}
+	for (i = (size_t)sum & (c->signature_cap - 1); c->signatures[i].used; i = (i + 1) & (c->signature_cap - 1))
+		if (c->signatures[i].sum == sum)
+			return c->signatures[i].list;
+	merge_list(c);
+	list_contradictions(c->list, c->list_count, report_contradiction,
+			    &(struct meeting){ .c = c, .remote = at, .local = local });
+	for (all = 0; all < c->list_count && !entry_matches_all(&c->list[all]); all++)
+		;
+	if (all < c->list_count && !c->host->contests)
+		c->list_count = all + 1;
+	c->signatures[i] = (struct signature){ .sum = sum, .list = intern_list(c), .used = true };
+	c->signature_count++;
+	return c->signatures[i].list;
 }
 
-static void take_locals(struct plan *p, const struct plan_host *host)
+static void add_region(struct compiler *c, size_t local, addr_count lo, addr_count hi, uint32_t list)
 {
-	size_t kept = 0;
+	struct plan *p = c->plan;
+	struct plan_local *l = &p->local_regions[local];
+	struct plan_region *last = l->count ? &p->regions[p->region_count - 1] : NULL;
 
-	p->locals = mem_new(host->own_count, sizeof *p->locals);
-	for (size_t i = 0; i < host->own_count; i++)
-		if (speaks_of(&host->own[i].addr))
-			p->locals[p->local_count++].addr = host->own[i].addr;
-	if (p->local_count)
-		qsort(p->locals, p->local_count, sizeof *p->locals, local_order);
-	for (size_t i = 0; i < p->local_count; i++)
-		if (kept == 0 || !addr_equal(&p->locals[kept - 1].addr, &p->locals[i].addr))
-			p->locals[kept++].addr = p->locals[i].addr;
-	p->local_count = kept;
-	p->addresses = mem_new(kept, sizeof *p->addresses);
-	for (size_t i = 0; i < kept; i++)
-		p->addresses[i] = p->locals[i].addr;
+	if (last && last->list == list && addr_number(&last->remote.hi) + 1 == lo) {
+		last->remote.hi = number_addr(c->family, hi);
+		return;
+	}
+	p->regions = mem_grow(p->regions, p->region_count, &p->region_cap, sizeof *p->regions);
+	p->regions[p->region_count++] = (struct plan_region){
+		.remote = { number_addr(c->family, lo), number_addr(c->family, hi) },
+		.list = list,
+	};
+	l->count++;
+}
+
+static int sweep(struct compiler *c, size_t local, struct diag *d)
+{
+	unsigned __int128 sum = 0;
+	size_t holes = 0, on = 0;
+
+	c->plan->local_regions[local].first = (uint32_t)c->plan->region_count;
+	for (size_t i = 0; i < c->event_count;) {
+		addr_count at = c->events[i].at, last;
+
+		for (; i < c->event_count && c->events[i].at == at; i++) {
+			const struct event *e = &c->events[i];
+			struct pair *p;
+
+			if (e->pair == (uint32_t)HOLE) {
+				holes += (size_t)(ptrdiff_t)e->step;
+				continue;
+			}
+			p = &c->pairs[e->pair];
+			p->active = e->step > 0 ? p->active + 1 : p->active - 1;
+			if (p->active == (e->step > 0 ? 1u : 0u)) {
+				sum += e->step > 0 ? p->mark : -p->mark;
+				on += (size_t)(ptrdiff_t)e->step;
+				(e->step > 0 ? bits_set : bits_clear)(&c->active, e->pair);
+			}
+		}
+		last = i < c->event_count ? c->events[i].at - 1 : family_last(c->family);
+		if (on == 0 || holes)
+			continue;
+		add_region(c, local, at, last, list_of_active(c, sum, at, &c->plan->locals[local]));
+		if (c->plan->lists.entry_count > ENTRIES_MOST)
+			return diag_fail(d, ERR_POLICY,
+					 "the plan of this host would hold over %d entries: too many rules with "
+					 "ports overlap on the same addresses",
+					 ENTRIES_MOST);
+	}
+	return 0;
+}
+
+static void forget_local(struct compiler *c)
+{
+	bits_free(&c->active);
+	free(c->pairs);
+	free(c->use_numbers);
+	free(c->signatures);
+	c->pairs = NULL;
+	c->use_numbers = NULL;
+	c->signatures = NULL;
+	c->signature_count = c->signature_cap = 0;
+}
+
+static int compile_local(struct compiler *c, size_t local, struct diag *d)
+{
+	const struct addr *a = &c->plan->locals[local];
+	int r;
+
+	c->family = a->family;
+	c->list_number = 0;
+	measure_sets(c, a);
+	if ((r = collect_uses(c, d)) < 0)
+		return r;
+	make_pairs(c);
+	make_events(c);
+	bits_new(&c->active, c->pair_count);
+	r = sweep(c, local, d);
+	forget_local(c);
+	if (r == 0)
+		plan_local_index(c->plan, local);
+	return r;
+}
+
+static int compare_addresses(const void *a, const void *b)
+{
+	return addr_compare(a, b);
+}
+
+static void take_locals(struct compiler *c)
+{
+	struct plan *p = c->plan;
+	size_t n = 0;
+
+	p->locals = mem_new(c->host->own_count, sizeof *p->locals);
+	for (size_t i = 0; i < c->host->own_count; i++) {
+		const struct addr *a = &c->host->own[i].addr;
+
+		if (a->family && !addr_is_loopback(a) && !addr_is_link_local(a) && !addr_is_multicast(a))
+			p->locals[n++] = *a;
+	}
+	if (n > 1)
+		qsort(p->locals, n, sizeof *p->locals, compare_addresses);
+	for (size_t i = 0; i < n; i++)
+		if (p->local_count == 0 || !addr_equal(&p->locals[p->local_count - 1], &p->locals[i]))
+			p->locals[p->local_count++] = p->locals[i];
+	p->local_regions = mem_new(p->local_count, sizeof *p->local_regions);
 }
 
 static void compiler_wipe(struct compiler *c)
 {
-	for (size_t i = 0; i < c->group_count; i++) {
-		free(c->groups[i].members);
-		free(c->groups[i].active);
-	}
 	for (size_t k = 0; k < KEYWORDS; k++)
-		free(c->keyword_elements[k]);
-	free(c->outside);
-	free(c->groups);
+		free(c->keywords[k].elements);
+	names_wipe(&c->conflicts);
+	arena_wipe(&c->memory);
+	free(c->sets);
+	free(c->local_sizes);
+	free(c->uses);
 	free(c->by_set);
-	free(c->best);
-	free(c->live);
-	free(c->signatures);
-	free(c->known);
-	free(c->scratch);
-	conflict_seen_free(c->seen);
-}
-
-/* Room for every set that the rules can name, at most half full. */
-static size_t sets_named(const struct rule *rules, size_t n)
-{
-	size_t items = KEYWORDS + 1, cap = 64;
-
-	for (size_t i = 0; i < n; i++)
-		items += rules[i].end1.count + rules[i].end2.count;
-	while (cap < 2 * items)
-		cap *= 2;
-	return cap;
+	free(c->events);
+	free(c->heap);
+	free(c->list);
+	free(c->interned.slots);
+	forget_local(c);
 }
 
 int plan_compile(const struct policy *p, const struct plan_host *host, struct report *r, struct plan **ret)
 {
 	SCOPED(plan_freep) struct plan *plan = mem_new(1, sizeof *plan);
-	SCOPED(compiler_wipe) struct compiler c = { .policy = p, .host = host, .report = r, .plan = plan };
-	const struct rule *rules;
-	size_t n = policy_rules(p, &rules);
-	uint32_t outside;
+	SCOPED(compiler_wipe) struct compiler c = { .p = p, .host = host, .report = r, .plan = plan };
+	struct diag d = { 0 };
 	int e = 0;
 
-	plan->references = 1;
+	atomic_init(&plan->references, 1);
 	plan->policy = policy_ref(p);
-	take_locals(plan, host);
-	c.seen = conflict_seen_new();
-	c.by_set_cap = sets_named(rules, n);
-	c.by_set = mem_new(c.by_set_cap, sizeof *c.by_set);
-	c.best = mem_new(2 * n, sizeof *c.best);
+	plan->lists.firsts = mem_grow(NULL, 0, &plan->lists.cap, sizeof *plan->lists.firsts);
+	plan->lists.firsts[0] = plan->lists.firsts[1] = 0; /* list 0 is empty */
+	plan->lists.count = 1;
+	c.profiles = host->profiles ? host->profiles : PROFILE_ALL;
+	c.set_count = p->set_count + KEYWORDS;
+	c.sets = mem_new(c.set_count, sizeof(struct address_set *));
+	if (p->set_count)
+		memcpy(c.sets, p->sets, p->set_count * sizeof(struct address_set *));
+	c.local_sizes = mem_new(c.set_count, sizeof *c.local_sizes);
+	c.by_set = mem_new(c.set_count, sizeof *c.by_set);
 	resolve_keywords(&c);
-	resolve_outside(&c);
-	outside = group_of(&c, &c.outside, c.outside, c.outside_count); /* the first: group 0 */
-	c.groups[outside].outside = true;
-	for (size_t i = 0; i < plan->local_count && e != -E2BIG; i++) {
-		int one = compile_local(&c, &plan->locals[i]);
-
-		e = one < 0 ? one : e;
-	}
-	if (e == -E2BIG)
-		(void)report_add(
-			r, SEVERITY_ERROR, "too-large", (struct place){ 0 },
-			"the rules that concern this host make more than %d entries; name zones instead of many "
-			"overlapping rules",
-			ENTRIES_MOST);
+	take_locals(&c);
+	for (size_t i = 0; e == 0 && i < plan->local_count; i++)
+		e = compile_local(&c, i, &d);
 	if (e < 0)
-		return e;
-	*ret = TAKE(plan);
-	return 0;
+		(void)report_add(r, SEVERITY_ERROR, "plan-too-large", (struct place){ 0 }, "%s", d.text);
+	else if (c.failed)
+		e = -ERR_POLICY;
+	if (e == 0)
+		*ret = TAKE(plan);
+	return e;
 }

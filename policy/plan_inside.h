@@ -1,41 +1,40 @@
-/* policy/plan_inside.h - how a plan is laid out; for plan*.c alone. */
+/* policy/plan_inside.h - how a plan lies in memory: flat arrays, searched by number. For this folder only. */
 #ifndef POLICY_PLAN_INSIDE_H
 #define POLICY_PLAN_INSIDE_H
-#include "base/mem.h"
 #include "policy/plan.h"
 
-/* One local address and its regions, sorted; those of IPv4 come first. The keys are the regions' first addresses once
- * more, packed for the search. */
+#include <stdatomic.h>
+
+/* The regions of one local address, as the look-up wants them. Region r is plan->regions[first + r]. */
 struct plan_local {
-	struct addr addr;
-	struct plan_region *regions;
-	size_t count, v4_count;
-	uint32_t *v4_keys;
-	addr_count *v6_keys;
-	uint32_t *v4_index; /* NULL for few regions: for each /16 the first region that begins at or behind it */
+	uint32_t first, count;
+	uint32_t *starts4, *ends4; /* IPv4 */
+	addr_count *starts6, *ends6;
+	uint32_t *buckets;   /* by the top bits of the address: the first region that may hold it; NULL: few regions */
+	unsigned shift;      /* of the address, to its bucket */
+	addr_count base;     /* the lowest address of any region: buckets count from there */
+	size_t bucket_count; /* without the one at the end */
+};
+
+struct plan_lists {
+	struct plan_entry *entries;
+	size_t entry_count, entry_cap;
+	uint32_t *firsts; /* of each list, and the end of the last; list 0 is empty */
+	size_t count, cap;
 };
 
 struct plan {
-	unsigned references;
-	const struct policy *policy;
-	struct addr *addresses; /* of the locals, sorted as they are */
-	struct plan_local *locals;
+	atomic_uint references;
+	struct policy *policy;
+	struct addr *locals; /* sorted */
+	struct plan_local *local_regions;
 	size_t local_count;
-	struct plan_list *lists;
-	size_t list_count, list_cap;
-	struct arena entries;
+	struct plan_region *regions;
+	size_t region_count, region_cap;
+	struct plan_lists lists;
 };
 
-/* ---- plan_list.c: the order of the entries that two addresses meet ---- */
-
-/* Sort by rank, drop repetitions, report conflicts of equal rank, and cut behind an entry that matches everything
- * (unless `contests`). Returns how many are left; *ret_conflict says that one was an error. */
-struct conflict_seen;
-struct conflict_seen *conflict_seen_new(void);
-void conflict_seen_free(struct conflict_seen *s);
-size_t plan_list_settle(struct plan_entry *entries, size_t n, const struct policy *p, bool contests,
-			struct conflict_seen *seen, struct report *r, bool *ret_conflict);
-/* Less than 0: a wins over b. */
-int plan_entry_rank(const struct plan_entry *a, const struct plan_entry *b);
+/* After the regions of a local are complete: make what the look-up uses. */
+void plan_local_index(struct plan *p, size_t local);
 
 #endif

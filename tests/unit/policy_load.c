@@ -65,6 +65,7 @@ static void the_other_examples_load(void **state)
 		SCOPED(report_freep) struct report *r = report_new();
 		SCOPED(policy_freep) struct policy *p = load(names[i], r);
 
+		assert_string_equal(strrchr(policy_path(p), '/') + 1, names[i]);
 		assert_int_equal(report_count(r, SEVERITY_WARNING), 0);
 	}
 }

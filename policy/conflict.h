@@ -1,0 +1,10 @@
+/* policy/conflict.h - rules that contradict each other: same packet, same rank, different effect. For this folder. */
+#ifndef POLICY_CONFLICT_H
+#define POLICY_CONFLICT_H
+#include "policy/plan.h"
+
+/* Two entries met between these two addresses: an error, or a warning in an imported policy. */
+void conflict_report(const struct policy *p, struct report *r, const struct plan_entry *a, const struct plan_entry *b,
+		     const struct addr *one, const struct addr *other);
+
+#endif
