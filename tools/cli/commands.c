@@ -9,6 +9,7 @@ extern const struct command command_disable;
 extern const struct command command_enable;
 extern const struct command command_events;
 extern const struct command command_history;
+extern const struct command command_lab;
 extern const struct command command_matrix;
 extern const struct command command_pki;
 extern const struct command command_rollback;
@@ -30,5 +31,6 @@ const struct command *const commands[] = {
 	&command_disable,
 	&command_enable,
 	&command_pki,
+	&command_lab,
 };
 const unsigned commands_count = ARRAY_LEN(commands);

@@ -1,0 +1,421 @@
+#include "tools/lab/judge.h"
+
+#include "base/diag.h"
+#include "base/mem.h"
+#include "base/str.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* How often a marker was seen, by direction: 0 as asked, 1 the answer. */
+struct sight {
+	uint16_t clear[2], readable[2];
+};
+
+struct probe {
+	struct addr from, to;
+	unsigned opened;
+	struct sight attempts[JUDGE_ATTEMPTS_MOST];
+};
+
+struct pair {
+	struct addr a, b;
+	unsigned sealed[2]; /* from a, from b */
+	bool ah;
+};
+
+/* A flow that was seen clear, or that a probe said it would open. */
+struct flow {
+	struct packet_flow key; /* from: who opened it */
+	int probe;              /* -1: none of ours */
+	bool judged, opened_by_guess;
+	bool leak[2]; /* a clear packet is wrong: as opened, back */
+	char why[256];
+};
+
+struct judge {
+	struct why *why;
+	uint64_t run;
+	char prefix[24]; /* that every marker begins with */
+	size_t prefix_len;
+	struct probe *probes;
+	size_t probe_count, probe_cap;
+	struct pair *pairs;
+	size_t pair_count, pair_cap;
+	struct flow *flows;
+	size_t flow_count, flow_cap;
+	uint32_t *index; /* of flows by hash; number + 1 */
+	size_t packets, leaks, leak_kept;
+	uint64_t first_us;
+	char *leak_texts[JUDGE_LEAKS_KEPT];
+};
+
+enum { INDEX = 2 * JUDGE_FLOWS_MOST };
+
+const char *seen_name(enum seen s)
+{
+	static const char *const names[] = {
+		[SEEN_CLEAR] = "clear",         [SEEN_AUTHENTICATED] = "authenticated",
+		[SEEN_ENCRYPTED] = "encrypted", [SEEN_BLOCKED] = "blocked",
+		[SEEN_MIXED] = "mixed",         [SEEN_ONE_WAY] = "one-way",
+		[SEEN_NOWHERE] = "nowhere",     [SEEN_ERROR] = "error",
+	};
+
+	return names[s];
+}
+
+struct judge *judge_new(struct why *w, uint64_t run)
+{
+	struct judge *j = mem_new(1, sizeof *j);
+
+	j->why = w;
+	j->run = run;
+	j->prefix_len = (size_t)snprintf(j->prefix, sizeof j->prefix, "lab %016" PRIx64 " ", run);
+	j->index = mem_new(INDEX, sizeof *j->index);
+	return j;
+}
+
+void judge_free(struct judge *j)
+{
+	if (!j)
+		return;
+	for (size_t i = 0; i < j->leak_kept; i++)
+		free(j->leak_texts[i]);
+	free(j->probes);
+	free(j->pairs);
+	free(j->flows);
+	free(j->index);
+	free(j);
+}
+
+void judge_marker(const struct judge *j, size_t probe, unsigned attempt, char ret[JUDGE_MARKER + 1])
+{
+	char text[64];
+
+	(void)snprintf(text, sizeof text, "%s%06x %02x..", j->prefix, (unsigned)probe & 0xffffff, attempt & 0xff);
+	memcpy(ret, text, JUDGE_MARKER);
+	ret[JUDGE_MARKER] = '\0';
+}
+
+static bool hex(const char *text, size_t digits, unsigned *ret)
+{
+	unsigned n = 0;
+
+	for (size_t i = 0; i < digits; i++) {
+		static const char all[] = "0123456789abcdef";
+		const char *at = text[i] ? strchr(all, text[i]) : NULL;
+
+		if (!at)
+			return false;
+		n = n << 4 | (unsigned)(at - all);
+	}
+	*ret = n;
+	return true;
+}
+
+bool judge_marker_read(const struct judge *j, const void *octets, size_t len, size_t *ret_probe, unsigned *ret_attempt)
+{
+	const char *at = len >= JUDGE_MARKER
+				 ? memmem(octets, len - JUDGE_MARKER + j->prefix_len, j->prefix, j->prefix_len)
+				 : NULL;
+	unsigned probe, attempt;
+
+	if (!at || !hex(at + j->prefix_len, 6, &probe) || !hex(at + j->prefix_len + 7, 2, &attempt) ||
+	    probe >= j->probe_count || attempt >= JUDGE_ATTEMPTS_MOST)
+		return false;
+	*ret_probe = probe;
+	*ret_attempt = attempt;
+	return true;
+}
+
+void judge_probe(struct judge *j, size_t probe, const struct addr *from, const struct addr *to)
+{
+	while (j->probe_count <= probe) {
+		j->probes = mem_grow(j->probes, j->probe_count, &j->probe_cap, sizeof *j->probes);
+		j->probes[j->probe_count++] = (struct probe){ 0 };
+	}
+	j->probes[probe].from = *from;
+	j->probes[probe].to = *to;
+}
+
+/* ---- flows --------------------------------------------------------------------------------------------------------
+ */
+
+static bool flow_equal(const struct packet_flow *a, const struct packet_flow *b)
+{
+	return a->protocol == b->protocol && a->from_port == b->from_port && a->to_port == b->to_port &&
+	       a->icmp_type == b->icmp_type && a->icmp_code == b->icmp_code && addr_equal(&a->from, &b->from) &&
+	       addr_equal(&a->to, &b->to);
+}
+
+static uint32_t mix(uint32_t h, const void *octets, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		h = (h ^ ((const uint8_t *)octets)[i]) * 16777619u;
+	return h;
+}
+
+static uint32_t flow_hash(const struct packet_flow *f)
+{
+	uint32_t h = 2166136261u;
+
+	h = mix(h, f->from.octets, sizeof f->from.octets);
+	h = mix(h, f->to.octets, sizeof f->to.octets);
+	h = mix(h, &f->from_port, sizeof f->from_port);
+	h = mix(h, &f->to_port, sizeof f->to_port);
+	return mix(h, &f->protocol, sizeof f->protocol);
+}
+
+static struct flow *flow_find(const struct judge *j, const struct packet_flow *key)
+{
+	for (uint32_t at = flow_hash(key) % INDEX; j->index[at]; at = (at + 1) % INDEX)
+		if (flow_equal(&j->flows[j->index[at] - 1].key, key))
+			return &j->flows[j->index[at] - 1];
+	return NULL;
+}
+
+/* NULL: there are too many. */
+static struct flow *flow_add(struct judge *j, const struct packet_flow *key)
+{
+	uint32_t at = flow_hash(key) % INDEX;
+
+	if (j->flow_count == JUDGE_FLOWS_MOST)
+		return NULL;
+	while (j->index[at])
+		at = (at + 1) % INDEX;
+	j->flows = mem_grow(j->flows, j->flow_count, &j->flow_cap, sizeof *j->flows);
+	j->flows[j->flow_count] = (struct flow){ .key = *key, .probe = -1 };
+	j->index[at] = (uint32_t)++j->flow_count;
+	return &j->flows[j->flow_count - 1];
+}
+
+void judge_flow(struct judge *j, size_t probe, const struct packet_flow *f)
+{
+	struct flow *flow = flow_find(j, f);
+
+	if (!flow)
+		flow = flow_add(j, f);
+	if (flow)
+		flow->probe = (int)probe;
+}
+
+/* The flow of a packet; *ret_back: the packet goes against it. */
+static struct flow *flow_of(struct judge *j, const struct packet *p, bool *ret_back)
+{
+	struct packet_flow back = p->flow;
+	struct flow *f = flow_find(j, &p->flow);
+
+	*ret_back = p->role == PACKET_ANSWERS;
+	if (f || p->role != PACKET_ROLE_UNKNOWN)
+		return f ? f : flow_add(j, &p->flow);
+	if (back.icmp_type < 0) {
+		back.from = p->flow.to;
+		back.to = p->flow.from;
+		back.from_port = p->flow.to_port;
+		back.to_port = p->flow.from_port;
+		if ((f = flow_find(j, &back))) {
+			*ret_back = true;
+			return f;
+		}
+	}
+	return flow_add(j, &p->flow);
+}
+
+/* ---- what should be protected -------------------------------------------------------------------------------------
+ */
+
+/* Is a clear packet from this side wrong? What nobody protects is not; where traffic is blocked, only an end whose own
+ * rule lets nothing out is at fault: an outsider may knock. */
+static bool side_leaks(const struct why_verdict *v, unsigned side)
+{
+	enum outcome meant = v->cause == WHY_FIREWALL ? v->meeting.verdict : v->verdict;
+	enum stance s = v->sides[side].stance;
+
+	if (!v->sides[side].agent || meant == OUTCOME_CLEAR)
+		return false;
+	if (meant == OUTCOME_BLOCKED)
+		return s == STANCE_REQUIRE || s == STANCE_BLOCK;
+	return v->guaranteed != OUTCOME_CLEAR;
+}
+
+static void judge_the_flow(struct judge *j, struct flow *f)
+{
+	const struct policy *policy = why_policy(j->why);
+	struct why_point point = {
+		.from = ends_who(policy, &f->key.from),
+		.to = ends_who(policy, &f->key.to),
+		.protocol = f->key.protocol,
+		.port = f->key.to_port,
+		.icmp_type = f->key.icmp_type,
+		.icmp_code = f->key.icmp_code,
+	};
+	struct why_verdict v;
+
+	f->judged = true;
+	if (f->key.icmp_type >= 0)
+		point.port = 0;
+	if (!point.from.host || !point.to.host || why_judge(j->why, &point, &v, NULL) < 0)
+		return;
+	for (unsigned side = 0; side < 2; side++)
+		f->leak[side] = side_leaks(&v, side);
+	(void)snprintf(f->why, sizeof f->why, "%s%s%s says %s", v.rule ? "'" : "", v.rule ? v.rule->name : "the policy",
+		       v.rule ? "'" : "", outcome_name(v.verdict));
+}
+
+static void flow_words(const struct packet_flow *f, struct str *out)
+{
+	char from[ADDR_TEXT], to[ADDR_TEXT];
+
+	(void)addr_text(&f->from, from);
+	(void)addr_text(&f->to, to);
+	if (f->icmp_type >= 0)
+		str_addf(out, "%s %d/%d %s -> %s", f->protocol == PACKET_ICMPV6 ? "icmpv6" : "icmp", f->icmp_type,
+			 f->icmp_code, from, to);
+	else if (f->protocol == PACKET_TCP || f->protocol == PACKET_UDP)
+		str_addf(out, "%s %s port %u -> %s port %u", f->protocol == PACKET_TCP ? "tcp" : "udp", from,
+			 f->from_port, to, f->to_port);
+	else
+		str_addf(out, "protocol %d %s -> %s", f->protocol, from, to);
+}
+
+static void leak(struct judge *j, const struct packet *p, const struct flow *f, bool back, const char *host,
+		 uint64_t us)
+{
+	SCOPED(str_wipe) struct str text = { 0 };
+
+	if (j->leaks++ >= JUDGE_LEAKS_KEPT)
+		return;
+	str_addf(&text, "%s sent %s in clear, %.3f s after the first packet, of ", host,
+		 p->quotes ? "an ICMP error about a packet"
+		 : back    ? "an answer"
+			   : "a packet",
+		 (double)(us - j->first_us) / 1e6);
+	flow_words(&f->key, &text);
+	str_addf(&text, ", although %s", f->why);
+	j->leak_texts[j->leak_kept++] = mem_string(str_text(&text));
+}
+
+static void judge_clear(struct judge *j, const struct packet *p, const char *host, uint64_t us)
+{
+	bool back;
+	struct flow *f = flow_of(j, p, &back);
+
+	if (!f) {
+		j->leaks++; /* more flows than we can follow: not a thing to be silent about */
+		return;
+	}
+	if (!f->judged)
+		judge_the_flow(j, f);
+	if (f->probe >= 0 && !back && !p->quotes)
+		j->probes[f->probe].opened++;
+	if (f->leak[back])
+		leak(j, p, f, back, host, us);
+}
+
+/* ---- pairs and markers --------------------------------------------------------------------------------------------
+ */
+
+static struct pair *pair_of(const struct judge *j, const struct addr *a, const struct addr *b)
+{
+	for (size_t i = 0; i < j->pair_count; i++) {
+		struct pair *p = &j->pairs[i];
+
+		if ((addr_equal(&p->a, a) && addr_equal(&p->b, b)) || (addr_equal(&p->a, b) && addr_equal(&p->b, a)))
+			return p;
+	}
+	return NULL;
+}
+
+static void count_sealed(struct judge *j, const struct packet *p)
+{
+	struct pair *pair = pair_of(j, &p->from, &p->to);
+
+	if (!pair) {
+		j->pairs = mem_grow(j->pairs, j->pair_count, &j->pair_cap, sizeof *j->pairs);
+		pair = &j->pairs[j->pair_count++];
+		*pair = (struct pair){ .a = p->from, .b = p->to };
+	}
+	pair->sealed[!addr_equal(&pair->a, &p->from)]++;
+	if (p->sealed_by == PACKET_AH)
+		pair->ah = true;
+}
+
+static void look_for_markers(struct judge *j, const struct packet *p)
+{
+	size_t number;
+	unsigned attempt;
+
+	if (!judge_marker_read(j, p->payload, p->payload_len, &number, &attempt))
+		return;
+	/* The quoted part of an ICMP error is no use of the flow: judge_clear has judged it. */
+	if (p->quotes)
+		return;
+	struct probe *probe = &j->probes[number];
+	struct sight *s = &probe->attempts[attempt];
+	unsigned way = !addr_equal(&p->from, &probe->from);
+	uint16_t *count = p->kind == PACKET_SEALED ? &s->readable[way] : &s->clear[way];
+
+	if (*count < UINT16_MAX)
+		(*count)++;
+}
+
+void judge_packet(struct judge *j, const struct packet *p, const char *host, uint64_t time_us)
+{
+	if (j->packets++ == 0)
+		j->first_us = time_us;
+	if (!p->payload)
+		return;
+	if (p->kind == PACKET_SEALED)
+		count_sealed(j, p);
+	else if (p->kind == PACKET_CLEAR)
+		judge_clear(j, p, host, time_us);
+	look_for_markers(j, p);
+}
+
+/* design: clear: the bare marker is on the wire and it was answered; authenticated: answered, and readable inside AH or
+ * ESP; encrypted: answered, and nowhere on the wire while ESP of that pair is; blocked: no answer. */
+struct judge_sight judge_sight(const struct judge *j, size_t probe, int answered, bool heard)
+{
+	const struct probe *p = &j->probes[probe];
+	const struct pair *pair = pair_of(j, &p->from, &p->to);
+	struct judge_sight r = {
+		.opened = p->opened,
+		.sealed = pair ? pair->sealed[0] + pair->sealed[1] : 0,
+		.ah = pair && pair->ah,
+	};
+
+	if (answered < 0) {
+		r.seen = heard ? SEEN_ONE_WAY : SEEN_BLOCKED;
+		return r;
+	}
+	const struct sight *s = &p->attempts[answered];
+
+	if (s->clear[0] && s->clear[1] && !s->readable[0] && !s->readable[1])
+		r.seen = SEEN_CLEAR;
+	else if (s->clear[0] || s->clear[1])
+		r.seen = SEEN_MIXED;
+	else if (s->readable[0] && s->readable[1])
+		r.seen = SEEN_AUTHENTICATED;
+	else if (s->readable[0] || s->readable[1])
+		r.seen = SEEN_MIXED;
+	else
+		r.seen = pair && pair->sealed[0] && pair->sealed[1] ? SEEN_ENCRYPTED : SEEN_NOWHERE;
+	return r;
+}
+
+size_t judge_leaks(const struct judge *j)
+{
+	return j->leaks;
+}
+
+const char *judge_leak_text(const struct judge *j, size_t i)
+{
+	return i < j->leak_kept ? j->leak_texts[i] : NULL;
+}
+
+size_t judge_packets(const struct judge *j)
+{
+	return j->packets;
+}

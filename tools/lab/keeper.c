@@ -1,0 +1,256 @@
+/* `cordon lab up`, `exec` and `down`: a twin kept in the background by a process of its own. The namespaces are that
+ * process's descriptors, so that they go when it goes; its page in the lab's folder says which is which. */
+#include "base/diag.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "base/text.h"
+#include "tools/lab/folder.h"
+#include "tools/lab/lab.h"
+#include "tools/lab/network.h"
+#include "tools/lab/scenario.h"
+#include "tools/lab/twin.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { STATUS_OK = 0, STATUS_FAILED = 1, PAGE_MOST = 1 << 20, DOWN_WITHIN_MS = 15000, TURN_MS = 1000 };
+
+static const char lab_name[] = "up"; /* one at a time */
+static const char page_name[] = "lab.json";
+
+static int is_root(void)
+{
+	if (geteuid() == 0)
+		return 0;
+	(void)fprintf(stderr, "cordon lab: needs root, because it makes network namespaces: sudo cordon lab ...\n");
+	return -EPERM;
+}
+
+static char *page_path(void)
+{
+	struct str s = { 0 };
+
+	str_addf(&s, "%s/%s/%s", folder_base, lab_name, page_name);
+	return s.text;
+}
+
+/* ---- the keeper ---------------------------------------------------------------------------------------------------
+ */
+
+static int write_page(const struct twin *t, const struct scenario *s, struct diag *d)
+{
+	const struct host *hosts;
+	size_t n = policy_hosts(s->policy, &hosts);
+	json_t *page = json_object(), *list = json_array();
+	char *path = page_path(), *text;
+	int e;
+
+	(void)json_object_set_new(page, "pid", json_integer(getpid()));
+	(void)json_object_set_new(page, "scenario", json_string(s->policy_path));
+	for (size_t i = 0; i < n; i++) {
+		json_t *row = json_object();
+		const char *run_dir = twin_run_dir(t, i);
+
+		(void)json_object_set_new(row, "name", json_string(hosts[i].name));
+		(void)json_object_set_new(row, "space", json_integer(network_space(twin_network(t), i)));
+		(void)json_object_set_new(row, "run-dir", run_dir ? json_string(run_dir) : json_null());
+		(void)json_array_append_new(list, row);
+	}
+	(void)json_object_set_new(page, "hosts", list);
+	text = json_dumps(page, JSON_INDENT(2));
+	e = text ? text_replace(path, text, strlen(text), 0600, d) : diag_fail(d, EINVAL, "a host's name is no text");
+	free(text);
+	free(path);
+	json_decref(page);
+	return e;
+}
+
+/* Standard streams go nowhere from here on: who started us has gone. */
+static void let_go_of_terminal(void)
+{
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	for (int fd = STDIN_FILENO; null >= 0 && fd <= STDERR_FILENO; fd++)
+		(void)dup2(null, fd);
+	if (null > STDERR_FILENO)
+		(void)close(null);
+}
+
+/* Runs until a signal or a daemon's end; `told` gets one octet when the twin is up. */
+static int keep(const struct lab_options *o, const struct scenario *s, int told)
+{
+	struct twin_options to = {
+		.scenario = s, .name = lab_name, .keep = o->keep, .tell = isatty(STDERR_FILENO) == 1
+	};
+	SCOPED(twin_freep) struct twin *t = NULL;
+	struct pollfd *rows;
+	struct diag d = { 0 };
+	int e;
+
+	(void)setsid();
+	if ((e = twin_new(&to, &t, &d)) < 0 || (e = write_page(t, s, &d)) < 0) {
+		(void)fprintf(stderr, "cordon lab: %s\n", d.text);
+		return STATUS_FAILED;
+	}
+	let_go_of_terminal();
+	if (write(told, "1", 1) != 1)
+		return STATUS_FAILED;
+	(void)close(told);
+	rows = mem_new(twin_rows(t), sizeof *rows);
+	/* A daemon that was killed on purpose is part of playing: the others stay. */
+	while (e != -EINTR)
+		e = twin_turn(t, rows, 0, TURN_MS, &d);
+	free(rows);
+	return twin_stop(t, &d) < 0 ? STATUS_FAILED : STATUS_OK;
+}
+
+static void say_up(const struct scenario *s)
+{
+	const struct host *hosts;
+	size_t n = policy_hosts(s->policy, &hosts);
+
+	(void)printf("%zu hosts are up:", n);
+	for (size_t i = 0; i < n; i++)
+		(void)printf(" %s", hosts[i].name);
+	(void)printf("\n  cordon lab exec %s COMMAND   runs a command on one\n"
+		     "  cordon lab down%*s takes them down\n",
+		     hosts[0].name, (int)strlen(hosts[0].name) + 11, "");
+}
+
+int lab_up(const struct lab_options *o)
+{
+	SCOPED(scenario_wipe) struct scenario s = { 0 };
+	int pipe_fds[2];
+	char up = 0;
+	pid_t keeper;
+
+	if (is_root() < 0 || scenario_load(o->scenario, false, o->colour, &s) < 0)
+		return STATUS_FAILED;
+	if (pipe2(pipe_fds, O_CLOEXEC) < 0) {
+		(void)fprintf(stderr, "cordon lab: pipe: %s\n", strerror(errno));
+		return STATUS_FAILED;
+	}
+	keeper = fork();
+	if (keeper == 0) {
+		(void)close(pipe_fds[0]);
+		return keep(o, &s, pipe_fds[1]);
+	}
+	(void)close(pipe_fds[1]);
+	if (keeper < 0 || read(pipe_fds[0], &up, 1) != 1) {
+		(void)close(pipe_fds[0]);
+		return STATUS_FAILED; /* the keeper has said why */
+	}
+	(void)close(pipe_fds[0]);
+	say_up(&s);
+	return STATUS_OK;
+}
+
+/* ---- those who come later -----------------------------------------------------------------------------------------
+ */
+
+/* Its keeper lives as long as it holds the lock on its folder. */
+static bool is_up(void)
+{
+	SCOPED(str_wipe) struct str folder = { 0 };
+	bool up;
+	int fd;
+
+	str_addf(&folder, "%s/%s", folder_base, lab_name);
+	fd = open(str_text(&folder), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	up = flock(fd, LOCK_EX | LOCK_NB) < 0;
+	(void)close(fd);
+	return up;
+}
+
+static json_t *read_page(void)
+{
+	char *path = page_path();
+	json_t *page = is_up() ? json_load_file(path, 0, NULL) : NULL;
+
+	free(path);
+	if (!page)
+		(void)fprintf(stderr, "cordon lab: no lab is up: cordon lab up SCENARIO\n");
+	return page;
+}
+
+static const json_t *host_row(const json_t *page, const char *host)
+{
+	const json_t *row;
+	size_t i;
+
+	json_array_foreach(json_object_get(page, "hosts"), i, row)
+	{
+		const char *name = json_string_value(json_object_get(row, "name"));
+
+		if (name && strcmp(name, host) == 0)
+			return row;
+	}
+	(void)fprintf(stderr, "cordon lab: no host of the lab is called '%s'; there are", host);
+	json_array_foreach(json_object_get(page, "hosts"), i, row)(void)
+		fprintf(stderr, " %s", json_string_value(json_object_get(row, "name")));
+	(void)fputs("\n", stderr);
+	return NULL;
+}
+
+int lab_exec(const char *host, char **argv)
+{
+	json_t *page = is_root() < 0 ? NULL : read_page();
+	const json_t *row = page ? host_row(page, host) : NULL;
+	const char *run_dir = row ? json_string_value(json_object_get(row, "run-dir")) : NULL;
+	char path[64];
+	int fd;
+
+	if (!row) {
+		json_decref(page);
+		return STATUS_FAILED;
+	}
+	(void)snprintf(path, sizeof path, "/proc/%ld/fd/%ld", (long)json_integer_value(json_object_get(page, "pid")),
+		       (long)json_integer_value(json_object_get(row, "space")));
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || setns(fd, CLONE_NEWNET) < 0) {
+		(void)fprintf(stderr, "cordon lab: enter the network of %s: %s\n", host, strerror(errno));
+		json_decref(page);
+		return STATUS_FAILED;
+	}
+	(void)close(fd);
+	if (unshare(CLONE_NEWUTS) < 0 || sethostname(host, strlen(host)) < 0)
+		errno = 0; /* a prompt with the wrong name is no reason to stop */
+	/* So that `cordon status` asks this host's daemon. */
+	if (run_dir)
+		(void)setenv("CORDON_RUN_DIR", run_dir, 1);
+	(void)execvp(argv[0], argv);
+	(void)fprintf(stderr, "cordon lab: %s: %s\n", argv[0], strerror(errno));
+	json_decref(page);
+	return errno == ENOENT ? 127 : 126;
+}
+
+int lab_down(void)
+{
+	const struct timespec nap = { .tv_nsec = 20 * 1000 * 1000 };
+	json_t *page = is_root() < 0 ? NULL : read_page();
+	pid_t keeper = page ? (pid_t)json_integer_value(json_object_get(page, "pid")) : 0;
+
+	json_decref(page);
+	if (keeper <= 1)
+		return STATUS_FAILED;
+	(void)kill(keeper, SIGTERM);
+	for (unsigned waited = 0; waited < DOWN_WITHIN_MS; waited += 20) {
+		if (!is_up())
+			return STATUS_OK;
+		(void)nanosleep(&nap, NULL);
+	}
+	(void)fprintf(stderr, "cordon lab: it does not go down; its keeper is process %ld\n", (long)keeper);
+	return STATUS_FAILED;
+}

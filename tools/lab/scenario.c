@@ -1,0 +1,83 @@
+#include "tools/lab/scenario.h"
+
+#include "base/diag.h"
+#include "base/str.h"
+#include "tools/lab/network.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+void scenario_wipe(struct scenario *s)
+{
+	policy_free(s->policy);
+	report_free(s->report);
+	free(s->policy_path);
+	*s = (struct scenario){ 0 };
+}
+
+static char *policy_path_of(const char *path)
+{
+	SCOPED(str_wipe) struct str inside = { 0 };
+	struct stat s;
+
+	if (stat(path, &s) == 0 && S_ISDIR(s.st_mode)) {
+		str_addf(&inside, "%s/policy.yaml", path);
+		path = str_text(&inside);
+	}
+	return realpath(path, NULL);
+}
+
+/* What the twin cannot play, in words; NULL: it can. */
+static const char *cannot(const struct policy *p, bool tests)
+{
+	const struct host *hosts;
+	const struct policy_test *rows;
+	size_t n = policy_hosts(p, &hosts);
+
+	if (n == 0)
+		return "the policy names no hosts: the lab plays its `hosts:`, so name some there";
+	if (n > NETWORK_HOSTS_MOST)
+		return "the policy has more than 500 hosts: make one with those that you want to try";
+	if (tests && policy_tests(p, &rows) == 0)
+		return "the policy has no tests: say in `tests:` who asks whom for what, and what you expect; or look "
+		       "around with cordon lab up";
+	for (size_t i = 0; i < n; i++) {
+		if (strchr(hosts[i].name, '/') || hosts[i].name[0] == '.')
+			return "a host's name has a slash or begins with a dot: the lab has a folder by that name";
+		if (hosts[i].address_count == 0)
+			return "a host has no address";
+	}
+	return NULL;
+}
+
+int scenario_load(const char *path, bool tests, bool colour, struct scenario *ret)
+{
+	struct scenario s = { .policy_path = policy_path_of(path), .report = report_new() };
+	SCOPED(str_wipe) struct str text = { 0 };
+	const char *why;
+	int e;
+
+	if (!s.policy_path) {
+		(void)fprintf(stderr, "cordon lab: %s: %s\n", path, strerror(errno));
+		scenario_wipe(&s);
+		return -ENOENT;
+	}
+	e = policy_load(s.policy_path, NULL, s.report, &s.policy);
+	if (e < 0) {
+		report_text(s.report, colour, &text);
+		(void)fputs(str_text(&text), stderr);
+	} else if ((why = cannot(s.policy, tests))) {
+		(void)fprintf(stderr, "cordon lab: %s: %s\n", path, why);
+		e = -EINVAL;
+	}
+	if (e < 0) {
+		scenario_wipe(&s);
+		return e;
+	}
+	*ret = s;
+	return 0;
+}

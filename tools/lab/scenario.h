@@ -1,0 +1,17 @@
+/* tools/lab/scenario.h - what the lab is to bring up: a policy whose hosts can be played. */
+#ifndef TOOLS_LAB_SCENARIO_H
+#define TOOLS_LAB_SCENARIO_H
+#include "base/report.h"
+#include "policy/policy.h"
+
+struct scenario {
+	char *policy_path; /* absolute */
+	struct report *report;
+	struct policy *policy;
+};
+
+/* Errors have been printed. tests: it must have tests too. */
+int scenario_load(const char *path, bool tests, bool colour, struct scenario *ret);
+void scenario_wipe(struct scenario *s); /* for SCOPED */
+
+#endif

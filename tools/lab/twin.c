@@ -1,0 +1,259 @@
+#include "tools/lab/twin.h"
+
+#include "base/diag.h"
+#include "base/mem.h"
+#include "tools/lab/capture.h"
+#include "tools/lab/folder.h"
+#include "tools/lab/member.h"
+#include "tools/lab/network.h"
+#include "tools/lab/scenario.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { READY_WITHIN_MS = 30000, READY_MORE_PER_HOST_MS = 500, OWN_ROWS = 2 };
+
+struct twin {
+	struct folder *folder;
+	struct network *network;
+	struct capture *capture;
+	struct members *members;
+	char *keep, *cordond;
+	int signals;
+	sigset_t before;
+	bool tell;
+};
+
+uint64_t twin_now_ms(void)
+{
+	struct timespec t;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+static void tell(const struct twin *t, const char *what)
+{
+	if (t->tell)
+		(void)fprintf(stderr, "\r\033[K%s", what);
+}
+
+/* Beside this program, as in a build folder, or where it is installed. */
+static int find_cordond(char **ret, struct diag *d)
+{
+	static const char *const beside[] = { "cordond", "../sbin/cordond" };
+	char self[PATH_MAX], path[PATH_MAX + 32];
+	ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
+	char *slash;
+
+	self[n < 0 ? 0 : n] = '\0';
+	if ((slash = strrchr(self, '/')))
+		slash[1] = '\0';
+	for (size_t i = 0; i < sizeof beside / sizeof beside[0]; i++) {
+		(void)snprintf(path, sizeof path, "%s%s", self, beside[i]);
+		if (access(path, X_OK) == 0) {
+			*ret = mem_string(path);
+			return 0;
+		}
+	}
+	if (access("/usr/sbin/cordond", X_OK) == 0) {
+		*ret = mem_string("/usr/sbin/cordond");
+		return 0;
+	}
+	return diag_fail(d, ENOENT, "there is no cordond beside %scordon", self);
+}
+
+static bool runs_any(const struct host *hosts, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (hosts[i].agent != AGENT_NONE)
+			return true;
+	return false;
+}
+
+static int take_signals(struct twin *t, struct diag *d)
+{
+	static const int ours[] = { SIGINT, SIGTERM, SIGHUP, SIGCHLD };
+	sigset_t set;
+
+	(void)sigemptyset(&set);
+	for (size_t i = 0; i < sizeof ours / sizeof ours[0]; i++)
+		(void)sigaddset(&set, ours[i]);
+	(void)sigprocmask(SIG_BLOCK, &set, &t->before);
+	(void)signal(SIGPIPE, SIG_IGN);
+	t->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	return t->signals < 0 ? diag_errno(d, errno, "signalfd") : 0;
+}
+
+/* A host takes a handful of descriptors. */
+static void allow_many_files(void)
+{
+	struct rlimit r;
+
+	if (getrlimit(RLIMIT_NOFILE, &r) == 0 && r.rlim_cur < r.rlim_max) {
+		r.rlim_cur = r.rlim_max;
+		(void)setrlimit(RLIMIT_NOFILE, &r);
+	}
+}
+
+static int make_keep(struct twin *t, const char *keep, struct diag *d)
+{
+	if (!keep)
+		return 0;
+	if (mkdir(keep, 0700) < 0 && errno != EEXIST)
+		return diag_errno(d, errno, "make the folder %s", keep);
+	t->keep = realpath(keep, NULL);
+	return t->keep ? 0 : diag_errno(d, errno, "%s", keep);
+}
+
+static int wait_ready(struct twin *t, size_t hosts, struct diag *d)
+{
+	uint64_t end = twin_now_ms() + READY_WITHIN_MS + hosts * READY_MORE_PER_HOST_MS;
+	struct pollfd *rows = mem_new(twin_rows(t), sizeof *rows);
+	int e = 0;
+
+	while (e == 0 && members_waited_for(t->members) > 0) {
+		uint64_t now = twin_now_ms();
+
+		if (now >= end)
+			e = diag_fail(d, ETIMEDOUT, "cordond of %s is not ready after %d s",
+				      members_first_waited_for(t->members), (int)(READY_WITHIN_MS / 1000));
+		else
+			e = twin_turn(t, rows, 0, (int)(end - now), d);
+	}
+	free(rows);
+	return e;
+}
+
+int twin_new(const struct twin_options *o, struct twin **ret, struct diag *d)
+{
+	SCOPED(twin_freep) struct twin *t = mem_new(1, sizeof *t);
+	struct members_options mo = { .policy = o->scenario->policy, .policy_path = o->scenario->policy_path };
+	const struct host *hosts;
+	size_t count = policy_hosts(o->scenario->policy, &hosts);
+	int e;
+
+	t->signals = -1;
+	t->tell = o->tell;
+	allow_many_files();
+	if ((e = take_signals(t, d)) < 0 || (runs_any(hosts, count) && (e = find_cordond(&t->cordond, d)) < 0) ||
+	    (e = make_keep(t, o->keep, d)) < 0 || (e = folder_new(o->name, &t->folder, d)) < 0)
+		return e;
+	mo.folder = folder_path(t->folder);
+	mo.keep = t->keep;
+	mo.cordond = t->cordond;
+	tell(t, "joining the hosts ...");
+	if ((e = network_new(hosts, count, &t->network, d)) < 0 ||
+	    (e = capture_new(t->network, hosts, t->keep, o->judge, &t->capture, d)) < 0)
+		return e;
+	tell(t, "issuing certificates ...");
+	if ((e = members_new(&mo, t->network, &t->members, d)) < 0 || (e = network_up(t->network, d)) < 0)
+		return e;
+	tell(t, "starting cordond on the hosts ...");
+	if ((e = members_start(t->members, d)) < 0 || (e = wait_ready(t, count, d)) < 0) {
+		tell(t, "");
+		if (e == -ECHILD)
+			twin_print_log(t);
+		return e;
+	}
+	tell(t, "");
+	*ret = TAKE(t);
+	return 0;
+}
+
+void twin_free(struct twin *t)
+{
+	if (!t)
+		return;
+	members_free(t->members);
+	capture_free(t->capture);
+	network_free(t->network);
+	folder_free(t->folder);
+	if (t->signals >= 0) {
+		(void)close(t->signals);
+		(void)sigprocmask(SIG_SETMASK, &t->before, NULL);
+	}
+	free(t->keep);
+	free(t->cordond);
+	free(t);
+}
+
+const struct network *twin_network(const struct twin *t)
+{
+	return t->network;
+}
+
+const char *twin_folder(const struct twin *t)
+{
+	return folder_path(t->folder);
+}
+
+const char *twin_run_dir(const struct twin *t, size_t host)
+{
+	return member_run_dir(t->members, host);
+}
+
+size_t twin_certificates(const struct twin *t)
+{
+	return members_certificates(t->members);
+}
+
+size_t twin_rows(const struct twin *t)
+{
+	return OWN_ROWS + network_hosts(t->network);
+}
+
+static int take_signal(struct twin *t, struct diag *d)
+{
+	struct signalfd_siginfo s;
+
+	while (read(t->signals, &s, sizeof s) == (ssize_t)sizeof s) {
+		int e = s.ssi_signo == SIGCHLD ? members_reap(t->members, d)
+					       : diag_fail(d, EINTR, "stopped by %s", strsignal((int)s.ssi_signo));
+
+		if (e < 0)
+			return e;
+	}
+	return 0;
+}
+
+int twin_turn(struct twin *t, struct pollfd *rows, size_t more, int timeout_ms, struct diag *d)
+{
+	rows[0] = (struct pollfd){ .fd = t->signals, .events = POLLIN };
+	rows[1] = (struct pollfd){ .fd = members_ready_fd(t->members), .events = POLLIN };
+	capture_poll(t->capture, rows + OWN_ROWS);
+	if (poll(rows, (nfds_t)(twin_rows(t) + more), timeout_ms) < 0 && errno != EINTR)
+		return diag_errno(d, errno, "poll");
+	if (rows[1].revents)
+		members_hear(t->members);
+	capture_drain(t->capture);
+	return rows[0].revents ? take_signal(t, d) : 0;
+}
+
+size_t twin_capture(struct twin *t)
+{
+	capture_drain(t->capture);
+	return capture_lost(t->capture);
+}
+
+int twin_stop(struct twin *t, struct diag *d)
+{
+	int e = members_stop(t->members, d);
+
+	capture_drain(t->capture);
+	return e;
+}
+
+void twin_print_log(const struct twin *t)
+{
+	members_print_log(t->members);
+}
