@@ -65,7 +65,7 @@ static void repair(struct esp_io *io)
 
 static void read_links(struct esp_io *io)
 {
-	netlink_drain(io->links);
+	netlink_watch_drain(io->links);
 	if (!netlink_link_is_up(io->tun_name))
 		io->repair = true;
 }

@@ -156,7 +156,7 @@ int netlink_watch_links(struct diag *d)
 	return fd;
 }
 
-void netlink_drain(int fd)
+void netlink_watch_drain(int fd)
 {
 	char news[4096];
 

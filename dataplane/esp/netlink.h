@@ -13,7 +13,7 @@ int netlink_link_up(unsigned index, uint32_t mtu, uint32_t queue, struct diag *d
 /* A descriptor that is readable when some device came, went or changed; the news itself is not of use, so drain it and
  * look. Negative: an error. */
 int netlink_watch_links(struct diag *d);
-void netlink_drain(int fd);
+void netlink_watch_drain(int fd);
 bool netlink_link_is_up(const char *name);
 
 /* The MTU of the route that a packet with this mark takes: the device's, or less where the route says so. What ICMP
