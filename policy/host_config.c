@@ -1,0 +1,218 @@
+#include "policy/host_config.h"
+
+#include "base/diag.h"
+#include "base/text.h"
+#include "policy/policy.h"
+#include "policy/read.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { PAGE_OCTETS_MOST = 1 << 20, ITEMS_MOST = 256 };
+
+static const char default_policy[] = "/etc/cordon/policy.yaml";
+
+struct page {
+	struct reading rd;
+	struct host_config *c;
+	const char *folder; /* of the page, with its slash; relative paths begin here */
+};
+
+/* A path, made absolute by the page's folder unless it is. */
+static bool read_path(struct page *p, uint32_t node, const char *what, const char **ret)
+{
+	const char *text;
+	size_t len, folder;
+	char *path;
+
+	if (!read_word(&p->rd, node, what, &text, &len))
+		return false;
+	folder = text[0] == '/' ? 0 : strlen(p->folder);
+	path = arena_new(p->rd.memory, folder + len + 1, 1);
+	memcpy(path, p->folder, folder);
+	memcpy(path + folder, text, len);
+	*ret = path;
+	return true;
+}
+
+static bool few(struct page *p, uint32_t node, const char *what)
+{
+	if (!node_is_map(&p->rd, node) && item_count(&p->rd, node) <= ITEMS_MOST)
+		return true;
+	read_error(&p->rd, "wrong-type", node, "%s is a list of at most %d items", what, ITEMS_MOST);
+	return false;
+}
+
+static void read_certificates(struct page *p, uint32_t node)
+{
+	static const struct map_key keys[] = { { "certificate", true }, { "key", true } };
+	struct host_config *c = p->c;
+
+	if (yaml_at(p->rd.y, node)->kind == YAML_SCALAR ||
+	    (!node_is_map(&p->rd, node) && !few(p, node, "certificates"))) {
+		if (yaml_at(p->rd.y, node)->kind == YAML_SCALAR)
+			read_error(&p->rd, "wrong-type", node,
+				   "certificates is a list of { certificate: FILE, key: FILE }, not a single value");
+		return;
+	}
+	c->certificates = arena_new(p->rd.memory, item_count(&p->rd, node), sizeof *c->certificates);
+	for (uint32_t i = item_first(&p->rd, node); i; i = item_next(&p->rd, node, i)) {
+		struct host_certificate *one = &c->certificates[c->certificate_count];
+		uint32_t v[ARRAY_LEN(keys)];
+
+		one->place = yaml_place(p->rd.y, i);
+		if (read_map(&p->rd, i, "a certificate", keys, ARRAY_LEN(keys), v) &&
+		    read_path(p, v[0], "certificate", &one->certificate) && read_path(p, v[1], "key", &one->key))
+			c->certificate_count++;
+	}
+}
+
+static void read_trust(struct page *p, uint32_t node)
+{
+	struct host_config *c = p->c;
+
+	if (!few(p, node, "trust"))
+		return;
+	c->trust = arena_new(p->rd.memory, item_count(&p->rd, node), sizeof(char *));
+	for (uint32_t i = item_first(&p->rd, node); i; i = item_next(&p->rd, node, i))
+		if (read_path(p, i, "a file of trusted authorities", &c->trust[c->trust_count]))
+			c->trust_count++;
+}
+
+/* policy: a file, { file: PATH }, or a list of them in the order in which they are merged. */
+static void read_sources(struct page *p, uint32_t node)
+{
+	static const struct map_key keys[] = { { "file", true } };
+	struct host_config *c = p->c;
+
+	if (yaml_at(p->rd.y, node)->kind == YAML_LIST && !few(p, node, "policy"))
+		return;
+	c->policy_files = arena_new(p->rd.memory, item_count(&p->rd, node), sizeof(char *));
+	c->policy_file_count = 0;
+	for (uint32_t i = item_first(&p->rd, node); i; i = item_next(&p->rd, node, i)) {
+		uint32_t v[1] = { i };
+
+		if (node_is_map(&p->rd, i) && !read_map(&p->rd, i, "a source of policy", keys, 1, v))
+			continue;
+		if (read_path(p, v[0], "the file of a policy", &c->policy_files[c->policy_file_count]))
+			c->policy_file_count++;
+	}
+	if (item_count(&p->rd, node) == 0)
+		read_error(&p->rd, "bad-value", node, "policy names at least one source; leave it out for %s",
+			   default_policy);
+}
+
+static void read_interfaces(struct page *p, uint32_t node)
+{
+	static const struct choice profiles[] = {
+		{ "domain", PROFILE_DOMAIN },
+		{ "private", PROFILE_PRIVATE },
+		{ "public", PROFILE_PUBLIC },
+	};
+	struct host_config *c = p->c;
+
+	if (!read_pairs(&p->rd, node, "interfaces:"))
+		return;
+	if (yaml_at(p->rd.y, node)->count > ITEMS_MOST) {
+		read_error(&p->rd, "too-many", node, "interfaces has over %d items", ITEMS_MOST);
+		return;
+	}
+	c->interfaces = arena_new(p->rd.memory, yaml_at(p->rd.y, node)->count, sizeof *c->interfaces);
+	for (uint32_t i = pair_first(&p->rd, node); i; i = pair_next(&p->rd, i)) {
+		struct host_interface *one = &c->interfaces[c->interface_count];
+
+		if (!read_string(&p->rd, i, "the name of an interface", &one->name) ||
+		    !read_choice(&p->rd, pair_value(&p->rd, i), "the profile of an interface", profiles,
+				 ARRAY_LEN(profiles), &one->profile))
+			continue;
+		for (size_t k = 0; k < c->interface_count; k++)
+			if (strcmp(c->interfaces[k].name, one->name) == 0)
+				read_error(&p->rd, "duplicate-key", i, "interface '%.60s' is there twice", one->name);
+		c->interface_count++;
+	}
+}
+
+static void read_page(struct page *p)
+{
+	enum { CORDON, NAME, CERTIFICATES, TRUST, KEYTAB, POLICY, INTERFACES, PLANE, KEYS };
+	static const struct map_key keys[KEYS] = {
+		[CORDON] = { "cordon", false },
+		[NAME] = { "name", false },
+		[CERTIFICATES] = { "certificates", false },
+		[TRUST] = { "trust", false },
+		[KEYTAB] = { "keytab", false },
+		[POLICY] = { "policy", false },
+		[INTERFACES] = { "interfaces", false },
+		[PLANE] = { "data-plane", false },
+	};
+	static const struct choice planes[] = {
+		{ "auto", DATA_PLANE_AUTO },
+		{ "kernel", DATA_PLANE_KERNEL },
+		{ "userspace", DATA_PLANE_USERSPACE },
+	};
+	uint32_t v[KEYS], root = p->rd.y->root;
+	unsigned plane = DATA_PLANE_AUTO;
+
+	if (!read_map(&p->rd, root, "a host's page", keys, KEYS, v) && !node_is_map(&p->rd, root))
+		return;
+	if (!v[CORDON])
+		finding_advise(read_error(&p->rd, "missing-key", root, "the page does not say its version"),
+			       "begin it with 'cordon: 1'");
+	else if (!node_is(&p->rd, v[CORDON], "1"))
+		read_error(&p->rd, "bad-value", v[CORDON], "this program knows version 1 of the page: cordon: 1");
+	if (v[NAME])
+		(void)read_string(&p->rd, v[NAME], "name", &p->c->name);
+	if (v[CERTIFICATES])
+		read_certificates(p, v[CERTIFICATES]);
+	if (v[TRUST])
+		read_trust(p, v[TRUST]);
+	if (v[KEYTAB])
+		(void)read_path(p, v[KEYTAB], "keytab", &p->c->keytab);
+	if (v[POLICY])
+		read_sources(p, v[POLICY]);
+	if (v[INTERFACES])
+		read_interfaces(p, v[INTERFACES]);
+	if (v[PLANE])
+		(void)read_choice(&p->rd, v[PLANE], "data-plane", planes, ARRAY_LEN(planes), &plane);
+	p->c->data_plane = (enum data_plane)plane;
+}
+
+int host_config_load(const char *path, struct report *r, struct host_config **ret)
+{
+	SCOPED(host_config_freep) struct host_config *c = mem_new(1, sizeof *c);
+	SCOPED(yaml_freep) struct yaml *y = NULL;
+	const char *slash = strrchr(path, '/');
+	size_t before = report_count(r, SEVERITY_ERROR);
+	struct page page = { .c = c };
+	struct text *text = NULL;
+	struct diag d = { 0 };
+	int e;
+
+	if ((e = text_read(path, PAGE_OCTETS_MOST, &text, &d)) < 0) {
+		(void)report_add(r, SEVERITY_ERROR, "unreadable", (struct place){ 0 }, "%s", d.text);
+		return e;
+	}
+	if ((e = yaml_parse(text, r, &y)) < 0)
+		return e;
+	c->memory = mem_new(1, sizeof *c->memory);
+	page.rd = (struct reading){ .y = y, .r = r, .memory = c->memory };
+	page.folder = arena_string(c->memory, path, slash ? (size_t)(slash - path) + 1 : 0);
+	c->policy_files = arena_new(c->memory, 1, sizeof(char *));
+	c->policy_files[0] = default_policy;
+	c->policy_file_count = 1;
+	read_page(&page);
+	if (report_count(r, SEVERITY_ERROR) > before)
+		return -ERR_POLICY;
+	*ret = TAKE(c);
+	return 0;
+}
+
+void host_config_free(struct host_config *c)
+{
+	if (!c)
+		return;
+	if (c->memory)
+		arena_wipe(c->memory);
+	free(c->memory);
+	free(c);
+}

@@ -1,0 +1,148 @@
+/* A host's own page. */
+#include "policy/host_config.h"
+
+#include "base/str.h"
+#include "base/text.h"
+#include "policy/policy.h"
+#include "tests/unit/unit.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static char folder[] = "/tmp/cordon-host-XXXXXX";
+
+static int load(const char *octets, struct report *r, struct host_config **ret)
+{
+	SCOPED(str_wipe) struct str path = { 0 };
+	int e;
+
+	str_addf(&path, "%s/host.yaml", folder);
+	assert_int_equal(text_replace(path.text, octets, strlen(octets), 0600, NULL), 0);
+	e = host_config_load(path.text, r, ret);
+	assert_int_equal(unlink(path.text), 0);
+	return e;
+}
+
+static void a_version_alone_gives_the_defaults(void **state)
+{
+	SCOPED(report_freep) struct report *r = report_new();
+	SCOPED(host_config_freep) struct host_config *c = NULL;
+
+	(void)state;
+	assert_int_equal(load("cordon: 1\n", r, &c), 0);
+	assert_null(c->name);
+	assert_null(c->keytab);
+	assert_int_equal(c->certificate_count, 0);
+	assert_int_equal(c->trust_count, 0);
+	assert_int_equal(c->policy_file_count, 1);
+	assert_string_equal(c->policy_files[0], "/etc/cordon/policy.yaml");
+	assert_int_equal(c->interface_count, 0);
+	assert_int_equal(c->data_plane, DATA_PLANE_AUTO);
+}
+
+static void every_key_is_taken_and_paths_begin_in_the_folder(void **state)
+{
+	SCOPED(report_freep) struct report *r = report_new();
+	SCOPED(host_config_freep) struct host_config *c = NULL;
+	SCOPED(str_wipe) struct str want = { 0 };
+
+	(void)state;
+	assert_int_equal(load("cordon: 1\n"
+			      "name: srv1\n"
+			      "certificates:\n"
+			      "  - { certificate: srv1.pem, key: /secret/srv1.key }\n"
+			      "trust: [ca.pem, /etc/other.pem]\n"
+			      "keytab: /etc/krb5.keytab\n"
+			      "policy: [ { file: office.yaml }, /etc/cordon/more.yaml ]\n"
+			      "interfaces: { eth0: domain, wlan0: public }\n"
+			      "data-plane: userspace\n",
+			      r, &c),
+			 0);
+	assert_string_equal(c->name, "srv1");
+	assert_int_equal(c->certificate_count, 1);
+	str_addf(&want, "%s/srv1.pem", folder);
+	assert_string_equal(c->certificates[0].certificate, want.text);
+	assert_string_equal(c->certificates[0].key, "/secret/srv1.key");
+	assert_int_equal(c->certificates[0].place.line, 4);
+	assert_int_equal(c->trust_count, 2);
+	assert_string_equal(c->trust[1], "/etc/other.pem");
+	assert_string_equal(c->keytab, "/etc/krb5.keytab");
+	assert_int_equal(c->policy_file_count, 2);
+	assert_string_equal(c->policy_files[1], "/etc/cordon/more.yaml");
+	assert_int_equal(c->interface_count, 2);
+	assert_string_equal(c->interfaces[0].name, "eth0");
+	assert_int_equal(c->interfaces[0].profile, PROFILE_DOMAIN);
+	assert_int_equal(c->data_plane, DATA_PLANE_USERSPACE);
+}
+
+static void mistakes_are_named(void **state)
+{
+	static const struct {
+		const char *octets, *want;
+	} rows[] = {
+		{ "name: x\n", "host.yaml:1:1: error: the page does not say its version\n" },
+		{ "cordon: 2\n", ":1:9: error: this program knows version 1 of the page: cordon: 1\n" },
+		{ "cordon: 1\ncertificate: x\n",
+		  ":2:1: error: a host's page has no 'certificate'\n"
+		  "    certificate: x\n    ^~~~~~~~~~~\n  did you mean 'certificates'?\n" },
+		{ "cordon: 1\ncertificates: x.pem\n",
+		  ":2:15: error: certificates is a list of { certificate: FILE, key: FILE }" },
+		{ "cordon: 1\ncertificates: [ { certificate: x } ]\n", ":2:17: error: a certificate needs 'key'\n" },
+		{ "cordon: 1\ndata-plane: kernal\n", "did you mean 'kernel'?\n" },
+		{ "cordon: 1\ninterfaces: { eth0: home }\n",
+		  "the profile of an interface is domain, private or public" },
+		{ "cordon: 1\ntrust: { a: b }\n", "trust is a list" },
+		{ "cordon: 1\nname: [a]\n", "name is a single value, not a list" },
+		{ "cordon: 1\npolicy: []\n", "policy names at least one source" },
+		{ "", "host.yaml: error: the file is empty" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		SCOPED(report_freep) struct report *r = report_new();
+		SCOPED(host_config_freep) struct host_config *c = NULL;
+		SCOPED(str_wipe) struct str out = { 0 };
+
+		assert_true(load(rows[i].octets, r, &c) < 0);
+		assert_null(c);
+		report_text(r, false, &out);
+		if (!strstr(str_text(&out), rows[i].want))
+			fail_msg("row %zu: %s", i, str_text(&out));
+	}
+}
+
+static void a_missing_page_is_an_error(void **state)
+{
+	SCOPED(report_freep) struct report *r = report_new();
+	struct host_config *c = NULL;
+
+	(void)state;
+	assert_true(host_config_load("/nonexistent/host.yaml", r, &c) < 0);
+	assert_int_equal(report_count(r, SEVERITY_ERROR), 1);
+}
+
+static int make_folder(void **state)
+{
+	(void)state;
+	return mkdtemp(folder) ? 0 : -1;
+}
+
+static int remove_folder(void **state)
+{
+	(void)state;
+	return rmdir(folder);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_version_alone_gives_the_defaults),
+		cmocka_unit_test(every_key_is_taken_and_paths_begin_in_the_folder),
+		cmocka_unit_test(mistakes_are_named),
+		cmocka_unit_test(a_missing_page_is_an_error),
+	};
+
+	return cmocka_run_group_tests(tests, make_folder, remove_folder);
+}
