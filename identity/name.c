@@ -144,8 +144,9 @@ int name_parse(const char *text, X509_NAME **ret, struct diag *d)
 {
 	SCOPED(x509_name_freep) X509_NAME *n = X509_NAME_new();
 	const char *p = text;
-	int joined = 0; /* -1: of the same relative name as the last (a plus sign) */
+	int joined = 0; /* 1: of the same relative name as the one before (a plus sign) */
 
+	/* Text begins with the most specific part and DER ends with it (RFC 4514 2.1), hence each goes to the front. */
 	for (int parts = 0;; parts++) {
 		SCOPED(object_freep) ASN1_OBJECT *type = NULL;
 		char written[64], value[VALUE_MOST];
@@ -171,12 +172,12 @@ int name_parse(const char *text, X509_NAME **ret, struct diag *d)
 				text, written);
 		p = equals + 1;
 		if (value_parse(&p, value, &len) < 0 ||
-		    X509_NAME_add_entry_by_OBJ(n, type, MBSTRING_UTF8, (const unsigned char *)value, (int)len, -1,
+		    X509_NAME_add_entry_by_OBJ(n, type, MBSTRING_UTF8, (const unsigned char *)value, (int)len, 0,
 					       joined) != 1)
 			return diag_fail(d, ERR_SYNTAX, "'%.80s': no proper value behind %s=", text, written);
 		if (!*p)
 			break;
-		joined = *p == '+' ? -1 : 0;
+		joined = *p == '+';
 		p++;
 	}
 	*ret = TAKE(n);
