@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <stdalign.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -22,10 +23,7 @@ static void write_tun(struct esp_io *io, uint8_t *packet, size_t len)
 struct message {
 	struct sockaddr_storage to;
 	struct iovec part;
-	union {
-		struct cmsghdr align;
-		uint8_t octets[CMSG_SPACE(sizeof(struct in6_pktinfo))];
-	} control;
+	alignas(struct cmsghdr) uint8_t control[CMSG_SPACE(sizeof(struct in6_pktinfo))];
 	struct addr local, remote;
 };
 
@@ -51,7 +49,7 @@ static bool address_message(struct message *m, struct msghdr *h, uint8_t *packet
 	wire_copy(&in, m->local.octets, addr_octets(&m->local));
 	wire_copy(&in, m->remote.octets, addr_octets(&m->remote));
 	m->part = (struct iovec){ packet, len };
-	*h = (struct msghdr){ .msg_name = &m->to, .msg_iov = &m->part, .msg_iovlen = 1, .msg_control = &m->control };
+	*h = (struct msghdr){ .msg_name = &m->to, .msg_iov = &m->part, .msg_iovlen = 1, .msg_control = m->control };
 	h->msg_namelen = (socklen_t)addr_to_sockaddr(&m->remote, 0, &m->to);
 	if (v4) {
 		struct in_pktinfo from = { 0 };
