@@ -142,7 +142,7 @@ struct keying_todo {
 	struct sa_spec *spec; /* valid until the next call; then wiped */
 	bool clear;
 	struct event event;
-	char text[512];
+	char text[1024]; /* KEYS */
 };
 
 int keying_new(const struct keying_config *c, struct plan *plan, struct keying **ret, struct diag *d);
@@ -156,6 +156,9 @@ void keying_message(struct keying *k, const struct addr *local, uint16_t local_p
 void keying_sad_event(struct keying *k, const struct sad_event *e, uint64_t now_ms);
 void keying_job_done(struct keying *k, const struct keying_result *r, uint64_t now_ms);
 void keying_timer(struct keying *k, uint64_t now_ms);
+/* When a pair's packets last came in and went out (sad_usage), told every few seconds: a peer that is silent while we
+ * send is asked whether it lives. If nobody tells, every silent peer is asked. */
+void keying_usage(struct keying *k, uint64_t pair, uint64_t last_in_ms, uint64_t last_out_ms, uint64_t now_ms);
 /* A new plan and what we can prove under it: SAs that no rule wants any more are deleted. */
 void keying_set_plan(struct keying *k, const struct keying_config *c, struct plan *plan, uint64_t now_ms);
 /* Tell every peer that we go (delete), as far as one datagram each does it. */

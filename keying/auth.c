@@ -1,0 +1,364 @@
+/* keying/auth.c - IKE_AUTH (RFC 7296 1.2, 2.15): both prove who they are, and make the first CHILD SA. The proofs are
+ * made and checked by jobs; the CHILD SA may be refused while the IKE SA stays. */
+#include "keying/engine.h"
+#include <stdio.h>
+#include <string.h>
+
+/* ---- our own proof ----------------------------------------------------------------------------------------------- */
+
+/* A pre-shared key has no name of its own: the address that we speak from. */
+static void own_id(const struct ike_sa *sa, const struct keying_credential *c, uint8_t *ret_type,
+		   struct keying_octets *ret)
+{
+	*ret_type = c->id_type;
+	*ret = (struct keying_octets){ c->id, c->id_len };
+	if (c->id_len)
+		return;
+	*ret_type = sa->local.family == 4 ? ID_IPV4_ADDR : ID_IPV6_ADDR;
+	*ret = (struct keying_octets){ sa->local.octets, addr_octets(&sa->local) };
+}
+
+static int no_credential(const struct ike_sa *sa, struct diag *d)
+{
+	return diag_fail(d, ERR_AUTH, "this host has nothing to prove itself with for authentication '%s'",
+			 sa->auth_set ? sa->auth_set->name : "");
+}
+
+static int ask_sign(struct ike_sa *sa, struct diag *d)
+{
+	const struct keying_credential *c = ike_credential(sa);
+	uint8_t body[4 + 2048], type;
+	struct keying_octets id;
+	uint8_t *octets;
+	size_t len;
+	int r;
+
+	if (!c)
+		return no_credential(sa, d);
+	own_id(sa, c, &type, &id);
+	struct wire_out out = wire_out(body, sizeof body);
+	wire_put_u32(&out, (uint32_t)type << 24);
+	wire_put(&out, id.at, id.len);
+	if (out.failed)
+		return diag_fail(d, ERR_UNSUPPORTED, "an identity of %zu octets", id.len);
+	r = keymat_signed_octets(sa->suite.prf, sa->initiator ? &sa->keys.pi : &sa->keys.pr,
+				 owned_octets(sa->initiator ? &sa->init_request : &sa->init_reply),
+				 nonce_octets(sa->initiator ? &sa->nonce_r : &sa->nonce_i),
+				 (struct keying_octets){ body, out.len }, &octets, &len, d);
+	if (r < 0)
+		return r;
+	struct keying_job *job = job_new(JOB_SIGN);
+	job->credential = sa->credential;
+	job->prf = sa->suite.prf;
+	job->octets = (struct keying_octets){ octets, len };
+	job->peer_hashes = sa->peer_hashes;
+	sa->job = job_ask(sa->k, OWNER_IKE, sa->number, job);
+	return 0;
+}
+
+static void keep_proof(struct ike_sa *sa, const struct keying_result *r)
+{
+	sa->auth_method = r->auth_method;
+	owned_set(&sa->auth, r->auth, r->auth_len);
+}
+
+static int put_proof(struct ike_sa *sa, struct ike_writer *w, bool certreq, bool initial_contact, struct diag *d)
+{
+	const struct keying_credential *c = ike_credential(sa);
+	const struct keying_config *config = &sa->k->config;
+	struct keying_octets id;
+	uint8_t type;
+
+	if (!c)
+		return no_credential(sa, d);
+	own_id(sa, c, &type, &id);
+	ike_put_id(w, sa->initiator ? PL_IDI : PL_IDR, type, id.at, id.len);
+	for (size_t i = 0; c->kind == AUTH_CERTIFICATE && i < c->chain_count; i++)
+		ike_put_cert(w, c->chain[i], c->chain_lens[i]);
+	if (initial_contact)
+		ike_put_notify(w, N_INITIAL_CONTACT, NULL, 0);
+	if (certreq && config->authority_count)
+		ike_put_certreq(w, config->authorities, config->authority_count);
+	ike_put_auth(w, sa->auth_method, sa->auth.at, sa->auth.len);
+	return 0;
+}
+
+/* ---- the peer's -------------------------------------------------------------------------------------------------- */
+
+static int ask_verify(struct ike_sa *sa, const struct ike_msg *m, const struct ike_id *id, struct diag *d)
+{
+	uint8_t *octets;
+	size_t len;
+	int r = keymat_signed_octets(sa->suite.prf, sa->initiator ? &sa->keys.pr : &sa->keys.pi,
+				     owned_octets(sa->initiator ? &sa->init_reply : &sa->init_request),
+				     nonce_octets(sa->initiator ? &sa->nonce_i : &sa->nonce_r), id->body, &octets, &len,
+				     d);
+
+	if (r < 0)
+		return r;
+	struct keying_job *job = job_new(JOB_VERIFY);
+	job->prf = sa->suite.prf;
+	job->octets = (struct keying_octets){ octets, len };
+	job->policy = policy_ref(plan_policy(sa->k->plan));
+	job->auth_set = sa->auth_set;
+	job->auth_method = m->auth_method;
+	job->auth = job_octets(m->auth);
+	job->id_type = id->type;
+	job->id = job_octets(id->data);
+	for (; job->chain_count < m->cert_count; job->chain_count++)
+		job->chain[job->chain_count] = job_octets(m->certs[job->chain_count]);
+	job->remote = sa->remote;
+	sa->job = job_ask(sa->k, OWNER_IKE, sa->number, job);
+	return 0;
+}
+
+/* ---- initiator --------------------------------------------------------------------------------------------------- */
+
+int auth_sign(struct ike_sa *sa, const struct step_input *in, struct diag *d)
+{
+	int r = ike_key(sa, (struct keying_octets){ in->result->secret, in->result->secret_len }, NULL, d);
+
+	return r < 0 ? r : ask_sign(sa, d);
+}
+
+int auth_reserve(struct ike_sa *sa, const struct step_input *in, struct diag *d)
+{
+	keep_proof(sa, in->result);
+	return child_step(sa->first, CEV_START, NULL, NULL, d);
+}
+
+/* Is this the only IKE SA that we have with the peer? Then what it still remembers of us is stale (2.4). */
+static bool is_initial_contact(const struct ike_sa *sa)
+{
+	const struct ike_sa *other;
+
+	LIST_FOREACH(other, &sa->contact->ikes, of_contact)
+	if (other->state >= IKE_ESTABLISHED)
+		return false;
+	return true;
+}
+
+int auth_send(struct ike_sa *sa, const struct step_input *in, struct diag *d)
+{
+	struct ike_writer w;
+	size_t sk;
+	int r;
+
+	(void)in;
+	exchange_begin_message(sa, &w, IKE_AUTH, false, &sk);
+	if ((r = put_proof(sa, &w, true, is_initial_contact(sa), d)) < 0)
+		return r;
+	child_put_offer(sa->first, &w);
+	if ((r = exchange_end_message(sa, &w, sk, d)) < 0)
+		return r;
+	exchange_send_request(sa, &w, NULL);
+	return 0;
+}
+
+int auth_refused(struct ike_sa *sa, const struct step_input *in, struct diag *d)
+{
+	const struct ike_notification *n = ike_find_error(in->msg);
+	const struct keying_credential *c = ike_credential(sa);
+	char remote[ADDR_TEXT];
+
+	(void)d;
+	exchange_done(sa);
+	ike_fail(sa,
+		 "%s refused us in IKE_AUTH (%s). We proved ourselves by %s for authentication '%s'; why it does not "
+		 "like "
+		 "that stands in its own log",
+		 addr_text(&sa->remote, remote), ike_notify_name(n->type),
+		 c && c->kind == AUTH_PSK ? "a pre-shared key" : "our certificate", sa->auth_set->name);
+	return 0;
+}
+
+int auth_verify(struct ike_sa *sa, const struct step_input *in, struct diag *d)
+{
+	const struct ike_msg *m = in->msg;
+	struct diag why = { 0 };
+
+	exchange_done(sa);
+	if (child_answered(sa->first, m, &why) < 0)
+		words_copy(sa->hint, sizeof sa->hint, why.text); /* told when we know who refused */
+	return ask_verify(sa, m, &m->id_r, d);
+}
+
+/* Tell the peer that its proof is not good enough: it thinks that all is well (2.21.2). */
+static void not_proven(struct ike_sa *sa, const char *why)
+{
+	char remote[ADDR_TEXT];
+	struct ike_sa *tell = sa;
+	struct keying *k = sa->k;
+	struct contact *c = sa->contact;
+	struct want *w, *next;
+
+	contact_failed(k, &sa->local, &sa->remote, ike_rule_name(sa), EVENT_MAIN_MODE_FAILED,
+		       "we refused the proof of %s in IKE_AUTH: %s", addr_text(&sa->remote, remote), why);
+	words_copy(sa->first_rule, sizeof sa->first_rule, ike_rule_name(sa));
+	child_drop(sa->first, NULL);
+	tell->state = IKE_DELETING;
+	exchange_queue(tell, TASK_NOT_PROVEN, 0);
+	for (w = LIST_FIRST(&c->wants); w; w = next) {
+		next = LIST_NEXT(w, entry);
+		if (w->failed || w->rule->auth != sa->auth_set || w->rule->key_exchange != sa->ke_set)
+			continue;
+		if (contact_ike(c, w->rule))
+			want_drive(w);
+		else
+			want_fail(w);
+	}
+}
+
+int auth_established(struct ike_sa *sa, const struct step_input *in, struct diag *d)
+{
+	const struct keying_result *r = in->result;
+
+	(void)d;
+	if (r->error) {
+		not_proven(sa, r->why);
+		return STEP_STAY;
+	}
+	sa->peer = r->peer;
+	struct child *first = sa->first;
+	sa->state = IKE_ESTABLISHED; /* for whom the CHILD SA asks */
+	if (sa->hint[0])
+		child_fail(first, "%s", sa->hint);
+	else
+		(void)child_step(first, CEV_PROVEN, NULL, NULL, NULL);
+	sa->hint[0] = '\0';
+	return 0;
+}
+
+/* ---- responder --------------------------------------------------------------------------------------------------- */
+
+/* A credential of ours for the set. */
+static bool pick_credential(struct ike_sa *sa)
+{
+	const struct keying_config *c = &sa->k->config;
+
+	for (size_t i = 0; i < c->credential_count; i++)
+		for (size_t s = 0; s < c->credentials[i].satisfies_count; s++)
+			if (c->credentials[i].satisfies[s] == sa->auth_set) {
+				sa->credential = c->credentials[i].number;
+				return true;
+			}
+	return false;
+}
+
+/* The first rule between the two hosts that this main mode suite is good for: who the peer must prove to be when its
+ * CHILD SA is refused anyway. */
+static const struct rule *any_rule(const struct ike_sa *sa)
+{
+	struct plan_list list = plan_meet(sa->k->plan, &sa->local, &sa->remote);
+
+	for (size_t i = 0; i < list.count; i++) {
+		const struct rule *rule = list.entries[i].rule;
+		for (size_t s = 0; selector_negotiable(&list.entries[i]) && s < rule->key_exchange->count; s++)
+			if (ike_suite_equal(&rule->key_exchange->suites[s], &sa->suite))
+				return rule;
+	}
+	return NULL;
+}
+
+/* The reply that ends it: AUTHENTICATION_FAILED, and nothing stays. */
+static void refuse(struct ike_sa *sa, const char *why)
+{
+	struct keying *k = sa->k;
+	char remote[ADDR_TEXT];
+
+	contact_failed(k, &sa->local, &sa->remote, ike_rule_name(sa), EVENT_MAIN_MODE_FAILED,
+		       "we refused %s in IKE_AUTH: %s", addr_text(&sa->remote, remote), why);
+	exchange_reply_notify(sa, IKE_AUTH, N_AUTHENTICATION_FAILED, NULL, 0);
+	/* Stays as it is for repetitions of the request, until it is given up; but it is no longer half-open work. */
+	if (sa->first)
+		child_drop(sa->first, NULL);
+	sa->state = IKE_R_INIT_SENT;
+	sa->receive_id = UINT32_MAX; /* takes no request any more */
+}
+
+int auth_request(struct ike_sa *sa, const struct step_input *in, struct diag *d)
+{
+	const struct ike_msg *m = in->msg;
+	const struct rule *rule;
+	struct diag why = { 0 };
+
+	sa->first = child_asked(sa, m, false, &sa->refusal, &why);
+	rule = sa->first ? sa->first->rule : any_rule(sa);
+	if (!rule) {
+		refuse(sa, "no rule between us wants this main mode any more");
+		return STEP_STAY;
+	}
+	if (sa->first) {
+		sa->first->first = true;
+		sa->first->state = CHILD_R_FIRST;
+	} else {
+		words_copy(sa->hint, sizeof sa->hint, why.text);
+	}
+	words_copy(sa->first_rule, sizeof sa->first_rule, rule->name);
+	sa->auth_set = rule->auth;
+	sa->ke_set = rule->key_exchange;
+	sa->initial_contact = ike_find_notify(m, N_INITIAL_CONTACT);
+	if (!pick_credential(sa)) {
+		(void)no_credential(sa, &why);
+		refuse(sa, why.text);
+		return STEP_STAY;
+	}
+	return ask_verify(sa, m, &m->id_i, d);
+}
+
+int auth_answer(struct ike_sa *sa, const struct step_input *in, struct diag *d)
+{
+	const struct keying_result *r = in->result;
+
+	if (r->error) {
+		refuse(sa, r->why);
+		return STEP_STAY;
+	}
+	sa->peer = r->peer;
+	return ask_sign(sa, d);
+}
+
+int auth_child(struct ike_sa *sa, const struct step_input *in, struct diag *d)
+{
+	const struct keying_result *r = in->result;
+	struct diag why = { 0 };
+
+	if (r->error) {
+		refuse(sa, r->why);
+		return STEP_STAY;
+	}
+	keep_proof(sa, r);
+	if (sa->first && child_step(sa->first, CEV_START, NULL, NULL, &why) < 0)
+		child_fail(sa->first, "%s", why.text);
+	(void)d;
+	return 0;
+}
+
+int auth_respond(struct ike_sa *sa, const struct step_input *in, struct diag *d)
+{
+	struct ike_writer w;
+	uint8_t group[2];
+	size_t sk;
+	int r;
+
+	(void)in;
+	exchange_begin_message(sa, &w, IKE_AUTH, true, &sk);
+	if ((r = put_proof(sa, &w, false, false, d)) < 0)
+		return r;
+	if (sa->first) {
+		child_put_answer(sa->first, &w);
+	} else {
+		struct wire_out out = wire_out(group, sizeof group);
+		wire_put_u16(&out, sa->refusal.group);
+		ike_put_notify(&w, sa->refusal.notify ? sa->refusal.notify : N_NO_PROPOSAL_CHOSEN, group,
+			       sa->refusal.notify == N_INVALID_KE_PAYLOAD ? sizeof group : 0);
+	}
+	if (!sa->contact)
+		ike_join(sa, contact_get(sa->k, &sa->local, &sa->remote));
+	exchange_reply(sa, &w, sk);
+	if (!sa->first && sa->hint[0])
+		contact_failed(sa->k, &sa->local, &sa->remote, sa->first_rule, EVENT_QUICK_MODE_FAILED,
+			       "%s asked for a quick mode, and we refused: %s", sa->peer.id, sa->hint);
+	sa->hint[0] = '\0';
+	return 0;
+}

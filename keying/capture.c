@@ -1,0 +1,85 @@
+/* keying/capture.c - keys for a capture decoder, one line each, only where the configuration asks for it (debug, lab).
+ * A line is "table: row", the row as tshark's -o uat:table:row takes it. */
+#include "keying/engine.h"
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { HEX = 2 * KEY_MAX + 1 };
+
+static const char *hex(const struct key *k, size_t from, char buf[HEX])
+{
+	static const char digits[] = "0123456789abcdef";
+	size_t n = 0;
+
+	for (size_t i = from; i < k->len; i++) {
+		buf[n++] = digits[k->octets[i] >> 4];
+		buf[n++] = digits[k->octets[i] & 15];
+	}
+	buf[n] = '\0';
+	return buf;
+}
+
+/* What tshark calls the algorithms (packet-isakmp.c, packet-ipsec.c). */
+static const struct capture_name {
+	enum algorithm_kind kind;
+	const char *ours, *ike, *esp;
+} names[] = {
+	{ ALG_ENCR, "aes128", "AES-CBC-128 [RFC3602]", "AES-CBC [RFC3602]" },
+	{ ALG_ENCR, "aes192", "AES-CBC-192 [RFC3602]", "AES-CBC [RFC3602]" },
+	{ ALG_ENCR, "aes256", "AES-CBC-256 [RFC3602]", "AES-CBC [RFC3602]" },
+	{ ALG_ENCR, "aes128gcm", "AES-GCM-128 with 16 octet ICV [RFC5282]", "AES-GCM [RFC4106]" },
+	{ ALG_ENCR, "aes192gcm", "AES-GCM-192 with 16 octet ICV [RFC5282]", "AES-GCM [RFC4106]" },
+	{ ALG_ENCR, "aes256gcm", "AES-GCM-256 with 16 octet ICV [RFC5282]", "AES-GCM [RFC4106]" },
+	{ ALG_ENCR, "3des", "3DES [RFC2451]", "TripleDES-CBC [RFC2451]" },
+	{ ALG_ENCR, "null", "NULL [RFC2410]", "NULL" },
+	{ ALG_INTEG, "md5", "HMAC_MD5_96 [RFC2403]", "HMAC-MD5-96 [RFC2403]" },
+	{ ALG_INTEG, "sha1", "HMAC_SHA1_96 [RFC2404]", "HMAC-SHA-1-96 [RFC2404]" },
+	{ ALG_INTEG, "sha256", "HMAC_SHA2_256_128 [RFC4868]", "HMAC-SHA-256-128 [RFC4868]" },
+	{ ALG_INTEG, "sha384", "HMAC_SHA2_384_192 [RFC4868]", "HMAC-SHA-384-192 [RFC4868]" },
+	{ ALG_INTEG, "sha512", "HMAC_SHA2_512_256 [RFC4868]", "HMAC-SHA-512-256 [RFC4868]" },
+};
+
+static const struct capture_name *name_of(const struct algorithm *a)
+{
+	static const struct capture_name none = { .ike = "NONE [RFC4306]", .esp = "NULL" };
+
+	for (size_t i = 0; a && i < ARRAY_LEN(names); i++)
+		if (names[i].kind == a->kind && strcmp(names[i].ours, a->name) == 0)
+			return &names[i];
+	return &none;
+}
+
+void capture_ike(struct ike_sa *sa)
+{
+	char ei[HEX], er[HEX], ai[HEX], ar[HEX];
+
+	if (!sa->k->config.export_keys)
+		return;
+	struct keying_todo *t = todo_add(sa->k, KEYING_KEYS);
+	(void)snprintf(t->text, sizeof t->text,
+		       "ikev2_decryption_table: %016" PRIx64 ",%016" PRIx64 ",%s,%s,\"%s\",%s,%s,\"%s\"", sa->spi_i,
+		       sa->spi_r, hex(&sa->keys.ei, 0, ei), hex(&sa->keys.er, 0, er), name_of(sa->suite.encr)->ike,
+		       hex(&sa->keys.ai, 0, ai), hex(&sa->keys.ar, 0, ar), name_of(sa->suite.integ)->ike);
+	explicit_bzero(ei, sizeof ei);
+	explicit_bzero(er, sizeof er);
+	explicit_bzero(ai, sizeof ai);
+	explicit_bzero(ar, sizeof ar);
+}
+
+void capture_child(struct keying *k, const struct sa_spec *s)
+{
+	char local[ADDR_TEXT], remote[ADDR_TEXT], encr[HEX], integ[HEX];
+	const char *here = addr_text(&s->local, local), *there = addr_text(&s->remote, remote);
+
+	if (!k->config.export_keys)
+		return;
+	struct keying_todo *t = todo_add(k, KEYING_KEYS);
+	(void)snprintf(t->text, sizeof t->text,
+		       "esp_sa: \"%s\",\"%s\",\"%s\",\"0x%08x\",\"%s\",\"%s%s\",\"%s\",\"%s%s\"",
+		       s->local.family == 4 ? "IPv4" : "IPv6", s->inbound ? there : here, s->inbound ? here : there,
+		       s->spi, name_of(s->suite.encr)->esp, s->encr_key.len ? "0x" : "", hex(&s->encr_key, 0, encr),
+		       name_of(s->suite.integ)->esp, s->integ_key.len ? "0x" : "", hex(&s->integ_key, 0, integ));
+	explicit_bzero(encr, sizeof encr);
+	explicit_bzero(integ, sizeof integ);
+}

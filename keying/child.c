@@ -1,0 +1,781 @@
+/* keying/child.c - a CHILD SA from wish to end: one table of steps (RFC 7296 1.2, 1.3.1, 1.3.3, 2.8, 2.9, 2.17). The
+ * inbound half is installed before the peer can send under it, the outbound half after that. */
+#include "keying/engine.h"
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct child_input {
+	const struct ike_msg *msg;
+	const struct keying_result *result;
+};
+typedef int child_action(struct child *c, const struct child_input *in, struct diag *d);
+static child_action ask_nonce, keep_nonce, ask_spi, queue, go, read_reply, key, tell_ike, key_first, ask_answer, answer,
+	send, up;
+
+static const struct child_step_row {
+	enum child_state state;
+	enum child_event event;
+	child_action *act;
+	enum child_state next;
+} steps[] = {
+	/* CREATE_CHILD_SA, its initiator (1.3.1) */
+	{ CHILD_IDLE, CEV_START, ask_nonce, CHILD_NONCE },
+	{ CHILD_NONCE, CEV_JOB, keep_nonce, CHILD_SPI },
+	{ CHILD_SPI, CEV_SPI, queue, CHILD_QUEUED },
+	{ CHILD_QUEUED, CEV_TURN, go, CHILD_OFFERED },
+	{ CHILD_OFFERED, CEV_REPLY, read_reply, CHILD_DERIVE },
+	{ CHILD_DERIVE, CEV_JOB, key, CHILD_INBOUND },
+	{ CHILD_INBOUND, CEV_DONE, send, CHILD_OUTBOUND },
+
+	/* IKE_AUTH, its initiator: nonces and secret are the IKE SA's */
+	{ CHILD_FIRST, CEV_START, ask_spi, CHILD_FIRST_SPI },
+	{ CHILD_FIRST_SPI, CEV_SPI, tell_ike, CHILD_FIRST_OFFERED },
+	{ CHILD_FIRST_OFFERED, CEV_PROVEN, key_first, CHILD_INBOUND },
+
+	/* responders */
+	{ CHILD_R_IDLE, CEV_REQUEST, ask_answer, CHILD_R_NONCE },
+	{ CHILD_R_NONCE, CEV_JOB, keep_nonce, CHILD_R_SPI },
+	{ CHILD_R_FIRST, CEV_START, ask_spi, CHILD_R_SPI },
+	{ CHILD_R_SPI, CEV_SPI, key, CHILD_R_INBOUND },
+	{ CHILD_R_INBOUND, CEV_DONE, answer, CHILD_SETTLE },
+	{ CHILD_SETTLE, CEV_SETTLED, send, CHILD_OUTBOUND },
+
+	{ CHILD_OUTBOUND, CEV_DONE, up, CHILD_UP },
+};
+
+int child_step(struct child *c, enum child_event ev, const struct ike_msg *m, const struct keying_result *r,
+	       struct diag *d)
+{
+	for (size_t i = 0; i < ARRAY_LEN(steps); i++) {
+		const struct child_step_row *s = &steps[i];
+		if (s->state != c->state || s->event != ev)
+			continue;
+		int e = s->act(c, &(struct child_input){ m, r }, d);
+		if (e != 0 || c->state != s->state)
+			return e < 0 ? e : 0;
+		c->state = s->next;
+		/* Some steps have nothing to wait for. */
+		if (c->state == CHILD_DERIVE && !c->group)
+			return child_step(c, CEV_JOB, NULL, NULL, d);
+		if (c->state == CHILD_SETTLE && c->settle_ms == UINT64_MAX)
+			return child_step(c, CEV_SETTLED, NULL, NULL, d);
+		if (c->state == CHILD_OUTBOUND && !c->sends)
+			return child_step(c, CEV_DONE, NULL, NULL, d);
+		return 0;
+	}
+	return diag_fail(d, ERR_UNEXPECTED, "event %d of a CHILD SA in state %d", ev, c->state);
+}
+
+static void fire(void *owner);
+
+struct child *child_new(struct ike_sa *ike, bool initiator, const struct sa_selector *s, const struct rule *rule)
+{
+	struct keying *k = ike->k;
+	struct child *c = mem_new(1, sizeof *c);
+
+	*c = (struct child){
+		.ike = ike,
+		.pair = keying_number(k),
+		.state = initiator ? CHILD_IDLE : CHILD_R_IDLE,
+		.initiator = initiator,
+		.selector = *s,
+		.asked = *s,
+		.rule = rule,
+		.soft_ms = UINT64_MAX,
+		.hard_ms = UINT64_MAX,
+		.settle_ms = UINT64_MAX,
+		.linger_ms = UINT64_MAX,
+	};
+	c->timer.owner = c;
+	c->timer.fire = fire;
+	LIST_INSERT_HEAD(&ike->children, c, entry);
+	table_add(&k->children, c->pair, c);
+	ike->childless_ms = UINT64_MAX;
+	return c;
+}
+
+struct child *child_by_pair(struct keying *k, uint64_t pair)
+{
+	return table_find(&k->children, pair, NULL, NULL);
+}
+
+struct child *child_by_spi(struct ike_sa *ike, uint32_t spi, bool ours)
+{
+	struct child *c;
+
+	LIST_FOREACH(c, &ike->children, entry)
+	if (spi && (ours ? c->spi_in : c->spi_out) == spi)
+		return c;
+	return NULL;
+}
+
+/* ---- initiator --------------------------------------------------------------------------------------------------- */
+
+void child_start(struct ike_sa *ike, const struct sa_selector *s, const struct rule *rule, uint64_t replaces)
+{
+	struct child *c = child_new(ike, true, s, rule);
+	struct diag d = { 0 };
+
+	c->replaces = replaces;
+	c->group = rule->protection->suites[0].group;
+	if (child_step(c, CEV_START, NULL, NULL, &d) < 0)
+		child_fail(c, "%s", d.text);
+}
+
+static int ask_nonce(struct child *c, const struct child_input *in, struct diag *d)
+{
+	struct keying_job *job = job_new(JOB_BEGIN);
+
+	(void)in;
+	(void)d;
+	job->group = c->group;
+	c->job = job_ask(c->ike->k, OWNER_CHILD, c->pair, job);
+	return 0;
+}
+
+static int ask_spi(struct child *c, const struct child_input *in, struct diag *d)
+{
+	uint64_t request = request_ask(c->ike->k, c->pair, WAIT_SPI);
+	struct keying_todo *t = todo_add(c->ike->k, KEYING_RESERVE_SPI);
+
+	(void)in;
+	(void)d;
+	t->selector = c->selector;
+	t->request = request;
+	t->pair = c->pair;
+	return 0;
+}
+
+/* Both roles: our nonce, and our part of a key exchange. */
+static int keep_nonce(struct child *c, const struct child_input *in, struct diag *d)
+{
+	const struct keying_result *r = in->result;
+	struct nonce *own = c->initiator ? &c->nonce_i : &c->nonce_r;
+
+	if (!own->len) { /* another group keeps it */
+		own->len = sizeof r->nonce;
+		memcpy(own->at, r->nonce, sizeof r->nonce);
+	}
+	c->private = r->private;
+	owned_set(&c->public, r->public, r->public_len);
+	if (!c->initiator && r->secret_len)
+		owned_set(&c->secret, r->secret, r->secret_len);
+	if (c->spi_in) { /* reserved when it was tried with another group */
+		c->state = CHILD_QUEUED;
+		exchange_queue(c->ike, TASK_CREATE_CHILD, c->pair);
+		return 0;
+	}
+	return ask_spi(c, in, d);
+}
+
+static int queue(struct child *c, const struct child_input *in, struct diag *d)
+{
+	(void)in;
+	(void)d;
+	c->state = CHILD_QUEUED; /* it may be its turn at once */
+	exchange_queue(c->ike, TASK_CREATE_CHILD, c->pair);
+	return 0;
+}
+
+static int go(struct child *c, const struct child_input *in, struct diag *d)
+{
+	(void)c;
+	(void)in;
+	(void)d;
+	return 0;
+}
+
+static int tell_ike(struct child *c, const struct child_input *in, struct diag *d)
+{
+	(void)in;
+	c->state = CHILD_FIRST_OFFERED;
+	return ike_step(c->ike, EV_CHILD_SPI, NULL, NULL, d);
+}
+
+static void put_selectors(const struct child *c, struct ike_writer *w)
+{
+	struct ike_ts here = selector_ts(&c->selector, true), there = selector_ts(&c->selector, false);
+
+	ike_put_ts(w, PL_TSI, c->initiator ? &here : &there);
+	ike_put_ts(w, PL_TSR, c->initiator ? &there : &here);
+}
+
+void child_put_offer(struct child *c, struct ike_writer *w)
+{
+	const struct child *old = child_by_pair(c->ike->k, c->replaces);
+	struct ike_offer offer;
+
+	if (old)
+		ike_put_notify_spi(w, N_REKEY_SA, (uint8_t)old->choice.suite.protocol, old->spi_in);
+	ike_put_notify(w, N_USE_TRANSPORT_MODE, NULL, 0);
+	proposal_offer_child(c->rule->protection, c->spi_in, !c->first, &offer);
+	ike_put_sa(w, &offer);
+	if (!c->first) {
+		ike_put_nonce(w, c->nonce_i.at, c->nonce_i.len);
+		if (c->group)
+			ike_put_ke(w, c->group->ikev2, c->public.at, c->public.len);
+	}
+	put_selectors(c, w);
+}
+
+/* What the responder made of our offer. Nothing is changed when it is not acceptable. */
+int child_answered(struct child *c, const struct ike_msg *m, struct diag *d)
+{
+	const struct ike_notification *error = ike_find_error(m);
+	struct proposal_child_choice choice;
+	struct sa_selector s;
+	char text[PROPOSALS_TEXT], what[SELECTOR_TEXT];
+
+	if (error)
+		return diag_fail(d, ERR_POLICY, "the peer refused quick mode for %s (%s); rule '%s' offers %s",
+				 selector_text(&c->selector, what), ike_notify_name(error->type), c->rule->name,
+				 proposal_protection_text(c->rule->protection, text));
+	if (m->has_sa && m->offer.count) { /* from here on the peer has it, whatever we think of it */
+		c->made = true;
+		c->choice.suite.protocol = (enum ipsec_protocol)m->offer.proposals[0].protocol;
+	}
+	if (!m->has_sa || !m->has_ts_i || !m->has_ts_r)
+		return diag_fail(d, ERR_SYNTAX, "the peer's reply says neither yes nor no to quick mode");
+	if (!proposal_accept_child(&m->offer, c->rule->protection, !c->first, &choice))
+		return diag_fail(d, ERR_NO_PROPOSAL, "the peer took %s for quick mode, which rule '%s' did not offer",
+				 proposal_text(&m->offer, text), c->rule->name);
+	if (!selector_accept(&c->selector, &m->ts_i, &m->ts_r, &s))
+		return diag_fail(d, ERR_POLICY, "the peer answered with other traffic selectors than %s",
+				 selector_text(&c->selector, what));
+	if (!ike_find_notify(m, N_USE_TRANSPORT_MODE))
+		return diag_fail(d, ERR_POLICY, "the peer insists on tunnel mode; rule '%s' asks for transport mode",
+				 c->rule->name);
+	c->choice = choice;
+	c->chosen = true;
+	c->spi_out = choice.spi;
+	c->selector = s;
+	return 0;
+}
+
+static int read_reply(struct child *c, const struct child_input *in, struct diag *d)
+{
+	const struct ike_msg *m = in->msg;
+	int r = child_answered(c, m, d);
+
+	if (r < 0)
+		return r;
+	if (!m->nonce.len)
+		return diag_fail(d, ERR_SYNTAX, "the peer's reply has no nonce");
+	c->nonce_r.len = m->nonce.len;
+	memcpy(c->nonce_r.at, m->nonce.at, m->nonce.len);
+	if (!c->choice.suite.group) {
+		c->group = NULL;
+		return 0;
+	}
+	if (c->choice.suite.group != c->group || !m->has_ke || m->ke_group != c->group->ikev2 ||
+	    m->ke.len != c->group->public_octets)
+		return diag_fail(d, ERR_SYNTAX, "the peer's key exchange is not of the group that it chose");
+	struct keying_job *job = job_new(JOB_DERIVE);
+	job->group = c->group;
+	key_move(&job->private, &c->private);
+	job->peer_public = job_octets(m->ke);
+	c->job = job_ask(c->ike->k, OWNER_CHILD, c->pair, job);
+	return 0;
+}
+
+static bool is_rekey(const struct child *c)
+{
+	return c->replaces != 0;
+}
+
+/* A refused rekey: the old SA stays while its life lasts, and it is tried again. */
+static void rekey_again(struct child *c, uint64_t after_ms)
+{
+	struct child *old = child_by_pair(c->ike->k, c->replaces);
+
+	if (!old || old->state != CHILD_UP)
+		return;
+	old->soft_ms = c->ike->k->now_ms + after_ms;
+	child_arm(old);
+}
+
+/* The peer computes with another group; the first that it names and we offered is tried once. */
+static bool other_group(struct child *c, const struct ike_notification *n)
+{
+	struct wire_in in = wire_in(n->data.at, n->data.len);
+	uint16_t group = wire_u16(&in);
+
+	for (size_t i = 0; wire_done(&in) && c->tries < 2 && i < c->rule->protection->count; i++) {
+		const struct algorithm *g = c->rule->protection->suites[i].group;
+		if (!g || g->ikev2 != group || g == c->group)
+			continue;
+		c->tries++;
+		c->group = g;
+		c->state = CHILD_IDLE;
+		return child_step(c, CEV_START, NULL, NULL, NULL) == 0;
+	}
+	return false;
+}
+
+void child_reply(struct child *c, const struct ike_msg *m)
+{
+	const struct ike_notification *error = ike_find_error(m);
+	struct contact *contact = c->ike->contact;
+	struct diag d = { 0 };
+
+	if (c->state != CHILD_OFFERED)
+		return;
+	if (error && error->type == N_INVALID_KE_PAYLOAD && other_group(c, error))
+		return;
+	if (error && error->type == N_TEMPORARY_FAILURE && contact) {
+		struct want *w = want_find(contact, &c->asked);
+		rekey_again(c, c->ike->initiator ? RETRY_TEMPORARY_MS : 3 * RETRY_TEMPORARY_MS);
+		child_drop(c, NULL);
+		if (w)
+			want_later(w);
+		return;
+	}
+	if (error && error->type == N_CHILD_SA_NOT_FOUND && is_rekey(c)) { /* 2.25.1: the peer has lost the old one */
+		struct child *old = child_by_pair(c->ike->k, c->replaces);
+		struct want *w = old && contact ? want_get(contact, &c->asked, c->rule) : NULL;
+		child_drop(c, NULL);
+		if (old)
+			child_drop(old, "the peer does not know it any more");
+		if (w)
+			want_drive(w);
+		return;
+	}
+	if (child_step(c, CEV_REPLY, m, NULL, &d) < 0)
+		child_fail(c, "%s", d.text);
+}
+
+/* ---- responder --------------------------------------------------------------------------------------------------- */
+
+static struct child *refuse(struct refusal *ret, uint16_t notify)
+{
+	*ret = (struct refusal){ .notify = notify };
+	return NULL;
+}
+
+static bool set_takes(const struct key_exchange_set *set, const struct ike_suite *suite)
+{
+	for (size_t i = 0; i < set->count; i++)
+		if (ike_suite_equal(&set->suites[i], suite))
+			return true;
+	return false;
+}
+
+struct child *child_asked(struct ike_sa *ike, const struct ike_msg *m, bool with_group, struct refusal *ret_refusal,
+			  struct diag *d)
+{
+	struct keying *k = ike->k;
+	char offered[PROPOSALS_TEXT], wanted[PROPOSALS_TEXT];
+	struct proposal_child_choice choice;
+	const struct plan_entry *e = NULL;
+
+	if (m->has_ts_i && m->has_ts_r)
+		e = selector_narrow(k->plan, &ike->local, &ike->remote, &m->ts_r, &m->ts_i);
+	if (!e) {
+		(void)diag_fail(d, ERR_POLICY, "no rule protects the traffic that it asked for");
+		return refuse(ret_refusal, N_TS_UNACCEPTABLE);
+	}
+	if (ike->auth_set && e->rule->auth != ike->auth_set) {
+		(void)diag_fail(d, ERR_POLICY, "rule '%s' asks for authentication '%s', and the peer proved '%s'",
+				e->rule->name, e->rule->auth->name, ike->auth_set->name);
+		return refuse(ret_refusal, N_TS_UNACCEPTABLE);
+	}
+	if (!set_takes(e->rule->key_exchange, &ike->suite)) {
+		(void)diag_fail(d, ERR_POLICY, "main mode is %s, rule '%s' wants %s",
+				ike_suite_text(&ike->suite, offered), e->rule->name,
+				proposal_set_text(e->rule->key_exchange, wanted));
+		return refuse(ret_refusal, N_NO_PROPOSAL_CHOSEN);
+	}
+	if (!ike_find_notify(m, N_USE_TRANSPORT_MODE)) {
+		(void)diag_fail(d, ERR_POLICY, "it asks for tunnel mode, rule '%s' wants transport mode",
+				e->rule->name);
+		return refuse(ret_refusal, N_NO_PROPOSAL_CHOSEN);
+	}
+	if (!proposal_choose_child(&m->offer, e->rule->protection, with_group, &choice)) {
+		(void)diag_fail(d, ERR_NO_PROPOSAL, "it offers %s, rule '%s' wants %s",
+				proposal_text(&m->offer, offered), e->rule->name,
+				proposal_protection_text(e->rule->protection, wanted));
+		return refuse(ret_refusal, N_NO_PROPOSAL_CHOSEN);
+	}
+	const struct algorithm *group = choice.suite.group;
+	if (group && (!m->has_ke || m->ke_group != group->ikev2 || m->ke.len != group->public_octets)) {
+		*ret_refusal = (struct refusal){ N_INVALID_KE_PAYLOAD, group->ikev2 };
+		(void)diag_fail(d, ERR_NO_PROPOSAL, "it computed with another group than %s", group->name);
+		return NULL;
+	}
+	struct sa_selector s = selector_of_entry(e, &ike->local, &ike->remote);
+	struct child *c = child_new(ike, false, &s, e->rule);
+	c->choice = choice;
+	c->chosen = true;
+	c->spi_out = choice.spi;
+	c->group = group;
+	return c;
+}
+
+static void reply_refusal(struct ike_sa *ike, const struct refusal *why)
+{
+	uint8_t group[2];
+	struct wire_out out = wire_out(group, sizeof group);
+
+	wire_put_u16(&out, why->group);
+	exchange_reply_notify(ike, CREATE_CHILD_SA, why->notify, group,
+			      why->notify == N_INVALID_KE_PAYLOAD ? sizeof group : 0);
+}
+
+void child_request(struct ike_sa *ike, const struct ike_msg *m)
+{
+	const struct ike_notification *rekey = ike_find_notify(m, N_REKEY_SA);
+	struct child *old = rekey ? child_by_spi(ike, (uint32_t)rekey->spi, false) : NULL;
+	struct refusal refusal = { 0 };
+	struct diag d = { 0 };
+	struct ike_writer w;
+	size_t sk;
+
+	if (rekey && !old) { /* 2.25.1 */
+		exchange_begin_message(ike, &w, CREATE_CHILD_SA, true, &sk);
+		ike_put_notify_spi(&w, N_CHILD_SA_NOT_FOUND, rekey->protocol, (uint32_t)rekey->spi);
+		exchange_reply(ike, &w, sk);
+		return;
+	}
+	if (old && old->state != CHILD_UP) {
+		exchange_reply_notify(ike, CREATE_CHILD_SA, N_TEMPORARY_FAILURE, NULL, 0);
+		return;
+	}
+	struct child *c = child_asked(ike, m, true, &refusal, &d);
+	if (!c) {
+		if (refusal.notify != N_INVALID_KE_PAYLOAD) /* that one is no failure: it tries again */
+			contact_failed(ike->k, &ike->local, &ike->remote, old ? old->rule->name : "",
+				       EVENT_QUICK_MODE_FAILED, "%s asked for a quick mode, and we refused: %s",
+				       ike->peer.id, d.text);
+		reply_refusal(ike, &refusal);
+		return;
+	}
+	c->replaces = old ? old->pair : 0;
+	if (child_step(c, CEV_REQUEST, m, NULL, &d) < 0)
+		child_fail(c, "%s", d.text);
+}
+
+static int ask_answer(struct child *c, const struct child_input *in, struct diag *d)
+{
+	const struct ike_msg *m = in->msg;
+	struct keying_job *job = job_new(c->group ? JOB_ANSWER : JOB_BEGIN);
+
+	(void)d;
+	c->nonce_i.len = m->nonce.len;
+	memcpy(c->nonce_i.at, m->nonce.at, m->nonce.len);
+	job->group = c->group;
+	if (c->group)
+		job->peer_public = job_octets(m->ke);
+	c->job = job_ask(c->ike->k, OWNER_CHILD, c->pair, job);
+	return 0;
+}
+
+void child_put_answer(struct child *c, struct ike_writer *w)
+{
+	struct ike_offer offer;
+
+	ike_put_notify(w, N_USE_TRANSPORT_MODE, NULL, 0);
+	proposal_answer_child(&c->choice, c->spi_in, &offer);
+	ike_put_sa(w, &offer);
+	if (!c->first) {
+		ike_put_nonce(w, c->nonce_r.at, c->nonce_r.len);
+		if (c->group)
+			ike_put_ke(w, c->group->ikev2, c->public.at, c->public.len);
+	}
+	put_selectors(c, w);
+}
+
+/* The inbound half is there: the reply can go. With packets of ours waiting, or an older SA still sending, the outbound
+ * half waits a moment: the peer installs its own inbound half only when it has read the reply. */
+static int answer(struct child *c, const struct child_input *in, struct diag *d)
+{
+	struct ike_sa *ike = c->ike;
+	struct keying *k = ike->k;
+	struct ike_writer w;
+	size_t sk;
+	int r = 0;
+
+	(void)in;
+	if (c->first) {
+		r = ike_step(ike, EV_CHILD_READY, NULL, NULL, d);
+	} else {
+		exchange_begin_message(ike, &w, CREATE_CHILD_SA, true, &sk);
+		child_put_answer(c, &w);
+		exchange_reply(ike, &w, sk);
+	}
+	if (r < 0 || c->state == CHILD_DEAD)
+		return r;
+	if (want_find(ike->contact, &c->selector) || child_up_for(ike->contact, &c->selector, c)) {
+		c->settle_ms = k->now_ms + SETTLE_MS;
+		child_arm(c);
+	}
+	return 0;
+}
+
+/* ---- both -------------------------------------------------------------------------------------------------------- */
+
+static void install(struct child *c, bool inbound)
+{
+	struct keying *k = c->ike->k;
+	bool as_initiator = c->initiator != inbound; /* whose sending direction is it? */
+	struct key *encr = as_initiator ? &c->keys.encr_i : &c->keys.encr_r;
+	struct key *integ = as_initiator ? &c->keys.integ_i : &c->keys.integ_r;
+	uint64_t most = c->rule->protection->lifetime_octets;
+	struct sa_spec spec = {
+		.spi = inbound ? c->spi_in : c->spi_out,
+		.inbound = inbound,
+		.local = c->selector.local,
+		.remote = c->selector.remote,
+		.suite = c->choice.suite,
+		.esn = c->choice.esn,
+		.replay_window = REPLAY_WINDOW,
+		.selector = c->selector,
+		.rule = c->rule,
+		.pair = c->pair,
+		.soft_octets = most / 100 * (c->initiator ? 85 : 92),
+		.hard_octets = most,
+	};
+
+	key_move(&spec.encr_key, encr);
+	key_move(&spec.integ_key, integ);
+	capture_child(k, &spec);
+	c->installed = true;
+	todo_install(k, &spec, request_ask(k, c->pair, inbound ? WAIT_INBOUND : WAIT_OUTBOUND));
+}
+
+static int key_with(struct child *c, struct keying_octets secret, const struct nonce *ni, const struct nonce *nr,
+		    struct diag *d)
+{
+	const struct keymat_input in = {
+		.secret = secret,
+		.nonce_i = nonce_octets(ni),
+		.nonce_r = nonce_octets(nr),
+	};
+	int r = keymat_child(c->ike->suite.prf, &c->ike->keys.d, &c->choice.suite, &in, &c->keys, d);
+
+	if (r < 0)
+		return r;
+	install(c, true);
+	return 0;
+}
+
+/* The nonces of IKE_AUTH's CHILD SA are the IKE SA's. */
+static int key_first(struct child *c, const struct child_input *in, struct diag *d)
+{
+	(void)in;
+	c->nonce_i = c->ike->nonce_i;
+	c->nonce_r = c->ike->nonce_r;
+	return key_with(c, (struct keying_octets){ 0 }, &c->nonce_i, &c->nonce_r, d);
+}
+
+static int key(struct child *c, const struct child_input *in, struct diag *d)
+{
+	struct keying_octets secret = owned_octets(&c->secret);
+	int r;
+
+	if (c->first)
+		return key_first(c, in, d);
+	if (in->result)
+		secret = (struct keying_octets){ in->result->secret, in->result->secret_len };
+	r = key_with(c, secret, &c->nonce_i, &c->nonce_r, d);
+	owned_wipe(&c->secret);
+	return r;
+}
+
+/* The loser of two twins receives only. */
+static int send(struct child *c, const struct child_input *in, struct diag *d)
+{
+	(void)in;
+	(void)d;
+	c->settle_ms = UINT64_MAX;
+	c->sends = twin_child_sends(c);
+	if (c->sends)
+		install(c, false);
+	child_keys_wipe(&c->keys);
+	return 0;
+}
+
+static uint64_t spread(const struct nonce *n, uint64_t below)
+{
+	return below ? table_hash(n->at, n->len, 2) % below : 0;
+}
+
+static int up(struct child *c, const struct child_input *in, struct diag *d)
+{
+	struct ike_sa *ike = c->ike;
+	struct keying *k = ike->k;
+	struct child *old = child_by_pair(k, c->replaces);
+	uint64_t life = c->rule->protection->lifetime_s * UINT64_C(1000);
+	char suite[SUITE_TEXT], what[SELECTOR_TEXT];
+
+	(void)in;
+	(void)d;
+	c->state = CHILD_UP;
+	c->up_ms = k->now_ms;
+	if (life) {
+		c->soft_ms = k->now_ms + life / 100 * (c->initiator ? 80 : 92) + spread(&c->nonce_i, life / 20 + 1);
+		c->hard_ms = k->now_ms + life;
+	}
+	todo_event(k, EVENT_QUICK_MODE_UP, &c->selector.local, &c->selector.remote, c->rule->name, ike->peer.id,
+		   c->spi_in, "%s %s by %s%s", selector_text(&c->selector, what),
+		   child_suite_encrypts(&c->choice.suite) ? "is encrypted" : "is authenticated",
+		   child_suite_text(&c->choice.suite, suite), old ? " (renewed)" : "");
+	if (old) {
+		old->replaced = true;
+		old->soft_ms = UINT64_MAX;
+		if (c->initiator)
+			old->linger_ms = k->now_ms + LINGER_MS;
+		child_arm(old);
+	}
+	twin_child_up(c);
+	contact_works(ike->contact);
+	want_met(ike->contact, &c->asked);
+	child_arm(c);
+	if (c->doomed)
+		child_delete(c);
+	return 0;
+}
+
+void child_arm(struct child *c)
+{
+	uint64_t at = c->settle_ms;
+
+	if (c->linger_ms < at)
+		at = c->linger_ms;
+	if (c->state == CHILD_UP && c->soft_ms < at)
+		at = c->soft_ms;
+	if (c->hard_ms < at)
+		at = c->hard_ms;
+	timer_set(&c->ike->k->timers, &c->timer, at);
+}
+
+static void fire(void *owner)
+{
+	struct child *c = owner;
+	uint64_t now = c->ike->k->now_ms;
+
+	if (c->settle_ms <= now) {
+		c->settle_ms = UINT64_MAX;
+		(void)child_step(c, CEV_SETTLED, NULL, NULL, NULL);
+	}
+	if (c->hard_ms <= now || c->linger_ms <= now) {
+		bool over = c->state == CHILD_DELETING; /* the Delete never got its turn */
+		c->linger_ms = UINT64_MAX;
+		c->hard_ms = over ? UINT64_MAX : now + HALF_OPEN_MS;
+		if (over)
+			child_drop(c, "its life is over");
+		else
+			child_delete(c);
+	} else if (c->soft_ms <= now) {
+		c->soft_ms = UINT64_MAX;
+		child_rekey(c);
+	}
+	if (c->state != CHILD_DEAD)
+		child_arm(c);
+}
+
+void child_rekey(struct child *c)
+{
+	const struct child *other;
+
+	if (c->state != CHILD_UP || c->replaced)
+		return;
+	LIST_FOREACH(other, &c->ike->children, entry)
+	if (other->replaces == c->pair)
+		return; /* somebody is at it */
+	if (!ike_usable(c->ike) || c->ike->replaced_by) {
+		c->soft_ms = c->ike->k->now_ms + 2 * RETRY_TEMPORARY_MS;
+		child_arm(c);
+		return;
+	}
+	child_start(c->ike, &c->selector, c->rule, c->pair);
+}
+
+/* ---- end --------------------------------------------------------------------------------------------------------- */
+
+void child_drop(struct child *c, const char *why)
+{
+	struct ike_sa *ike = c->ike;
+	struct keying *k = ike->k;
+	bool was_up = c->state == CHILD_UP || c->state == CHILD_DELETING;
+
+	if (c->state == CHILD_DEAD)
+		return;
+	if (why && was_up && !c->replaced)
+		todo_event(k, EVENT_QUICK_MODE_DOWN, &c->selector.local, &c->selector.remote, c->rule->name,
+			   ike->peer.id, c->spi_in, "quick mode is down: %s", why);
+	c->state = CHILD_DEAD;
+	if (c->installed)
+		todo_add(k, KEYING_REMOVE)->pair = c->pair;
+	else if (c->spi_in)
+		todo_add(k, KEYING_RELEASE_SPI)->spi = c->spi_in;
+	timer_stop(&k->timers, &c->timer);
+	table_remove(&k->children, c->pair, c);
+	LIST_REMOVE(c, entry);
+	LIST_INSERT_HEAD(&k->dead_children, c, entry);
+	if (ike->first == c)
+		ike->first = NULL;
+	if (LIST_EMPTY(&ike->children) && ike->state == IKE_ESTABLISHED) {
+		ike->childless_ms = k->now_ms + CHILDLESS_MS;
+		ike_arm(ike);
+	}
+}
+
+static void delete_now(struct child *c)
+{
+	c->state = CHILD_DELETING;
+	c->settle_ms = c->linger_ms = UINT64_MAX;
+	c->hard_ms = c->ike->k->now_ms + HALF_OPEN_MS;
+	child_arm(c);
+	exchange_queue(c->ike, TASK_DELETE_CHILD, c->pair);
+}
+
+void child_delete(struct child *c)
+{
+	if (c->state < CHILD_UP)
+		c->doomed = true; /* the peer may have it already: when it is up */
+	else if (c->state == CHILD_UP)
+		delete_now(c);
+}
+
+void child_fail(struct child *c, const char *fmt, ...)
+{
+	struct ike_sa *ike = c->ike;
+	struct keying *k = ike->k;
+	char text[384];
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(text, sizeof text, fmt, ap);
+	va_end(ap);
+	contact_failed(k, &c->selector.local, &c->selector.remote, c->rule->name, EVENT_QUICK_MODE_FAILED, "%s", text);
+	if (!c->initiator) {
+		bool first = c->first, unanswered = c->state <= CHILD_R_INBOUND;
+		child_drop(c, NULL);
+		if (first && unanswered && ike->state == IKE_R_CHILD) {
+			ike->refusal = (struct refusal){ .notify = N_NO_ADDITIONAL_SAS };
+			(void)ike_step(ike, EV_CHILD_READY, NULL, NULL, NULL);
+		} else if (!first && unanswered) {
+			exchange_reply_notify(ike, CREATE_CHILD_SA, N_NO_ADDITIONAL_SAS, NULL, 0);
+		}
+		return;
+	}
+	struct want *w = !is_rekey(c) && ike->contact ? want_find(ike->contact, &c->asked) : NULL;
+	if (is_rekey(c))
+		rekey_again(c, 10 * RETRY_TEMPORARY_MS);
+	if (w && !w->failed)
+		want_fail(w);
+	if (c->made) /* the peer has it: take it back */
+		delete_now(c);
+	else
+		child_drop(c, NULL);
+}
+
+void child_free(struct child *c)
+{
+	owned_wipe(&c->public);
+	owned_wipe(&c->secret);
+	explicit_bzero(c, sizeof *c);
+	free(c);
+}

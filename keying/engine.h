@@ -1,0 +1,521 @@
+/* keying/engine.h - what the engine remembers: hosts that we meet, what their packets wait for, IKE SAs, CHILD SAs; and
+ * what its files ask of each other. Inside keying/ only; the way in is keying.h.
+ *
+ *	keying.c      events come in            ike.c     an IKE SA's states: one table of steps
+ *	want.c        packets that wait         init.c    IKE_SA_INIT        auth.c    IKE_AUTH
+ *	contact.c     two hosts, failures       child.c   a CHILD SA's states: one table of steps
+ *	exchange.c    requests and replies      rekey.c   a new IKE SA in place of an old one
+ *	twin.c        two that should be one    todo.c, job.c, timer.c, table.c, cookie.c, row.c
+ *
+ * Who ends an object only marks it; keying_settle frees it when the event has been dealt with, so no caller on the way
+ * back meets freed memory. */
+#ifndef KEYING_ENGINE_H
+#define KEYING_ENGINE_H
+#include "base/crypto.h"
+#include "base/diag.h"
+#include "base/mem.h"
+#include "keying/ike.h"
+#include "keying/keymat.h"
+#include "keying/proposal.h"
+#include "keying/selector.h"
+#include "keying/table.h"
+#include <sys/queue.h>
+
+struct ike_sa;
+struct child;
+struct want;
+struct task;
+
+enum {
+	HALF_OPEN_MS = 30000,     /* a stranger has so long to prove itself */
+	HINT_MS = 1000,           /* an unprotected refusal is believed when nothing better comes so long */
+	LINGER_MS = 1000,         /* what is to be deleted stays so long: packets are on their way */
+	SETTLE_MS = 200,          /* a responder sends under a rekeyed SA after so long, or when the old one goes */
+	RETRY_TEMPORARY_MS = 500, /* TEMPORARY_FAILURE */
+	BACKOFF_FIRST_MS = 1000,  /* after a failure; doubled, up to: */
+	BACKOFF_MOST_MS = 60000,
+	FORGET_MS = 120000,     /* failures are forgotten so long after the last */
+	EVENT_AGAIN_MS = 60000, /* the same failure is told again after so long */
+	CHILDLESS_MS = 60000,   /* an IKE SA without CHILD SAs stays so long */
+	INIT_TRIES_MOST = 5,    /* cookies and other groups */
+	STRANGERS_MOST = 1024,  /* hosts of which only a failure is known */
+	TASKS_MOST = 256,       /* requests that wait on one IKE SA */
+	REPLAY_WINDOW = 1024,
+	DIGEST = 32,
+};
+
+struct nonce {
+	size_t len;
+	uint8_t at[IKE_NONCE_MOST];
+};
+
+/* Octets of our own. */
+struct owned {
+	uint8_t *at;
+	size_t len;
+};
+void owned_set(struct owned *o, const void *at, size_t len);
+void owned_wipe(struct owned *o);
+static inline struct keying_octets owned_octets(const struct owned *o)
+{
+	return (struct keying_octets){ o->at, o->len };
+}
+static inline struct keying_octets nonce_octets(const struct nonce *n)
+{
+	return (struct keying_octets){ n->at, n->len };
+}
+
+/* ---- timer.c ----------------------------------------------------------------------------------------------------- */
+
+struct timer {
+	uint64_t at_ms;
+	size_t slot; /* in the heap, from 1; 0: not set */
+	void *owner;
+	void (*fire)(void *owner);
+};
+struct timers {
+	struct timer **heap;
+	size_t count, cap;
+};
+void timer_set(struct timers *t, struct timer *one, uint64_t at_ms); /* UINT64_MAX: stop it */
+void timer_stop(struct timers *t, struct timer *one);
+struct timer *timer_due(struct timers *t, uint64_t now_ms); /* stopped already; NULL: none */
+uint64_t timer_first(const struct timers *t);
+
+/* ---- one remote host, seen from one local address ---------------------------------------------------------------- */
+
+struct contact {
+	struct keying *k;
+	struct addr local, remote;
+	LIST_HEAD(, ike_sa) ikes; /* proven, or ours; not what strangers have begun */
+	LIST_HEAD(, want) wants;
+	struct keying_failure *failure; /* the last one; NULL: none */
+	uint64_t told_ms;               /* when an event said so */
+	bool fell_back;                 /* request modes talk to it in clear */
+	bool idle;                      /* on the list of those that may be forgotten */
+	TAILQ_ENTRY(contact) entry;
+};
+
+/* Packets that wait for a CHILD SA, or one that we want for another reason. It goes when the CHILD SA is there. */
+struct want {
+	struct contact *contact;
+	LIST_ENTRY(want) entry;
+	struct sa_selector selector;
+	const struct rule *rule;
+	bool failed;         /* until retry_ms nothing is tried */
+	bool fell_back;      /* a request mode: its packets go in clear meanwhile */
+	unsigned failures;   /* in a row */
+	uint64_t release_ms; /* packets are held at most until then; UINT64_MAX: none are */
+	uint64_t retry_ms;   /* failed: from then on; trying after TEMPORARY_FAILURE: then */
+	bool later;          /* wait for retry_ms, then try again */
+	struct timer timer;
+};
+
+/* ---- CHILD SA ---------------------------------------------------------------------------------------------------- */
+
+enum child_state {
+	CHILD_IDLE,
+	CHILD_NONCE,   /* initiator: nonce, maybe a key pair, are made */
+	CHILD_SPI,     /* the data plane reserves an SPI */
+	CHILD_QUEUED,  /* the request waits for its turn */
+	CHILD_OFFERED, /* the request is out */
+	CHILD_DERIVE,  /* the shared secret is made */
+	CHILD_FIRST,   /* the same in IKE_AUTH, which has the nonces already */
+	CHILD_FIRST_SPI,
+	CHILD_FIRST_OFFERED, /* until the peer is proven */
+	CHILD_R_IDLE,        /* responder */
+	CHILD_R_NONCE,
+	CHILD_R_FIRST, /* in IKE_AUTH */
+	CHILD_R_SPI,
+	CHILD_R_INBOUND, /* the inbound SA is being installed; then the reply goes */
+	CHILD_INBOUND,   /* initiator: the inbound SA is being installed */
+	CHILD_SETTLE,    /* responder: the outbound SA may have to wait */
+	CHILD_OUTBOUND,  /* the outbound SA is being installed */
+	CHILD_UP,
+	CHILD_DELETING, /* our Delete is queued or out */
+	CHILD_DEAD,
+};
+
+struct child {
+	struct ike_sa *ike;
+	LIST_ENTRY(child) entry; /* of the IKE SA; when dead: of the engine's dead */
+	uint64_t pair;
+	enum child_state state;
+	bool initiator;                     /* of its exchange */
+	bool first;                         /* negotiated in IKE_AUTH */
+	bool doomed;                        /* the peer deleted it, or we do, when the other half of a step is done */
+	struct sa_selector selector, asked; /* in force; as it was wanted */
+	const struct rule *rule;
+	struct proposal_child_choice choice; /* suite, the peer's SPI, ESN */
+	bool chosen;
+	uint32_t spi_in, spi_out;
+	bool sends;     /* outbound is installed */
+	bool installed; /* at least one direction */
+	struct nonce nonce_i, nonce_r;
+	const struct algorithm *group; /* of our KE; NULL: none */
+	struct key private;
+	struct owned public, secret;
+	unsigned tries;
+	bool made;              /* initiator: the peer has installed it */
+	struct child_keys keys; /* until both directions are installed */
+	uint64_t replaces;      /* pair of the CHILD SA that this one rekeys; 0: none */
+	bool replaced;          /* a newer one is up */
+	uint64_t job;
+	uint64_t up_ms, soft_ms, hard_ms, settle_ms, linger_ms; /* UINT64_MAX: not */
+	struct timer timer;
+};
+
+enum child_event { CEV_START, CEV_JOB, CEV_SPI, CEV_TURN, CEV_REPLY, CEV_REQUEST, CEV_DONE, CEV_SETTLED, CEV_PROVEN };
+
+/* ---- IKE SA ------------------------------------------------------------------------------------------------------ */
+
+enum ike_state {
+	IKE_IDLE,
+	IKE_I_BEGIN, /* nonce, SPI and key pair are made */
+	IKE_I_INIT_SENT,
+	IKE_I_DERIVE, /* the shared secret is made */
+	IKE_I_SIGN,   /* our proof is made */
+	IKE_I_SPI,    /* the first CHILD SA's SPI is reserved */
+	IKE_I_AUTH_SENT,
+	IKE_I_VERIFY,    /* the peer's proof is checked */
+	IKE_R_ANSWER,    /* responder: nonce, SPI, key pair and shared secret are made */
+	IKE_R_INIT_SENT, /* answered; the peer has to prove itself */
+	IKE_R_VERIFY,
+	IKE_R_SIGN,
+	IKE_R_CHILD,   /* the first CHILD SA's inbound half is made */
+	IKE_NEW_BEGIN, /* a rekey: the new IKE SA, at its initiator */
+	IKE_NEW_QUEUED,
+	IKE_NEW_SENT,
+	IKE_NEW_DERIVE,
+	IKE_NEW_ANSWER, /* ... and at its responder */
+	IKE_ESTABLISHED,
+	IKE_DELETING, /* our Delete is out; CHILD SAs still receive */
+	IKE_DEAD,
+};
+
+enum ike_event {
+	EV_START,
+	EV_JOB,
+	EV_COOKIE,
+	EV_OTHER_GROUP,
+	EV_REFUSED,
+	EV_INIT_REPLY,
+	EV_INIT_REQUEST,
+	EV_AUTH_REQUEST,
+	EV_AUTH_REPLY,
+	EV_CHILD_SPI,   /* the first CHILD SA has its SPI */
+	EV_CHILD_READY, /* the first CHILD SA receives, or has been refused: the reply can go */
+};
+
+/* A refusal of the first CHILD SA while the IKE SA lives: what the reply says instead. */
+struct refusal {
+	uint16_t notify; /* 0: none */
+	uint16_t group;  /* of INVALID_KE_PAYLOAD */
+};
+
+/* Our request that is out: at most one (window 1). */
+struct request {
+	bool out;
+	struct owned octets;
+	uint32_t id;
+	unsigned tries;
+	uint64_t resend_ms, sent_ms;
+	struct task *task; /* NULL: IKE_SA_INIT or IKE_AUTH */
+};
+
+struct ike_sa {
+	struct keying *k;
+	struct contact *contact; /* NULL: a stranger has begun it */
+	LIST_ENTRY(ike_sa) of_contact;
+	TAILQ_ENTRY(ike_sa) entry;
+	uint64_t number;
+	enum ike_state state;
+	bool initiator;
+	bool half_open; /* counted as such */
+	struct addr local, remote;
+	uint16_t local_port, remote_port;
+	uint64_t spi_i, spi_r;
+	const struct auth_set *auth_set;       /* NULL: not known yet */
+	const struct key_exchange_set *ke_set; /* likewise */
+	struct ike_suite suite;
+
+	/* while it is made; wiped when it is up */
+	struct nonce nonce_i, nonce_r;
+	const struct algorithm *group;
+	struct key private;
+	struct owned public;
+	uint8_t cookie[IKE_COOKIE_MOST];
+	size_t cookie_len;
+	unsigned tries;
+	struct owned init_request, init_reply; /* as they were on the wire: AUTH covers them */
+	uint64_t init_key;                     /* responder: where half_open has it */
+	struct owned peer_id, peer_id_body;
+	uint8_t peer_id_type;
+	uint8_t auth_method; /* our proof */
+	struct owned auth;
+	uint32_t credential;
+	uint16_t peer_hashes;
+	struct refusal refusal;
+	char hint[384]; /* what an unprotected reply said */
+	uint64_t give_up_ms;
+	bool initial_contact; /* the peer said so in IKE_AUTH */
+	struct child *first;  /* the CHILD SA of IKE_AUTH; NULL: none */
+	char first_rule[128]; /* for words when there is none */
+
+	struct ike_keys keys; /* d, pi, pr; pi and pr only until it is proven */
+	struct ike_crypt in, out;
+	uint32_t send_id, receive_id; /* of our next request, of the peer's */
+	struct request request;
+	TAILQ_HEAD(, task) tasks;
+	size_t task_count;
+	uint8_t last_digest[DIGEST]; /* the peer's last request, and our reply to it */
+	struct owned last_reply;
+	bool answering; /* no reply to the last request yet */
+	LIST_HEAD(, child) children;
+	struct peer peer;
+	struct nonce low_i, low_r; /* the nonces that made it: they decide which of two twins stays */
+
+	uint64_t job;
+	uint64_t created_ms, up_ms, rekey_ms, expire_ms, heard_ms, childless_ms, twin_ms;
+	uint64_t check_ms;    /* when to look whether the peer is silent */
+	uint64_t sent_esp_ms; /* when we last sent under a CHILD SA; UINT64_MAX: nobody tells us */
+	unsigned twin_tries;
+	struct ike_sa *replaces, *replaced_by; /* rekey: the old one, the new one */
+	bool unwanted;                         /* by the new plan */
+	bool loser;                            /* a twin stays instead: nothing new begins here */
+	struct timer timer;
+};
+
+/* ---- requests that wait (exchange.c) ----------------------------------------------------------------------------- */
+
+enum task_kind {
+	TASK_CREATE_CHILD, /* pair: also a rekey */
+	TASK_REKEY_IKE,    /* ike: the new one */
+	TASK_DELETE_CHILD, /* pair */
+	TASK_DELETE_IKE,
+	TASK_LIVENESS,
+	TASK_NOT_PROVEN, /* AUTHENTICATION_FAILED, then the end */
+	TASK_KINDS
+};
+
+struct task {
+	enum task_kind kind;
+	uint64_t object; /* pair, or number of an IKE SA */
+	TAILQ_ENTRY(task) entry;
+};
+
+/* ---- the engine -------------------------------------------------------------------------------------------------- */
+
+struct todo_item {
+	struct keying_todo todo;
+	struct owned octets;  /* SEND */
+	struct sa_spec *spec; /* INSTALL */
+	TAILQ_ENTRY(todo_item) entry;
+};
+
+struct cookie_secret {
+	uint8_t octets[KEYING_NONCE];
+	bool have;
+};
+
+struct keying {
+	struct keying_config config;
+	struct arena *memory; /* of the config's copies */
+	struct plan *plan;
+	uint64_t now_ms;
+	bool closing;
+
+	TAILQ_HEAD(, todo_item) todos;
+	struct todo_item *taken; /* what keying_next gave last */
+
+	uint64_t last_number; /* jobs, requests, pairs, IKE SAs */
+	struct table jobs, requests, children, numbers, spis, half_open, contacts;
+	TAILQ_HEAD(, ike_sa) ikes;
+	LIST_HEAD(, child) dead_children;
+	TAILQ_HEAD(, ike_sa) dead_ikes;
+	TAILQ_HEAD(, contact) busy, idle;
+	size_t idle_count, half_open_count;
+	struct timers timers;
+
+	struct cookie_secret secrets[2]; /* newest first */
+	uint8_t cookie_version;
+	uint64_t cookie_ms, cookie_job;
+	uint64_t hint_ms; /* when INVALID_IKE_SPI was last sent */
+
+	uint8_t in[IKE_MESSAGE_MOST], out[IKE_MESSAGE_MOST];
+};
+
+/* todo.c: things to do */
+struct keying_todo *todo_add(struct keying *k, enum keying_todo_kind kind);
+void todo_send(struct keying *k, const struct addr *local, uint16_t local_port, const struct addr *remote,
+	       uint16_t remote_port, const void *octets, size_t len);
+void todo_send_ike(struct ike_sa *sa, const struct owned *message);
+/* spec is moved: keys in *spec are wiped. */
+void todo_install(struct keying *k, struct sa_spec *spec, uint64_t request);
+void todo_event(struct keying *k, enum event_id id, const struct addr *local, const struct addr *remote,
+		const char *rule, const char *peer, uint32_t spi, const char *fmt, ...)
+	__attribute__((format(printf, 8, 9)));
+void todo_free(struct todo_item *t);
+void words_copy(char *to, size_t cap, const char *from); /* cut to fit */
+
+/* job.c: who waits for which answer */
+enum owner { OWNER_IKE, OWNER_CHILD, OWNER_COOKIE };
+struct waiting {
+	enum owner owner;
+	uint64_t object;
+	enum sad_wait { WAIT_SPI, WAIT_INBOUND, WAIT_OUTBOUND, WAIT_REMOVE } wait; /* requests to the data plane */
+};
+/* The job's octets become the job's own; returns its number. */
+uint64_t job_ask(struct keying *k, enum owner owner, uint64_t object, struct keying_job *job);
+struct keying_job *job_new(enum keying_job_kind kind);
+struct keying_octets job_octets(struct keying_octets o); /* a copy for a job to own */
+uint64_t request_ask(struct keying *k, uint64_t pair, enum sad_wait wait);
+/* Take the waiting one out of its table; false: nobody waits (any more). */
+bool job_take(struct keying *k, uint64_t number, struct waiting *ret);
+bool request_take(struct keying *k, uint64_t number, struct waiting *ret);
+
+/* contact.c */
+struct contact *contact_find(struct keying *k, const struct addr *local, const struct addr *remote);
+struct contact *contact_get(struct keying *k, const struct addr *local, const struct addr *remote);
+void contact_review(struct contact *c); /* busy or idle? */
+void contact_free(struct contact *c);
+/* Note it, and tell it once. */
+void contact_failed(struct keying *k, const struct addr *local, const struct addr *remote, const char *rule,
+		    enum event_id id, const char *fmt, ...) __attribute__((format(printf, 6, 7)));
+void contact_works(struct contact *c); /* a CHILD SA is up */
+/* The IKE SA that carries children of this rule: an established one, or one of ours that is being made; NULL: none. */
+struct ike_sa *contact_ike(struct contact *c, const struct rule *rule);
+
+/* want.c */
+void want_acquire(struct keying *k, const struct sa_selector *s, const struct rule *rule);
+/* Keep an SA that is lost in existence, if it carried something. */
+struct want *want_get(struct contact *c, const struct sa_selector *s, const struct rule *rule);
+struct want *want_find(struct contact *c, const struct sa_selector *s);
+void want_drive(struct want *w);
+void want_drive_all(struct contact *c);
+void want_fail(struct want *w);
+void want_later(struct want *w); /* TEMPORARY_FAILURE */
+void want_met(struct contact *c, const struct sa_selector *s);
+void want_free(struct want *w);
+
+/* ike.c */
+struct ike_sa *ike_new(struct keying *k, bool initiator, const struct addr *local, uint16_t local_port,
+		       const struct addr *remote, uint16_t remote_port);
+void ike_join(struct ike_sa *sa, struct contact *c);
+/* The table. Returns 0, or negative with words: then the SA is as it was, except that the caller may end it. */
+int ike_step(struct ike_sa *sa, enum ike_event ev, const struct ike_msg *m, const struct keying_result *r,
+	     struct diag *d);
+bool ike_usable(const struct ike_sa *sa); /* established, and new CHILD SAs may begin here */
+const char *ike_state_name(enum ike_state s);
+/* The end, without a word to the peer: its CHILD SAs go. event 0..: why in words; fmt NULL: silently. */
+void ike_drop(struct ike_sa *sa);
+void ike_fail(struct ike_sa *sa, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void ike_down(struct ike_sa *sa, enum event_id id, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+void ike_delete(struct ike_sa *sa); /* with a Delete */
+void ike_established(struct ike_sa *sa);
+void ike_set_spi(struct ike_sa *sa); /* into the table, by the SPI that we gave */
+uint64_t ike_own_spi(const struct ike_sa *sa);
+void ike_arm(struct ike_sa *sa);
+void ike_free(struct ike_sa *sa);
+const char *ike_rule_name(const struct ike_sa *sa);
+const struct keying_credential *ike_credential(const struct ike_sa *sa);
+int ike_key(struct ike_sa *sa, struct keying_octets secret, const struct ike_sa *old, struct diag *d);
+
+/* init.c, auth.c: the actions of the table */
+struct step_input {
+	const struct ike_msg *msg;
+	const struct keying_result *result;
+};
+enum { STEP_STAY = 1 }; /* done, and the state is as it was */
+typedef int ike_action(struct ike_sa *sa, const struct step_input *in, struct diag *d);
+ike_action init_begin, init_send, init_cookie, init_other_group, init_refused, init_reply, init_answer, init_respond;
+ike_action auth_sign, auth_reserve, auth_send, auth_refused, auth_verify, auth_established;
+ike_action auth_request, auth_answer, auth_child, auth_respond;
+ike_action rekey_begun, rekey_derived, rekey_answered;
+void init_message(struct keying *k, const struct ike_header *h, const struct addr *local, uint16_t local_port,
+		  const struct addr *remote, uint16_t remote_port, const uint8_t *octets, size_t len);
+bool init_initiate(struct contact *c, struct want *w);
+
+/* exchange.c: requests and replies under protection */
+void exchange_message(struct ike_sa *sa, const struct ike_header *h, const uint8_t *octets, size_t len,
+		      const uint8_t digest[DIGEST]);
+void exchange_queue(struct ike_sa *sa, enum task_kind kind, uint64_t object);
+bool exchange_queued(const struct ike_sa *sa, enum task_kind kind, uint64_t object); /* or out */
+void exchange_pump(struct ike_sa *sa);
+void exchange_send_request(struct ike_sa *sa, struct ike_writer *w, struct task *t);
+void exchange_done(struct ike_sa *sa);   /* the reply came */
+bool exchange_resend(struct ike_sa *sa); /* false: tried often enough */
+void exchange_begin_message(struct ike_sa *sa, struct ike_writer *w, enum ike_exchange exchange, bool reply,
+			    size_t *ret_sk);
+int exchange_end_message(struct ike_sa *sa, struct ike_writer *w, size_t sk, struct diag *d);
+/* A reply to the request that is being answered: with these payloads, or one notification. */
+void exchange_reply(struct ike_sa *sa, struct ike_writer *w, size_t sk);
+void exchange_reply_notify(struct ike_sa *sa, enum ike_exchange exchange, uint16_t notify, const void *data,
+			   size_t len);
+void exchange_clear(struct ike_sa *sa);
+
+/* informational.c */
+void informational_request(struct ike_sa *sa, const struct ike_msg *m);
+void informational_put_deletes(struct ike_sa *sa, struct ike_writer *w, uint64_t pair);
+
+/* child.c */
+struct child *child_new(struct ike_sa *ike, bool initiator, const struct sa_selector *s, const struct rule *rule);
+void child_start(struct ike_sa *ike, const struct sa_selector *s, const struct rule *rule, uint64_t replaces);
+int child_step(struct child *c, enum child_event ev, const struct ike_msg *m, const struct keying_result *r,
+	       struct diag *d);
+void child_request(struct ike_sa *ike, const struct ike_msg *m); /* CREATE_CHILD_SA for a CHILD SA */
+void child_reply(struct child *c, const struct ike_msg *m);
+void child_put_offer(struct child *c, struct ike_writer *w);
+void child_put_answer(struct child *c, struct ike_writer *w);
+/* IKE_AUTH: what the initiator's message asks for. On refusal *ret_refusal says what the reply says; words in d. */
+struct child *child_asked(struct ike_sa *ike, const struct ike_msg *m, bool with_group, struct refusal *ret_refusal,
+			  struct diag *d);
+int child_answered(struct child *c, const struct ike_msg *m, struct diag *d);
+void child_fail(struct child *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void child_delete(struct child *c);                /* with a Delete */
+void child_drop(struct child *c, const char *why); /* why NULL: silently */
+void child_rekey(struct child *c);
+void child_arm(struct child *c);
+void child_free(struct child *c);
+struct child *child_by_pair(struct keying *k, uint64_t pair);
+struct child *child_by_spi(struct ike_sa *ike, uint32_t spi, bool ours);
+struct child *child_up_for(struct contact *c, const struct sa_selector *s, const struct child *but);
+
+/* rekey.c */
+void rekey_start(struct ike_sa *old);
+void rekey_put_offer(struct ike_sa *sa, struct ike_writer *w);
+void rekey_reply(struct ike_sa *sa, const struct ike_msg *m);
+void rekey_request(struct ike_sa *old, const struct ike_msg *m);
+
+/* twin.c: both ends began at the same time */
+bool twin_stays(const struct nonce *a_i, const struct nonce *a_r, const struct nonce *b_i, const struct nonce *b_r);
+void twin_ike_up(struct ike_sa *sa);
+void twin_review(struct ike_sa *sa); /* its timer */
+bool twin_child_sends(const struct child *c);
+void twin_child_up(struct child *c);
+
+/* cookie.c */
+bool cookie_wanted(const struct keying *k);
+void cookie_refresh(struct keying *k);
+int cookie_make(struct keying *k, const struct addr *remote, uint64_t spi_i, struct keying_octets nonce,
+		uint8_t ret[IKE_COOKIE_MOST], size_t *ret_len, struct diag *d);
+bool cookie_good(struct keying *k, const struct addr *remote, uint64_t spi_i, struct keying_octets nonce,
+		 struct keying_octets cookie);
+void cookie_job_done(struct keying *k, const struct keying_result *r);
+
+/* nat.c */
+int nat_hash(uint64_t spi_i, uint64_t spi_r, const struct addr *a, uint16_t port, uint8_t ret[20], struct diag *d);
+void nat_put(struct ike_sa *sa, struct ike_writer *w);
+/* Does the message say that an address was changed on the way? */
+bool nat_between(const struct ike_sa *sa, const struct ike_msg *m);
+
+/* capture.c: keys for a capture decoder, with export_keys only */
+void capture_ike(struct ike_sa *sa);
+void capture_child(struct keying *k, const struct sa_spec *spec);
+
+/* keying.c */
+void keying_settle(struct keying *k);
+uint64_t keying_number(struct keying *k);
+struct ike_sa *keying_ike_by_number(struct keying *k, uint64_t number);
+
+#endif

@@ -1,0 +1,393 @@
+/* keying/exchange.c - requests and replies under protection (RFC 7296 2.1, 2.2, 2.3): one request of ours is out at a
+ * time, the others wait; it is repeated octet for octet until the reply comes. The peer's last request is answered
+ * once, and its repetitions get the same octets again. */
+#include "keying/engine.h"
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- what we ask ------------------------------------------------------------------------------------------------- */
+
+static bool put_create_child(struct ike_sa *sa, const struct task *t, struct ike_writer *w)
+{
+	struct child *c = child_by_pair(sa->k, t->object);
+
+	if (!c || c->state != CHILD_QUEUED || child_step(c, CEV_TURN, NULL, NULL, NULL) < 0)
+		return false;
+	child_put_offer(c, w);
+	return true;
+}
+
+static void create_child_answered(struct ike_sa *sa, const struct task *t, const struct ike_msg *m)
+{
+	struct child *c = child_by_pair(sa->k, t->object);
+
+	if (c)
+		child_reply(c, m);
+}
+
+static bool put_rekey(struct ike_sa *sa, const struct task *t, struct ike_writer *w)
+{
+	struct ike_sa *new = keying_ike_by_number(sa->k, t->object);
+
+	if (!new || new->state != IKE_NEW_QUEUED)
+		return false;
+	new->state = IKE_NEW_SENT;
+	rekey_put_offer(new, w);
+	return true;
+}
+
+static void rekey_answered_by(struct ike_sa *sa, const struct task *t, const struct ike_msg *m)
+{
+	struct ike_sa *new = keying_ike_by_number(sa->k, t->object);
+
+	if (new &&new->state == IKE_NEW_SENT)
+		rekey_reply(new, m);
+}
+
+static bool put_delete_child(struct ike_sa *sa, const struct task *t, struct ike_writer *w)
+{
+	const struct child *c = child_by_pair(sa->k, t->object);
+
+	if (!c)
+		return false;
+	ike_put_delete(w, (uint8_t)c->choice.suite.protocol, &c->spi_in, 1);
+	return true;
+}
+
+static void delete_child_answered(struct ike_sa *sa, const struct task *t, const struct ike_msg *m)
+{
+	struct child *c = child_by_pair(sa->k, t->object);
+
+	(void)m;
+	if (c)
+		child_drop(c, "we deleted it");
+}
+
+static bool put_delete_ike(struct ike_sa *sa, const struct task *t, struct ike_writer *w)
+{
+	(void)t;
+	sa->state = IKE_DELETING;
+	ike_put_delete_ike(w);
+	return true;
+}
+
+static void delete_ike_answered(struct ike_sa *sa, const struct task *t, const struct ike_msg *m)
+{
+	(void)t;
+	(void)m;
+	if (!sa->replaced_by && !sa->loser && sa->up_ms)
+		ike_down(sa, EVENT_MAIN_MODE_DOWN, "we deleted it");
+	else
+		ike_drop(sa);
+}
+
+static bool put_liveness(struct ike_sa *sa, const struct task *t, struct ike_writer *w)
+{
+	(void)sa;
+	(void)t;
+	(void)w; /* an empty request (2.4) */
+	return true;
+}
+
+static void alive(struct ike_sa *sa, const struct task *t, const struct ike_msg *m)
+{
+	(void)sa;
+	(void)t;
+	(void)m;
+}
+
+static bool put_not_proven(struct ike_sa *sa, const struct task *t, struct ike_writer *w)
+{
+	(void)sa;
+	(void)t;
+	ike_put_notify(w, N_AUTHENTICATION_FAILED, NULL, 0);
+	return true;
+}
+
+static void end(struct ike_sa *sa, const struct task *t, const struct ike_msg *m)
+{
+	(void)t;
+	(void)m;
+	ike_drop(sa);
+}
+
+static const struct task_row {
+	enum ike_exchange exchange;
+	enum ike_message_kind reply;
+	bool first;                                                                 /* goes before all that waits */
+	bool (*put)(struct ike_sa *sa, const struct task *t, struct ike_writer *w); /* false: no longer wanted */
+	void (*answered)(struct ike_sa *sa, const struct task *t, const struct ike_msg *m);
+} tasks[TASK_KINDS] = {
+	[TASK_CREATE_CHILD] = { CREATE_CHILD_SA, MSG_CHILD_REPLY, false, put_create_child, create_child_answered },
+	[TASK_REKEY_IKE] = { CREATE_CHILD_SA, MSG_CHILD_REPLY, false, put_rekey, rekey_answered_by },
+	[TASK_DELETE_CHILD] = { INFORMATIONAL, MSG_INFORMATIONAL, false, put_delete_child, delete_child_answered },
+	[TASK_DELETE_IKE] = { INFORMATIONAL, MSG_INFORMATIONAL, true, put_delete_ike, delete_ike_answered },
+	[TASK_LIVENESS] = { INFORMATIONAL, MSG_INFORMATIONAL, false, put_liveness, alive },
+	[TASK_NOT_PROVEN] = { INFORMATIONAL, MSG_INFORMATIONAL, true, put_not_proven, end },
+};
+
+void exchange_begin_message(struct ike_sa *sa, struct ike_writer *w, enum ike_exchange exchange, bool reply,
+			    size_t *ret_sk)
+{
+	const struct ike_header h = {
+		.spi_i = sa->spi_i,
+		.spi_r = sa->spi_r,
+		.exchange = (uint8_t)exchange,
+		.flags = (uint8_t)((sa->initiator ? IKE_FLAG_INITIATOR : 0) | (reply ? IKE_FLAG_RESPONSE : 0)),
+		.id = reply ? sa->receive_id - 1 : sa->send_id,
+	};
+
+	ike_write_begin(w, sa->k->out, sizeof sa->k->out, &h);
+	*ret_sk = ike_sk_begin(w, &sa->out);
+}
+
+int exchange_end_message(struct ike_sa *sa, struct ike_writer *w, size_t sk, struct diag *d)
+{
+	return ike_sk_end(w, sk, &sa->out, d);
+}
+
+static void send_out(struct ike_sa *sa)
+{
+	sa->request.sent_ms = sa->k->now_ms;
+	todo_send_ike(sa, &sa->request.octets);
+}
+
+void exchange_send_request(struct ike_sa *sa, struct ike_writer *w, struct task *t)
+{
+	struct request *r = &sa->request;
+
+	owned_set(&r->octets, w->out.buf, w->out.len);
+	r->out = true;
+	r->id = sa->send_id++;
+	r->tries = 1;
+	r->resend_ms = sa->k->now_ms + sa->k->config.retransmit_first_ms;
+	r->task = t;
+	send_out(sa);
+	ike_arm(sa);
+}
+
+bool exchange_resend(struct ike_sa *sa)
+{
+	struct request *r = &sa->request;
+
+	if (r->tries >= sa->k->config.retransmit_tries)
+		return false;
+	r->resend_ms = sa->k->now_ms + ((uint64_t)sa->k->config.retransmit_first_ms << r->tries);
+	r->tries++;
+	send_out(sa);
+	return true;
+}
+
+void exchange_done(struct ike_sa *sa)
+{
+	owned_wipe(&sa->request.octets);
+	sa->request.out = false;
+	free(sa->request.task);
+	sa->request.task = NULL;
+}
+
+void exchange_clear(struct ike_sa *sa)
+{
+	struct task *t;
+
+	exchange_done(sa);
+	while ((t = TAILQ_FIRST(&sa->tasks))) {
+		TAILQ_REMOVE(&sa->tasks, t, entry);
+		free(t);
+	}
+	sa->task_count = 0;
+}
+
+bool exchange_queued(const struct ike_sa *sa, enum task_kind kind, uint64_t object)
+{
+	const struct task *t = sa->request.task;
+
+	if (t && t->kind == kind && t->object == object)
+		return true;
+	TAILQ_FOREACH(t, &sa->tasks, entry)
+	if (t->kind == kind && t->object == object)
+		return true;
+	return false;
+}
+
+/* Ask the next thing that is still wanted. */
+void exchange_pump(struct ike_sa *sa)
+{
+	struct task *t;
+	struct ike_writer w;
+	struct diag d = { 0 };
+	size_t sk;
+
+	while (!sa->request.out && (sa->state == IKE_ESTABLISHED || sa->state == IKE_DELETING) &&
+	       (t = TAILQ_FIRST(&sa->tasks))) {
+		const struct task_row *row = &tasks[t->kind];
+		TAILQ_REMOVE(&sa->tasks, t, entry);
+		sa->task_count--;
+		exchange_begin_message(sa, &w, row->exchange, false, &sk);
+		if (!row->put(sa, t, &w)) {
+			free(t);
+			continue;
+		}
+		if (exchange_end_message(sa, &w, sk, &d) < 0) { /* out of memory in the library, or too long */
+			free(t);
+			ike_down(sa, EVENT_MAIN_MODE_DOWN, "%s", d.text);
+			return;
+		}
+		exchange_send_request(sa, &w, t);
+	}
+	ike_arm(sa);
+}
+
+void exchange_queue(struct ike_sa *sa, enum task_kind kind, uint64_t object)
+{
+	struct task *t;
+
+	if (sa->state == IKE_DEAD || (sa->task_count >= TASKS_MOST && !tasks[kind].first))
+		return; /* what it was for is wanted again later, or expires */
+	t = mem_new(1, sizeof *t);
+	*t = (struct task){ .kind = kind, .object = object };
+	if (tasks[kind].first)
+		TAILQ_INSERT_HEAD(&sa->tasks, t, entry);
+	else
+		TAILQ_INSERT_TAIL(&sa->tasks, t, entry);
+	sa->task_count++;
+	exchange_pump(sa);
+}
+
+/* ---- what we answer ---------------------------------------------------------------------------------------------- */
+
+void exchange_reply(struct ike_sa *sa, struct ike_writer *w, size_t sk)
+{
+	struct diag d = { 0 };
+
+	sa->answering = false;
+	if (exchange_end_message(sa, w, sk, &d) < 0)
+		return;
+	owned_set(&sa->last_reply, w->out.buf, w->out.len);
+	todo_send_ike(sa, &sa->last_reply);
+}
+
+void exchange_reply_notify(struct ike_sa *sa, enum ike_exchange exchange, uint16_t notify, const void *data, size_t len)
+{
+	struct ike_writer w;
+	size_t sk;
+
+	exchange_begin_message(sa, &w, exchange, true, &sk);
+	ike_put_notify(&w, notify, data, len);
+	exchange_reply(sa, &w, sk);
+}
+
+/* ---- what comes in ----------------------------------------------------------------------------------------------- */
+
+/* May this kind of request come now? */
+static bool in_season(const struct ike_sa *sa, uint8_t exchange)
+{
+	if (sa->state == IKE_R_INIT_SENT)
+		return exchange == IKE_AUTH;
+	return (sa->state == IKE_ESTABLISHED || sa->state == IKE_DELETING) &&
+	       (exchange == CREATE_CHILD_SA || exchange == INFORMATIONAL);
+}
+
+static enum ike_message_kind kind_of_request(uint8_t exchange)
+{
+	return exchange == IKE_AUTH          ? MSG_AUTH_REQUEST
+	       : exchange == CREATE_CHILD_SA ? MSG_CHILD_REQUEST
+					     : MSG_INFORMATIONAL;
+}
+
+/* A request that is authentic and makes no sense: say so, and end the SA (2.21.2, 2.21.3). */
+static void malformed(struct ike_sa *sa, const struct ike_msg *m, int error, const char *why)
+{
+	if (error == -ERR_CRITICAL)
+		exchange_reply_notify(sa, (enum ike_exchange)m->h.exchange, N_UNSUPPORTED_CRITICAL_PAYLOAD,
+				      &m->critical, 1);
+	else
+		exchange_reply_notify(sa, (enum ike_exchange)m->h.exchange, N_INVALID_SYNTAX, NULL, 0);
+	if (sa->state == IKE_R_INIT_SENT)
+		ike_fail(sa, "the peer's IKE_AUTH makes no sense: %s", why);
+	else if (error != -ERR_CRITICAL) /* an extension that we lack is no reason to part */
+		ike_down(sa, EVENT_MAIN_MODE_DOWN, "the peer's %s request makes no sense: %s",
+			 ike_exchange_name(m->h.exchange), why);
+}
+
+static void request(struct ike_sa *sa, struct ike_msg *m, struct wire_in *in, uint8_t first)
+{
+	struct diag d = { 0 };
+	int r = ike_decode_payloads(in, kind_of_request(m->h.exchange), first, m, &d);
+
+	if (r < 0) {
+		malformed(sa, m, r, d.text);
+	} else if (m->h.exchange == IKE_AUTH) {
+		if (ike_step(sa, EV_AUTH_REQUEST, m, NULL, &d) < 0)
+			ike_fail(sa, "%s", d.text);
+	} else if (m->h.exchange == INFORMATIONAL) {
+		informational_request(sa, m);
+	} else if (sa->state == IKE_DELETING || sa->replaced_by) {
+		exchange_reply_notify(sa, CREATE_CHILD_SA, N_TEMPORARY_FAILURE, NULL, 0); /* 2.25.2 */
+	} else if (m->offer.count && m->offer.proposals[0].protocol == PROTO_IKE) {
+		rekey_request(sa, m);
+	} else {
+		child_request(sa, m);
+	}
+}
+
+static void reply(struct ike_sa *sa, struct ike_msg *m, struct wire_in *in, uint8_t first)
+{
+	struct task *t = sa->request.task;
+	struct diag d = { 0 };
+
+	if (ike_decode_payloads(in, t ? tasks[t->kind].reply : MSG_AUTH_REPLY, first, m, &d) < 0) {
+		if (sa->state < IKE_ESTABLISHED)
+			ike_fail(sa, "the peer's reply to IKE_AUTH makes no sense: %s", d.text);
+		else
+			ike_down(sa, EVENT_MAIN_MODE_DOWN, "the peer's reply makes no sense: %s", d.text);
+		return;
+	}
+	if (!t) {
+		if (ike_step(sa, m->has_auth ? EV_AUTH_REPLY : EV_REFUSED, m, NULL, &d) < 0)
+			ike_fail(sa, "%s", d.text);
+		return;
+	}
+	sa->request.task = NULL;
+	exchange_done(sa);
+	tasks[t->kind].answered(sa, t, m);
+	free(t);
+	if (sa->state != IKE_DEAD)
+		exchange_pump(sa);
+}
+
+void exchange_message(struct ike_sa *sa, const struct ike_header *h, const uint8_t *octets, size_t len,
+		      const uint8_t digest[DIGEST])
+{
+	struct keying *k = sa->k;
+	bool is_reply = h->flags & IKE_FLAG_RESPONSE, from_initiator = h->flags & IKE_FLAG_INITIATOR;
+	struct ike_msg m = { .h = *h, .raw = { octets, len } };
+	struct wire_in inner;
+	uint8_t first;
+
+	if (from_initiator == sa->initiator || !sa->in.seal)
+		return;
+	if (!is_reply && memcmp(digest, sa->last_digest, DIGEST) == 0) {
+		if (!sa->answering && sa->last_reply.len)
+			todo_send_ike(sa, &sa->last_reply);
+		return;
+	}
+	if (is_reply ? !sa->request.out || h->id != sa->request.id || sa->state == IKE_I_VERIFY
+		     : h->id != sa->receive_id || sa->answering || !in_season(sa, h->exchange))
+		return;
+	if (is_reply && h->exchange != (sa->request.task ? tasks[sa->request.task->kind].exchange : IKE_AUTH))
+		return;
+	memcpy(k->in, octets, len);
+	if (ike_sk_open(&sa->in, k->in, len, &inner, &first, NULL) < 0)
+		return; /* forged or damaged: as if it had not come */
+	sa->heard_ms = k->now_ms;
+	if (is_reply) {
+		reply(sa, &m, &inner, first);
+		return;
+	}
+	sa->receive_id++;
+	memcpy(sa->last_digest, digest, DIGEST);
+	sa->answering = true;
+	owned_wipe(&sa->last_reply);
+	request(sa, &m, &inner, first);
+}

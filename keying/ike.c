@@ -1,0 +1,458 @@
+/* keying/ike.c - an IKE SA from its first message to its end: one table of steps, and what happens to all of them. */
+#include "keying/engine.h"
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct ike_step_row {
+	enum ike_state state;
+	enum ike_event event;
+	ike_action *act;
+	enum ike_state next;
+};
+
+static const struct ike_step_row steps[] = {
+	/* in state         on               do                then                 RFC 7296 */
+	{ IKE_IDLE, EV_START, init_begin, IKE_I_BEGIN },                    /* 1.2 */
+	{ IKE_I_BEGIN, EV_JOB, init_send, IKE_I_INIT_SENT },                /* 1.2 */
+	{ IKE_I_INIT_SENT, EV_COOKIE, init_cookie, IKE_I_INIT_SENT },       /* 2.6 */
+	{ IKE_I_INIT_SENT, EV_OTHER_GROUP, init_other_group, IKE_I_BEGIN }, /* 1.2 */
+	{ IKE_I_INIT_SENT, EV_REFUSED, init_refused, IKE_I_INIT_SENT },     /* 2.21.1 */
+	{ IKE_I_INIT_SENT, EV_INIT_REPLY, init_reply, IKE_I_DERIVE },       /* 2.14 */
+	{ IKE_I_DERIVE, EV_JOB, auth_sign, IKE_I_SIGN },                    /* 2.15 */
+	{ IKE_I_SIGN, EV_JOB, auth_reserve, IKE_I_SPI },
+	{ IKE_I_SPI, EV_CHILD_SPI, auth_send, IKE_I_AUTH_SENT },       /* 1.2 */
+	{ IKE_I_AUTH_SENT, EV_REFUSED, auth_refused, IKE_DEAD },       /* 2.21.2 */
+	{ IKE_I_AUTH_SENT, EV_AUTH_REPLY, auth_verify, IKE_I_VERIFY }, /* 2.15 */
+	{ IKE_I_VERIFY, EV_JOB, auth_established, IKE_ESTABLISHED },
+
+	{ IKE_IDLE, EV_INIT_REQUEST, init_answer, IKE_R_ANSWER },
+	{ IKE_R_ANSWER, EV_JOB, init_respond, IKE_R_INIT_SENT },
+	{ IKE_R_INIT_SENT, EV_AUTH_REQUEST, auth_request, IKE_R_VERIFY },
+	{ IKE_R_VERIFY, EV_JOB, auth_answer, IKE_R_SIGN },
+	{ IKE_R_SIGN, EV_JOB, auth_child, IKE_R_CHILD },
+	{ IKE_R_CHILD, EV_CHILD_READY, auth_respond, IKE_ESTABLISHED },
+
+	{ IKE_NEW_BEGIN, EV_JOB, rekey_begun, IKE_NEW_QUEUED }, /* 1.3.2, 2.18 */
+	{ IKE_NEW_DERIVE, EV_JOB, rekey_derived, IKE_ESTABLISHED },
+	{ IKE_NEW_ANSWER, EV_JOB, rekey_answered, IKE_ESTABLISHED },
+};
+
+static const char *const state_names[] = {
+	[IKE_IDLE] = "idle",
+	[IKE_I_BEGIN] = "making a key pair",
+	[IKE_I_INIT_SENT] = "waiting for the reply to IKE_SA_INIT",
+	[IKE_I_DERIVE] = "making the shared secret",
+	[IKE_I_SIGN] = "making our proof",
+	[IKE_I_SPI] = "reserving an SPI",
+	[IKE_I_AUTH_SENT] = "waiting for the reply to IKE_AUTH",
+	[IKE_I_VERIFY] = "checking the peer's proof",
+	[IKE_R_ANSWER] = "making a key pair for the reply",
+	[IKE_R_INIT_SENT] = "waiting for IKE_AUTH",
+	[IKE_R_VERIFY] = "checking the peer's proof",
+	[IKE_R_SIGN] = "making our proof",
+	[IKE_R_CHILD] = "making the first CHILD SA",
+	[IKE_NEW_BEGIN] = "rekeying",
+	[IKE_NEW_QUEUED] = "rekeying",
+	[IKE_NEW_SENT] = "rekeying",
+	[IKE_NEW_DERIVE] = "rekeying",
+	[IKE_NEW_ANSWER] = "rekeying",
+	[IKE_ESTABLISHED] = "established",
+	[IKE_DELETING] = "deleting",
+	[IKE_DEAD] = "dead",
+};
+
+const char *ike_state_name(enum ike_state s)
+{
+	return state_names[s];
+}
+
+int ike_step(struct ike_sa *sa, enum ike_event ev, const struct ike_msg *m, const struct keying_result *r,
+	     struct diag *d)
+{
+	for (size_t i = 0; i < ARRAY_LEN(steps); i++) {
+		const struct ike_step_row *s = &steps[i];
+		if (s->state != sa->state || s->event != ev)
+			continue;
+		int e = s->act(sa, &(struct step_input){ m, r }, d);
+		if (e != 0 || sa->state == IKE_DEAD)
+			return e < 0 ? e : 0;
+		sa->state = s->next;
+		if (sa->state == IKE_ESTABLISHED)
+			ike_established(sa);
+		else if (sa->state == IKE_R_CHILD && !sa->first)
+			return ike_step(sa, EV_CHILD_READY, NULL, NULL, d);
+		else
+			ike_arm(sa);
+		return 0;
+	}
+	return diag_fail(d, ERR_UNEXPECTED, "event %d while %s", ev, ike_state_name(sa->state));
+}
+
+bool ike_usable(const struct ike_sa *sa)
+{
+	return sa->state == IKE_ESTABLISHED && !sa->loser;
+}
+
+uint64_t ike_own_spi(const struct ike_sa *sa)
+{
+	return sa->initiator ? sa->spi_i : sa->spi_r;
+}
+
+void ike_set_spi(struct ike_sa *sa)
+{
+	table_add(&sa->k->spis, ike_own_spi(sa), sa);
+}
+
+const char *ike_rule_name(const struct ike_sa *sa)
+{
+	return sa->first ? sa->first->rule->name : sa->first_rule;
+}
+
+const struct keying_credential *ike_credential(const struct ike_sa *sa)
+{
+	const struct keying_config *c = &sa->k->config;
+
+	for (size_t i = 0; i < c->credential_count; i++)
+		if (c->credentials[i].number == sa->credential)
+			return &c->credentials[i];
+	return NULL;
+}
+
+/* ---- birth ------------------------------------------------------------------------------------------------------- */
+
+static void fire(void *owner);
+
+struct ike_sa *ike_new(struct keying *k, bool initiator, const struct addr *local, uint16_t local_port,
+		       const struct addr *remote, uint16_t remote_port)
+{
+	struct ike_sa *sa = mem_new(1, sizeof *sa);
+
+	*sa = (struct ike_sa){
+		.k = k,
+		.number = keying_number(k),
+		.initiator = initiator,
+		.local = *local,
+		.local_port = local_port,
+		.remote = *remote,
+		.remote_port = remote_port,
+		.created_ms = k->now_ms,
+		.give_up_ms = UINT64_MAX,
+		.rekey_ms = UINT64_MAX,
+		.expire_ms = UINT64_MAX,
+		.childless_ms = UINT64_MAX,
+		.twin_ms = UINT64_MAX,
+		.check_ms = UINT64_MAX,
+		.sent_esp_ms = UINT64_MAX,
+	};
+	sa->timer.owner = sa;
+	sa->timer.fire = fire;
+	TAILQ_INIT(&sa->tasks);
+	TAILQ_INSERT_TAIL(&k->ikes, sa, entry);
+	table_add(&k->numbers, sa->number, sa);
+	return sa;
+}
+
+void ike_join(struct ike_sa *sa, struct contact *c)
+{
+	sa->contact = c;
+	LIST_INSERT_HEAD(&c->ikes, sa, of_contact);
+	contact_review(c);
+}
+
+int ike_key(struct ike_sa *sa, struct keying_octets secret, const struct ike_sa *old, struct diag *d)
+{
+	const struct keymat_input in = { .secret = secret,
+					 .nonce_i = nonce_octets(&sa->nonce_i),
+					 .nonce_r = nonce_octets(&sa->nonce_r),
+					 .spi_i = sa->spi_i,
+					 .spi_r = sa->spi_r };
+	struct ike_crypt *of_i = sa->initiator ? &sa->out : &sa->in, *of_r = sa->initiator ? &sa->in : &sa->out;
+	struct ike_keys *k = &sa->keys;
+	int r;
+
+	if ((r = keymat_ike(&sa->suite, &in, old ? old->suite.prf : NULL, old ? &old->keys.d : NULL, k, d)) < 0 ||
+	    (r = ike_crypt_new(&sa->suite, &k->ei, &k->ai, of_i, d)) < 0 ||
+	    (r = ike_crypt_new(&sa->suite, &k->er, &k->ar, of_r, d)) < 0)
+		return r;
+	capture_ike(sa);
+	key_wipe(&k->ei);
+	key_wipe(&k->er);
+	key_wipe(&k->ai);
+	key_wipe(&k->ar);
+	key_wipe(&sa->private);
+	return 0;
+}
+
+static void close_half(struct ike_sa *sa)
+{
+	if (!sa->half_open)
+		return;
+	sa->half_open = false;
+	sa->k->half_open_count--;
+}
+
+/* What only the making needs. */
+static void forget_making(struct ike_sa *sa)
+{
+	key_wipe(&sa->private);
+	key_wipe(&sa->keys.pi);
+	key_wipe(&sa->keys.pr);
+	owned_wipe(&sa->public);
+	owned_wipe(&sa->init_request);
+	owned_wipe(&sa->init_reply);
+	owned_wipe(&sa->peer_id);
+	owned_wipe(&sa->peer_id_body);
+	owned_wipe(&sa->auth);
+	if (sa->init_key)
+		table_remove(&sa->k->half_open, sa->init_key, sa);
+	sa->init_key = 0;
+	sa->give_up_ms = UINT64_MAX;
+}
+
+/* A number between 0 and below, the same for the same SA: spreads rekeys without a random source. */
+static uint64_t spread(const struct nonce *n, uint64_t below)
+{
+	return below ? table_hash(n->at, n->len, 0) % below : 0;
+}
+
+/* The peer starts afresh: what it had with us before this exchange is gone (RFC 7296 2.4). */
+static void forget_older(struct ike_sa *sa)
+{
+	struct ike_sa *other, *next;
+
+	for (other = LIST_FIRST(&sa->contact->ikes); other; other = next) {
+		next = LIST_NEXT(other, of_contact);
+		if (other != sa && other->state >= IKE_ESTABLISHED && other->up_ms < sa->created_ms &&
+		    other->peer.method == sa->peer.method && strcmp(other->peer.id, sa->peer.id) == 0)
+			ike_down(other, EVENT_MAIN_MODE_DOWN, "%s has started afresh", sa->peer.id);
+	}
+}
+
+void ike_established(struct ike_sa *sa)
+{
+	struct keying *k = sa->k;
+	uint64_t life = (sa->ke_set ? sa->ke_set->lifetime_s : 0) * UINT64_C(1000);
+	char suite[SUITE_TEXT];
+
+	sa->up_ms = sa->heard_ms = k->now_ms;
+	sa->check_ms = k->now_ms + k->config.liveness_ms;
+	if (life) { /* whoever began it renews it first, so that both seldom do at once */
+		sa->rekey_ms = k->now_ms + life / 100 * (sa->initiator ? 80 : 92) + spread(&sa->nonce_i, life / 20 + 1);
+		sa->expire_ms = k->now_ms + life;
+	}
+	close_half(sa);
+	forget_making(sa);
+	todo_event(k, EVENT_MAIN_MODE_UP, &sa->local, &sa->remote, ike_rule_name(sa), sa->peer.id, 0,
+		   "%s proved itself by %s; main mode is %s%s", sa->peer.id, peer_method_name(sa->peer.method),
+		   ike_suite_text(&sa->suite, suite), sa->replaces ? " (renewed)" : "");
+	sa->childless_ms = LIST_EMPTY(&sa->children) ? k->now_ms + CHILDLESS_MS : UINT64_MAX;
+	if (!sa->replaces) {
+		if (sa->initial_contact)
+			forget_older(sa);
+		twin_ike_up(sa);
+	}
+	exchange_pump(sa);
+	want_drive_all(sa->contact);
+	ike_arm(sa);
+}
+
+/* ---- time -------------------------------------------------------------------------------------------------------- */
+
+static uint64_t least(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+void ike_arm(struct ike_sa *sa)
+{
+	uint64_t at = sa->give_up_ms;
+
+	if (sa->state == IKE_DEAD)
+		return;
+	if (sa->request.out)
+		at = least(at, sa->request.resend_ms);
+	at = least(at, sa->twin_ms);
+	at = least(at, sa->childless_ms);
+	if (sa->state == IKE_ESTABLISHED) {
+		at = least(at, sa->expire_ms);
+		if (!sa->replaced_by)
+			at = least(at, least(sa->rekey_ms, sa->check_ms));
+	}
+	timer_set(&sa->k->timers, &sa->timer, at);
+}
+
+static void unanswered(struct ike_sa *sa)
+{
+	char remote[ADDR_TEXT];
+	const char *there = addr_text(&sa->remote, remote);
+
+	if (sa->state == IKE_DELETING)
+		ike_drop(sa);
+	else if (sa->state == IKE_I_INIT_SENT && sa->hint[0])
+		ike_fail(sa, "%s", sa->hint);
+	else if (sa->state < IKE_ESTABLISHED)
+		ike_fail(sa,
+			 "no answer from %s while %s. Is IKE (UDP 500) running there, and does nothing on the way drop "
+			 "it?",
+			 there, ike_state_name(sa->state));
+	else
+		ike_down(sa, EVENT_PEER_UNREACHABLE, "%s no longer answers", there);
+}
+
+/* Nothing came in for long. Ask, unless we sent nothing either. */
+static void check_peer(struct ike_sa *sa)
+{
+	struct keying *k = sa->k;
+	uint64_t silent_ms = sa->heard_ms + k->config.liveness_ms;
+
+	if (silent_ms > k->now_ms) {
+		sa->check_ms = silent_ms;
+		return;
+	}
+	sa->check_ms = k->now_ms + k->config.liveness_ms;
+	if (!sa->request.out && (sa->sent_esp_ms == UINT64_MAX || sa->sent_esp_ms > sa->heard_ms))
+		exchange_queue(sa, TASK_LIVENESS, 0);
+}
+
+static void fire(void *owner)
+{
+	struct ike_sa *sa = owner;
+	uint64_t now = sa->k->now_ms;
+
+	if (sa->give_up_ms <= now) {
+		if (sa->initiator)
+			ike_fail(sa, "%s", sa->hint);
+		else
+			ike_drop(sa); /* a stranger that never proved itself */
+		return;
+	}
+	if (sa->request.out && sa->request.resend_ms <= now && !exchange_resend(sa)) {
+		unanswered(sa);
+		return;
+	}
+	if (sa->twin_ms <= now)
+		twin_review(sa);
+	if (sa->state == IKE_ESTABLISHED && (sa->expire_ms <= now || sa->childless_ms <= now)) {
+		sa->childless_ms = UINT64_MAX;
+		sa->expire_ms = now + HALF_OPEN_MS; /* should the Delete not get its turn */
+		ike_delete(sa);
+	}
+	if (sa->state == IKE_ESTABLISHED && !sa->replaced_by && sa->rekey_ms <= now) {
+		sa->rekey_ms = UINT64_MAX;
+		if (!sa->loser)
+			rekey_start(sa);
+	}
+	if (sa->state == IKE_ESTABLISHED && !sa->replaced_by && sa->check_ms <= now)
+		check_peer(sa);
+	ike_arm(sa);
+}
+
+/* ---- end --------------------------------------------------------------------------------------------------------- */
+
+static void drop(struct ike_sa *sa, const char *why)
+{
+	struct keying *k = sa->k;
+	struct contact *c = sa->contact;
+	struct child *child;
+
+	if (sa->state == IKE_DEAD)
+		return;
+	sa->state = IKE_DEAD;
+	if (sa->replaced_by && sa->replaced_by->state < IKE_ESTABLISHED)
+		drop(sa->replaced_by, NULL);
+	if (sa->replaced_by)
+		sa->replaced_by->replaces = NULL;
+	if (sa->replaces)
+		sa->replaces->replaced_by = NULL;
+	while ((child = LIST_FIRST(&sa->children)))
+		child_drop(child, why);
+	close_half(sa);
+	forget_making(sa);
+	exchange_clear(sa);
+	timer_stop(&k->timers, &sa->timer);
+	table_remove(&k->numbers, sa->number, sa);
+	if (ike_own_spi(sa))
+		table_remove(&k->spis, ike_own_spi(sa), sa);
+	TAILQ_REMOVE(&k->ikes, sa, entry);
+	TAILQ_INSERT_TAIL(&k->dead_ikes, sa, entry);
+	if (c) {
+		LIST_REMOVE(sa, of_contact);
+		sa->contact = NULL;
+		contact_review(c);
+	}
+}
+
+void ike_drop(struct ike_sa *sa)
+{
+	drop(sa, NULL);
+}
+
+/* What waited for this SA fails, unless another one can carry it. */
+static void fail_wants(struct keying *k, const struct addr *local, const struct addr *remote,
+		       const struct auth_set *auth, const struct key_exchange_set *ke)
+{
+	struct contact *c = contact_find(k, local, remote);
+	struct want *w, *next;
+
+	for (w = c ? LIST_FIRST(&c->wants) : NULL; w; w = next) {
+		next = LIST_NEXT(w, entry);
+		if (w->failed || w->rule->auth != auth || w->rule->key_exchange != ke)
+			continue;
+		if (contact_ike(c, w->rule))
+			want_drive(w);
+		else
+			want_fail(w);
+	}
+}
+
+void ike_fail(struct ike_sa *sa, const char *fmt, ...)
+{
+	struct keying *k = sa->k;
+	struct addr local = sa->local, remote = sa->remote;
+	bool unreachable = sa->initiator && sa->request.out && !sa->hint[0] && sa->state < IKE_ESTABLISHED;
+	char text[384], rule[128];
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(text, sizeof text, fmt, ap);
+	va_end(ap);
+	(void)snprintf(rule, sizeof rule, "%s", ike_rule_name(sa));
+	drop(sa, NULL);
+	contact_failed(k, &local, &remote, rule, unreachable ? EVENT_PEER_UNREACHABLE : EVENT_MAIN_MODE_FAILED, "%s",
+		       text);
+	fail_wants(k, &local, &remote, sa->auth_set, sa->ke_set);
+}
+
+void ike_down(struct ike_sa *sa, enum event_id id, const char *fmt, ...)
+{
+	struct keying *k = sa->k;
+	char text[200];
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(text, sizeof text, fmt, ap);
+	va_end(ap);
+	todo_event(k, id, &sa->local, &sa->remote, ike_rule_name(sa), sa->peer.id, 0, "main mode is down: %s", text);
+	drop(sa, text);
+	struct contact *c = contact_find(k, &sa->local, &sa->remote);
+	if (c)
+		want_drive_all(c);
+}
+
+void ike_delete(struct ike_sa *sa)
+{
+	if (sa->state == IKE_ESTABLISHED && !exchange_queued(sa, TASK_DELETE_IKE, 0))
+		exchange_queue(sa, TASK_DELETE_IKE, 0);
+}
+
+void ike_free(struct ike_sa *sa)
+{
+	ike_keys_wipe(&sa->keys);
+	ike_crypt_wipe(&sa->in);
+	ike_crypt_wipe(&sa->out);
+	owned_wipe(&sa->last_reply);
+	explicit_bzero(sa, sizeof *sa);
+	free(sa);
+}

@@ -1,0 +1,56 @@
+/* keying/informational.c - INFORMATIONAL requests: deletes, notices, "are you there" (RFC 7296 1.4, 1.5). */
+#include "keying/engine.h"
+
+enum { SPIS_MOST = 64 };
+
+/* The peer's inbound SAs of a Delete: take our halves down, and list those in the reply that we had not asked to delete
+ * ourselves (1.4.1). */
+static void delete_children(struct ike_sa *sa, const struct ike_delete *del, struct ike_writer *w)
+{
+	struct wire_in in = wire_in(del->spis, (size_t)4 * del->count);
+	uint32_t gone[SPIS_MOST];
+	size_t n = 0;
+
+	while (in.left >= 4) {
+		struct child *c = child_by_spi(sa, wire_u32(&in), false), *after;
+		if (!c || (uint8_t)c->choice.suite.protocol != del->protocol)
+			continue;
+		LIST_FOREACH(after, &sa->children, entry) /* what replaces it sends from now on */
+		if (after->replaces == c->pair && after->state == CHILD_SETTLE)
+			(void)child_step(after, CEV_SETTLED, NULL, NULL, NULL);
+		if (c->state != CHILD_DELETING && n < SPIS_MOST)
+			gone[n++] = c->spi_in;
+		child_drop(c, "the peer deleted it");
+	}
+	if (n)
+		ike_put_delete(w, del->protocol, gone, n);
+}
+
+void informational_request(struct ike_sa *sa, const struct ike_msg *m)
+{
+	const struct ike_notification *error = ike_find_error(m);
+	bool the_end = false;
+	struct ike_writer w;
+	size_t sk;
+
+	exchange_begin_message(sa, &w, INFORMATIONAL, true, &sk);
+	for (size_t i = 0; i < m->delete_count; i++) {
+		if (m->deletes[i].protocol == PROTO_IKE)
+			the_end = true;
+		else
+			delete_children(sa, &m->deletes[i], &w);
+	}
+	exchange_reply(sa, &w, sk);
+	if (error && error->type == N_AUTHENTICATION_FAILED) {
+		char remote[ADDR_TEXT];
+		ike_fail(
+			sa,
+			"%s refused our proof in IKE_AUTH (AUTHENTICATION_FAILED); why it does not like that stands in "
+			"its own log",
+			addr_text(&sa->remote, remote));
+	} else if (the_end && (sa->replaced_by || sa->loser)) {
+		ike_drop(sa);
+	} else if (the_end) {
+		ike_down(sa, EVENT_MAIN_MODE_DOWN, "the peer deleted it");
+	}
+}

@@ -1,0 +1,486 @@
+/* keying/init.c - IKE_SA_INIT (RFC 7296 1.2, 2.6, 2.14): nothing in it is protected yet, so a reply that makes no sense
+ * is passed over, and a refusal is a hint that is believed only when nothing better comes. */
+#include "keying/engine.h"
+#include <stdio.h>
+#include <string.h>
+
+enum { SUITES_MOST = 64 };
+
+/* Hashes that we take in signatures (RFC 7427 4): SHA2-256, SHA2-384, SHA2-512, identity (EdDSA, RFC 8420). */
+static const uint8_t signature_hashes[] = { 0, 2, 0, 3, 0, 4, 0, 5 };
+
+static uint16_t hashes_of(const struct ike_msg *m)
+{
+	const struct ike_notification *n = ike_find_notify(m, N_SIGNATURE_HASH_ALGORITHMS);
+	struct wire_in in = n ? wire_in(n->data.at, n->data.len) : (struct wire_in){ 0 };
+	uint16_t bits = 0;
+
+	while (in.left >= 2) {
+		uint16_t hash = wire_u16(&in);
+		if (hash < 16)
+			bits = (uint16_t)(bits | 1u << hash);
+	}
+	return bits;
+}
+
+static void set_nonce(struct nonce *n, const void *at, size_t len)
+{
+	n->len = len;
+	memcpy(n->at, at, len); /* the decoder has seen to its length */
+}
+
+/* ---- initiator --------------------------------------------------------------------------------------------------- */
+
+/* The credential that the set asks for first. */
+static const struct keying_credential *credential_for(const struct keying *k, const struct auth_set *set)
+{
+	for (size_t m = 0; m < set->count; m++)
+		for (size_t i = 0; i < k->config.credential_count; i++) {
+			const struct keying_credential *c = &k->config.credentials[i];
+			if (c->kind != set->methods[m].kind ||
+			    (c->kind == AUTH_PSK && strcmp(c->psk_file, set->methods[m].psk_file) != 0))
+				continue;
+			for (size_t s = 0; s < c->satisfies_count; s++)
+				if (c->satisfies[s] == set)
+					return c;
+		}
+	return NULL;
+}
+
+bool init_initiate(struct contact *c, struct want *w)
+{
+	struct keying *k = c->k;
+	const struct rule *rule = w->rule;
+	const struct keying_credential *credential = credential_for(k, rule->auth);
+	struct diag d = { 0 };
+
+	if (!credential) {
+		contact_failed(
+			k, &c->local, &c->remote, rule->name, EVENT_MAIN_MODE_FAILED,
+			"this host has nothing to prove itself with: rule '%s' asks for authentication '%s'. Name a "
+			"certificate that satisfies it in host.yaml, or its pre-shared key's file",
+			rule->name, rule->auth->name);
+		return false;
+	}
+	struct ike_sa *sa = ike_new(k, true, &c->local, IKE_PORT, &c->remote, IKE_PORT);
+	sa->auth_set = rule->auth;
+	sa->ke_set = rule->key_exchange;
+	sa->credential = credential->number;
+	ike_join(sa, c);
+	sa->first = child_new(sa, true, &w->selector, rule);
+	sa->first->state = CHILD_FIRST;
+	sa->first->first = true;
+	words_copy(sa->first_rule, sizeof sa->first_rule, rule->name);
+	(void)ike_step(sa, EV_START, NULL, NULL, &d);
+	return true;
+}
+
+static void ask_begin(struct ike_sa *sa, const struct algorithm *group)
+{
+	struct keying_job *job = job_new(JOB_BEGIN);
+
+	sa->group = job->group = group;
+	sa->request.out = false;
+	sa->job = job_ask(sa->k, OWNER_IKE, sa->number, job);
+}
+
+int init_begin(struct ike_sa *sa, const struct step_input *in, struct diag *d)
+{
+	(void)in;
+	(void)d;
+	ask_begin(sa, sa->ke_set->suites[0].group);
+	return 0;
+}
+
+static int send_request(struct ike_sa *sa, struct diag *d)
+{
+	struct ike_header h = { .spi_i = sa->spi_i, .exchange = IKE_SA_INIT, .flags = IKE_FLAG_INITIATOR };
+	struct ike_offer offer;
+	struct ike_writer w;
+
+	proposal_offer_ike(sa->ke_set, 0, &offer);
+	ike_write_begin(&w, sa->k->out, sizeof sa->k->out, &h);
+	if (sa->cookie_len) /* must be the first (2.6) */
+		ike_put_notify(&w, N_COOKIE, sa->cookie, sa->cookie_len);
+	ike_put_sa(&w, &offer);
+	ike_put_ke(&w, sa->group->ikev2, sa->public.at, sa->public.len);
+	ike_put_nonce(&w, sa->nonce_i.at, sa->nonce_i.len);
+	nat_put(sa, &w);
+	ike_put_notify(&w, N_SIGNATURE_HASH_ALGORITHMS, signature_hashes, sizeof signature_hashes);
+	ike_write_end(&w);
+	if (w.out.failed)
+		return diag_fail(d, ERR_UNSUPPORTED, "IKE_SA_INIT does not fit %d octets", IKE_MESSAGE_MOST);
+	owned_set(&sa->init_request, w.out.buf, w.out.len);
+	sa->send_id = 0;
+	exchange_send_request(sa, &w, NULL);
+	return 0;
+}
+
+/* Our own SPI must be one that no other SA has. Zero means "none". */
+static bool spi_is_free(const struct keying *k, uint64_t spi)
+{
+	return spi && !table_find(&k->spis, spi, NULL, NULL);
+}
+
+int init_send(struct ike_sa *sa, const struct step_input *in, struct diag *d)
+{
+	const struct keying_result *r = in->result;
+
+	if (!sa->spi_i) { /* the first time; cookies and other groups keep SPI and nonce */
+		if (!spi_is_free(sa->k, r->spi)) {
+			ask_begin(sa, sa->group);
+			return STEP_STAY;
+		}
+		sa->spi_i = r->spi;
+		ike_set_spi(sa);
+		set_nonce(&sa->nonce_i, r->nonce, sizeof r->nonce);
+	}
+	sa->private = r->private;
+	owned_set(&sa->public, r->public, r->public_len);
+	return send_request(sa, d);
+}
+
+static int one_more_try(struct ike_sa *sa, struct diag *d)
+{
+	if (++sa->tries > INIT_TRIES_MOST)
+		return diag_fail(d, ERR_UNEXPECTED, "the peer asks for one more try again and again");
+	return 0;
+}
+
+int init_cookie(struct ike_sa *sa, const struct step_input *in, struct diag *d)
+{
+	const struct ike_notification *n = ike_find_notify(in->msg, N_COOKIE);
+
+	if (n->data.len == sa->cookie_len && memcmp(n->data.at, sa->cookie, n->data.len) == 0)
+		return STEP_STAY; /* a reply to what we sent before */
+	if (one_more_try(sa, d) < 0)
+		return STEP_STAY;
+	sa->cookie_len = n->data.len;
+	memcpy(sa->cookie, n->data.at, n->data.len);
+	return send_request(sa, d);
+}
+
+int init_other_group(struct ike_sa *sa, const struct step_input *in, struct diag *d)
+{
+	const struct ike_notification *n = ike_find_notify(in->msg, N_INVALID_KE_PAYLOAD);
+	struct wire_in data = wire_in(n->data.at, n->data.len);
+	uint16_t group = wire_u16(&data);
+
+	for (size_t i = 0; wire_done(&data) && i < sa->ke_set->count; i++) {
+		const struct algorithm *g = sa->ke_set->suites[i].group;
+		if (g->ikev2 != group || g == sa->group)
+			continue;
+		if (one_more_try(sa, d) < 0)
+			return STEP_STAY;
+		ask_begin(sa, g);
+		return 0;
+	}
+	return STEP_STAY; /* one that we did not offer */
+}
+
+static void hint(struct ike_sa *sa, const char *text)
+{
+	words_copy(sa->hint, sizeof sa->hint, text);
+	if (sa->give_up_ms == UINT64_MAX)
+		sa->give_up_ms = sa->k->now_ms + HINT_MS;
+}
+
+int init_refused(struct ike_sa *sa, const struct step_input *in, struct diag *d)
+{
+	const struct ike_notification *n = ike_find_error(in->msg);
+	char remote[ADDR_TEXT], offered[PROPOSALS_TEXT], text[sizeof sa->hint + ADDR_TEXT];
+
+	(void)d;
+	(void)snprintf(text, sizeof text, "%s refused main mode (%s); rule '%s' offers %s",
+		       addr_text(&sa->remote, remote), ike_notify_name(n->type), ike_rule_name(sa),
+		       proposal_set_text(sa->ke_set, offered));
+	hint(sa, text);
+	ike_arm(sa);
+	return 0;
+}
+
+int init_reply(struct ike_sa *sa, const struct step_input *in, struct diag *d)
+{
+	const struct ike_msg *m = in->msg;
+	struct proposal_ike_choice choice;
+
+	(void)d;
+	if (!m->h.spi_r || !proposal_accept_ike(&m->offer, sa->ke_set, &choice) || choice.suite.group != sa->group ||
+	    m->ke_group != sa->group->ikev2 || m->ke.len != sa->group->public_octets)
+		return STEP_STAY;
+	if (nat_between(sa, m)) {
+		char remote[ADDR_TEXT], text[sizeof sa->hint];
+		(void)snprintf(
+			text, sizeof text,
+			"a NAT changes addresses between here and %s; protection through a NAT is not supported yet",
+			addr_text(&sa->remote, remote));
+		hint(sa, text);
+		ike_arm(sa);
+		return STEP_STAY;
+	}
+	exchange_done(sa);
+	sa->give_up_ms = UINT64_MAX;
+	sa->hint[0] = '\0';
+	sa->spi_r = m->h.spi_r;
+	sa->suite = choice.suite;
+	sa->peer_hashes = hashes_of(m);
+	set_nonce(&sa->nonce_r, m->nonce.at, m->nonce.len);
+	owned_set(&sa->init_reply, m->raw.at, m->raw.len);
+
+	struct keying_job *job = job_new(JOB_DERIVE);
+	job->group = sa->group;
+	key_move(&job->private, &sa->private);
+	job->peer_public = job_octets(m->ke);
+	sa->job = job_ask(sa->k, OWNER_IKE, sa->number, job);
+	return 0;
+}
+
+/* ---- responder --------------------------------------------------------------------------------------------------- */
+
+/* Where a message came from and went to. */
+struct path {
+	const struct addr *local, *remote;
+	uint16_t local_port, remote_port;
+};
+
+struct half_open_key {
+	const struct path *path;
+	const uint8_t *digest;
+};
+
+static bool same_request(const void *value, const void *what)
+{
+	const struct ike_sa *sa = value;
+	const struct half_open_key *key = what;
+
+	return memcmp(sa->last_digest, key->digest, DIGEST) == 0 && sa->remote_port == key->path->remote_port &&
+	       addr_equal(&sa->remote, key->path->remote) && addr_equal(&sa->local, key->path->local);
+}
+
+static void refuse(struct keying *k, const struct path *p, const struct ike_header *h, uint16_t notify,
+		   const void *data, size_t len)
+{
+	struct ike_header reply = { .spi_i = h->spi_i, .exchange = h->exchange, .flags = IKE_FLAG_RESPONSE };
+	struct ike_writer w;
+
+	ike_write_begin(&w, k->out, sizeof k->out, &reply);
+	ike_put_notify(&w, notify, data, len);
+	ike_write_end(&w);
+	if (!w.out.failed)
+		todo_send(k, p->local, p->local_port, p->remote, p->remote_port, w.out.buf, w.out.len);
+}
+
+/* The main mode suites that some rule between the two hosts accepts. */
+static size_t acceptable(const struct plan *plan, const struct path *p, const struct ike_suite *ret[SUITES_MOST],
+			 const struct rule **ret_rule)
+{
+	struct plan_list list = plan_meet(plan, p->local, p->remote);
+	size_t n = 0;
+
+	*ret_rule = NULL;
+	for (size_t i = 0; i < list.count; i++) {
+		const struct rule *rule = list.entries[i].rule;
+		if (!selector_negotiable(&list.entries[i]))
+			continue;
+		if (!*ret_rule)
+			*ret_rule = rule;
+		for (size_t s = 0; s < rule->key_exchange->count && n < SUITES_MOST; s++)
+			ret[n++] = &rule->key_exchange->suites[s];
+	}
+	return n;
+}
+
+/* Which suite the request can have. Else say why not, to the peer and here. */
+static bool choose(struct keying *k, const struct path *p, const struct ike_msg *m, struct proposal_ike_choice *ret,
+		   const struct rule **ret_rule)
+{
+	const struct ike_suite *suites[SUITES_MOST];
+	size_t n = acceptable(k->plan, p, suites, ret_rule);
+	char remote[ADDR_TEXT], offered[PROPOSALS_TEXT], wanted[PROPOSALS_TEXT];
+	const char *there = addr_text(p->remote, remote);
+	uint8_t group[2];
+	struct wire_out out = wire_out(group, sizeof group);
+
+	if (n == 0) {
+		contact_failed(k, p->local, p->remote, NULL, EVENT_MAIN_MODE_FAILED,
+			       "%s asked for main mode, and we refused: no rule of this host protects traffic with it",
+			       there);
+		refuse(k, p, &m->h, N_NO_PROPOSAL_CHOSEN, NULL, 0);
+		return false;
+	}
+	if (!proposal_choose_ike(&m->offer, suites, n, ret)) {
+		contact_failed(k, p->local, p->remote, (*ret_rule)->name, EVENT_MAIN_MODE_FAILED,
+			       "%s asked for main mode, and we refused: it offers %s, rule '%s' wants %s", there,
+			       proposal_text(&m->offer, offered), (*ret_rule)->name,
+			       proposal_set_text((*ret_rule)->key_exchange, wanted));
+		refuse(k, p, &m->h, N_NO_PROPOSAL_CHOSEN, NULL, 0);
+		return false;
+	}
+	if (m->ke_group != ret->suite.group->ikev2 || m->ke.len != ret->suite.group->public_octets) {
+		wire_put_u16(&out, ret->suite.group->ikev2);
+		refuse(k, p, &m->h, N_INVALID_KE_PAYLOAD, group, sizeof group);
+		return false;
+	}
+	return true;
+}
+
+/* With many half-open SAs only those that show that they hear us go on. */
+static bool cookie_shown(struct keying *k, const struct path *p, const struct ike_msg *m)
+{
+	const struct ike_notification *n = ike_find_notify(m, N_COOKIE);
+	uint8_t cookie[IKE_COOKIE_MOST];
+	size_t len;
+
+	if (k->half_open_count * 2 >= k->config.half_open_cookie)
+		cookie_refresh(k); /* in good time: the secret is made by a job */
+	if (!cookie_wanted(k))
+		return true;
+	if (n && cookie_good(k, p->remote, m->h.spi_i, m->nonce, n->data))
+		return true;
+	if (cookie_make(k, p->remote, m->h.spi_i, m->nonce, cookie, &len, NULL) == 0)
+		refuse(k, p, &m->h, N_COOKIE, cookie, len);
+	return false;
+}
+
+static void request(struct keying *k, const struct path *p, const struct ike_header *h, const uint8_t *octets,
+		    size_t len)
+{
+	struct octets all = { octets, len };
+	uint8_t digest[DIGEST_MAX];
+	size_t digest_len;
+	struct diag d = { 0 };
+
+	if (h->spi_r || h->id != 0 || k->closing || crypto_digest("SHA256", &all, 1, digest, &digest_len, &d) < 0)
+		return;
+	uint64_t key = table_hash(digest, 8, 1);
+	struct ike_sa *sa = table_find(&k->half_open, key, same_request, &(struct half_open_key){ p, digest });
+	if (sa) { /* repeated: the same answer, once there is one */
+		if (sa->last_reply.len)
+			todo_send_ike(sa, &sa->last_reply);
+		return;
+	}
+
+	struct ike_msg m = { .h = *h, .raw = { octets, len } };
+	struct wire_in in = wire_in(octets + IKE_HEADER, len - IKE_HEADER);
+	int r = ike_decode_payloads(&in, MSG_INIT_REQUEST, h->next, &m, &d);
+	if (r == -ERR_CRITICAL)
+		refuse(k, p, h, N_UNSUPPORTED_CRITICAL_PAYLOAD, &m.critical, 1);
+	else if (r < 0)
+		refuse(k, p, h, N_INVALID_SYNTAX, NULL, 0);
+	if (r < 0 || k->half_open_count >= k->config.half_open_most || !cookie_shown(k, p, &m))
+		return;
+
+	struct proposal_ike_choice choice;
+	const struct rule *rule;
+	if (!choose(k, p, &m, &choice, &rule))
+		return;
+	sa = ike_new(k, false, p->local, p->local_port, p->remote, p->remote_port);
+	if (nat_between(sa, &m)) {
+		char remote[ADDR_TEXT];
+		contact_failed(
+			k, p->local, p->remote, rule->name, EVENT_MAIN_MODE_FAILED,
+			"%s asked for main mode, and we refused: a NAT changes addresses between here and there; "
+			"protection through a NAT is not supported yet",
+			addr_text(p->remote, remote));
+		refuse(k, p, h, N_NO_PROPOSAL_CHOSEN, NULL, 0);
+		ike_drop(sa);
+		return;
+	}
+	sa->half_open = true;
+	k->half_open_count++;
+	memcpy(sa->last_digest, digest, DIGEST);
+	sa->init_key = key;
+	table_add(&k->half_open, key, sa);
+	sa->suite = choice.suite;
+	sa->tries = choice.number; /* told in the answer */
+	words_copy(sa->first_rule, sizeof sa->first_rule, rule->name);
+	(void)ike_step(sa, EV_INIT_REQUEST, &m, NULL, &d);
+}
+
+int init_answer(struct ike_sa *sa, const struct step_input *in, struct diag *d)
+{
+	const struct ike_msg *m = in->msg;
+	struct keying_job *job = job_new(JOB_ANSWER);
+
+	(void)d;
+	sa->spi_i = m->h.spi_i;
+	sa->group = sa->suite.group;
+	sa->peer_hashes = hashes_of(m);
+	sa->receive_id = 1;
+	sa->give_up_ms = sa->k->now_ms + HALF_OPEN_MS;
+	set_nonce(&sa->nonce_i, m->nonce.at, m->nonce.len);
+	owned_set(&sa->init_request, m->raw.at, m->raw.len);
+	job->group = sa->group;
+	job->peer_public = job_octets(m->ke);
+	sa->job = job_ask(sa->k, OWNER_IKE, sa->number, job);
+	return 0;
+}
+
+int init_respond(struct ike_sa *sa, const struct step_input *in, struct diag *d)
+{
+	const struct keying_result *r = in->result;
+	struct keying *k = sa->k;
+	struct ike_header h = { .spi_i = sa->spi_i, .exchange = IKE_SA_INIT, .flags = IKE_FLAG_RESPONSE };
+	struct ike_offer offer;
+	struct ike_writer w;
+	int e;
+
+	if (!spi_is_free(k, r->spi))
+		return diag_fail(d, ERR_UNEXPECTED, "two SAs drew one SPI"); /* once in 2^64; the peer repeats itself */
+	h.spi_r = sa->spi_r = r->spi;
+	ike_set_spi(sa);
+	set_nonce(&sa->nonce_r, r->nonce, sizeof r->nonce);
+	proposal_answer_ike(&sa->suite, (uint8_t)sa->tries, 0, &offer);
+	ike_write_begin(&w, k->out, sizeof k->out, &h);
+	ike_put_sa(&w, &offer);
+	ike_put_ke(&w, sa->group->ikev2, r->public, r->public_len);
+	ike_put_nonce(&w, sa->nonce_r.at, sa->nonce_r.len);
+	nat_put(sa, &w);
+	if (k->config.authority_count)
+		ike_put_certreq(&w, k->config.authorities, k->config.authority_count);
+	ike_put_notify(&w, N_SIGNATURE_HASH_ALGORITHMS, signature_hashes, sizeof signature_hashes);
+	ike_write_end(&w);
+	if (w.out.failed)
+		return diag_fail(d, ERR_UNSUPPORTED, "IKE_SA_INIT does not fit %d octets", IKE_MESSAGE_MOST);
+	owned_set(&sa->init_reply, w.out.buf, w.out.len);
+	if ((e = ike_key(sa, (struct keying_octets){ r->secret, r->secret_len }, NULL, d)) < 0)
+		return e;
+	owned_set(&sa->last_reply, sa->init_reply.at, sa->init_reply.len);
+	todo_send_ike(sa, &sa->last_reply);
+	return 0;
+}
+
+/* ---- what comes in ----------------------------------------------------------------------------------------------- */
+
+static void reply(struct keying *k, const struct path *p, const struct ike_header *h, const uint8_t *octets, size_t len)
+{
+	struct ike_sa *sa = table_find(&k->spis, h->spi_i, NULL, NULL);
+	struct ike_msg m = { .h = *h, .raw = { octets, len } };
+	struct wire_in in = wire_in(octets + IKE_HEADER, len - IKE_HEADER);
+	struct diag d = { 0 };
+
+	if (!sa || !sa->initiator || sa->state != IKE_I_INIT_SENT || h->id != 0 ||
+	    !addr_equal(&sa->remote, p->remote) || !addr_equal(&sa->local, p->local) ||
+	    ike_decode_payloads(&in, MSG_INIT_REPLY, h->next, &m, &d) < 0)
+		return;
+	enum ike_event ev = EV_INIT_REPLY;
+	if (ike_find_notify(&m, N_COOKIE))
+		ev = EV_COOKIE;
+	else if (ike_find_notify(&m, N_INVALID_KE_PAYLOAD))
+		ev = EV_OTHER_GROUP;
+	else if (ike_find_error(&m))
+		ev = EV_REFUSED;
+	if (ike_step(sa, ev, &m, NULL, &d) < 0)
+		ike_fail(sa, "%s", d.text);
+}
+
+void init_message(struct keying *k, const struct ike_header *h, const struct addr *local, uint16_t local_port,
+		  const struct addr *remote, uint16_t remote_port, const uint8_t *octets, size_t len)
+{
+	const struct path p = { local, remote, local_port, remote_port };
+
+	if (h->flags & IKE_FLAG_RESPONSE)
+		reply(k, &p, h, octets, len);
+	else if (h->flags & IKE_FLAG_INITIATOR)
+		request(k, &p, h, octets, len);
+}

@@ -1,0 +1,46 @@
+/* keying/payload_cert.c - Certificate and Certificate Request payloads (RFC 7296 3.6, 3.7). */
+#include "base/diag.h"
+#include "keying/ike.h"
+
+int ike_decode_cert(struct wire_in *in, struct ike_msg *m, struct diag *d)
+{
+	uint8_t encoding = wire_u8(in);
+	size_t len = in->left;
+	const uint8_t *data = wire_octets(in, len);
+
+	if (!wire_done(in) || len == 0)
+		return diag_fail(d, ERR_SYNTAX, "CERT payload: empty");
+	if (encoding == CERT_X509_SIGNATURE) /* CRLs and others: we fetch what we need ourselves */
+		m->certs[m->cert_count++] = (struct keying_octets){ data, len };
+	return 0;
+}
+
+/* We send what our rule says, whichever authorities the peer names. */
+int ike_decode_certreq(struct wire_in *in, struct ike_msg *m, struct diag *d)
+{
+	(void)m;
+	(void)wire_u8(in);
+	(void)wire_octets(in, in->left);
+	if (!wire_done(in))
+		return diag_fail(d, ERR_SYNTAX, "CERTREQ payload: empty");
+	return 0;
+}
+
+void ike_put_cert(struct ike_writer *w, const void *der, size_t len)
+{
+	size_t at = ike_payload_begin(w, PL_CERT);
+
+	wire_put_u8(&w->out, CERT_X509_SIGNATURE);
+	wire_put(&w->out, der, len);
+	ike_payload_end(w, at);
+}
+
+void ike_put_certreq(struct ike_writer *w, const uint8_t (*authorities)[20], size_t n)
+{
+	size_t at = ike_payload_begin(w, PL_CERTREQ);
+
+	wire_put_u8(&w->out, CERT_X509_SIGNATURE);
+	for (size_t i = 0; i < n; i++)
+		wire_put(&w->out, authorities[i], sizeof authorities[i]);
+	ike_payload_end(w, at);
+}

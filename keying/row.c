@@ -1,0 +1,81 @@
+/* keying/row.c - what `status` and `show` tell of the engine. */
+#include "keying/engine.h"
+
+size_t keying_ike_rows(const struct keying *k, struct keying_ike_row *rows, size_t cap)
+{
+	const struct ike_sa *sa;
+	const struct child *c;
+	size_t n = 0;
+
+	TAILQ_FOREACH(sa, &k->ikes, entry)
+	{
+		if (n < cap) {
+			struct keying_ike_row *row = &rows[n];
+			*row = (struct keying_ike_row){
+				.local = sa->local,
+				.remote = sa->remote,
+				.spi_i = sa->spi_i,
+				.spi_r = sa->spi_r,
+				.initiator = sa->initiator,
+				.established = sa->state == IKE_ESTABLISHED,
+				.suite = sa->suite,
+				.peer = sa->peer,
+				.auth_set = sa->auth_set ? sa->auth_set->name : "",
+				.up_at_ms = sa->up_ms,
+				.rekey_at_ms = sa->rekey_ms,
+			};
+			LIST_FOREACH(c, &sa->children, entry)
+			row->children += c->state == CHILD_UP;
+		}
+		n++;
+	}
+	return n;
+}
+
+size_t keying_child_rows(const struct keying *k, struct keying_child_row *rows, size_t cap)
+{
+	const struct ike_sa *sa;
+	const struct child *c;
+	size_t n = 0;
+
+	TAILQ_FOREACH(sa, &k->ikes, entry)
+	LIST_FOREACH(c, &sa->children, entry)
+	{
+		if (c->state != CHILD_UP && c->state != CHILD_DELETING)
+			continue;
+		if (n < cap)
+			rows[n] = (struct keying_child_row){
+				.pair = c->pair,
+				.spi_in = c->spi_in,
+				.spi_out = c->spi_out,
+				.selector = c->selector,
+				.rule = c->rule,
+				.suite = c->choice.suite,
+				.peer = sa->peer,
+				.up_at_ms = c->up_ms,
+				.rekey_at_ms = c->soft_ms,
+			};
+		n++;
+	}
+	return n;
+}
+
+static void add_failures(const struct contact *c, struct keying_failure *rows, size_t cap, size_t *n)
+{
+	for (; c; c = TAILQ_NEXT(c, entry)) {
+		if (!c->failure)
+			continue;
+		if (*n < cap)
+			rows[*n] = *c->failure;
+		++*n;
+	}
+}
+
+size_t keying_failures(const struct keying *k, struct keying_failure *rows, size_t cap)
+{
+	size_t n = 0;
+
+	add_failures(TAILQ_FIRST(&k->busy), rows, cap, &n);
+	add_failures(TAILQ_FIRST(&k->idle), rows, cap, &n);
+	return n;
+}

@@ -1,0 +1,152 @@
+/* keying/sk.c - the Encrypted payload: AES-CBC with HMAC (RFC 7296 3.14), AES-GCM (RFC 5282). */
+#include "base/crypto.h"
+#include "base/diag.h"
+#include "base/mem.h"
+#include "keying/ike.h"
+#include <string.h>
+
+enum { IV_MOST = 16, GENERIC_HEADER = 4 };
+
+static size_t icv_octets(const struct ike_crypt *c)
+{
+	return c->integ ? c->integ->icv : c->encr->icv;
+}
+
+int ike_crypt_new(const struct ike_suite *suite, const struct key *encr, const struct key *integ, struct ike_crypt *ret,
+		  struct diag *d)
+{
+	static const char label[] = "IKE message IV";
+	SCOPED(ike_crypt_wipe) struct ike_crypt c = { .encr = suite->encr, .integ = suite->integ, .prf = suite->prf };
+	struct octets text = { label, sizeof label - 1 };
+	int r;
+
+	if ((r = seal_new(suite->encr, encr, suite->integ, integ, &c.seal, d)) < 0)
+		return r;
+	if (!suite->encr->aead && (r = crypto_prf(suite->prf, encr->octets, encr->len, &text, 1, &c.iv_key, d)) < 0)
+		return r;
+	*ret = c;
+	c.seal = NULL;
+	return 0;
+}
+
+void ike_crypt_wipe(struct ike_crypt *c)
+{
+	seal_free(c->seal);
+	explicit_bzero(c, sizeof *c);
+}
+
+/* Never the same twice under one key; for CBC not to be foretold either (a counter under a secret PRF key). */
+static int next_iv(struct ike_crypt *c, uint8_t *iv, struct diag *d)
+{
+	uint8_t count[8];
+	struct wire_out out = wire_out(count, sizeof count);
+	SCOPED(key_wipe) struct key block = { 0 };
+	struct octets part = { count, sizeof count };
+	int r;
+
+	wire_put_u64(&out, ++c->count);
+	if (c->encr->aead) {
+		memcpy(iv, count, sizeof count);
+		return 0;
+	}
+	if ((r = crypto_prf(c->prf, c->iv_key.octets, c->iv_key.len, &part, 1, &block, d)) < 0)
+		return r;
+	if (block.len < c->encr->iv)
+		return diag_fail(d, ERR_CRYPTO, "%s gives too few octets for an IV", c->prf->name);
+	memcpy(iv, block.octets, c->encr->iv);
+	return 0;
+}
+
+size_t ike_sk_begin(struct ike_writer *w, const struct ike_crypt *c)
+{
+	size_t at = ike_payload_begin(w, PL_SK);
+
+	(void)wire_put_space(&w->out, c->encr->iv);
+	return at;
+}
+
+int ike_sk_end(struct ike_writer *w, size_t at, struct ike_crypt *c, struct diag *d)
+{
+	size_t iv_at = at + GENERIC_HEADER, text_at = iv_at + c->encr->iv;
+	size_t block = c->encr->aead || !c->encr->block ? 1 : c->encr->block;
+	size_t pad = (block - (w->out.len + 1 - text_at) % block) % block;
+	uint8_t iv[IV_MOST];
+	int r;
+
+	(void)wire_put_space(&w->out, pad);
+	wire_put_u8(&w->out, (uint8_t)pad);
+	size_t icv_at = w->out.len;
+	(void)wire_put_space(&w->out, icv_octets(c));
+	ike_payload_end(w, at);
+	ike_write_end(w);
+	if (w->out.failed)
+		return diag_fail(d, ERR_UNSUPPORTED, "the message does not fit %d octets", IKE_MESSAGE_MOST);
+	if ((r = next_iv(c, iv, d)) < 0)
+		return r;
+	uint8_t *m = w->out.buf;
+	memcpy(m + iv_at, iv, c->encr->iv);
+	struct sealed s = {
+		.iv = m + iv_at,
+		.text = m + text_at,
+		.text_len = icv_at - text_at,
+		.aad = { m, iv_at },
+		.covered = { m, icv_at },
+		.icv = m + icv_at,
+	};
+	return seal_close(c->seal, &s, d);
+}
+
+/* Where the Encrypted payload stands: usually first, always last (3.14). Returns its offset, or 0. */
+static size_t find_sk(const uint8_t *message, size_t len, uint8_t *ret_first)
+{
+	struct wire_in in = wire_in(message, len);
+	struct ike_header h;
+
+	if (ike_decode_header(&in, &h, NULL) < 0)
+		return 0;
+	for (uint8_t type = h.next; type != PL_NONE && !in.failed;) {
+		size_t at = len - in.left;
+		uint8_t next = wire_u8(&in);
+		(void)wire_u8(&in);
+		uint16_t n = wire_u16(&in);
+		(void)wire_sub(&in, n < GENERIC_HEADER ? SIZE_MAX : n - (size_t)GENERIC_HEADER);
+		if (type == PL_SK) {
+			*ret_first = next;
+			return wire_done(&in) ? at : 0;
+		}
+		type = next;
+	}
+	return 0;
+}
+
+int ike_sk_open(struct ike_crypt *c, uint8_t *message, size_t len, struct wire_in *ret_inner, uint8_t *ret_first,
+		struct diag *d)
+{
+	uint8_t first = PL_NONE;
+	size_t at = find_sk(message, len, &first), icv = icv_octets(c);
+	size_t block = c->encr->aead || !c->encr->block ? 1 : c->encr->block;
+	int r;
+
+	if (!at)
+		return diag_fail(d, ERR_SYNTAX, "no Encrypted payload");
+	size_t text_at = at + GENERIC_HEADER + c->encr->iv;
+	if (len < text_at + icv || len - text_at - icv < block || (len - text_at - icv) % block)
+		return diag_fail(d, ERR_SYNTAX, "an Encrypted payload of %zu octets", len - at);
+	size_t text_len = len - text_at - icv;
+	struct sealed s = {
+		.iv = message + at + GENERIC_HEADER,
+		.text = message + text_at,
+		.text_len = text_len,
+		.aad = { message, at + GENERIC_HEADER },
+		.covered = { message, text_at + text_len },
+		.icv = message + text_at + text_len,
+	};
+	if ((r = seal_open(c->seal, &s, d)) < 0)
+		return r;
+	size_t pad = message[text_at + text_len - 1];
+	if (pad + 1 > text_len)
+		return diag_fail(d, ERR_SYNTAX, "%zu octets of padding in %zu", pad, text_len);
+	*ret_inner = wire_in(message + text_at, text_len - pad - 1);
+	*ret_first = first;
+	return 0;
+}

@@ -1,0 +1,172 @@
+/* keying/twin.c - both ends began at the same time, and there are two of what should be one (RFC 7296 2.8.1, applied to
+ * first IKE SAs and CHILD SAs too). Both ends know the same four nonces: the SA that was made with the lowest of them
+ * loses, and whoever began it deletes it, after both work and what is on its way has arrived. Until then both receive;
+ * the winner sends. */
+#include "keying/engine.h"
+#include <string.h>
+
+enum { REVIEWS_MOST = 10 };
+
+static int compare(const struct nonce *a, const struct nonce *b)
+{
+	size_t n = a->len < b->len ? a->len : b->len;
+	int order = memcmp(a->at, b->at, n);
+
+	return order ? order : (a->len > b->len) - (a->len < b->len);
+}
+
+static const struct nonce *lower(const struct nonce *a, const struct nonce *b)
+{
+	return compare(a, b) < 0 ? a : b;
+}
+
+bool twin_stays(const struct nonce *a_i, const struct nonce *a_r, const struct nonce *b_i, const struct nonce *b_r)
+{
+	return compare(lower(a_i, a_r), lower(b_i, b_r)) > 0;
+}
+
+/* ---- IKE SAs ----------------------------------------------------------------------------------------------------- */
+
+static bool ikes_are_twins(const struct ike_sa *a, const struct ike_sa *b)
+{
+	return a != b && a->initiator != b->initiator && a->auth_set == b->auth_set && a->ke_set == b->ke_set &&
+	       ike_usable(a) && ike_usable(b) && !a->replaced_by && !b->replaced_by && !a->replaces && !b->replaces;
+}
+
+void twin_ike_up(struct ike_sa *sa)
+{
+	struct ike_sa *other, *next;
+
+	for (other = LIST_FIRST(&sa->contact->ikes); other; other = next) {
+		next = LIST_NEXT(other, of_contact);
+		/* One of ours that the peer has not heard of in earnest is not needed any more. */
+		if (other != sa && other->initiator && other->state < IKE_I_AUTH_SENT &&
+		    other->auth_set == sa->auth_set && other->ke_set == sa->ke_set) {
+			ike_drop(other);
+			continue;
+		}
+		if (!ikes_are_twins(sa, other))
+			continue;
+		struct ike_sa *loser =
+			twin_stays(&sa->nonce_i, &sa->nonce_r, &other->nonce_i, &other->nonce_r) ? other : sa;
+		loser->loser = true;
+		if (loser->initiator)
+			loser->twin_ms = sa->k->now_ms + LINGER_MS;
+		ike_arm(loser);
+		if (loser == sa)
+			return;
+	}
+}
+
+static struct ike_sa *winner_over(const struct ike_sa *loser)
+{
+	struct ike_sa *other;
+
+	LIST_FOREACH(other, &loser->contact->ikes, of_contact)
+	if (other != loser && other->auth_set == loser->auth_set && other->ke_set == loser->ke_set &&
+	    ike_usable(other) && !other->replaced_by)
+		return other;
+	return NULL;
+}
+
+static bool has_same(const struct ike_sa *sa, const struct sa_selector *s, bool *ret_up)
+{
+	const struct child *c;
+
+	LIST_FOREACH(c, &sa->children, entry)
+	if (selector_same(&c->selector, s) && c->state <= CHILD_UP) {
+		*ret_up = c->state == CHILD_UP && c->sends;
+		return true;
+	}
+	return false;
+}
+
+/* We began the loser: see to it that the winner carries all that it carries, then delete it. */
+void twin_review(struct ike_sa *sa)
+{
+	struct ike_sa *winner = winner_over(sa);
+	struct child *c;
+	bool ready = true;
+
+	sa->twin_ms = UINT64_MAX;
+	if (sa->state != IKE_ESTABLISHED)
+		return;
+	if (!winner || sa->twin_tries++ == REVIEWS_MOST) { /* the other one is gone: this one it is */
+		sa->loser = false;
+		return;
+	}
+	LIST_FOREACH(c, &sa->children, entry)
+	{
+		bool up = false;
+		if (c->state == CHILD_UP && !has_same(winner, &c->selector, &up))
+			child_start(winner, &c->selector, c->rule, 0);
+		ready &= up || c->state == CHILD_DELETING;
+	}
+	if (ready)
+		ike_delete(sa);
+	else
+		sa->twin_ms = sa->k->now_ms + LINGER_MS;
+}
+
+/* ---- CHILD SAs --------------------------------------------------------------------------------------------------- */
+
+/* Same traffic, neither is on its way out. */
+static bool children_are_twins(const struct child *a, const struct child *b)
+{
+	return a != b && selector_same(&a->selector, &b->selector) && !a->replaced && !b->replaced && !a->doomed &&
+	       !b->doomed && a->replaces != b->pair && b->replaces != a->pair && b->state == CHILD_UP &&
+	       a->ike->auth_set == b->ike->auth_set;
+}
+
+static bool child_stays(const struct child *a, const struct child *b)
+{
+	if (a->ike != b->ike && a->ike->loser != b->ike->loser)
+		return !a->ike->loser;
+	return twin_stays(&a->nonce_i, &a->nonce_r, &b->nonce_i, &b->nonce_r);
+}
+
+struct child *child_up_for(struct contact *contact, const struct sa_selector *s, const struct child *but)
+{
+	struct ike_sa *sa;
+	struct child *c;
+
+	LIST_FOREACH(sa, &contact->ikes, of_contact)
+	LIST_FOREACH(c, &sa->children, entry)
+	if (c != but && c->state == CHILD_UP && !c->replaced && selector_same(&c->selector, s))
+		return c;
+	return NULL;
+}
+
+bool twin_child_sends(const struct child *c)
+{
+	const struct ike_sa *sa;
+	const struct child *other;
+
+	LIST_FOREACH(sa, &c->ike->contact->ikes, of_contact)
+	LIST_FOREACH(other, &sa->children, entry)
+	if (children_are_twins(c, other) && other->sends && !child_stays(c, other))
+		return false;
+	return true;
+}
+
+void twin_child_up(struct child *c)
+{
+	struct ike_sa *sa;
+	struct child *other;
+
+	LIST_FOREACH(sa, &c->ike->contact->ikes, of_contact)
+	LIST_FOREACH(other, &sa->children, entry)
+	{
+		if (!children_are_twins(c, other))
+			continue;
+		struct child *loser = child_stays(c, other) ? other : c;
+		if (loser->ike != (loser == c ? other : c)->ike && loser->ike->loser)
+			continue; /* goes with its IKE SA */
+		loser->replaced = true;
+		if (loser->initiator)
+			loser->linger_ms = c->ike->k->now_ms + LINGER_MS;
+		child_arm(loser);
+		if (loser == c)
+			return;
+	}
+}

@@ -1,0 +1,208 @@
+/* keying/want.c - packets that wait for a CHILD SA: how long they are held, when a request mode goes on in clear, and
+ * when a failed negotiation is tried again. */
+#include "keying/engine.h"
+#include <stdlib.h>
+
+static bool may_fall_back(const struct want *w)
+{
+	return w->rule->mode != MODE_REQUIRE;
+}
+
+static uint64_t least(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+static void arm(struct want *w)
+{
+	struct keying *k = w->contact->k;
+	uint64_t at = w->release_ms;
+
+	if (w->later)
+		at = least(at, w->retry_ms);
+	if (w->failed)
+		at = least(at, w->retry_ms + FORGET_MS);
+	timer_set(&k->timers, &w->timer, at);
+}
+
+/* Let go of what is held: in clear if the rule's mode allows, else dropped. */
+static void release(struct want *w)
+{
+	struct contact *c = w->contact;
+	bool clear = may_fall_back(w);
+
+	w->release_ms = UINT64_MAX;
+	if (clear) {
+		struct keying_todo *t = todo_add(c->k, KEYING_FALLBACK);
+		t->selector.local = c->local;
+		t->selector.remote = c->remote;
+		t->seconds = c->k->config.fallback_s;
+		if (!c->fell_back)
+			todo_event(c->k, EVENT_FALLBACK, &c->local, &c->remote, w->rule->name, NULL, 0,
+				   "no protection could be negotiated within %u ms; rule '%s' lets this traffic go in "
+				   "clear meanwhile. It is tried again.",
+				   w->rule->fallback_after_ms, w->rule->name);
+		c->fell_back = w->fell_back = true;
+	}
+	struct keying_todo *t = todo_add(c->k, KEYING_RELEASE_HELD);
+	t->selector = w->selector;
+	t->clear = clear;
+}
+
+static void fire(void *owner)
+{
+	struct want *w = owner;
+	struct keying *k = w->contact->k;
+
+	if (w->release_ms <= k->now_ms)
+		release(w);
+	if (w->failed && w->retry_ms + FORGET_MS <= k->now_ms) {
+		want_free(w);
+		return;
+	}
+	if (w->later && w->retry_ms <= k->now_ms) {
+		w->later = false;
+		want_drive(w);
+	}
+	arm(w);
+}
+
+struct want *want_find(struct contact *c, const struct sa_selector *s)
+{
+	struct want *w;
+
+	LIST_FOREACH(w, &c->wants, entry)
+	if (selector_same(&w->selector, s))
+		return w;
+	return NULL;
+}
+
+struct want *want_get(struct contact *c, const struct sa_selector *s, const struct rule *rule)
+{
+	struct want *w = want_find(c, s);
+
+	if (w) {
+		w->rule = rule;
+		return w;
+	}
+	w = mem_new(1, sizeof *w);
+	*w = (struct want){ .contact = c, .selector = *s, .rule = rule, .release_ms = UINT64_MAX };
+	w->timer.owner = w;
+	w->timer.fire = fire;
+	LIST_INSERT_HEAD(&c->wants, w, entry);
+	contact_review(c);
+	return w;
+}
+
+void want_free(struct want *w)
+{
+	struct contact *c = w->contact;
+
+	timer_stop(&c->k->timers, &w->timer);
+	LIST_REMOVE(w, entry);
+	free(w);
+	contact_review(c);
+}
+
+void want_acquire(struct keying *k, const struct sa_selector *s, const struct rule *rule)
+{
+	struct contact *c = contact_get(k, &s->local, &s->remote);
+	struct want *w = want_get(c, s, rule);
+
+	if (w->failed && k->now_ms < w->retry_ms) { /* no storm: it failed a moment ago */
+		release(w);
+		return;
+	}
+	w->failed = false;
+	if (w->fell_back) {
+		release(w);
+	} else if (w->release_ms == UINT64_MAX) {
+		w->release_ms = k->now_ms + (may_fall_back(w) ? rule->fallback_after_ms : k->config.hold_ms);
+		if (w->release_ms == k->now_ms)
+			release(w);
+	}
+	if (!w->later)
+		want_drive(w);
+	w = want_find(c, s); /* it may have failed or succeeded at once */
+	if (w)
+		arm(w);
+}
+
+/* Is a CHILD SA on its way for it? Then its outcome is waited for. */
+static bool in_progress(const struct contact *c, const struct sa_selector *s)
+{
+	const struct ike_sa *sa;
+	const struct child *child;
+
+	LIST_FOREACH(sa, &c->ikes, of_contact)
+	LIST_FOREACH(child, &sa->children, entry)
+	if (child->initiator && child->state < CHILD_UP && selector_same(&child->selector, s))
+		return true;
+	return false;
+}
+
+void want_drive(struct want *w)
+{
+	struct contact *c = w->contact;
+	struct ike_sa *sa;
+
+	if (w->failed || w->later || c->k->closing || in_progress(c, &w->selector))
+		return;
+	sa = contact_ike(c, w->rule);
+	if (!sa) {
+		if (!init_initiate(c, w))
+			want_fail(w);
+		return;
+	}
+	if (ike_usable(sa)) {
+		if (sa->replaced_by) /* the old one may not begin anything new (RFC 7296 2.8) */
+			want_later(w);
+		else
+			child_start(sa, &w->selector, w->rule, 0);
+		return;
+	}
+	/* On its way. A fresh packet is a reason to ask again before the next repetition is due. */
+	if (sa->state == IKE_I_INIT_SENT && c->k->now_ms - sa->request.sent_ms >= 2 * sa->k->config.retransmit_first_ms)
+		sa->request.resend_ms = c->k->now_ms;
+	ike_arm(sa);
+}
+
+void want_drive_all(struct contact *c)
+{
+	struct want *w, *next;
+
+	for (w = LIST_FIRST(&c->wants); w; w = next) {
+		next = LIST_NEXT(w, entry);
+		want_drive(w);
+	}
+}
+
+void want_fail(struct want *w)
+{
+	struct keying *k = w->contact->k;
+	uint64_t wait = BACKOFF_FIRST_MS;
+
+	for (unsigned i = 0; i < w->failures && wait < BACKOFF_MOST_MS; i++)
+		wait *= 2;
+	w->failures++;
+	w->failed = true;
+	w->later = false;
+	w->retry_ms = k->now_ms + least(wait, BACKOFF_MOST_MS);
+	release(w);
+	arm(w);
+}
+
+void want_later(struct want *w)
+{
+	w->later = true;
+	w->retry_ms = w->contact->k->now_ms + RETRY_TEMPORARY_MS;
+	arm(w);
+}
+
+void want_met(struct contact *c, const struct sa_selector *s)
+{
+	struct want *w = want_find(c, s);
+
+	if (w)
+		want_free(w);
+}

@@ -1,0 +1,577 @@
+#include "tests/replay/world.h"
+
+#include "base/crypto.h"
+#include "base/diag.h"
+#include "base/mem.h"
+#include "base/report.h"
+#include "base/str.h"
+#include "base/text.h"
+#include "tests/unit/unit.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+const char world_policy[] = "cordon: 1\n"
+			    "authentication:\n"
+			    "  password: [ { pre-shared-key: { file: /etc/cordon/psk } } ]\n"
+			    "key-exchange:\n"
+			    "  default: { proposals: [aes256gcm-sha256-x25519, aes256-sha384-ecp384] }\n"
+			    "connection-security:\n"
+			    "  - { name: all, endpoint1: [10.0.0.1], endpoint2: [10.0.0.2], mode: require,\n"
+			    "      authentication: password }\n";
+
+const char *world_policy_mode(const char *mode)
+{
+	static char text[1024];
+
+	(void)snprintf(text, sizeof text,
+		       "cordon: 1\nauthentication:\n  password: [ { pre-shared-key: { file: /etc/cordon/psk } } ]\n"
+		       "key-exchange:\n  default: { proposals: [aes256gcm-sha256-x25519] }\n"
+		       "connection-security:\n"
+		       "  - { name: all, endpoint1: [10.0.0.1], endpoint2: [10.0.0.2], mode: %s, "
+		       "authentication: password }\n",
+		       mode);
+	return text;
+}
+
+/* ---- workers ----------------------------------------------------------------------------------------------------- */
+
+static uint64_t next_random(struct world_host *h)
+{
+	h->random += UINT64_C(0x9e3779b97f4a7c15);
+	uint64_t z = h->random;
+	z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+	z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
+	return z ^ (z >> 31);
+}
+
+static int psk_auth(const struct world_host *h, const struct keying_job *job, struct key *ret, struct diag *d)
+{
+	static const char pad[] = "Key Pad for IKEv2";
+	struct octets text = { pad, sizeof pad - 1 }, octets = { job->octets.at, job->octets.len };
+	struct key inner = { 0 };
+	int r = crypto_prf(job->prf, h->psk, strlen(h->psk), &text, 1, &inner, d);
+
+	return r < 0 ? r : crypto_prf(job->prf, inner.octets, inner.len, &octets, 1, ret, d);
+}
+
+static int work(struct world_host *h, const struct keying_job *job, struct keying_result *r, struct diag *d)
+{
+	struct key auth = { 0 };
+	int e;
+
+	switch (job->kind) {
+	case JOB_BEGIN:
+	case JOB_ANSWER:
+		for (size_t i = 0; i < sizeof r->nonce; i++)
+			r->nonce[i] = (uint8_t)next_random(h);
+		if (h->nonce_lead)
+			r->nonce[0] = h->nonce_lead;
+		r->spi = next_random(h) | 1;
+		if (!job->group)
+			return 0;
+		e = crypto_ke_generate(job->group, &r->private, r->public, sizeof r->public, &r->public_len, d);
+		if (e < 0 || job->kind == JOB_BEGIN)
+			return e;
+		return crypto_ke_derive(job->group, &r->private, job->peer_public.at, job->peer_public.len, r->secret,
+					sizeof r->secret, &r->secret_len, d);
+	case JOB_DERIVE:
+		return crypto_ke_derive(job->group, &job->private, job->peer_public.at, job->peer_public.len, r->secret,
+					sizeof r->secret, &r->secret_len, d);
+	case JOB_SIGN:
+		if ((e = psk_auth(h, job, &auth, d)) < 0)
+			return e;
+		r->auth_method = 2;
+		r->auth_len = auth.len;
+		memcpy(r->auth, auth.octets, auth.len);
+		return 0;
+	case JOB_VERIFY:
+		if ((e = psk_auth(h, job, &auth, d)) < 0)
+			return e;
+		if (job->auth_method != 2 || job->auth.len != auth.len ||
+		    !octets_equal(job->auth.at, auth.octets, auth.len))
+			return diag_fail(d, ERR_AUTH, "its pre-shared key is not ours");
+		r->peer.method = PEER_PSK;
+		(void)addr_text(&job->remote, r->peer.id);
+		return 0;
+	}
+	return -1;
+}
+
+static void finish_job(struct world *w, unsigned host, struct keying_job *job)
+{
+	struct keying_result *r = mem_new(1, sizeof *r);
+	struct diag d = { 0 };
+
+	r->number = job->number;
+	r->error = work(&w->hosts[host], job, r, &d);
+	(void)snprintf(r->why, sizeof r->why, "%.380s", d.text);
+	keying_job_free(job);
+	keying_job_done(w->hosts[host].keying, r, w->now_ms);
+	keying_result_wipe(r);
+	free(r);
+}
+
+/* ---- wire -------------------------------------------------------------------------------------------------------- */
+
+static void enqueue(struct world *w, const struct datagram *d)
+{
+	unsigned copies = w->wire ? w->wire(w, (struct datagram *)(uintptr_t)d) : 1;
+
+	for (unsigned i = 0; i < copies; i++) {
+		assert_true(w->queued < PACKETS_MOST);
+		w->queue[w->queued] = mem_copy(d, sizeof *d);
+		w->queue[w->queued++]->serial = ++w->serial;
+	}
+}
+
+static void send_ike(struct world *w, unsigned from, const struct keying_todo *t)
+{
+	struct datagram *d = mem_new(1, sizeof *d);
+
+	assert_true(t->len <= sizeof d->octets);
+	d->due_ms = w->now_ms + w->latency_ms;
+	d->from = from;
+	d->local_port = t->local_port;
+	d->remote_port = t->remote_port;
+	d->len = t->len;
+	memcpy(d->octets, t->octets, t->len);
+	w->ike_sent[from]++;
+	enqueue(w, d);
+	free(d);
+}
+
+static void send_esp(struct world *w, unsigned from, uint32_t spi)
+{
+	struct datagram *d = mem_new(1, sizeof *d);
+
+	d->due_ms = w->now_ms + w->latency_ms;
+	d->from = from;
+	d->esp = true;
+	d->spi = spi;
+	w->hosts[from].last_out_ms = w->now_ms;
+	enqueue(w, d);
+	free(d);
+}
+
+static void receive_esp(struct world *w, unsigned host, uint32_t spi)
+{
+	struct world_host *h = &w->hosts[host];
+
+	for (size_t i = 0; i < SAS_MOST; i++)
+		if (h->sas[i].used && h->sas[i].inbound && h->sas[i].spi == spi) {
+			h->esp_received++;
+			h->last_in_ms = w->now_ms;
+			return;
+		}
+	h->esp_lost++;
+	struct sad_event e = { .kind = SAD_UNKNOWN_SPI, .spi = spi };
+	e.packet.local = h->addr;
+	e.packet.remote = w->hosts[1 - host].addr;
+	keying_sad_event(h->keying, &e, w->now_ms);
+}
+
+/* ---- data plane -------------------------------------------------------------------------------------------------- */
+
+static const struct world_sa *sender(const struct world_host *h, const struct sa_selector *s)
+{
+	const struct world_sa *best = NULL;
+
+	for (size_t i = 0; i < SAS_MOST; i++) {
+		const struct world_sa *sa = &h->sas[i];
+		if (sa->used && !sa->inbound && sa->selector.protocol == s->protocol &&
+		    sa->selector.local_port.lo == s->local_port.lo &&
+		    sa->selector.remote_port.lo == s->remote_port.lo && (!best || sa->order > best->order))
+			best = sa;
+	}
+	return best;
+}
+
+static void install(struct world *w, unsigned host, const struct sa_spec *spec)
+{
+	struct world_host *h = &w->hosts[host];
+	struct world_sa *sa = NULL;
+
+	for (size_t i = 0; i < SAS_MOST && !sa; i++)
+		if (!h->sas[i].used)
+			sa = &h->sas[i];
+	assert_non_null(sa);
+	*sa = (struct world_sa){ .used = true,
+				 .inbound = spec->inbound,
+				 .spi = spec->spi,
+				 .pair = spec->pair,
+				 .order = ++h->installs,
+				 .selector = spec->selector,
+				 .suite = spec->suite,
+				 .encr_key = spec->encr_key };
+	(void)snprintf(sa->rule, sizeof sa->rule, "%s", spec->rule->name);
+	assert_true(spec->spi >= 256);
+	if (spec->inbound)
+		return;
+	for (size_t i = 0; i < h->held_count;) { /* what waited goes now */
+		if (sender(h, &h->held[i]) != sa) {
+			i++;
+			continue;
+		}
+		send_esp(w, host, sa->spi);
+		h->held[i] = h->held[--h->held_count];
+	}
+}
+
+void world_sad_event(struct world *w, unsigned host, const struct sad_event *e)
+{
+	keying_sad_event(w->hosts[host].keying, e, w->now_ms);
+}
+
+static void release(struct world_host *h, const struct keying_todo *t)
+{
+	for (size_t i = 0; i < h->held_count;) {
+		if (h->held[i].protocol != t->selector.protocol ||
+		    h->held[i].local_port.lo != t->selector.local_port.lo ||
+		    h->held[i].remote_port.lo != t->selector.remote_port.lo) {
+			i++;
+			continue;
+		}
+		h->held[i] = h->held[--h->held_count];
+		if (t->clear)
+			h->released_clear++;
+		else
+			h->released_drop++;
+	}
+}
+
+void world_packet(struct world *w, unsigned host, int16_t protocol, uint16_t local_port, uint16_t remote_port)
+{
+	struct world_host *h = &w->hosts[host];
+	struct plan_packet k = { .local = h->addr,
+				 .remote = w->hosts[1 - host].addr,
+				 .initiator = INITIATOR_LOCAL,
+				 .protocol = protocol,
+				 .local_port = local_port,
+				 .remote_port = remote_port };
+	const struct plan_entry *e = plan_lookup(h->plan, &k);
+
+	assert_non_null(e);
+	struct sa_selector s = { k.local, k.remote, e->protocol, e->local_port, e->remote_port };
+	const struct world_sa *sa = sender(h, &s);
+	if (sa) {
+		send_esp(w, host, sa->spi);
+		return;
+	}
+	assert_true(h->held_count < HELD_MOST);
+	h->held[h->held_count++] = s;
+	struct sad_event ev = { .kind = SAD_ACQUIRE, .selector = s, .packet = k, .entry = e };
+	keying_sad_event(h->keying, &ev, w->now_ms);
+}
+
+/* ---- things to do ------------------------------------------------------------------------------------------------ */
+
+static bool do_next(struct world *w, unsigned host)
+{
+	struct world_host *h = &w->hosts[host];
+	struct keying_todo t;
+	struct sad_event e = { .kind = SAD_DONE };
+	static const struct diag failure = { .code = -1, .text = "it is full" };
+
+	if (!keying_next(h->keying, &t))
+		return false;
+	switch (t.kind) {
+	case KEYING_SEND:
+		send_ike(w, host, &t);
+		break;
+	case KEYING_JOB:
+		assert_true(w->job_count < 256);
+		w->jobs[w->job_count].job = t.job;
+		w->jobs[w->job_count].host = host;
+		w->jobs[w->job_count++].due_ms = w->now_ms + w->job_ms;
+		break;
+	case KEYING_RESERVE_SPI:
+		e.kind = w->sad_fails ? SAD_FAILED : SAD_SPI_RESERVED;
+		e.why = &failure;
+		e.request = t.request;
+		e.spi = h->next_spi++;
+		h->spis_reserved++;
+		keying_sad_event(h->keying, &e, w->now_ms);
+		break;
+	case KEYING_RELEASE_SPI:
+		h->spis_released++;
+		break;
+	case KEYING_INSTALL:
+		install(w, host, t.spec);
+		e.request = t.request;
+		keying_sad_event(h->keying, &e, w->now_ms);
+		break;
+	case KEYING_REMOVE:
+		for (size_t i = 0; i < SAS_MOST; i++)
+			if (h->sas[i].used && h->sas[i].pair == t.pair)
+				h->sas[i].used = false;
+		break;
+	case KEYING_RELEASE_HELD:
+		release(h, &t);
+		break;
+	case KEYING_FALLBACK:
+		if (t.seconds)
+			h->fallbacks++;
+		else
+			h->fallback_ends++;
+		break;
+	case KEYING_EVENT:
+		h->events[t.event.id]++;
+		(void)snprintf(h->last_text[t.event.id], sizeof h->last_text[0], "%s", t.event.text);
+		if (getenv("CORDON_TEST_VERBOSE"))
+			(void)fprintf(stderr, "%6" PRIu64 " host %u %s: %s\n", w->now_ms, host, event_name(t.event.id),
+				      t.event.text);
+		break;
+	case KEYING_KEYS:
+		if (h->keys_lines < 32)
+			(void)snprintf(h->keys[h->keys_lines], sizeof h->keys[0], "%s", t.text);
+		h->keys_lines++;
+		break;
+	}
+	return true;
+}
+
+static void do_all(struct world *w)
+{
+	bool more = true;
+
+	while (more) {
+		more = false;
+		for (unsigned host = 0; host < HOSTS; host++)
+			while (do_next(w, host))
+				more = true;
+		for (size_t i = 0; i < w->job_count; i++) {
+			if (w->jobs[i].due_ms > w->now_ms)
+				continue;
+			struct keying_job *job = w->jobs[i].job;
+			unsigned host = w->jobs[i].host;
+			for (size_t j = i + 1; j < w->job_count; j++)
+				w->jobs[j - 1] = w->jobs[j];
+			w->job_count--;
+			finish_job(w, host, job);
+			more = true;
+			break;
+		}
+	}
+}
+
+static bool deliver_one(struct world *w)
+{
+	size_t best = w->queued;
+
+	for (size_t i = 0; i < w->queued; i++)
+		if (w->queue[i]->due_ms <= w->now_ms &&
+		    (best == w->queued || w->queue[i]->due_ms < w->queue[best]->due_ms ||
+		     (w->queue[i]->due_ms == w->queue[best]->due_ms && w->queue[i]->serial < w->queue[best]->serial)))
+			best = i;
+	if (best == w->queued)
+		return false;
+	struct datagram *d = w->queue[best];
+	w->queue[best] = w->queue[--w->queued];
+	unsigned to = 1 - d->from;
+	if (d->esp)
+		receive_esp(w, to, d->spi);
+	else
+		keying_message(w->hosts[to].keying, &w->hosts[to].addr, d->remote_port, &w->hosts[d->from].addr,
+			       d->local_port, d->octets, d->len, w->now_ms);
+	free(d);
+	return true;
+}
+
+static uint64_t next_time(const struct world *w)
+{
+	uint64_t at = UINT64_MAX;
+
+	for (size_t i = 0; i < w->queued; i++)
+		if (w->queue[i]->due_ms < at)
+			at = w->queue[i]->due_ms;
+	for (size_t i = 0; i < w->job_count; i++)
+		if (w->jobs[i].due_ms < at)
+			at = w->jobs[i].due_ms;
+	for (unsigned host = 0; host < HOSTS; host++)
+		if (keying_deadline(w->hosts[host].keying) < at)
+			at = keying_deadline(w->hosts[host].keying);
+	return at;
+}
+
+void world_run(struct world *w, uint64_t until_ms)
+{
+	for (unsigned spins = 0;; spins++) {
+		assert_true(spins < 1000000);
+		do_all(w);
+		if (deliver_one(w))
+			continue;
+		uint64_t at = next_time(w);
+		if (at > until_ms)
+			break;
+		if (at > w->now_ms)
+			w->now_ms = at;
+		for (unsigned host = 0; host < HOSTS; host++)
+			if (keying_deadline(w->hosts[host].keying) <= w->now_ms)
+				keying_timer(w->hosts[host].keying, w->now_ms);
+	}
+	w->now_ms = until_ms;
+}
+
+void world_inject(struct world *w, unsigned to, const void *octets, size_t len)
+{
+	keying_message(w->hosts[to].keying, &w->hosts[to].addr, 500, &w->hosts[1 - to].addr, 500, octets, len,
+		       w->now_ms);
+}
+
+/* ---- birth and death --------------------------------------------------------------------------------------------- */
+
+static struct policy *parse(struct world *w, const char *text)
+{
+	struct policy *p = NULL;
+
+	if (policy_parse(text_new("test.yaml", text, strlen(text)), NULL, w->report, &p) < 0) {
+		struct str out = { 0 };
+		report_text(w->report, false, &out);
+		fail_msg("%s", str_text(&out));
+	}
+	return p;
+}
+
+static struct plan *compile(struct world *w, const struct policy *p, const struct addr *own)
+{
+	struct host_address address = { .addr = *own, .prefix = 24 };
+	struct plan_host host = { .own = &address, .own_count = 1 };
+	struct plan *plan = NULL;
+
+	assert_int_equal(plan_compile(p, &host, w->report, &plan), 0);
+	return plan;
+}
+
+static void credential_of(struct world_host *h, const struct policy *p)
+{
+	const struct auth_set *sets;
+	size_t n = policy_auth_sets(p, &sets);
+
+	h->credential = (struct keying_credential){ .number = 0, .kind = AUTH_PSK, .satisfies = h->satisfies };
+	for (size_t i = 0; i < n && i < ARRAY_LEN(h->satisfies); i++)
+		for (size_t m = 0; m < sets[i].count; m++)
+			if (sets[i].methods[m].kind == AUTH_PSK) {
+				h->credential.psk_file = sets[i].methods[m].psk_file;
+				h->satisfies[h->credential.satisfies_count++] = &sets[i];
+				break;
+			}
+	h->config.credentials = &h->credential;
+	h->config.credential_count = 1;
+}
+
+struct world *world_new_two(const char *policy0, const char *policy1)
+{
+	struct world *w = mem_new(1, sizeof *w);
+	const char *texts[HOSTS] = { policy0, policy1 };
+	struct diag d = { 0 };
+
+	w->report = report_new();
+	w->latency_ms = 1;
+	w->now_ms = 1000;
+	for (unsigned i = 0; i < HOSTS; i++) {
+		struct world_host *h = &w->hosts[i];
+		struct policy *p = parse(w, texts[i]);
+		h->addr = addr_v4(10, 0, 0, (uint8_t)(1 + i));
+		h->plan = compile(w, p, &h->addr);
+		h->config = keying_default;
+		h->psk = "a secret between us";
+		h->random = 17 + i;
+		h->next_spi = 0x1000 * (i + 1);
+		credential_of(h, p);
+		policy_free(p); /* the plan has it */
+		if (keying_new(&h->config, h->plan, &h->keying, &d) < 0)
+			fail_msg("%s", d.text);
+	}
+	return w;
+}
+
+struct world *world_new(const char *policy)
+{
+	return world_new_two(policy, policy);
+}
+
+void world_set_plan(struct world *w, unsigned host, const char *policy)
+{
+	struct world_host *h = &w->hosts[host];
+	struct policy *p = parse(w, policy);
+	struct plan *plan = compile(w, p, &h->addr);
+
+	credential_of(h, p);
+	keying_set_plan(h->keying, &h->config, plan, w->now_ms);
+	plan_free(h->plan);
+	h->plan = plan;
+	policy_free(p);
+}
+
+void world_free(struct world *w)
+{
+	for (unsigned i = 0; i < HOSTS; i++) {
+		keying_free(w->hosts[i].keying);
+		plan_free(w->hosts[i].plan);
+	}
+	for (size_t i = 0; i < w->job_count; i++)
+		keying_job_free(w->jobs[i].job);
+	for (size_t i = 0; i < w->queued; i++)
+		free(w->queue[i]);
+	report_free(w->report);
+	free(w);
+}
+
+/* ---- what is the case -------------------------------------------------------------------------------------------- */
+
+size_t world_ikes(const struct world *w, unsigned host)
+{
+	struct keying_ike_row *rows = mem_new(64, sizeof *rows);
+	size_t n = keying_ike_rows(w->hosts[host].keying, rows, 64), up = 0;
+
+	for (size_t i = 0; i < n && i < 64; i++)
+		up += rows[i].established;
+	free(rows);
+	return up;
+}
+
+size_t world_children(const struct world *w, unsigned host)
+{
+	return keying_child_rows(w->hosts[host].keying, NULL, 0);
+}
+
+size_t world_sas(const struct world *w, unsigned host, bool inbound)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < SAS_MOST; i++)
+		n += w->hosts[host].sas[i].used && w->hosts[host].sas[i].inbound == inbound;
+	return n;
+}
+
+static const struct world_sa *find_sa(const struct world_host *h, bool inbound, uint32_t spi)
+{
+	for (size_t i = 0; i < SAS_MOST; i++)
+		if (h->sas[i].used && h->sas[i].inbound == inbound && h->sas[i].spi == spi)
+			return &h->sas[i];
+	return NULL;
+}
+
+void world_expect_one(struct world *w, size_t children)
+{
+	for (unsigned host = 0; host < HOSTS; host++) {
+		struct world_host *h = &w->hosts[host], *other = &w->hosts[1 - host];
+		if (world_ikes(w, host) != 1 || world_children(w, host) != children ||
+		    world_sas(w, host, true) != children || world_sas(w, host, false) != children)
+			fail_msg("host %u has %zu IKE SAs, %zu CHILD SAs, %zu in, %zu out", host, world_ikes(w, host),
+				 world_children(w, host), world_sas(w, host, true), world_sas(w, host, false));
+		for (size_t i = 0; i < SAS_MOST; i++) {
+			const struct world_sa *sa = &h->sas[i];
+			if (!sa->used)
+				continue;
+			const struct world_sa *peer = find_sa(other, !sa->inbound, sa->spi);
+			if (!peer || !key_equal(&peer->encr_key, &sa->encr_key) || peer->encr_key.len == 0)
+				fail_msg("host %u: SA %08x has no other end", host, sa->spi);
+		}
+		if (h->held_count)
+			fail_msg("host %u still holds %zu packets", host, h->held_count);
+	}
+}

@@ -1,0 +1,103 @@
+/* tests/replay/world.h - two hosts, each an IKE engine with a clock, a data plane and workers that are played by the
+ * test: every datagram, job and installed SA is an entry in a list, so loss, delay, repetition and order are what the
+ * test says. Pre-shared keys only: certificates are identity's matter. */
+#ifndef TESTS_REPLAY_WORLD_H
+#define TESTS_REPLAY_WORLD_H
+#include "keying/keying.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { HOSTS = 2, PACKETS_MOST = 4096, SAS_MOST = 64, HELD_MOST = 64, DATAGRAM_MOST = 4096 };
+
+struct world_sa {
+	bool used, inbound;
+	uint32_t spi;
+	uint64_t pair;
+	unsigned order; /* the newest outbound SA of a selector sends */
+	struct sa_selector selector;
+	struct child_suite suite;
+	struct key encr_key;
+	char rule[64];
+};
+
+struct world_host {
+	struct keying *keying;
+	struct plan *plan;
+	struct addr addr;
+	struct keying_config config;
+	struct keying_credential credential;
+	const struct auth_set *satisfies[4];
+	const char *psk;
+	uint64_t random;    /* a generator's state: the same in every run */
+	uint8_t nonce_lead; /* first octet of its nonces, if not 0 */
+	uint32_t next_spi;
+	unsigned installs;
+	struct world_sa sas[SAS_MOST];
+	struct sa_selector held[HELD_MOST];
+	size_t held_count;
+	uint64_t acquired_ms;
+	/* what it did */
+	unsigned events[EVENT_COUNT];
+	char last_text[EVENT_COUNT][384];
+	unsigned released_clear, released_drop, fallbacks, fallback_ends, keys_lines, spis_reserved, spis_released;
+	unsigned esp_received, esp_lost;
+	char keys[32][1024];
+	uint64_t last_in_ms, last_out_ms;
+};
+
+struct datagram {
+	uint64_t due_ms, serial;
+	unsigned from;
+	bool esp;
+	uint32_t spi; /* esp */
+	uint16_t local_port, remote_port;
+	size_t len;
+	uint8_t octets[DATAGRAM_MOST];
+};
+
+struct world {
+	uint64_t now_ms, latency_ms, job_ms;
+	struct world_host hosts[HOSTS];
+	struct policy *policy;
+	struct report *report;
+	struct datagram *queue[PACKETS_MOST];
+	size_t queued;
+	struct { /* jobs under way */
+		struct keying_job *job;
+		unsigned host;
+		uint64_t due_ms;
+	} jobs[256];
+	size_t job_count;
+	uint64_t serial;
+	unsigned ike_sent[HOSTS];
+	/* What becomes of a datagram when it is sent: how many copies arrive; it may change the octets. NULL: one. */
+	unsigned (*wire)(struct world *w, struct datagram *d);
+	void *context;
+	bool sad_fails;
+};
+
+/* Both hosts (10.0.0.1 and 10.0.0.2) under one policy; `rules` is what stands under connection-security. */
+struct world *world_new(const char *policy);
+/* Different policies at the two ends. */
+struct world *world_new_two(const char *policy0, const char *policy1);
+void world_free(struct world *w);
+/* Play until nothing is on its way and no deadline before until_ms is left; the clock then stands at until_ms. */
+void world_run(struct world *w, uint64_t until_ms);
+/* A packet of the host's: sent under the newest outbound SA, or held and asked for. */
+void world_packet(struct world *w, unsigned host, int16_t protocol, uint16_t local_port, uint16_t remote_port);
+void world_sad_event(struct world *w, unsigned host, const struct sad_event *e);
+void world_set_plan(struct world *w, unsigned host, const char *policy);
+/* Deliver octets as if the other host had sent them. */
+void world_inject(struct world *w, unsigned to, const void *octets, size_t len);
+
+size_t world_ikes(const struct world *w, unsigned host);     /* established */
+size_t world_children(const struct world *w, unsigned host); /* up */
+size_t world_sas(const struct world *w, unsigned host, bool inbound);
+/* Both ends have one IKE SA and n CHILD SAs, with the same SPIs and keys, and nothing else. */
+void world_expect_one(struct world *w, size_t children);
+
+extern const char world_policy[]; /* one rule between the two, require, a pre-shared key */
+const char *world_policy_mode(const char *mode);
+
+#endif
