@@ -261,7 +261,7 @@ size_t alike_split(const struct alike *a, const struct addr_range *r, size_t mos
 	return found;
 }
 
-enum { STEPS_TO_A_BARE_ADDRESS = 8 };
+enum { STEPS_TO_A_BARE_ADDRESS = 300 };
 
 bool alike_bare(const struct alike *a, const struct addr_range *r, struct addr *at)
 {
@@ -270,9 +270,9 @@ bool alike_bare(const struct alike *a, const struct addr_range *r, struct addr *
 	if (addr_range_count(r) > 2 && addr_equal(at, &r->lo))
 		(void)addr_next(at); /* the network's own address is nobody's */
 	for (unsigned i = 0; i < STEPS_TO_A_BARE_ADDRESS; i++) {
-		if (!addr_range_has(r, at) || alike_mark(a, at) != mark)
+		if (!addr_range_has(r, at))
 			return false;
-		if (!policy_host_by_address(a->policy, at))
+		if (!policy_host_by_address(a->policy, at) && alike_mark(a, at) == mark)
 			return true;
 		if (!addr_next(at))
 			return false;

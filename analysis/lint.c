@@ -6,7 +6,7 @@
 #include <string.h>
 
 enum {
-	WORK = 3000000, /* rules compiled, over all plans: some seconds */
+	WORK = 4000000, /* rules compiled, over all plans: some seconds */
 	KINDS_MOST = 4096,
 	CUTS_MOST = 1000000,
 };

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TCP = 6, UDP = 17, UNASSIGNED = 253, SPANS_MOST = 4096 };
+enum { TCP = 6, UDP = 17, UNASSIGNED = 253, SPANS_MOST = 4096, ZONES_MOST = 200, ELSE_MOST = 64 };
 
 /* Kinds of traffic. */
 
@@ -46,6 +46,9 @@ static void add_ports(struct kinds *k, int16_t protocol, struct port_range ports
 		return;
 	if (k->span_count < SPANS_MOST)
 		k->spans[k->span_count++] = ports;
+	for (size_t i = 0; i < k->m->kind_count; i++)
+		if (k->m->kinds[i].service.protocol == protocol && k->m->kinds[i].service.port2.lo == ports.lo)
+			return; /* its port has been asked about */
 	question_service_text(protocol, ports.lo, ports.hi, &name);
 	s.port2.hi = s.port2.lo; /* one port stands for a range */
 	add_kind(k, &s, str_text(&name));
@@ -213,15 +216,48 @@ static void gather_hosts(const struct alike *a, const struct host *hosts, size_t
 	qsort(m->parties, m->party_count, sizeof *m->parties, by_first_host);
 }
 
+static void add_zone(struct matrix *m, const char *name)
+{
+	for (size_t i = 0; i < m->party_count; i++)
+		if (strcmp(m->parties[i].name, name) == 0)
+			return;
+	if (m->party_count < ZONES_MOST)
+		m->parties[m->party_count++] = (struct matrix_party){ .name = name, .agent = true };
+	else
+		m->parties_left_out++;
+}
+
+static bool add_end(struct matrix *m, const struct end *e)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < e->count; i++)
+		if (e->items[i].set && addr_range_prefix(&e->items[i].set->elements[0]) != 0)
+			add_zone(m, e->items[i].set->name);
+		else
+			any |= e->items[i].set || e->items[i].keyword == KEYWORD_ANY;
+	return any;
+}
+
+static const char anybody_else[] = "anybody else";
+
+/* Without hosts: the zones, what rules name beside them, and somebody whom only `any` means. */
 static void gather_zones(const struct policy *p, struct arena *memory, struct matrix *m)
 {
 	const struct address_set *zones;
-	size_t n = policy_zones(p, &zones);
+	const struct rule *rules;
+	size_t n = policy_zones(p, &zones), rule_count = policy_rules(p, &rules);
+	bool any = false;
 
-	m->parties = arena_new(memory, n, sizeof *m->parties);
-	m->party_count = n;
+	m->parties = arena_new(memory, ZONES_MOST + 1, sizeof *m->parties);
 	for (size_t i = 0; i < n; i++)
-		m->parties[i] = (struct matrix_party){ .name = zones[i].name, .agent = true };
+		add_zone(m, zones[i].name);
+	for (size_t i = 0; i < rule_count; i++) {
+		any |= add_end(m, &rules[i].end1);
+		any |= add_end(m, &rules[i].end2);
+	}
+	if (any)
+		m->parties[m->party_count++] = (struct matrix_party){ .name = anybody_else, .agent = true };
 }
 
 /* Asking. */
@@ -242,6 +278,47 @@ static void host_members(const struct host *h, struct party *p)
 		p->members[p->count++] = (struct ends_who){ h, h->addresses[i].addr, h->addresses[i].prefix };
 }
 
+static bool in_a_party(const struct policy *p, const struct matrix *m, const struct addr *a)
+{
+	for (size_t i = 0; i < m->party_count; i++) {
+		const struct address_set *zone = policy_zone_by_name(p, m->parties[i].name);
+		struct addr_range one;
+
+		for (size_t k = 0; zone && k < zone->count; k++)
+			if (addr_range_has(&zone->elements[k], a))
+				return true;
+		if (!zone && addr_range_parse(m->parties[i].name, strlen(m->parties[i].name), &one, NULL) == 0 &&
+		    addr_range_has(&one, a))
+			return true;
+	}
+	return false;
+}
+
+/* One address of each family that is in none of the parties. */
+static void else_members(struct asker *k, struct party *ret)
+{
+	static const char *const families[] = { "1.0.0.0-223.255.255.255", "2000::/3" };
+	struct addr found[ELSE_MOST];
+	bool bounded = false;
+
+	ret->text = anybody_else;
+	ret->zone = true;
+	ret->count = 0;
+	for (size_t f = 0; f < ARRAY_LEN(families); f++) {
+		struct addr_range all;
+		size_t n;
+
+		if (addr_range_parse(families[f], strlen(families[f]), &all, NULL) < 0)
+			continue;
+		n = alike_split(k->a, &all, 10000, found, ELSE_MOST, &bounded);
+		for (size_t i = 0; i < n && i < ELSE_MOST; i++)
+			if (!in_a_party(why_policy(k->w), k->m, &found[i])) {
+				ret->members[ret->count++] = (struct ends_who){ .addr = found[i], .prefix = -1 };
+				break;
+			}
+	}
+}
+
 /* Who speaks for a party, as the one that opens (0) or as the one that is called (1). */
 static int members(struct asker *k, size_t party, size_t other, bool called, struct arena *scratch, struct party *ret,
 		   struct diag *d)
@@ -249,6 +326,10 @@ static int members(struct asker *k, size_t party, size_t other, bool called, str
 	const struct matrix_party *p = &k->m->parties[party];
 	struct ends_who *room = ret->members;
 
+	if (p->name == anybody_else) {
+		else_members(k, ret);
+		return 0;
+	}
 	if (!p->hosts) {
 		int r = party_parse(why_policy(k->w), k->a, p->name, scratch, ret, d);
 
@@ -291,16 +372,23 @@ static int ask_pair(struct asker *k, size_t from, size_t to, struct diag *d)
 	return 0;
 }
 
-/* As many parties as can be asked about in some seconds. */
+/* What can be asked about in some seconds: all parties if they leave room for the rest of the traffic alone, then as
+ * many kinds as fit. The last kind, "any other", stays. */
 static void bound(struct matrix *m)
 {
-	size_t most = 1;
+	size_t most = 1, kinds;
 
-	while ((most + 1) * (most + 1) * m->kind_count <= MATRIX_QUESTIONS)
+	while ((most + 1) * (most + 1) <= MATRIX_QUESTIONS)
 		most++;
 	if (m->party_count > most) {
 		m->parties_left_out = m->party_count - most;
 		m->party_count = most;
+	}
+	kinds = MATRIX_QUESTIONS / (m->party_count * m->party_count);
+	if (m->kind_count > kinds) {
+		m->kinds_left_out += m->kind_count - kinds;
+		m->kinds[kinds - 1] = m->kinds[m->kind_count - 1];
+		m->kind_count = kinds;
 	}
 }
 
@@ -325,7 +413,9 @@ int matrix_make(struct why *w, const struct alike *a, const char *traffic, struc
 	else
 		gather_zones(p, memory, ret);
 	if (!ret->party_count)
-		return diag_fail(d, ENOENT, "the policy names no hosts and no zones, so there is nobody to ask about");
+		return diag_fail(d, ENOENT,
+				 "the policy names no hosts and no zones, and its rules no addresses, so there is "
+				 "nobody to ask about");
 	bound(ret);
 	ret->cells = arena_new(memory, ret->party_count * ret->party_count * ret->kind_count, sizeof *ret->cells);
 	k.q.from.members = arena_new(memory, PARTY_MEMBERS, sizeof *k.q.from.members);
@@ -342,14 +432,18 @@ const struct matrix_cell *matrix_cell(const struct matrix *m, size_t from, size_
 	return &m->cells[(from * m->party_count + to) * m->kind_count + kind];
 }
 
+bool matrix_cells_alike(const struct matrix_cell *a, const struct matrix_cell *b)
+{
+	return a->asked == b->asked && a->verdict == b->verdict && a->rule == b->rule && a->firewall == b->firewall;
+}
+
 bool matrix_kinds_alike(const struct matrix *m, size_t a, size_t b)
 {
 	for (size_t from = 0; from < m->party_count; from++)
 		for (size_t to = 0; to < m->party_count; to++) {
 			const struct matrix_cell *x = matrix_cell(m, from, to, a), *y = matrix_cell(m, from, to, b);
 
-			if (x->asked != y->asked || x->verdict != y->verdict || x->rule != y->rule ||
-			    x->firewall != y->firewall)
+			if (!matrix_cells_alike(x, y))
 				return false;
 		}
 	return true;

@@ -24,7 +24,7 @@ struct matrix_cell {
 	bool asked; /* false: a party of one host has nobody to talk to in itself */
 	enum outcome verdict;
 	const struct rule *rule;
-	const struct firewall_rule *firewall;
+	const struct firewall_rule *firewall; /* blocked with neither: a firewall's default action */
 };
 
 struct matrix {
@@ -39,7 +39,9 @@ struct matrix {
 int matrix_make(struct why *w, const struct alike *a, const char *traffic, struct arena *memory, struct matrix *ret,
 		struct diag *d);
 const struct matrix_cell *matrix_cell(const struct matrix *m, size_t from, size_t to, size_t kind);
-/* The same verdicts by the same rules for every pair? */
+/* The same verdict by the same rule? */
+bool matrix_cells_alike(const struct matrix_cell *a, const struct matrix_cell *b);
+/* The same for every pair? */
 bool matrix_kinds_alike(const struct matrix *m, size_t a, size_t b);
 
 #endif

@@ -149,7 +149,9 @@ static void say_clear(const struct why_verdict *v, const struct names *n, struct
 {
 	const struct rule *a = rule_at(v, 0), *b = rule_at(v, 1), *one = a ? a : b;
 
-	if (!a && !b) {
+	if (!v->sides[0].agent && !v->sides[1].agent) {
+		str_addf(out, "neither %s nor %s runs IPsec, so no rule is in force between them.", n->of[0], n->of[1]);
+	} else if (!a && !b) {
 		str_add(out, v->sides[0].met || v->sides[1].met ? "no rule speaks of this traffic between them."
 								: "no rule speaks of this pair.");
 	} else if ((!a || a->mode == MODE_EXEMPT) && (!b || b->mode == MODE_EXEMPT)) {
@@ -160,7 +162,8 @@ static void say_clear(const struct why_verdict *v, const struct names *n, struct
 	} else {
 		const struct rule *asks = a && rule_mode_protects(a->mode) ? a : b;
 
-		str_addf(out, "'%s' only requests protection, and ", asks->name);
+		str_addf(out, "'%s' only requests protection%s, and ", asks->name,
+			 asks->mode == MODE_REQUIRE_INBOUND ? " of what goes out" : "");
 		say_obstacle(v, n, out);
 		if (asks == a) {
 			str_add(out, "; it goes clear ");

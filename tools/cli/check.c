@@ -103,6 +103,14 @@ static void failure_text(const struct check *c, const struct test_result *t, boo
 	str_add(out, "\n");
 }
 
+/* Is an error one in the policy, and not that there is none to read? */
+static bool in_the_file(const struct check *c)
+{
+	const struct finding *const *all;
+
+	return report_findings(c->report, &all) && all[0]->place.file;
+}
+
 /* "3 rules, 4 zones, 7 hosts. 10 tests passed." */
 static void summary(const struct check *c, struct str *out)
 {
@@ -141,7 +149,7 @@ static void summary(const struct check *c, struct str *out)
 		first = false;
 	}
 	str_add(out, first ? "" : ". ");
-	if (errors)
+	if (errors && in_the_file(c))
 		str_add(out, "Nothing was applied.");
 	while (out->len && out->text[out->len - 1] == ' ')
 		out->text[--out->len] = '\0';

@@ -5,12 +5,21 @@
 #include "tools/cli/command.h"
 #include "tools/cli/say.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
 extern const struct command command_matrix;
 
-enum { CELLS_BY_HOST = 500000, WORDS_MOST = 5, GRID_MOST = 18, LABEL_MOST = 40 };
+enum {
+	CELLS_BY_HOST = 500000,
+	WORDS_MOST = 5, /* parties, for a grid of whole words in 80 columns */
+	GRID_MOST = 12,
+	MERGE_MOST = 1000,
+	NUMBERS_MOST = 12,
+	LINES_MOST = 200,
+	LABEL_MOST = 40,
+};
 
 struct asked {
 	const char *policy, *traffic;
@@ -203,51 +212,95 @@ static void say_grid(const struct matrix *m, size_t kind, bool colour, struct st
 	}
 }
 
-static bool cells_alike(const struct matrix_cell *a, const struct matrix_cell *b)
+/* The cells of one kind that differ from those of another: what is said where the other has been shown. */
+struct listing {
+	const struct matrix *m;
+	size_t kind, base; /* base == kind: all cells */
+	bool *done;
+};
+
+static bool is_said(const struct listing *l, size_t from, size_t to)
 {
-	return a->asked == b->asked && a->verdict == b->verdict && a->rule == b->rule && a->firewall == b->firewall;
+	const struct matrix_cell *c = matrix_cell(l->m, from, to, l->kind);
+
+	return c->asked && (l->base == l->kind || !matrix_cells_alike(c, matrix_cell(l->m, from, to, l->base)));
 }
 
-/* One line for each verdict, rule and set of parties that are called: "1 3 -> 2". Only the cells that differ from what
- * `base` says (kind_count: all). */
+/* Does the row say the same as `c` exactly where row `like` does? */
+static bool rows_match(const struct listing *l, size_t row, size_t like, const struct matrix_cell *c)
+{
+	for (size_t to = 0; to < l->m->party_count; to++) {
+		bool a = is_said(l, row, to) && matrix_cells_alike(matrix_cell(l->m, row, to, l->kind), c);
+		bool b = is_said(l, like, to) && matrix_cells_alike(matrix_cell(l->m, like, to, l->kind), c);
+
+		if (a != b)
+			return false;
+	}
+	return true;
+}
+
+static void take_row(struct listing *l, size_t row, const struct matrix_cell *c)
+{
+	for (size_t to = 0; to < l->m->party_count; to++)
+		if (is_said(l, row, to) && matrix_cells_alike(matrix_cell(l->m, row, to, l->kind), c))
+			l->done[row * l->m->party_count + to] = true;
+}
+
+static void add_number(struct str *s, size_t *count, size_t number)
+{
+	if (++*count <= NUMBERS_MOST)
+		str_addf(s, "%zu ", number);
+	else if (*count == NUMBERS_MOST + 1)
+		str_add(s, "... ");
+}
+
+static void say_line(struct listing *l, size_t from, const struct matrix_cell *c, bool colour, struct str *out)
+{
+	struct str line = { 0 };
+	size_t n = l->m->party_count, count = 0;
+
+	for (size_t row = from; row < n && (row == from || n <= MERGE_MOST); row++)
+		if (row == from || (rows_match(l, row, from, c))) {
+			add_number(&line, &count, row + 1);
+			take_row(l, row, c);
+		}
+	str_add(&line, "-> ");
+	count = 0;
+	for (size_t to = 0; to < n; to++)
+		if (is_said(l, from, to) && matrix_cells_alike(matrix_cell(l->m, from, to, l->kind), c))
+			add_number(&line, &count, to + 1);
+	str_add(out, "  ");
+	say_outcome(c->verdict, 15, colour, out);
+	str_addf(out, "%-20s ", str_text(&line));
+	str_wipe(&line);
+	if (c->firewall)
+		str_addf(&line, "firewall '%s'", c->firewall->name);
+	else if (c->rule)
+		str_addf(&line, "'%s'", c->rule->name);
+	else
+		str_add(&line, c->verdict == OUTCOME_BLOCKED ? "firewall, nothing allows it" : "no rule");
+	say_clean(str_text(&line), out);
+	str_add(out, "\n");
+	str_wipe(&line);
+}
+
+/* One line for each verdict and rule, with those who fare so: "1 2 -> 3". */
 static void say_list(const struct matrix *m, size_t kind, size_t base, bool colour, struct str *out)
 {
 	SCOPED(arena_wipe) struct arena memory = { 0 };
-	bool *done = arena_new(&memory, m->party_count * m->party_count, sizeof *done);
-	size_t n = m->party_count;
+	struct listing l = { m, kind, base, arena_new(&memory, m->party_count * m->party_count, sizeof(bool)) };
+	size_t lines = 0;
 
-	for (size_t i = 0; i < n * n; i++) {
-		size_t from = i / n, to = i % n;
-		const struct matrix_cell *c = matrix_cell(m, from, to, kind);
-		struct str line = { 0 };
-		size_t count = 0;
+	for (size_t i = 0; i < m->party_count * m->party_count; i++) {
+		size_t from = i / m->party_count, to = i % m->party_count;
 
-		if (done[i] || !c->asked || (base < m->kind_count && cells_alike(c, matrix_cell(m, from, to, base))))
+		if (l.done[i] || !is_said(&l, from, to))
 			continue;
-		str_addf(&line, "%zu ->", from + 1);
-		for (; to < n; to++) {
-			const struct matrix_cell *o = matrix_cell(m, from, to, kind);
-
-			if (done[from * n + to] || !cells_alike(c, o) ||
-			    (base < m->kind_count && cells_alike(o, matrix_cell(m, from, to, base))))
-				continue;
-			done[from * n + to] = true;
-			if (++count <= 12)
-				str_addf(&line, " %zu", to + 1);
+		if (++lines > LINES_MOST) {
+			str_add(out, "  and more; --json has all of it\n");
+			return;
 		}
-		if (count > 12)
-			str_addf(&line, " and %zu more", count - 12);
-		str_add(out, "  ");
-		say_outcome(c->verdict, 15, colour, out);
-		str_addf(out, "%-24s ", str_text(&line));
-		if (c->firewall)
-			str_addf(out, "firewall '%s'", c->firewall->name);
-		else if (c->rule)
-			str_addf(out, "'%s'", c->rule->name);
-		else
-			str_add(out, "no rule");
-		str_add(out, "\n");
-		str_wipe(&line);
+		say_line(&l, from, matrix_cell(m, from, to, kind), colour, out);
 	}
 }
 
@@ -279,10 +332,10 @@ static void print_text(const struct matrix *m)
 			str_add(&out, "\n");
 			say_grid(m, kind, colour, &out);
 			str_add(&out, "\n");
-			say_list(m, kind, m->kind_count, colour, &out);
+			say_list(m, kind, kind, colour, &out);
 		} else {
 			str_add(&out, kind == base ? "\n" : ": as above but for\n");
-			say_list(m, kind, kind == base ? m->kind_count : base, colour, &out);
+			say_list(m, kind, base, colour, &out);
 		}
 		str_wipe(&name);
 	}
@@ -409,7 +462,7 @@ static int matrix(int argc, char **argv)
 	alike = alike_new(policy);
 	if (matrix_make(w, alike, asked.traffic, &memory, &m, &d) < 0) {
 		(void)fprintf(stderr, "cordon matrix: %s\n", d.text);
-		return EXIT_FAILED;
+		return d.code == -ERR_SYNTAX || d.code == -ENOENT ? EXIT_USAGE : EXIT_FAILED;
 	}
 	if (asked.json)
 		print_json(&m);

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { COLUMNS = 80, LABEL = 10 };
+enum { COLUMNS = 80, LABEL = 10, ROWS_INDENTED = 2000 };
 
 void say_outcome(enum outcome o, int width, bool colour, struct str *out)
 {
@@ -147,7 +147,9 @@ json_t *say_findings_json(const struct report *r, enum severity least, enum seve
 
 int say_json(json_t *value)
 {
-	(void)json_dumpf(value, stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
+	size_t rows = json_array_size(json_object_get(value, "cells"));
+
+	(void)json_dumpf(value, stdout, (rows > ROWS_INDENTED ? JSON_COMPACT : JSON_INDENT(2)) | JSON_PRESERVE_ORDER);
 	(void)putchar('\n');
 	json_decref(value);
 	return 0;

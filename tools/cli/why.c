@@ -179,42 +179,37 @@ static void say_because(struct why *w, const struct why_verdict *v, const struct
 	struct str s = { 0 };
 
 	why_reason(w, v, &s);
-	if (v->rule) {
-		struct str place = { 0 };
+	if (v->cause == WHY_FIREWALL ? v->firewall != NULL : v->rule != NULL) {
+		struct place place = v->cause == WHY_FIREWALL ? v->firewall->place : v->rule->place;
 
-		str_addf(&place, "  (%s:%u)", file_name(r, v->rule->place), v->rule->place.line);
-		str_add(&s, str_text(&place));
-		str_wipe(&place);
+		str_addf(&s, "  (%s:%u)", file_name(r, place), place.line);
 	}
 	say_paragraph("Because", str_text(&s), out);
 	str_wipe(&s);
 }
 
+/* Side by side if they fit, else one below the other. */
 static void say_sides(const struct why_verdict *v, struct str *out)
 {
-	struct str column = { 0 };
+	enum { HALF = 38, BOTH = 78, NAME = 10 };
+	struct str sides[2] = { { 0 }, { 0 } };
 
 	for (unsigned side = 0; side < 2; side++) {
 		char buf[ADDR_TEXT];
-		const char *name = why_name(side ? &v->point.to : &v->point.from, buf);
-		struct str one = { 0 };
 
-		str_add(&one, "At ");
-		say_clean(name, &one);
-		while (one.len < 9)
-			str_add(&one, " ");
-		str_add(&one, " ");
-		why_side_words(v, side, &one);
-		if (side == 0) {
-			str_addf(&column, "%-38s", str_text(&one));
-		} else {
-			str_add(&column, column.len + one.len > 78 || column.len > 38 ? "\n" : "");
-			str_add(&column, str_text(&one));
-		}
-		str_wipe(&one);
+		str_add(&sides[side], "At ");
+		say_clean(why_name(side ? &v->point.to : &v->point.from, buf), &sides[side]);
+		do
+			str_add(&sides[side], " ");
+		while (sides[side].len < NAME);
+		why_side_words(v, side, &sides[side]);
 	}
-	str_addf(out, "%s\n", str_text(&column));
-	str_wipe(&column);
+	if (sides[0].len + 1 < HALF && HALF + sides[1].len <= BOTH)
+		str_addf(out, "%-*s%s\n", HALF, sides[0].text, sides[1].text);
+	else
+		str_addf(out, "%s\n%s\n", sides[0].text, sides[1].text);
+	str_wipe(&sides[0]);
+	str_wipe(&sides[1]);
 }
 
 static void say_case(struct why *w, const struct answer *a, size_t number, const struct report *r, struct str *out)
