@@ -1,0 +1,165 @@
+#include "tests/unit/unit.h"
+
+#include "analysis/lint.h"
+#include "tests/unit/ask.h"
+
+#define AUTH "authentication: { default: [ { certificate: { issuer: 'CN=CA' } } ] }\n"
+#define R "connection-security:\n"
+#define NET "zones: { net: [10.0.0.0/24], dcs: [10.0.0.10, 10.0.0.11], far: [10.9.0.5] }\n"
+#define HOSTS \
+	"hosts:\n" \
+	"  dc1: { address: 10.0.0.10, roles: [dns] }\n" \
+	"  dc2: { address: 10.0.0.11, roles: [dns] }\n" \
+	"  a: { address: 10.0.0.21 }\n" \
+	"  rover: { address: 10.9.0.5, agent: none }\n"
+#define REQUIRE "  - { name: all, endpoint1: [net], endpoint2: [net], mode: require }\n"
+
+static const struct row {
+	const char *policy;
+	const char *codes; /* in the order of the report: worst first, then by place */
+	const char *words; /* in message or advice of the first of them */
+} rows[] = {
+	{ NET HOSTS AUTH R REQUIRE, "", NULL },
+	{ NET AUTH R REQUIRE, "", NULL }, /* no hosts at all */
+	{ "", "", NULL },
+
+	/* null-encryption */
+	{ NET HOSTS AUTH "protection: { default: { proposals: [esp-sha256-null, esp-aes256gcm] } }\n" R REQUIRE,
+	  "null-encryption", "anyone can read along" },
+	{ NET HOSTS AUTH "protection: { default: { proposals: [esp-aes256gcm, esp-sha256-null] } }\n" R REQUIRE,
+	  "null-encryption", "does not promise encryption: it also allows esp-sha256-null" },
+	{ NET HOSTS AUTH "protection: { default: { proposals: [ah-sha256] } }\n" R REQUIRE, "null-encryption",
+	  "authenticates only" },
+	{ NET HOSTS AUTH "protection: { unused: { proposals: [esp-sha256-null, esp-aes256gcm] } }\n" R REQUIRE, "",
+	  NULL },
+
+	/* pre-shared-key */
+	{ NET HOSTS "authentication: { default: [ { pre-shared-key: { file: /k } } ] }\n" R REQUIRE, "pre-shared-key",
+	  "whoever has it can be any host" },
+	{ NET HOSTS AUTH "  \n" R REQUIRE, "", NULL },
+
+	/* wide-exemption */
+	{ NET HOSTS AUTH R REQUIRE "  - { name: e, endpoint1: [dcs, far], endpoint2: [dcs, far], mode: exempt }\n",
+	  "wide-exemption", "'e' also exempts dc1 <-> dc2" },
+	{ NET AUTH R REQUIRE "  - { name: e, endpoint1: [dcs, far], endpoint2: [dcs, far], mode: exempt }\n",
+	  "wide-exemption", "10.0.0.10 <-> 10.0.0.11" },
+	{ NET HOSTS AUTH R REQUIRE "  - { name: e, endpoint1: [net], endpoint2: [dcs], mode: exempt }\n",
+	  "wide-exemption", "dc1 <-> dc2" },
+	{ NET HOSTS AUTH R REQUIRE "  - { name: e, endpoint1: [far], endpoint2: [dcs], mode: exempt }\n", "", NULL },
+	{ NET HOSTS AUTH R REQUIRE "  - { name: e, endpoint1: [dcs], endpoint2: [dcs], mode: exempt }\n", "", NULL },
+	{ NET HOSTS AUTH R REQUIRE
+	  "  - { name: e, endpoint1: [net], endpoint2: [dcs], traffic: [dns], mode: exempt }\n",
+	  "", NULL },
+	/* nobody would have protected it */
+	{ NET HOSTS AUTH R "  - { name: e, endpoint1: [dcs, far], endpoint2: [dcs, far], mode: exempt }\n", "", NULL },
+
+	/* port-at-wrong-end */
+	{ NET HOSTS AUTH R REQUIRE
+	  "  - { name: e, endpoint1: [net], endpoint2: [dcs], traffic: [tcp/53], mode: exempt }\n"
+	  "  - { name: w, endpoint1: [net], endpoint2: [dcs], protocol: udp, port1: 53, mode: exempt }\n",
+	  "port-at-wrong-end", "'w' exempts port 53 at endpoint 1" },
+	{ NET HOSTS AUTH R REQUIRE
+	  "  - { name: w, endpoint1: [dcs], endpoint2: [net], protocol: tcp, port2: 53, mode: exempt }\n",
+	  "port-at-wrong-end", "use port1: 53" },
+	{ NET HOSTS AUTH R REQUIRE
+	  "  - { name: ok, endpoint1: [dcs], endpoint2: [net], protocol: tcp, port1: 53, mode: exempt }\n",
+	  "", NULL },
+	{ NET HOSTS AUTH R REQUIRE
+	  "  - { name: w, endpoint1: [any], endpoint2: [a], protocol: tcp, port1: 443, mode: exempt }\n",
+	  "port-at-wrong-end", "use port2: 443" },
+	{ NET HOSTS AUTH R REQUIRE
+	  "  - { name: ok, endpoint1: [a], endpoint2: [any], protocol: tcp, port1: 443, mode: exempt }\n",
+	  "", NULL },
+
+	/* dns-udp-only */
+	{ NET HOSTS AUTH R REQUIRE
+	  "  - { name: e, endpoint1: [net], endpoint2: [dcs], protocol: udp, port2: 53, mode: exempt }\n",
+	  "dns-udp-only", "tcp/53 is encrypted here ('all')" },
+	{ NET HOSTS AUTH R REQUIRE
+	  "  - { name: e, endpoint1: [net], endpoint2: [dcs], protocol: udp, port2: 53, mode: exempt }\n"
+	  "  - { name: t, endpoint1: [net], endpoint2: [dcs], protocol: tcp, port2: 53, mode: exempt }\n",
+	  "", NULL },
+	{ NET HOSTS R "  - { name: e, endpoint1: [net], endpoint2: [dcs], protocol: udp, port2: 53, mode: exempt }\n",
+	  "", NULL },
+
+	/* never-matches */
+	{ NET HOSTS AUTH R REQUIRE "  - { name: v6, endpoint1: [net], endpoint2: ['fd00::/64'], mode: require }\n",
+	  "never-matches", "One end has only IPv4 addresses" },
+	{ NET HOSTS AUTH R REQUIRE "  - { name: self, endpoint1: [a], endpoint2: [10.0.0.21], mode: exempt }\n",
+	  "never-matches", "Both ends are the same address" },
+	{ NET HOSTS AUTH R REQUIRE
+	  "  - { name: one, endpoint1: [a], endpoint2: [net], mode: require }\n"
+	  "  - { name: same, endpoint1: [a], endpoint2: [net], protocol: tcp, mode: exempt }\n"
+	  "  - { name: never, endpoint1: [a], endpoint2: [10.0.0.0/24], protocol: tcp, mode: exempt }\n",
+	  "never-matches", "'same' is more specific" },
+	{ NET HOSTS AUTH R REQUIRE "  - { name: ll, endpoint1: [a], endpoint2: [169.254.0.0/16], mode: exempt }\n",
+	  "never-matches", "outside every rule" },
+	/* a wide rule whose every pair is taken by narrower ones */
+	{ "hosts: { a: { address: 10.0.0.1 }, b: { address: 10.0.0.2 } }\n" AUTH R
+	  "  - { name: narrow, endpoint1: [10.0.0.1], endpoint2: [10.0.0.2], mode: require }\n"
+	  "  - { name: wide, endpoint1: [10.0.0.1], endpoint2: [10.0.0.1-10.0.0.2], mode: exempt }\n",
+	  "never-matches", "'narrow' is more specific" },
+
+	/* family-not-covered */
+	{ "zones: { net: [10.0.0.0/24] }\nhosts: { a: { address: [10.0.0.1, 'fd00::1'] }, b: { address: 10.0.0.2 } "
+	  "}\n" AUTH R REQUIRE,
+	  "family-not-covered", "no rule speaks of its address fd00::1" },
+	{ "zones: { net: [10.0.0.0/24, 'fd00::/64'] }\n"
+	  "hosts: { a: { address: [10.0.0.1, 'fd00::1'] }, b: { address: 10.0.0.2 } }\n" AUTH R REQUIRE,
+	  "", NULL },
+
+	/* no-emergency-exemption */
+	{ NET "hosts: { dc: { address: 10.0.0.1, roles: [policy-server] }, a: { address: 10.0.0.2 } }\n" AUTH R REQUIRE,
+	  "no-emergency-exemption", "'all' covers dc" },
+	{ NET "hosts: { dc: { address: 10.0.0.1, roles: [policy-server] }, a: { address: 10.0.0.2 } }\n" AUTH R REQUIRE
+	      "  - { name: e, endpoint1: [far], endpoint2: [dc], mode: exempt }\n",
+	  "", NULL },
+	{ NET "hosts: { dc: { address: 10.0.0.1, roles: [policy-server] }, a: { address: 10.0.0.2 } }\n" AUTH R REQUIRE
+	      "  - { name: e, endpoint1: [far], endpoint2: [dc], traffic: [tcp/22], mode: exempt }\n",
+	  "", NULL },
+	{ NET "hosts: { dc: { address: 10.0.0.1, roles: [policy-server] }, a: { address: 10.0.0.2 } }\n" AUTH R REQUIRE
+	      "  - { name: e, endpoint1: [any], endpoint2: [dc], traffic: [dns], mode: exempt }\n",
+	  "no-emergency-exemption", NULL },
+
+	/* keyword-of-each-host */
+	{ NET "hosts: { a: { address: 10.0.0.2 } }\n" AUTH R REQUIRE
+	      "  - { name: e, endpoint1: [net], endpoint2: [dns-servers], traffic: [dns], mode: exempt }\n",
+	  "keyword-of-each-host", "no host has the role dns" },
+	{ NET HOSTS AUTH R REQUIRE
+	  "  - { name: e, endpoint1: [net], endpoint2: [dns-servers], traffic: [dns], mode: exempt }\n",
+	  "", NULL },
+};
+
+static void lint_finds_what_it_should_and_nothing_else(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		const struct finding *const *all;
+		struct str codes = { 0 };
+		struct asked_policy p;
+		size_t n;
+
+		ask_open(&p, rows[i].policy);
+		lint_run(p.why, p.alike, p.report);
+		n = report_findings(p.report, &all);
+		for (size_t k = 0; k < n; k++)
+			str_addf(&codes, "%s%s", k ? " " : "", all[k]->code);
+		if (strcmp(str_text(&codes), rows[i].codes) != 0)
+			fail_msg("row %zu: found '%s', want '%s' (%s)\n%s", i, str_text(&codes), rows[i].codes,
+				 n ? all[0]->message : "", rows[i].policy);
+		if (rows[i].words && !strstr(all[0]->message, rows[i].words) &&
+		    !(all[0]->advice && strstr(all[0]->advice, rows[i].words)))
+			fail_msg("row %zu: %s\n%s", i, all[0]->message, all[0]->advice ? all[0]->advice : "");
+		str_wipe(&codes);
+		ask_close(&p);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(lint_finds_what_it_should_and_nothing_else),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
