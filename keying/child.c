@@ -486,8 +486,9 @@ void child_put_answer(struct child *c, struct ike_writer *w)
 	put_selectors(c, w);
 }
 
-/* The inbound half is there: the reply can go. With packets of ours waiting, or an older SA still sending, the outbound
- * half waits a moment: the peer installs its own inbound half only when it has read the reply. */
+/* The inbound half is there: the reply can go. The outbound half waits until the peer has read it and installed its own
+ * inbound half: about as long as it takes to act on any message; longer with packets of ours waiting, which go at once
+ * when they can, or an older SA that still sends. */
 static int answer(struct child *c, const struct child_input *in, struct diag *d)
 {
 	struct ike_sa *ike = c->ike;
@@ -506,10 +507,9 @@ static int answer(struct child *c, const struct child_input *in, struct diag *d)
 	}
 	if (r < 0 || c->state == CHILD_DEAD)
 		return r;
-	if (want_find(ike->contact, &c->selector) || child_up_for(ike->contact, &c->selector, c)) {
-		c->settle_ms = k->now_ms + SETTLE_MS;
-		child_arm(c);
-	}
+	bool busy = want_find(ike->contact, &c->selector) || child_up_for(ike->contact, &c->selector, c);
+	c->settle_ms = k->now_ms + (busy || ike->turn_ms >= SETTLE_MS ? SETTLE_MS : ike->turn_ms + 1);
+	child_arm(c);
 	return 0;
 }
 

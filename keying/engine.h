@@ -277,6 +277,7 @@ struct ike_sa {
 
 	uint64_t job;
 	uint64_t created_ms, up_ms, rekey_ms, expire_ms, heard_ms, childless_ms, twin_ms;
+	uint64_t turn_ms;     /* how long the peer takes to act on a message of ours, about */
 	uint64_t check_ms;    /* when to look whether the peer is silent */
 	uint64_t sent_esp_ms; /* when we last sent under a CHILD SA; UINT64_MAX: nobody tells us */
 	unsigned twin_tries;

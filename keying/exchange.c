@@ -180,6 +180,8 @@ bool exchange_resend(struct ike_sa *sa)
 
 void exchange_done(struct ike_sa *sa)
 {
+	if (sa->request.out && sa->request.tries == 1)
+		sa->turn_ms = sa->k->now_ms - sa->request.sent_ms;
 	owned_wipe(&sa->request.octets);
 	sa->request.out = false;
 	free(sa->request.task);

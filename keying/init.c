@@ -446,6 +446,7 @@ int init_respond(struct ike_sa *sa, const struct step_input *in, struct diag *d)
 	if ((e = ike_key(sa, (struct keying_octets){ r->secret, r->secret_len }, NULL, d)) < 0)
 		return e;
 	owned_set(&sa->last_reply, sa->init_reply.at, sa->init_reply.len);
+	sa->request.sent_ms = k->now_ms;
 	todo_send_ike(sa, &sa->last_reply);
 	return 0;
 }
