@@ -30,9 +30,18 @@ struct pair {
 struct flow {
 	struct packet_flow key; /* from: who opened it */
 	int probe;              /* -1: none of ours */
-	bool judged, opened_by_guess;
-	bool leak[2]; /* a clear packet is wrong: as opened, back */
+	bool judged;
+	bool leak[2];  /* a clear packet is wrong: as opened, back */
+	int leaked[2]; /* number of its record, -1: none was seen, or too many others were */
 	char why[256];
+};
+
+/* Clear packets of one flow, one way, that should not have been. */
+struct leak {
+	size_t flow, count;
+	bool back, quotes;
+	const char *host;
+	uint64_t first_us;
 };
 
 struct judge {
@@ -47,9 +56,9 @@ struct judge {
 	struct flow *flows;
 	size_t flow_count, flow_cap;
 	uint32_t *index; /* of flows by hash; number + 1 */
-	size_t packets, leaks, leak_kept;
+	size_t packets, leaks, kept;
 	uint64_t first_us;
-	char *leak_texts[JUDGE_LEAKS_KEPT];
+	struct leak leak[JUDGE_LEAKS_KEPT];
 };
 
 enum { INDEX = 2 * JUDGE_FLOWS_MOST };
@@ -81,8 +90,6 @@ void judge_free(struct judge *j)
 {
 	if (!j)
 		return;
-	for (size_t i = 0; i < j->leak_kept; i++)
-		free(j->leak_texts[i]);
 	free(j->probes);
 	free(j->pairs);
 	free(j->flows);
@@ -186,7 +193,7 @@ static struct flow *flow_add(struct judge *j, const struct packet_flow *key)
 	while (j->index[at])
 		at = (at + 1) % INDEX;
 	j->flows = mem_grow(j->flows, j->flow_count, &j->flow_cap, sizeof *j->flows);
-	j->flows[j->flow_count] = (struct flow){ .key = *key, .probe = -1 };
+	j->flows[j->flow_count] = (struct flow){ .key = *key, .probe = -1, .leaked = { -1, -1 } };
 	j->index[at] = (uint32_t)++j->flow_count;
 	return &j->flows[j->flow_count - 1];
 }
@@ -280,21 +287,18 @@ static void flow_words(const struct packet_flow *f, struct str *out)
 		str_addf(out, "protocol %d %s -> %s", f->protocol, from, to);
 }
 
-static void leak(struct judge *j, const struct packet *p, const struct flow *f, bool back, const char *host,
-		 uint64_t us)
+static void note_leak(struct judge *j, const struct packet *p, struct flow *f, bool back, const char *host, uint64_t us)
 {
-	SCOPED(str_wipe) struct str text = { 0 };
-
-	if (j->leaks++ >= JUDGE_LEAKS_KEPT)
-		return;
-	str_addf(&text, "%s sent %s in clear, %.3f s after the first packet, of ", host,
-		 p->quotes ? "an ICMP error about a packet"
-		 : back    ? "an answer"
-			   : "a packet",
-		 (double)(us - j->first_us) / 1e6);
-	flow_words(&f->key, &text);
-	str_addf(&text, ", although %s", f->why);
-	j->leak_texts[j->leak_kept++] = mem_string(str_text(&text));
+	j->leaks++;
+	if (f->leaked[back] < 0) {
+		if (j->kept == JUDGE_LEAKS_KEPT)
+			return;
+		f->leaked[back] = (int)j->kept;
+		j->leak[j->kept++] = (struct leak){
+			.flow = (size_t)(f - j->flows), .back = back, .quotes = p->quotes, .host = host, .first_us = us
+		};
+	}
+	j->leak[f->leaked[back]].count++;
 }
 
 static void judge_clear(struct judge *j, const struct packet *p, const char *host, uint64_t us)
@@ -311,7 +315,7 @@ static void judge_clear(struct judge *j, const struct packet *p, const char *hos
 	if (f->probe >= 0 && !back && !p->quotes)
 		j->probes[f->probe].opened++;
 	if (f->leak[back])
-		leak(j, p, f, back, host, us);
+		note_leak(j, p, f, back, host, us);
 }
 
 /* ---- pairs and markers --------------------------------------------------------------------------------------------
@@ -410,9 +414,22 @@ size_t judge_leaks(const struct judge *j)
 	return j->leaks;
 }
 
-const char *judge_leak_text(const struct judge *j, size_t i)
+bool judge_leak_words(const struct judge *j, size_t i, struct str *out)
 {
-	return i < j->leak_kept ? j->leak_texts[i] : NULL;
+	const struct leak *l = &j->leak[i];
+	const struct flow *f;
+
+	if (i >= j->kept)
+		return false;
+	f = &j->flows[l->flow];
+	str_addf(out, "%s sent %zu in clear, first at %.3f s: %s of ", l->host, l->count,
+		 (double)(l->first_us - j->first_us) / 1e6,
+		 l->quotes ? "ICMP errors about packets"
+		 : l->back ? "answers"
+			   : "packets");
+	flow_words(&f->key, out);
+	str_addf(out, ", although %s", f->why);
+	return true;
 }
 
 size_t judge_packets(const struct judge *j)

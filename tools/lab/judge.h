@@ -62,9 +62,10 @@ struct judge_sight {
  */
 struct judge_sight judge_sight(const struct judge *j, size_t probe, int answered, bool heard);
 
-/* Clear packets of pairs that should be protected: how many, and a sentence for each of the first. */
+/* Clear packets of pairs that should be protected: how many. */
 size_t judge_leaks(const struct judge *j);
-const char *judge_leak_text(const struct judge *j, size_t i); /* NULL behind the last one kept */
+/* A sentence for each flow of the first that leaked; false behind the last. */
+bool judge_leak_words(const struct judge *j, size_t i, struct str *out);
 size_t judge_packets(const struct judge *j);
 
 #endif

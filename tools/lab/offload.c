@@ -51,25 +51,25 @@ static int ask(int s, const char *interface, void *command)
 
 static int feature_count(int s, const char *interface, uint32_t *ret)
 {
-	struct {
-		struct ethtool_sset_info info;
-		uint32_t count;
-	} set = { .info = { .cmd = ETHTOOL_GSSET_INFO, .sset_mask = 1u << ETH_SS_FEATURES } };
-	int e = ask(s, interface, &set);
+	struct ethtool_sset_info *set = mem_new(1, sizeof *set + sizeof set->data[0]);
+	int e;
 
-	if (e < 0)
-		return e;
-	if (set.count == 0 || set.count > FEATURES_MOST)
-		return -ERANGE;
-	*ret = set.count;
-	return 0;
+	set->cmd = ETHTOOL_GSSET_INFO;
+	set->sset_mask = 1u << ETH_SS_FEATURES;
+	e = ask(s, interface, set);
+	if (e == 0 && (set->data[0] == 0 || set->data[0] > FEATURES_MOST))
+		e = -ERANGE;
+	if (e == 0)
+		*ret = set->data[0];
+	free(set);
+	return e;
 }
 
 static int set_features(int s, const char *interface)
 {
 	struct ethtool_gstrings *names;
 	struct ethtool_sfeatures *change;
-	uint32_t count, blocks;
+	uint32_t count = 0, blocks;
 	int e = feature_count(s, interface, &count);
 
 	if (e < 0)

@@ -225,12 +225,15 @@ static void read_udp(const struct inner *ip, struct packet *p)
 	/* RFC 3948 2: four zero octets, then IKE; one octet 0xff: keep-alive; anything else is an SPI. */
 	if (in.left == 1 && in.at[0] == 0xff) {
 		p->kind = PACKET_IKE;
-	} else if (in.left > 4 && wire_u32(&in) == 0) {
-		if (is_ike(in))
-			p->kind = PACKET_IKE;
 	} else if (in.left > 4) {
-		p->kind = PACKET_SEALED;
-		p->sealed_by = PACKET_ESP;
+		bool marked = wire_u32(&in) == 0;
+
+		if (!marked) {
+			p->kind = PACKET_SEALED;
+			p->sealed_by = PACKET_ESP;
+		} else if (is_ike(in)) {
+			p->kind = PACKET_IKE;
+		}
 	}
 }
 

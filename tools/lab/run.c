@@ -228,7 +228,6 @@ static void judge_row(struct run *r, size_t i, const struct probes *probes)
 static void report_rest(const struct run *r, size_t lost, size_t agree)
 {
 	size_t leaks = judge_leaks(r->judge), packets = judge_packets(r->judge);
-	const char *text;
 
 	if (!r->options->json)
 		(void)printf("%zu of %zu agree. ", agree, r->count);
@@ -239,10 +238,13 @@ static void report_rest(const struct run *r, size_t lost, size_t agree)
 	(void)fflush(stdout);
 	if (leaks)
 		(void)fprintf(stderr, "error: %zu clear packets of protected pairs in %zu captured:\n", leaks, packets);
-	for (size_t i = 0; (text = judge_leak_text(r->judge, i)); i++)
-		(void)fprintf(stderr, "  %s\n", text);
-	if (leaks > JUDGE_LEAKS_KEPT)
-		(void)fprintf(stderr, "  and %zu more\n", leaks - JUDGE_LEAKS_KEPT);
+	for (size_t i = 0; leaks; i++) {
+		SCOPED(str_wipe) struct str words = { 0 };
+
+		if (!judge_leak_words(r->judge, i, &words))
+			break;
+		(void)fprintf(stderr, "  %s\n", str_text(&words));
+	}
 	if (lost)
 		(void)fprintf(stderr,
 			      "error: the capture lost %zu packets, so nothing above is certain: try again on a "
