@@ -38,9 +38,8 @@ static int ask(struct nlmsghdr *request, mnl_cb_t read, void *context)
 	return 0;
 }
 
-static int link_up(unsigned index, uint32_t mtu, uint32_t queue, bool ipv6)
+static struct nlmsghdr *link_request(char *buffer, unsigned index, unsigned flags, unsigned change)
 {
-	char buffer[512];
 	struct nlmsghdr *h = mnl_nlmsg_put_header(buffer);
 	struct ifinfomsg *link;
 
@@ -50,27 +49,51 @@ static int link_up(unsigned index, uint32_t mtu, uint32_t queue, bool ipv6)
 	link = mnl_nlmsg_put_extra_header(h, sizeof *link);
 	link->ifi_family = AF_UNSPEC;
 	link->ifi_index = (int)index;
-	link->ifi_flags = link->ifi_change = IFF_UP;
+	link->ifi_flags = flags;
+	link->ifi_change = change;
+	return h;
+}
+
+static int set_sizes(unsigned index, uint32_t mtu, uint32_t queue)
+{
+	char buffer[512];
+	struct nlmsghdr *h = link_request(buffer, index, 0, IFF_MULTICAST); /* no groups are reported through it */
+
 	mnl_attr_put_u32(h, IFLA_MTU, mtu);
 	mnl_attr_put_u32(h, IFLA_TXQLEN, queue);
-	if (ipv6) {
-		struct nlattr *spec = mnl_attr_nest_start(h, IFLA_AF_SPEC);
-		struct nlattr *inet6 = mnl_attr_nest_start(h, AF_INET6);
-
-		mnl_attr_put_u8(h, IFLA_INET6_ADDR_GEN_MODE, IN6_ADDR_GEN_MODE_NONE);
-		mnl_attr_nest_end(h, inet6);
-		mnl_attr_nest_end(h, spec);
-	}
 	return ask(h, NULL, NULL);
 }
 
+static int set_no_address(unsigned index)
+{
+	char buffer[512];
+	struct nlmsghdr *h = link_request(buffer, index, 0, 0);
+	struct nlattr *spec = mnl_attr_nest_start(h, IFLA_AF_SPEC);
+	struct nlattr *inet6 = mnl_attr_nest_start(h, AF_INET6);
+	int r;
+
+	mnl_attr_put_u8(h, IFLA_INET6_ADDR_GEN_MODE, IN6_ADDR_GEN_MODE_NONE);
+	mnl_attr_nest_end(h, inet6);
+	mnl_attr_nest_end(h, spec);
+	r = ask(h, NULL, NULL);
+	return r == -EAFNOSUPPORT || r == -EOPNOTSUPP || r == -EINVAL ? 0 : r; /* a kernel without IPv6 */
+}
+
+static int set_up(unsigned index)
+{
+	char buffer[512];
+
+	return ask(link_request(buffer, index, IFF_UP, IFF_UP), NULL, NULL);
+}
+
+/* One after the other: within one request the kernel would bring the device up first, and give it an address. */
 int netlink_link_up(unsigned index, uint32_t mtu, uint32_t queue, struct diag *d)
 {
-	int r = link_up(index, mtu, queue, true);
+	int r;
 
-	if (r == -EAFNOSUPPORT || r == -EOPNOTSUPP || r == -EINVAL)
-		r = link_up(index, mtu, queue, false); /* a kernel without IPv6 */
-	return r < 0 ? diag_errno(d, -r, "bring the TUN device up") : 0;
+	if ((r = set_sizes(index, mtu, queue)) < 0 || (r = set_no_address(index)) < 0 || (r = set_up(index)) < 0)
+		return diag_errno(d, -r, "bring the TUN device up");
+	return 0;
 }
 
 struct route {

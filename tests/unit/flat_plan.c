@@ -28,6 +28,8 @@ static bool in(struct port_range r, uint16_t port)
 
 const struct plan_entry *plan_lookup_protecting(const struct plan *p, const struct plan_packet *k)
 {
+	if (addr_is_multicast(&k->remote))
+		return NULL; /* outside every plan */
 	for (size_t i = 0; i < p->count; i++) {
 		const struct plan_entry *e = &p->entries[i];
 
