@@ -72,10 +72,11 @@ static int check_firewalls(const struct plan *plan, struct diag *d)
 	for (size_t i = 0; i < n; i++)
 		for (size_t k = 0; k < m; k++)
 			if (end_names(&sections[i].hosts, &locals[k]))
-				return diag_fail(d, ERR_UNSUPPORTED,
-						 "the policy's firewall section rules this host, and this version checks "
-						 "and explains firewall rules but cannot enforce them. Take this host out "
-						 "of the section's hosts, or wait for a version that can");
+				return diag_fail(
+					d, ERR_UNSUPPORTED,
+					"the policy's firewall section rules this host, and this version checks "
+					"and explains firewall rules but cannot enforce them. Take this host out "
+					"of the section's hosts, or wait for a version that can");
 	return 0;
 }
 

@@ -22,7 +22,7 @@ struct gate_config {
 	uint32_t mark_way;      /* two bits used inside the table only: which way a packet is being judged */
 	uint32_t ct_secured;    /* conntrack mark: this flow has been secured and never returns to clear */
 	uint32_t route_table;   /* default 100 */
-	uint32_t rule_priority; /* default 100 */
+	uint32_t rule_priority; /* of the first of three; default 100 */
 	const char *tun;        /* "cordon0" */
 	uint16_t nflog_group;   /* dropped clear packets; default 100 */
 	uint16_t mtu;           /* of the links outside: what the MSS is clamped to, less ESP; default 1500 */
@@ -52,8 +52,8 @@ int gate_fallback_add(struct gate *g, const struct addr *local, const struct add
 		      struct diag *d);
 int gate_fallback_remove(struct gate *g, const struct addr *local, const struct addr *remote, struct diag *d);
 
-/* Call when the first SA with this peer is up, and when the last has gone: what is sent between is secured for good even
- * if the peer never answers. (What the peer has answered under an SA is so by itself.) */
+/* Call when the first SA with this peer is up, and when the last has gone: what is sent between is secured for good
+ * even if the peer never answers. (What the peer has answered under an SA is so by itself.) */
 int gate_secured_add(struct gate *g, const struct addr *local, const struct addr *remote, struct diag *d);
 int gate_secured_remove(struct gate *g, const struct addr *local, const struct addr *remote, struct diag *d);
 

@@ -276,11 +276,16 @@ static void add_fall_back(struct ruleset *r, const struct rule *rule)
 	static const char *const families[] = { "ip", "ip6" };
 
 	for (size_t i = 0; i < ARRAY_LEN(families); i++) {
-		str_add(r->out, "\t\t");
-		str_addf(r->out, "%s saddr . %s daddr @fallback_%s", families[i], families[i], families[i]);
-		add_not_secured(r);
-		add_count(r, rule, GATE_COUNT_CLEAR_OUT);
-		str_add(r->out, " return\n");
+		for (int counted = 1; counted >= 0; counted--) {
+			str_add(r->out, "\t\t");
+			if (counted) /* when it leaves, not when it is judged first */
+				ruleset_add_way(r, WAY_LAST);
+			str_addf(r->out, " %s saddr . %s daddr @fallback_%s", families[i], families[i], families[i]);
+			add_not_secured(r);
+			if (counted)
+				add_count(r, rule, GATE_COUNT_CLEAR_OUT);
+			str_add(r->out, " return\n");
+		}
 	}
 }
 
@@ -290,9 +295,9 @@ static void add_rule(struct ruleset *r, const struct rule *rule)
 	add_comment(r, rule);
 	switch (rule->mode) {
 	case MODE_EXEMPT:
-		/* what leaves is counted when it is judged first, not again at the end */
+		/* what leaves is counted at the end, not when it is judged first */
 		str_addf(r->out, "\t\tmeta mark & 0x%08x != 0x%08x", r->config->mark_way,
-			 ruleset_way_mark(r->config, WAY_LAST));
+			 ruleset_way_mark(r->config, WAY_OUT));
 		add_count(r, rule, GATE_COUNT_EXEMPT);
 		str_add(r->out, "\n");
 		break;

@@ -19,19 +19,22 @@ enum { OUR_PROTOCOL = 77, TUN_METRIC = 1 }; /* the protocol number marks what is
 static const uint32_t last_metric = UINT32_MAX;
 static const int families[] = { AF_INET, AF_INET6 };
 
-/* What comes out of the TUN bears a mark of its own, which only the look-up of rp_filter may follow (it asks like a
- * local sender, from lo): else a packet for something behind us would be routed back into the TUN. */
+/* What comes out of the TUN bears a mark of its own, for rp_filter: its look-up, which asks for the way back, must end
+ * in the TUN. The packet's own look-up, on its way to something behind us, must not, or it would be sent back: that one
+ * comes from the TUN and jumps over the rule. */
 struct our_rule {
-	uint32_t mark;
-	bool from_lo;
+	uint8_t action;
+	uint8_t behind; /* added to the configured priority */
+	bool from_tun;  /* looked up for what arrives by the TUN only */
+	bool protect;   /* the mark: mark_protect, else mark_from_tun */
 };
-enum { OUR_RULES = 2 };
-
-static void our_rules(const struct gate_config *c, struct our_rule ret[OUR_RULES])
-{
-	ret[0] = (struct our_rule){ c->mark_protect, false };
-	ret[1] = (struct our_rule){ c->mark_from_tun, true };
-}
+enum { JUMP_TO = 2 };
+static const struct our_rule our_rules[] = {
+	{ FR_ACT_NOP, JUMP_TO, false, false },
+	{ FR_ACT_TO_TBL, 1, false, false },
+	{ FR_ACT_GOTO, 0, true, false },
+	{ FR_ACT_TO_TBL, 0, false, true },
+};
 
 static int ask_rule(struct netlink *n, const struct gate_config *c, int family, const struct our_rule *rule,
 		    uint16_t type, uint16_t flags)
@@ -41,15 +44,19 @@ static int ask_rule(struct netlink *n, const struct gate_config *c, int family, 
 	struct fib_rule_hdr *r = mnl_nlmsg_put_extra_header(h, sizeof *r);
 
 	r->family = (uint8_t)family;
-	r->action = FR_ACT_TO_TBL;
-	r->table = c->route_table < 256 ? (uint8_t)c->route_table : RT_TABLE_UNSPEC;
-	mnl_attr_put_u32(h, FRA_TABLE, c->route_table);
-	mnl_attr_put_u32(h, FRA_PRIORITY, c->rule_priority);
-	mnl_attr_put_u32(h, FRA_FWMARK, rule->mark);
+	r->action = rule->action;
+	if (rule->action == FR_ACT_TO_TBL) {
+		r->table = c->route_table < 256 ? (uint8_t)c->route_table : RT_TABLE_UNSPEC;
+		mnl_attr_put_u32(h, FRA_TABLE, c->route_table);
+	}
+	mnl_attr_put_u32(h, FRA_PRIORITY, c->rule_priority + rule->behind);
+	mnl_attr_put_u32(h, FRA_FWMARK, rule->protect ? c->mark_protect : c->mark_from_tun);
 	mnl_attr_put_u32(h, FRA_FWMASK, c->mark_mask);
 	mnl_attr_put_u8(h, FRA_PROTOCOL, OUR_PROTOCOL);
-	if (rule->from_lo)
-		mnl_attr_put_strz(h, FRA_IIFNAME, "lo");
+	if (rule->action == FR_ACT_GOTO)
+		mnl_attr_put_u32(h, FRA_GOTO, c->rule_priority + JUMP_TO);
+	if (rule->from_tun)
+		mnl_attr_put_strz(h, FRA_IIFNAME, c->tun);
 	return netlink_ask(n, h, NULL, NULL);
 }
 
@@ -132,10 +139,8 @@ static int ensure_tun(struct netlink *n, const struct gate_config *c, struct dia
 
 int routes_ensure(struct netlink *n, const struct gate_config *c, bool *ret_made, struct diag *d)
 {
-	struct our_rule rules[OUR_RULES];
 	bool made = false;
 
-	our_rules(c, rules);
 	for (size_t i = 0; i < ARRAY_LEN(families); i++) {
 		int r;
 
@@ -146,8 +151,8 @@ int routes_ensure(struct netlink *n, const struct gate_config *c, bool *ret_made
 		if (r < 0 && r != -EEXIST)
 			return diag_errno(d, -r, "unreachable route in table %u", c->route_table);
 		made |= r == 0;
-		for (size_t k = 0; k < OUR_RULES; k++) {
-			r = ask_rule(n, c, families[i], &rules[k], RTM_NEWRULE, NLM_F_CREATE | NLM_F_EXCL);
+		for (size_t k = 0; k < ARRAY_LEN(our_rules); k++) {
+			r = ask_rule(n, c, families[i], &our_rules[k], RTM_NEWRULE, NLM_F_CREATE | NLM_F_EXCL);
 			if (r < 0 && r != -EEXIST)
 				return diag_errno(d, -r, "routing rule for table %u", c->route_table);
 			made |= r == 0;
@@ -159,17 +164,15 @@ int routes_ensure(struct netlink *n, const struct gate_config *c, bool *ret_made
 
 int routes_remove(struct netlink *n, const struct gate_config *c, struct diag *d)
 {
-	struct our_rule rules[OUR_RULES];
 	unsigned tun = if_nametoindex(c->tun);
 
-	our_rules(c, rules);
 	for (size_t i = 0; i < ARRAY_LEN(families); i++) {
 		int r = 0;
 
 		if (families[i] == AF_INET6 && !have_ipv6())
 			continue;
-		for (size_t k = 0; k < OUR_RULES; k++) {
-			while ((r = ask_rule(n, c, families[i], &rules[k], RTM_DELRULE, 0)) == 0)
+		for (size_t k = 0; k < ARRAY_LEN(our_rules); k++) {
+			while ((r = ask_rule(n, c, families[i], &our_rules[k], RTM_DELRULE, 0)) == 0)
 				;
 			if (r != -ENOENT)
 				return diag_errno(d, -r, "remove the routing rule for table %u", c->route_table);

@@ -1,5 +1,5 @@
-/* enforce/routes.h - the routing rules that send marked packets to our table, and what the table holds: the way into the
- * TUN, and behind it an unreachable route that stays when the TUN goes. */
+/* enforce/routes.h - the routing rules that send marked packets to our table, and what the table holds: the way into
+ * the TUN, and behind it an unreachable route that stays when the TUN goes. */
 #ifndef ENFORCE_ROUTES_H
 #define ENFORCE_ROUTES_H
 #include "enforce/gate.h"

@@ -42,13 +42,13 @@ static void add_pair_set(struct ruleset *r, const char *name, const char *flags,
 	size_t added = 0;
 	char local[ADDR_TEXT], remote[ADDR_TEXT];
 
-	str_addf(r->out, "\tset %s_%s {\n\t\ttype %s . %s\n%s\t\tsize %d\n", name, family == 4 ? "ip" : "ip6", type, type,
-		 flags, RULESET_PAIRS_MOST);
+	str_addf(r->out, "\tset %s_%s {\n\t\ttype %s . %s\n%s\t\tsize %d\n", name, family == 4 ? "ip" : "ip6", type,
+		 type, flags, RULESET_PAIRS_MOST);
 	for (size_t i = 0; i < count; i++) {
 		if (pairs[i].local.family != family)
 			continue;
-		str_addf(r->out, "%s%s . %s", added++ ? ",\n" : "\t\telements = {\n",
-			 addr_text(&pairs[i].local, local), addr_text(&pairs[i].remote, remote));
+		str_addf(r->out, "%s%s . %s", added++ ? ",\n" : "\t\telements = {\n", addr_text(&pairs[i].local, local),
+			 addr_text(&pairs[i].remote, remote));
 		if (pairs[i].left_s)
 			str_addf(r->out, " timeout %us", pairs[i].left_s);
 	}
@@ -217,8 +217,8 @@ static void add_postrouting(struct ruleset *r)
 	str_add(r->out, "\t}\n");
 }
 
-void ruleset_write(const struct gate_config *c, const struct plan *plan, const struct ruleset_carry *carry,
-		   struct str *out)
+void ruleset_write(const struct gate_config *c, const char *table, const struct plan *plan,
+		   const struct ruleset_carry *carry, struct str *out)
 {
 	/* Lists come first because they say which rules are used, and last in the text, which lets nft find its sets.
 	 */
@@ -226,7 +226,7 @@ void ruleset_write(const struct gate_config *c, const struct plan *plan, const s
 	struct ruleset r = { .config = c, .plan = plan, .out = &chains };
 	const struct rule *rules;
 
-	str_add(out, "table inet cordon\ndelete table inet cordon\ntable inet cordon {\n");
+	str_addf(out, "table inet %s\ndelete table inet %s\ntable inet %s {\n", table, table, table);
 	if (!plan) {
 		str_add(out, "}\n");
 		return;
@@ -256,5 +256,5 @@ void ruleset_write(const struct gate_config *c, const struct plan *plan, const s
 
 void gate_ruleset(const struct gate_config *c, const struct plan *plan, struct str *out)
 {
-	ruleset_write(c, plan, NULL, out);
+	ruleset_write(c, TABLE_NAME, plan, NULL, out);
 }

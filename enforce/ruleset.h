@@ -28,9 +28,12 @@ struct ruleset_carry {
 
 enum { RULESET_PAIRS_MOST = 65536 };
 
+#define TABLE_NAME "cordon"
+#define TABLE_NEXT "cordon_next" /* in force beside the other while that one is replaced, never at rest */
+
 /* plan NULL: the empty table. carry may be NULL. */
-void ruleset_write(const struct gate_config *c, const struct plan *plan, const struct ruleset_carry *carry,
-		   struct str *out);
+void ruleset_write(const struct gate_config *c, const char *table, const struct plan *plan,
+		   const struct ruleset_carry *carry, struct str *out);
 
 /* For the parts. */
 struct ruleset {

@@ -250,7 +250,8 @@ static bool ours(const struct nlmsghdr *h)
 	if (NFNL_SUBSYS_ID(h->nlmsg_type) != NFNL_SUBSYS_NFTABLES || mnl_nlmsg_get_payload_len(h) < sizeof *g)
 		return false;
 	g = mnl_nlmsg_get_payload(h);
-	return g->nfgen_family == NFPROTO_INET && strcmp(netlink_attribute_text(h, sizeof *g, NFTA_TABLE_NAME), TABLE_NAME) == 0;
+	return g->nfgen_family == NFPROTO_INET &&
+	       strcmp(netlink_attribute_text(h, sizeof *g, NFTA_TABLE_NAME), TABLE_NAME) == 0;
 }
 
 /* The header holds the generation, which every change anywhere moves: only the attributes count. The order in which
@@ -353,7 +354,16 @@ bool table_concerns(const struct nlmsghdr *h)
 	return ours(h);
 }
 
-int table_delete(struct netlink *nft, struct diag *d)
+bool table_exists(struct netlink *nft)
+{
+	char buf[NETLINK_MESSAGE_MOST];
+	struct nlmsghdr *h = nftnl_nlmsg_build_hdr(buf, NFT_MSG_GETTABLE, NFPROTO_INET, NLM_F_ACK, ++nft->sequence);
+
+	mnl_attr_put_strz(h, NFTA_TABLE_NAME, TABLE_NAME);
+	return netlink_ask(nft, h, NULL, NULL) == 0;
+}
+
+int table_delete(struct netlink *nft, const char *table, struct diag *d)
 {
 	char buf[NETLINK_MESSAGE_MOST];
 	struct mnl_nlmsg_batch *batch = mnl_nlmsg_batch_start(buf, sizeof buf);
@@ -367,11 +377,11 @@ int table_delete(struct netlink *nft, struct diag *d)
 	mnl_nlmsg_batch_next(batch);
 	h = nftnl_nlmsg_build_hdr(mnl_nlmsg_batch_current(batch), NFT_MSG_DELTABLE, NFPROTO_INET, NLM_F_ACK,
 				  last = ++nft->sequence);
-	mnl_attr_put_strz(h, NFTA_TABLE_NAME, TABLE_NAME);
+	mnl_attr_put_strz(h, NFTA_TABLE_NAME, table);
 	mnl_nlmsg_batch_next(batch);
 	nftnl_batch_end(mnl_nlmsg_batch_current(batch), ++nft->sequence);
 	mnl_nlmsg_batch_next(batch);
 	r = netlink_ask_batch(nft, mnl_nlmsg_batch_head(batch), mnl_nlmsg_batch_size(batch), last);
 	mnl_nlmsg_batch_stop(batch);
-	return r < 0 && r != -ENOENT ? diag_errno(d, -r, "delete the table " TABLE_NAME) : 0;
+	return r < 0 && r != -ENOENT ? diag_errno(d, -r, "delete the table %s", table) : 0;
 }

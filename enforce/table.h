@@ -5,8 +5,6 @@
 #include "enforce/netlink.h"
 #include "enforce/ruleset.h"
 
-#define TABLE_NAME "cordon"
-
 enum table_set { TABLE_FALLBACK, TABLE_SECURED };
 
 /* Add (again: with the new time) or remove a pair of addresses. timeout_s 0: for good. Removing what is not there is
@@ -26,6 +24,8 @@ int table_counters(struct netlink *nft, table_counter_fn each, void *context, st
 int table_fingerprint(struct netlink *nft, uint64_t *ret, struct diag *d);
 /* Is this message about our table? */
 bool table_concerns(const struct nlmsghdr *message);
-int table_delete(struct netlink *nft, struct diag *d);
+bool table_exists(struct netlink *nft);
+/* No error if there is none. */
+int table_delete(struct netlink *nft, const char *table, struct diag *d);
 
 #endif
