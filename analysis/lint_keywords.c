@@ -10,6 +10,34 @@ static bool role_is_filled(const struct lint *l, unsigned role)
 	return false;
 }
 
+static bool network_is_known(const struct lint *l)
+{
+	for (size_t i = 0; i < l->host_count; i++)
+		for (size_t k = 0; k < l->hosts[i].address_count; k++)
+			if (l->hosts[i].addresses[k].prefix >= 0)
+				return true;
+	return false;
+}
+
+/* Keywords that no role fills: the hosts know, and nobody else. */
+static void unseen(struct lint *l, const struct end_item *item, unsigned *said)
+{
+	bool gateway = item->keyword == KEYWORD_DEFAULT_GATEWAY;
+	bool subnet = item->keyword == KEYWORD_LOCAL_SUBNET && !network_is_known(l);
+	struct finding *f;
+
+	if (item->set || !(gateway || subnet) || (*said & 1u << item->keyword))
+		return;
+	*said |= 1u << item->keyword;
+	f = report_add(l->r, SEVERITY_NOTE, "keyword-of-each-host", item->place,
+		       "'%s' is known to each host alone: check, why and matrix do not see what it matches",
+		       keyword_name(item->keyword));
+	if (gateway)
+		finding_advise(f, "Name the gateway's address, if both ends are to come to the same rule.");
+	else
+		finding_advise(f, "Give hosts their networks: address: 10.1.2.3/24.");
+}
+
 static void look_at(struct lint *l, const struct rule *rule, const struct end *e, unsigned *said)
 {
 	static const char *const roles[KEYWORDS] = {
@@ -23,6 +51,7 @@ static void look_at(struct lint *l, const struct rule *rule, const struct end *e
 		unsigned role = ends_keyword_role(k);
 		struct finding *f;
 
+		unseen(l, &e->items[i], said);
 		if (e->items[i].set || !role || (*said & 1u << k) || role_is_filled(l, role))
 			continue;
 		*said |= 1u << k;

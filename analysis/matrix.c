@@ -365,9 +365,12 @@ static int ask_pair(struct asker *k, size_t from, size_t to, struct diag *d)
 			continue;
 		if ((r = question_ask(k->w, &k->q, &scratch, &answer, d)) < 0)
 			return r;
-		if (answer.count)
-			*cell = (struct matrix_cell){ true, answer.cases[0].verdict.verdict,
-						      answer.cases[0].verdict.rule, answer.cases[0].verdict.firewall };
+		if (answer.count) {
+			const struct why_verdict *v = &answer.cases[0].verdict;
+
+			*cell = (struct matrix_cell){ true, v->verdict, v->rule, v->firewall,
+						      v->cause == WHY_FIREWALL };
+		}
 	}
 	return 0;
 }
@@ -434,7 +437,8 @@ const struct matrix_cell *matrix_cell(const struct matrix *m, size_t from, size_
 
 bool matrix_cells_alike(const struct matrix_cell *a, const struct matrix_cell *b)
 {
-	return a->asked == b->asked && a->verdict == b->verdict && a->rule == b->rule && a->firewall == b->firewall;
+	return a->asked == b->asked && a->verdict == b->verdict && a->rule == b->rule && a->firewall == b->firewall &&
+	       a->by_firewall == b->by_firewall;
 }
 
 bool matrix_kinds_alike(const struct matrix *m, size_t a, size_t b)

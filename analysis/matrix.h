@@ -24,7 +24,8 @@ struct matrix_cell {
 	bool asked; /* false: a party of one host has nobody to talk to in itself */
 	enum outcome verdict;
 	const struct rule *rule;
-	const struct firewall_rule *firewall; /* blocked with neither: a firewall's default action */
+	const struct firewall_rule *firewall; /* that let it in or stopped it */
+	bool by_firewall;                     /* blocked there; firewall NULL: by the default action */
 };
 
 struct matrix {

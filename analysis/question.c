@@ -449,6 +449,7 @@ int question_ask(struct why *w, const struct question *q, struct arena *memory, 
 		.cases = arena_new(memory, k.count, sizeof *ret->cases),
 		.count = k.count,
 		.points = k.points,
+		.pairs = k.pairs,
 		.bounded = k.bounded || q->from.bounded || q->to.bounded,
 	};
 	for (size_t i = 0; i < k.count; i++) {

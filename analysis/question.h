@@ -42,8 +42,8 @@ struct answer_case {
 struct answer {
 	struct answer_case *cases; /* the weakest verdict first */
 	size_t count;
-	size_t points;
-	bool bounded; /* more cases or points than are looked at */
+	size_t points, pairs; /* pairs of addresses */
+	bool bounded;         /* more cases or points than are looked at */
 };
 
 /* What rules do to the question. At least one case on success. */

@@ -472,6 +472,7 @@ static void contest_side(struct contest *c, unsigned side)
 		c->rows = mem_grow(c->rows, c->count, &c->cap, sizeof *c->rows);
 		c->rows[c->count++] = (struct why_contender){
 			.rule = seat.entry->rule,
+			.winner = first.entry->rule,
 			.won = won,
 			.reason = won ? NULL : kept_text(c->memory, &reason),
 			.contrast = won ? NULL : kept_text(c->memory, &contrast),

@@ -75,7 +75,7 @@ const char *why_name(const struct ends_who *who, char buf[ADDR_TEXT]);
 
 /* Every rule that matched at either end, the winner first, with why it won or lost. */
 struct why_contender {
-	const struct rule *rule;
+	const struct rule *rule, *winner; /* winner: that it lost to; its own rule if it won */
 	bool won;
 	const char *reason;   /* as a sentence about this rule */
 	const char *contrast; /* lost: the same seen from the winner: "it names dc1 alone, the other any address" */

@@ -133,7 +133,8 @@ static void say_protected(const struct why_verdict *v, const struct names *n, st
 	bool asked = a->mode == MODE_REQUEST;
 
 	if (a == b)
-		str_addf(out, "'%s' %s protection", a->name, asked ? "requests" : "requires");
+		str_addf(out, "'%s' %s protection%s", a->name, asked ? "requests" : "requires",
+			 a->tunnel ? " in a tunnel" : "");
 	else
 		str_addf(out, "'%s' at %s and '%s' at %s protect it", a->name, n->of[0], b->name, n->of[1]);
 	str_addf(out, ", and both ends agree on %s%s.", child_suite_text(g->suite, suite),
@@ -188,7 +189,10 @@ static void say_blocked(const struct why_verdict *v, const struct names *n, stru
 		return;
 	}
 	str_addf(out, "%s requires authentication of %s ('%s'), and ", n->of[at], addr_text(peer, address), r->name);
-	say_obstacle(v, n, out);
+	if (v->negotiation.result == NEGOTIATE_CREDENTIAL && v->negotiation.at == (unsigned)at)
+		str_addf(out, "holds nothing itself that satisfies '%s'", v->negotiation.set->name);
+	else
+		say_obstacle(v, n, out);
 	str_add(out, ".");
 }
 
@@ -247,6 +251,22 @@ static void say_assumed(const struct why_verdict *v, const struct names *n, stru
 	str_add(out, " assumed to run Cordon and to hold every credential.");
 }
 
+/* A rule that is in force in some places only. */
+static void say_profiles(const struct why_verdict *v, struct str *out)
+{
+	static const char *const names[] = { "domain", "private", "public" };
+	const struct rule *r = v->rule;
+	unsigned said = 0;
+
+	if (!r || (r->profiles & PROFILE_ALL) == PROFILE_ALL)
+		return;
+	str_addf(out, " '%s' is in force on ", r->name);
+	for (unsigned i = 0; i < ARRAY_LEN(names); i++)
+		if (r->profiles & 1u << i)
+			str_addf(out, "%s%s", said++ ? " and " : "", names[i]);
+	str_add(out, " networks only.");
+}
+
 void why_reason(const struct why *w, const struct why_verdict *v, struct str *out)
 {
 	struct names names, *n = names_of(v, &names);
@@ -282,6 +302,7 @@ void why_reason(const struct why *w, const struct why_verdict *v, struct str *ou
 		if (a->overridden)
 			str_addf(out, " '%s' lets it past firewall rule '%s'.", a->rule->name, a->overridden->name);
 	}
+	say_profiles(v, out);
 	say_assumed(v, n, out);
 	(void)w;
 }

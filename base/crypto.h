@@ -1,4 +1,4 @@
-/* base/crypto.h - the thin wrapper on libcrypto and nettle (which does what: docs/decisions/0001-crypto-libraries.md). Every
+/* base/crypto.h - the thin wrapper on libcrypto and nettle (which does what: docs/decisions/crypto-libraries.md). Every
  * use of a cipher, hash, key exchange or random number goes through here. Knows algorithms, not IPsec. Fails closed: an
  * error leaves outputs untouched or wiped. Any thread may call; a seal belongs to one at a time. */
 #ifndef BASE_CRYPTO_H

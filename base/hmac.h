@@ -1,5 +1,5 @@
 /* base/hmac.h - HMAC keyed once and used for many messages, for crypto.h's own files. By nettle: its contexts are plain
- * values, so that a packet costs no allocation (docs/decisions/0001-crypto-libraries.md has the figures). */
+ * values, so that a packet costs no allocation (docs/decisions/crypto-libraries.md has the figures). */
 #ifndef BASE_HMAC_H
 #define BASE_HMAC_H
 #include <nettle/md5.h>

@@ -1,4 +1,4 @@
-/* base/p384.h - P-384 by hogweed, two to nine times as fast as OpenSSL 3.0's (docs/decisions/0001-crypto-libraries.md). For
+/* base/p384.h - P-384 by hogweed, two to nine times as fast as OpenSSL 3.0's (docs/decisions/crypto-libraries.md). For
  * key exchange and ECDSA. Numbers are big-endian, of full width; a public value is x|y (RFC 5903). Thread-safe. */
 #ifndef BASE_P384_H
 #define BASE_P384_H

@@ -78,7 +78,7 @@ static void why_tells_the_fate_of_traffic(void **state)
 		  "b", "tcp/80", OUTCOME_CLEAR, OUTCOME_CLEAR, NULL, "no rule speaks of this pair" },
 		/* A rule for authorised machines only. */
 		{ POLICY("groups: { ops: [ { host: a } ] }\n" R RULE("r", "mode: require, machines: [ops]")), "c", "a",
-		  "tcp/80", OUTCOME_BLOCKED, OUTCOME_BLOCKED, "r", "c holds nothing" },
+		  "tcp/80", OUTCOME_BLOCKED, OUTCOME_BLOCKED, "r", "holds nothing itself" },
 		{ POLICY("groups: { ops: [ { host: a } ] }\n" R RULE("r", "mode: require, machines: [ops]")), "b", "a",
 		  "tcp/80", OUTCOME_BLOCKED, OUTCOME_BLOCKED, "r", "b is not among the machines" },
 		/* Two rules: the more specific one, and one that goes one way only. */

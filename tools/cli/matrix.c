@@ -226,24 +226,34 @@ static bool is_said(const struct listing *l, size_t from, size_t to)
 	return c->asked && (l->base == l->kind || !matrix_cells_alike(c, matrix_cell(l->m, from, to, l->base)));
 }
 
-/* Does the row say the same as `c` exactly where row `like` does? */
-static bool rows_match(const struct listing *l, size_t row, size_t like, const struct matrix_cell *c)
+static bool says(const struct listing *l, size_t from, size_t to, const struct matrix_cell *c)
 {
-	for (size_t to = 0; to < l->m->party_count; to++) {
-		bool a = is_said(l, row, to) && matrix_cells_alike(matrix_cell(l->m, row, to, l->kind), c);
-		bool b = is_said(l, like, to) && matrix_cells_alike(matrix_cell(l->m, like, to, l->kind), c);
-
-		if (a != b)
-			return false;
-	}
-	return true;
+	return is_said(l, from, to) && matrix_cells_alike(matrix_cell(l->m, from, to, l->kind), c);
 }
 
-static void take_row(struct listing *l, size_t row, const struct matrix_cell *c)
+/* Does the row say `c` exactly where row `like` does? Where one of them would speak to itself, it says nothing. */
+static bool rows_match(const struct listing *l, size_t row, size_t like, const struct matrix_cell *c)
+{
+	bool any = false;
+
+	for (size_t to = 0; to < l->m->party_count; to++) {
+		bool here = says(l, row, to, c);
+
+		any |= here;
+		if (matrix_cell(l->m, row, to, l->kind)->asked && matrix_cell(l->m, like, to, l->kind)->asked &&
+		    here != says(l, like, to, c))
+			return false;
+	}
+	return any;
+}
+
+static void take_row(struct listing *l, size_t row, const struct matrix_cell *c, bool *called)
 {
 	for (size_t to = 0; to < l->m->party_count; to++)
-		if (is_said(l, row, to) && matrix_cells_alike(matrix_cell(l->m, row, to, l->kind), c))
+		if (says(l, row, to, c)) {
 			l->done[row * l->m->party_count + to] = true;
+			called[to] = true;
+		}
 }
 
 static void add_number(struct str *s, size_t *count, size_t number)
@@ -254,31 +264,42 @@ static void add_number(struct str *s, size_t *count, size_t number)
 		str_add(s, "... ");
 }
 
+/* What decided. */
+static void say_rule(const struct matrix_cell *c, struct str *out)
+{
+	if (c->by_firewall)
+		str_addf(out, "firewall %s%s%s", c->firewall ? "'" : "(nothing allows it)",
+			 c->firewall ? c->firewall->name : "", c->firewall ? "'" : "");
+	else if (c->rule)
+		str_addf(out, "'%s'", c->rule->name);
+	else
+		str_add(out, "no rule");
+	if (c->firewall && !c->by_firewall)
+		str_addf(out, ", firewall '%s'", c->firewall->name);
+}
+
 static void say_line(struct listing *l, size_t from, const struct matrix_cell *c, bool colour, struct str *out)
 {
-	struct str line = { 0 };
+	SCOPED(arena_wipe) struct arena memory = { 0 };
 	size_t n = l->m->party_count, count = 0;
+	bool *called = arena_new(&memory, n, sizeof *called);
+	struct str line = { 0 };
 
 	for (size_t row = from; row < n && (row == from || n <= MERGE_MOST); row++)
-		if (row == from || (rows_match(l, row, from, c))) {
+		if (row == from || rows_match(l, row, from, c)) {
 			add_number(&line, &count, row + 1);
-			take_row(l, row, c);
+			take_row(l, row, c, called);
 		}
 	str_add(&line, "-> ");
 	count = 0;
 	for (size_t to = 0; to < n; to++)
-		if (is_said(l, from, to) && matrix_cells_alike(matrix_cell(l->m, from, to, l->kind), c))
+		if (called[to])
 			add_number(&line, &count, to + 1);
 	str_add(out, "  ");
 	say_outcome(c->verdict, 15, colour, out);
 	str_addf(out, "%-20s ", str_text(&line));
 	str_wipe(&line);
-	if (c->firewall)
-		str_addf(&line, "firewall '%s'", c->firewall->name);
-	else if (c->rule)
-		str_addf(&line, "'%s'", c->rule->name);
-	else
-		str_add(&line, c->verdict == OUTCOME_BLOCKED ? "firewall, nothing allows it" : "no rule");
+	say_rule(c, &line);
 	say_clean(str_text(&line), out);
 	str_add(out, "\n");
 	str_wipe(&line);
@@ -396,7 +417,9 @@ static void html_table(const struct matrix *m, size_t kind, struct str *out)
 				continue;
 			}
 			str_addf(out, "<td class=\"%s\" title=\"", outcome_name(c->verdict));
-			html_text(c->firewall ? c->firewall->name : c->rule ? c->rule->name : "no rule", out);
+			say_rule(c, &name);
+			html_text(str_text(&name), out);
+			str_wipe(&name);
 			str_addf(out, "\">%s</td>", outcome_name(c->verdict));
 		}
 		str_add(out, "</tr>\n");

@@ -167,7 +167,11 @@ static void say_contest(struct why *w, const struct why_verdict *v, const struct
 
 		if (rows[i].won)
 			continue;
-		str_addf(&s, "It wins over '%s' (%s:%u): %s.", rows[i].rule->name, file_name(r, rows[i].rule->place),
+		if (rows[i].winner == v->rule && v->cause == WHY_RULES)
+			str_add(&s, "It");
+		else
+			str_addf(&s, "'%s'", rows[i].winner->name);
+		str_addf(&s, " wins over '%s' (%s:%u): %s.", rows[i].rule->name, file_name(r, rows[i].rule->place),
 			 rows[i].rule->place.line, rows[i].contrast);
 		say_paragraph("", str_text(&s), out);
 		str_wipe(&s);
@@ -226,6 +230,9 @@ static void say_case(struct why *w, const struct answer *a, size_t number, const
 		say_who(&v->point.from, out);
 		str_add(out, " -> ");
 		say_who(&v->point.to, out);
+		if (a->pairs > 1)
+			str_addf(out, " (and %zu more %s)", a->pairs - 1,
+				 a->pairs == 2 ? "pair of addresses" : "pairs of addresses");
 	}
 	str_add(out, "  ");
 	say_clean(c->traffic, out);
