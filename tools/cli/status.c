@@ -49,9 +49,9 @@ static void print_policy(const json_t *p)
 
 	if (!json_is_object(p))
 		return;
-	(void)printf("Policy    v%" PRIu64 ", %" PRIu64 " rules, applied %s by %s, from %s\n", ask_number(p, "version"),
-		     ask_number(p, "rules"), ask_time(ask_number(p, "applied_ms"), when), ask_text(p, "by"),
-		     ask_text(p, "path"));
+	(void)printf("Policy    v%" PRIu64 ", %" PRIu64 " rule%s, applied %s by %s, from %s\n",
+		     ask_number(p, "version"), ask_number(p, "rules"), ask_number(p, "rules") == 1 ? "" : "s",
+		     ask_time(ask_number(p, "applied_ms"), when), ask_text(p, "by"), ask_text(p, "path"));
 	if (json_is_object(pending))
 		(void)printf("          It is taken back in %s unless you confirm:  cordon confirm\n",
 			     ask_span(ask_number(pending, "left_s"), left));

@@ -1,0 +1,68 @@
+/* daemon/daemon.h - the one process: what it holds, and who may change it. Private to daemon/. */
+#ifndef DAEMON_DAEMON_H
+#define DAEMON_DAEMON_H
+#include "base/report.h"
+#include "control/server.h"
+#include "daemon/engine.h"
+#include "daemon/host.h"
+#include "daemon/options.h"
+#include "daemon/state.h"
+#include "enforce/gate.h"
+#include "observe/event.h"
+#include "policy/host_config.h"
+#include "policy/plan.h"
+#include <uv.h>
+
+struct diag;
+
+enum { EVENTS_KEPT = 4096, FOLLOWERS_MOST = 16 };
+
+struct daemon {
+	struct options options;
+	const char *name; /* of this host, as page or system have it */
+	struct host_config *config;
+	const char *source; /* the policy's file source */
+	bool source_named;  /* by an option or the page: then it must be there */
+	int export_fd;
+
+	uv_loop_t loop;
+	uv_signal_t signals[3];
+	uv_poll_t gate_poll, host_poll;
+	uv_timer_t probation, settle; /* a policy to be confirmed; addresses that change */
+	int host_fd;
+	bool stopping;
+
+	/* Held also while nothing is protected: whoever has UDP port 500 is this machine's only IKE daemon. */
+	struct sockets *sockets;
+	struct gate_config gate_config;
+	struct gate *gate;
+	struct state *state;
+	struct host_facts *facts;
+
+	/* In force; NULL while there is no policy. engine is NULL also while protection is disabled. */
+	struct report *report; /* has the text that the policy's places speak of */
+	struct policy *policy;
+	struct plan *plan;
+	struct engine *engine;
+
+	struct event_ring *events;
+	struct observer observer;
+	struct control_server *control;
+	struct control_call *followers[FOLLOWERS_MOST];
+	uint64_t started_ms; /* Unix time */
+};
+
+uint64_t unix_now_ms(void);
+
+/* events.c: into the ring, the journal and to those who follow. */
+void daemon_events_start(struct daemon *d);
+void daemon_event(struct daemon *d, enum event_id id, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+/* requests.c */
+extern const struct control_handlers daemon_handlers; /* without context */
+
+/* loop.c: everything that wakes the daemon but packets. */
+int daemon_loop_start(struct daemon *d, struct diag *why);
+void daemon_stop(struct daemon *d);
+
+#endif

@@ -1,0 +1,483 @@
+#include "daemon/engine.h"
+
+#include "base/diag.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "daemon/sockets.h"
+#include "dataplane/esp/esp.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { FALLBACKS_KNOWN = 1024, USAGE_MS = 3000 };
+
+/* What the data plane said during a call of ours; handed to keying when the call is over, since neither may be called
+ * from within the other. */
+struct heard {
+	struct sad_event event;
+	struct diag why;
+};
+
+/* An SA that is up: while there is one, the ruleset takes what is sent to that peer for secured. */
+struct child {
+	uint64_t pair;
+	struct addr local, remote;
+};
+
+struct engine {
+	struct engine_config config;
+	struct sad *sad;
+	struct keying *keying;
+	struct shared_store *store;
+	uv_poll_t polls[SOCKETS_COUNT + 1]; /* the last one: the data plane's */
+	uv_timer_t timer, usage;
+	unsigned open_handles, jobs;
+	struct heard *heard;
+	size_t heard_count, heard_cap, heard_next;
+	struct engine_fallback fallbacks[FALLBACKS_KNOWN]; /* for status only; the ruleset has its own set */
+	size_t fallback_count;
+	struct child *children;
+	size_t child_count, child_cap;
+	bool carrying, closing;
+};
+
+uint64_t engine_now_ms(void)
+{
+	struct timespec t;
+
+	/* Lifetimes go on while the machine sleeps. */
+	(void)clock_gettime(CLOCK_BOOTTIME, &t);
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+const struct keying *engine_keying(const struct engine *e)
+{
+	return e->keying;
+}
+
+const struct sad *engine_sad(const struct engine *e)
+{
+	return e->sad;
+}
+
+const struct credential_store *engine_store(const struct engine *e)
+{
+	return e->store ? e->store->store : NULL;
+}
+
+size_t engine_fallbacks(const struct engine *e, const struct engine_fallback **ret)
+{
+	*ret = e->fallbacks;
+	return e->fallback_count;
+}
+
+/* ---- carrying ---------------------------------------------------------------------------------------------------- */
+
+static void hear(void *context, const struct sad_event *event)
+{
+	struct engine *e = context;
+	struct heard *h;
+
+	e->heard = mem_grow(e->heard, e->heard_count, &e->heard_cap, sizeof *e->heard);
+	h = &e->heard[e->heard_count++];
+	h->event = *event;
+	h->event.why = NULL;
+	if (event->why)
+		h->why = *event->why;
+}
+
+static void hear_failure(struct engine *e, uint64_t request, const struct diag *why)
+{
+	hear(e, &(struct sad_event){ .kind = SAD_FAILED, .request = request, .why = why });
+}
+
+static void carry(struct engine *e);
+
+static void job_came_back(void *context, const struct keying_result *r);
+
+static void note_fallback(struct engine *e, const struct addr *local, const struct addr *remote, uint32_t seconds)
+{
+	uint64_t now = engine_now_ms();
+	size_t n = 0;
+
+	for (size_t i = 0; i < e->fallback_count; i++) {
+		struct engine_fallback f = e->fallbacks[i];
+
+		if (f.until_ms > now && !(addr_equal(&f.local, local) && addr_equal(&f.remote, remote)))
+			e->fallbacks[n++] = f;
+	}
+	if (seconds && n < FALLBACKS_KNOWN)
+		e->fallbacks[n++] = (struct engine_fallback){ *local, *remote, now + (uint64_t)seconds * 1000 };
+	e->fallback_count = n;
+}
+
+static void fall_back(struct engine *e, const struct keying_todo *t, struct diag *d)
+{
+	int r = t->seconds ? gate_fallback_add(e->config.gate, &t->selector.local, &t->selector.remote, t->seconds, d)
+			   : gate_fallback_remove(e->config.gate, &t->selector.local, &t->selector.remote, d);
+
+	note_fallback(e, &t->selector.local, &t->selector.remote, t->seconds);
+	if (r < 0 && r != -ENOENT)
+		log_warning("peers without IKE: %s", d->text);
+}
+
+static bool has_child(const struct engine *e, const struct addr *local, const struct addr *remote)
+{
+	for (size_t i = 0; i < e->child_count; i++)
+		if (addr_equal(&e->children[i].remote, remote) && addr_equal(&e->children[i].local, local))
+			return true;
+	return false;
+}
+
+static void child_up(struct engine *e, const struct sa_spec *spec)
+{
+	struct child c = { spec->pair, spec->selector.local, spec->selector.remote };
+	struct diag d = { 0 };
+
+	if (spec->inbound)
+		return;
+	if (!has_child(e, &c.local, &c.remote) && gate_secured_add(e->config.gate, &c.local, &c.remote, &d) < 0)
+		log_warning("secured peers: %s", d.text);
+	e->children = mem_grow(e->children, e->child_count, &e->child_cap, sizeof *e->children);
+	e->children[e->child_count++] = c;
+}
+
+static void child_down(struct engine *e, uint64_t pair)
+{
+	struct diag d = { 0 };
+
+	for (size_t i = 0; i < e->child_count; i++) {
+		struct child c = e->children[i];
+
+		if (c.pair != pair)
+			continue;
+		e->children[i] = e->children[--e->child_count];
+		if (!has_child(e, &c.local, &c.remote) &&
+		    gate_secured_remove(e->config.gate, &c.local, &c.remote, &d) < 0)
+			log_warning("secured peers: %s", d.text);
+		return;
+	}
+}
+
+static void export_line(struct engine *e, const char *text)
+{
+	if (e->config.export_fd >= 0 && dprintf(e->config.export_fd, "%s\n", text) < 0)
+		log_warning("keys could not be exported: %s", strerror(errno));
+}
+
+static void do_one(struct engine *e, struct keying_todo *t)
+{
+	struct diag d = { 0 };
+	int r = 0;
+
+	switch (t->kind) {
+	case KEYING_SEND:
+		sockets_send(e->config.sockets, &(struct datagram){ .local = t->local,
+								    .remote = t->remote,
+								    .local_port = t->local_port,
+								    .remote_port = t->remote_port,
+								    .octets = t->octets,
+								    .len = t->len });
+		break;
+	case KEYING_JOB:
+		e->jobs++;
+		job_start(e->config.loop, t->job, e->store, job_came_back, e);
+		break;
+	case KEYING_RESERVE_SPI:
+		if ((r = sad_reserve_spi(e->sad, &t->selector.local, &t->selector.remote, t->request, &d)) < 0)
+			hear_failure(e, t->request, &d);
+		break;
+	case KEYING_RELEASE_SPI:
+		sad_release_spi(e->sad, t->spi);
+		break;
+	case KEYING_INSTALL:
+		if ((r = sad_install(e->sad, t->spec, t->request, &d)) < 0)
+			hear_failure(e, t->request, &d);
+		else
+			child_up(e, t->spec);
+		break;
+	case KEYING_REMOVE:
+		child_down(e, t->pair);
+		if ((r = sad_remove(e->sad, t->pair, t->request, &d)) < 0)
+			hear_failure(e, t->request, &d);
+		break;
+	case KEYING_RELEASE_HELD:
+		sad_release_held(e->sad, &t->selector, t->clear);
+		break;
+	case KEYING_FALLBACK:
+		fall_back(e, t, &d);
+		break;
+	case KEYING_EVENT:
+		observe(e->config.observer, &t->event);
+		break;
+	case KEYING_KEYS:
+		export_line(e, t->text);
+		explicit_bzero(t->text, sizeof t->text);
+		break;
+	}
+}
+
+static void timer_rang(uv_timer_t *t);
+
+static void set_timer(struct engine *e)
+{
+	uint64_t keying = keying_deadline(e->keying), esp = esp_deadline(e->sad);
+	uint64_t next = keying < esp ? keying : esp, now = engine_now_ms();
+
+	if (next == UINT64_MAX) {
+		(void)uv_timer_stop(&e->timer);
+		return;
+	}
+	uv_update_time(e->config.loop);
+	(void)uv_timer_start(&e->timer, timer_rang, next > now ? next - now : 0, 0);
+}
+
+/* After every event: keying's wishes to the others, what they said back to keying, until all are content. */
+static void carry(struct engine *e)
+{
+	if (e->carrying)
+		return;
+	e->carrying = true;
+	for (;;) {
+		struct keying_todo t;
+		struct heard h;
+
+		if (keying_next(e->keying, &t)) {
+			do_one(e, &t);
+			continue;
+		}
+		if (e->heard_next == e->heard_count)
+			break;
+		h = e->heard[e->heard_next++];
+		if (h.event.kind == SAD_FAILED)
+			h.event.why = &h.why;
+		if (h.event.kind == SAD_EXPIRE_HARD)
+			child_down(e, h.event.pair);
+		keying_sad_event(e->keying, &h.event, engine_now_ms());
+	}
+	e->heard_next = e->heard_count = 0;
+	e->carrying = false;
+	if (!e->closing)
+		set_timer(e);
+}
+
+/* ---- what wakes us ----------------------------------------------------------------------------------------------- */
+
+static void ike_came(void *context, const struct datagram *g)
+{
+	struct engine *e = context;
+
+	keying_message(e->keying, &g->local, g->local_port, &g->remote, g->remote_port, g->octets, g->len,
+		       engine_now_ms());
+	carry(e);
+}
+
+static void esp_came(void *context, const struct datagram *g)
+{
+	struct engine *e = context;
+
+	esp_encapsulated(e->sad, &(struct esp_datagram){ .local = g->local,
+							 .remote = g->remote,
+							 .local_port = g->local_port,
+							 .remote_port = g->remote_port,
+							 .tos = g->tos,
+							 .ttl = g->ttl,
+							 .octets = g->octets,
+							 .len = g->len });
+	carry(e);
+}
+
+static void socket_readable(uv_poll_t *p, int status, int events)
+{
+	struct engine *e = p->data;
+
+	(void)events;
+	if (status == 0 && !e->closing)
+		sockets_readable(e->config.sockets, (size_t)(p - e->polls),
+				 &(struct sockets_handlers){ .ike = ike_came, .esp = esp_came, .context = e });
+}
+
+static void plane_readable(uv_poll_t *p, int status, int events)
+{
+	struct engine *e = p->data;
+
+	(void)events;
+	if (status < 0 || e->closing)
+		return;
+	esp_readable(e->sad);
+	carry(e);
+}
+
+static void timer_rang(uv_timer_t *t)
+{
+	struct engine *e = t->data;
+	uint64_t now = engine_now_ms();
+
+	if (esp_deadline(e->sad) <= now)
+		esp_tick(e->sad);
+	if (keying_deadline(e->keying) <= now)
+		keying_timer(e->keying, now);
+	carry(e);
+}
+
+/* Keying asks peers that have fallen silent; only the plane knows which. */
+static void usage_rang(uv_timer_t *t)
+{
+	struct engine *e = t->data;
+	size_t n = sad_usage(e->sad, NULL, 0), filled;
+	struct sa_usage *rows = mem_new(n + 1, sizeof *rows);
+
+	filled = sad_usage(e->sad, rows, n);
+	for (size_t i = 0; i < n && i < filled; i++)
+		keying_usage(e->keying, rows[i].pair, rows[i].last_in_ms, rows[i].last_out_ms, engine_now_ms());
+	free(rows);
+	carry(e);
+}
+
+static void free_when_done(struct engine *e)
+{
+	if (!e->closing || e->open_handles || e->jobs)
+		return;
+	free(e->heard);
+	free(e->children);
+	free(e);
+}
+
+static void job_came_back(void *context, const struct keying_result *r)
+{
+	struct engine *e = context;
+
+	e->jobs--;
+	if (e->closing) {
+		free_when_done(e);
+		return;
+	}
+	keying_job_done(e->keying, r, engine_now_ms());
+	carry(e);
+}
+
+/* ---- from beginning to end --------------------------------------------------------------------------------------- */
+
+static uint64_t plane_now(void *context)
+{
+	(void)context;
+	return engine_now_ms();
+}
+
+static void handle_closed(uv_handle_t *h)
+{
+	struct engine *e = h->data;
+
+	e->open_handles--;
+	free_when_done(e);
+}
+
+static int add_poll(struct engine *e, size_t i, int fd)
+{
+	if (fd < 0)
+		return 0;
+	e->polls[i].data = e;
+	if (uv_poll_init(e->config.loop, &e->polls[i], fd) < 0)
+		return -EIO;
+	e->open_handles++;
+	return 0;
+}
+
+static int open_parts(struct engine *e, struct plan *plan, const struct proofs *proofs, struct diag *d)
+{
+	struct esp_config esp = {
+		.tun = e->config.gate_config->tun,
+		.own_mark = e->config.gate_config->mark_own,
+		.plan = plan,
+		.event = hear,
+		.now_ms = plane_now,
+		.context = e,
+	};
+	int r;
+
+	if ((r = esp_new(&esp, &e->sad, d)) < 0)
+		return r;
+	return keying_new(&proofs->keying, plan, &e->keying, d);
+}
+
+static void close_parts(struct engine *e)
+{
+	keying_free(e->keying);
+	sad_free(e->sad);
+	shared_store_release(e->store);
+}
+
+int engine_new(const struct engine_config *c, struct plan *plan, const struct proofs *proofs, struct engine **ret,
+	       struct diag *d)
+{
+	struct engine *e = mem_new(1, sizeof *e);
+	int r;
+
+	e->config = *c;
+	if ((r = open_parts(e, plan, proofs, d)) < 0) {
+		close_parts(e);
+		free(e);
+		return r;
+	}
+	e->store = proofs->store;
+	if (e->store)
+		e->store->references++;
+	*ret = e;
+	return 0;
+}
+
+void engine_start(struct engine *e)
+{
+	const int *fds = sockets_fds(e->config.sockets);
+
+	sockets_discard(e->config.sockets);
+	e->timer.data = e->usage.data = e;
+	(void)uv_timer_init(e->config.loop, &e->timer);
+	(void)uv_timer_init(e->config.loop, &e->usage);
+	e->open_handles += 2;
+	(void)uv_timer_start(&e->usage, usage_rang, USAGE_MS, USAGE_MS);
+	for (size_t i = 0; i < SOCKETS_COUNT; i++)
+		if (fds[i] >= 0 && add_poll(e, i, fds[i]) == 0)
+			(void)uv_poll_start(&e->polls[i], UV_READABLE, socket_readable);
+	if (add_poll(e, SOCKETS_COUNT, esp_fd(e->sad)) == 0)
+		(void)uv_poll_start(&e->polls[SOCKETS_COUNT], UV_READABLE, plane_readable);
+	carry(e);
+}
+
+void engine_set_plan(struct engine *e, struct plan *plan, const struct proofs *proofs)
+{
+	struct shared_store *before = e->store;
+
+	carry(e); /* what was heard speaks of entries of the plan that goes */
+	e->store = proofs->store;
+	if (e->store)
+		e->store->references++;
+	shared_store_release(before);
+	sad_set_plan(e->sad, plan);
+	keying_set_plan(e->keying, &proofs->keying, plan, engine_now_ms());
+	carry(e);
+}
+
+void engine_close(struct engine *e)
+{
+	if (!e || e->closing)
+		return;
+	e->closing = true;
+	e->jobs++; /* ours: nothing is freed under our feet */
+	keying_close(e->keying, engine_now_ms());
+	carry(e);
+	for (size_t i = 0; i < ARRAY_LEN(e->polls); i++)
+		if (e->polls[i].data)
+			uv_close((uv_handle_t *)&e->polls[i], handle_closed);
+	if (e->timer.data) {
+		uv_close((uv_handle_t *)&e->timer, handle_closed);
+		uv_close((uv_handle_t *)&e->usage, handle_closed);
+	}
+	close_parts(e);
+	e->jobs--;
+	free_when_done(e);
+}

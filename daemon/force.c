@@ -1,0 +1,162 @@
+#include "daemon/force.h"
+
+#include "base/diag.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "base/text.h"
+#include "daemon/proofs.h"
+
+#include <errno.h>
+
+void candidate_wipe(struct candidate *c)
+{
+	plan_free(c->plan);
+	policy_free(c->policy);
+	report_free(c->report);
+	*c = (struct candidate){ 0 };
+}
+
+static int compile(struct daemon *d, const struct policy *policy, struct report *report, struct plan **ret,
+		   struct diag *why)
+{
+	SCOPED(host_own_free) struct host_own own = { 0 };
+	struct plan_host host;
+	int r;
+
+	host_plan(d->facts, policy, d->name, &own, &host);
+	if ((r = plan_compile(policy, &host, report, ret)) < 0)
+		return diag_fail(why, r, "the policy has errors");
+	return 0;
+}
+
+int candidate_make(struct daemon *d, struct text *text, struct candidate *ret, struct diag *why)
+{
+	int r;
+
+	*ret = (struct candidate){ .report = report_new() };
+	if ((r = policy_parse(text, &(struct policy_load_options){ 0 }, ret->report, &ret->policy)) < 0)
+		return diag_fail(why, r, "the policy has errors");
+	if ((r = compile(d, ret->policy, ret->report, &ret->plan, why)) < 0)
+		return r;
+	return gate_can_enforce(ret->plan, why);
+}
+
+/* ---- ruleset, plane and keying ----------------------------------------------------------------------------------- */
+
+static void say_lacking(const struct plan *plan, const struct proofs *p)
+{
+	SCOPED(str_wipe) struct str out = { 0 };
+
+	proofs_lacking(plan, p, &out);
+	if (out.len)
+		log_warning("%.*s", (int)out.len - 1, out.text);
+}
+
+/* The plane and the sockets are made before the ruleset: what is missing on this machine is then found out while
+ * nothing has been changed. A ruleset that is there already, ours of before, holds all the while. */
+static int begin(struct daemon *d, struct plan *plan, const struct proofs *proofs, struct diag *why)
+{
+	struct engine_config config = { .loop = &d->loop,
+					.sockets = d->sockets,
+					.gate_config = &d->gate_config,
+					.gate = d->gate,
+					.observer = &d->observer,
+					.export_fd = d->export_fd };
+	struct engine *engine = NULL;
+	int r;
+
+	if ((r = engine_new(&config, plan, proofs, &engine, why)) < 0)
+		return r;
+	if ((r = gate_apply(d->gate, plan, why)) < 0 || (r = gate_routes(d->gate, why)) < 0) {
+		engine_close(engine);
+		return r;
+	}
+	d->engine = engine;
+	engine_start(engine);
+	return 0;
+}
+
+static int put_plan(struct daemon *d, struct plan *plan, struct diag *why)
+{
+	SCOPED(proofs_wipe) struct loaded_proofs loaded = { 0 };
+	int r;
+
+	if (state_disabled(d->state))
+		return 0;
+	proofs_load(d, plan, &loaded);
+	say_lacking(plan, &loaded.proofs);
+	if (!d->engine)
+		return begin(d, plan, &loaded.proofs, why);
+	if ((r = gate_apply(d->gate, plan, why)) < 0)
+		return r;
+	engine_set_plan(d->engine, plan, &loaded.proofs);
+	return 0;
+}
+
+static void replace(struct daemon *d, struct candidate *c)
+{
+	plan_free(d->plan);
+	policy_free(d->policy);
+	report_free(d->report);
+	d->plan = TAKE(c->plan);
+	d->policy = TAKE(c->policy);
+	d->report = TAKE(c->report);
+}
+
+int force_candidate(struct daemon *d, struct candidate *c, struct diag *why)
+{
+	int r = put_plan(d, c->plan, why);
+
+	if (r == 0)
+		replace(d, c);
+	return r;
+}
+
+/* Open first, then tell the peers: whoever breaks the glass wants traffic to flow whatever else happens. */
+static int let_go(struct daemon *d, struct diag *why)
+{
+	int r = gate_disable(d->gate, why);
+
+	if (r < 0)
+		return r;
+	engine_close(d->engine);
+	d->engine = NULL;
+	return 0;
+}
+
+int force_nothing(struct daemon *d, struct diag *why)
+{
+	struct candidate none = { 0 };
+	int r = let_go(d, why);
+
+	if (r == 0)
+		replace(d, &none);
+	return r;
+}
+
+int force_disable(struct daemon *d, struct diag *why)
+{
+	return let_go(d, why);
+}
+
+int force_enable(struct daemon *d, struct diag *why)
+{
+	return d->plan && !d->engine ? put_plan(d, d->plan, why) : 0;
+}
+
+int force_again(struct daemon *d, struct diag *why)
+{
+	SCOPED(candidate_wipe) struct candidate c = { 0 };
+	int r;
+
+	if (!d->policy)
+		return 0;
+	/* The report keeps what was found before; new findings for new addresses go to one of their own. */
+	c.report = report_new();
+	if ((r = compile(d, d->policy, c.report, &c.plan, why)) < 0 || (r = gate_can_enforce(c.plan, why)) < 0 ||
+	    (r = put_plan(d, c.plan, why)) < 0)
+		return r;
+	plan_free(d->plan);
+	d->plan = TAKE(c.plan);
+	return 0;
+}

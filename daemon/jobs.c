@@ -1,0 +1,187 @@
+#include "daemon/jobs.h"
+
+#include "base/crypto.h"
+#include "base/diag.h"
+#include "base/mem.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+struct shared_store *shared_store_new(struct credential_store *store)
+{
+	struct shared_store *s = mem_new(1, sizeof *s);
+
+	s->store = store;
+	s->references = 1;
+	return s;
+}
+
+void shared_store_release(struct shared_store *s)
+{
+	if (!s || --s->references)
+		return;
+	credential_store_free(s->store);
+	free(s);
+}
+
+/* ---- the work ---------------------------------------------------------------------------------------------------- */
+
+static int fresh_spi(uint64_t *ret, struct diag *d)
+{
+	int r = 0;
+
+	*ret = 0;
+	while (r == 0 && *ret == 0) /* zero means "not known yet" on the wire (RFC 7296 3.1) */
+		r = crypto_random(ret, sizeof *ret, d);
+	return r;
+}
+
+static int begin(const struct keying_job *j, struct keying_result *ret, struct diag *d)
+{
+	int r;
+
+	if ((r = crypto_random(ret->nonce, sizeof ret->nonce, d)) < 0 || (r = fresh_spi(&ret->spi, d)) < 0)
+		return r;
+	if (!j->group)
+		return 0;
+	return crypto_ke_generate(j->group, &ret->private, ret->public, sizeof ret->public, &ret->public_len, d);
+}
+
+static int derive(const struct keying_job *j, const struct key *private, struct keying_result *ret, struct diag *d)
+{
+	return crypto_ke_derive(j->group, private, j->peer_public.at, j->peer_public.len, ret->secret,
+				sizeof ret->secret, &ret->secret_len, d);
+}
+
+static int answer(const struct keying_job *j, struct keying_result *ret, struct diag *d)
+{
+	int r = begin(j, ret, d);
+
+	if (r == 0 && j->group)
+		r = derive(j, &ret->private, ret, d);
+	key_wipe(&ret->private); /* nobody asks for it again */
+	return r;
+}
+
+static int sign(const struct keying_job *j, const struct credential_store *store, struct keying_result *ret,
+		struct diag *d)
+{
+	if (!store || j->credential >= credential_count(store))
+		return diag_fail(d, ERR_AUTH, "the credential has gone from this host");
+	return credential_sign(store, j->credential, j->prf, j->peer_hashes, j->octets.at, j->octets.len,
+			       &ret->auth_method, ret->auth, sizeof ret->auth, &ret->auth_len, d);
+}
+
+static int verify(const struct keying_job *j, const struct credential_store *store, struct keying_result *ret,
+		  struct diag *d)
+{
+	struct octets chain[KEYING_CHAIN_MOST];
+	struct credential_proof proof = {
+		.set = j->auth_set,
+		.auth_method = j->auth_method,
+		.auth = { j->auth.at, j->auth.len },
+		.signed_octets = { j->octets.at, j->octets.len },
+		.id_type = j->id_type,
+		.id = { j->id.at, j->id.len },
+		.chain = chain,
+		.chain_count = j->chain_count,
+		.psk_prf = j->prf,
+		.remote = j->remote,
+		.now_s = (uint64_t)time(NULL),
+	};
+
+	if (!store)
+		return diag_fail(d, ERR_AUTH, "this host has no credentials and trusts nobody");
+	for (size_t i = 0; i < j->chain_count; i++)
+		chain[i] = (struct octets){ j->chain[i].at, j->chain[i].len };
+	return credential_verify(store, &proof, &ret->peer, d);
+}
+
+void job_do(const struct keying_job *j, const struct credential_store *store, struct keying_result *ret)
+{
+	struct diag d = { 0 };
+	int r = -EINVAL;
+
+	memset(ret, 0, sizeof *ret);
+	switch (j->kind) {
+	case JOB_BEGIN:
+		r = begin(j, ret, &d);
+		break;
+	case JOB_ANSWER:
+		r = answer(j, ret, &d);
+		break;
+	case JOB_DERIVE:
+		r = derive(j, &j->private, ret, &d);
+		break;
+	case JOB_SIGN:
+		r = sign(j, store, ret, &d);
+		break;
+	case JOB_VERIFY:
+		r = verify(j, store, ret, &d);
+		break;
+	}
+	if (r < 0)
+		keying_result_wipe(ret);
+	ret->number = j->number;
+	ret->error = r;
+	(void)snprintf(ret->why, sizeof ret->why, "%.*s", (int)sizeof ret->why - 1, d.text);
+}
+
+/* ---- on a thread ------------------------------------------------------------------------------------------------- */
+
+struct work {
+	uv_work_t request;
+	struct keying_job *job;
+	struct shared_store *store;
+	job_done done;
+	void *context;
+	struct keying_result result;
+};
+
+static void work_do(uv_work_t *request)
+{
+	struct work *w = request->data;
+
+	job_do(w->job, w->store ? w->store->store : NULL, &w->result);
+}
+
+static void work_done(uv_work_t *request, int status)
+{
+	struct work *w = request->data;
+
+	if (status < 0) {
+		w->result.number = w->job->number;
+		w->result.error = -ECANCELED;
+	}
+	w->done(w->context, &w->result);
+	keying_result_wipe(&w->result);
+	keying_job_free(w->job);
+	shared_store_release(w->store);
+	free(w);
+}
+
+void jobs_prepare(void)
+{
+	char text[16];
+
+	(void)snprintf(text, sizeof text, "%u", uv_available_parallelism());
+	(void)setenv("UV_THREADPOOL_SIZE", text, 0);
+}
+
+void job_start(uv_loop_t *loop, struct keying_job *job, struct shared_store *store, job_done done, void *context)
+{
+	struct work *w = mem_new(1, sizeof *w);
+
+	w->request.data = w;
+	w->job = job;
+	w->store = store;
+	w->done = done;
+	w->context = context;
+	if (store)
+		store->references++;
+	if (uv_queue_work(loop, &w->request, work_do, work_done) < 0)
+		work_done(&w->request, -ECANCELED);
+}

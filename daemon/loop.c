@@ -1,0 +1,149 @@
+#include "base/diag.h"
+#include "base/log.h"
+#include "daemon/change.h"
+#include "daemon/daemon.h"
+#include "daemon/force.h"
+#include "daemon/notify.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <unistd.h>
+
+enum { SETTLE_MS = 20 }; /* an interface that comes up tells several things at once */
+
+/* ---- addresses --------------------------------------------------------------------------------------------------- */
+
+static void settled(uv_timer_t *t)
+{
+	struct daemon *d = t->data;
+	SCOPED(host_facts_freep) struct host_facts *facts = NULL;
+	struct diag why = { 0 };
+
+	if (host_facts_read(d->config, d->options.root, &facts, &why) < 0) {
+		log_error("%s", why.text);
+		return;
+	}
+	if (host_facts_equal(facts, d->facts))
+		return;
+	host_facts_free(d->facts);
+	d->facts = TAKE(facts);
+	if (force_again(d, &why) < 0)
+		daemon_event(d, EVENT_ADDRESSES_CHANGED,
+			     "the rules could not be made for the addresses as they are now, those before stay: %s",
+			     why.text);
+	else
+		daemon_event(d, EVENT_ADDRESSES_CHANGED, "this host has %zu addresses; its rules are made for them",
+			     d->facts->own_count);
+}
+
+static void host_changed(uv_poll_t *p, int status, int events)
+{
+	struct daemon *d = p->data;
+
+	(void)status;
+	(void)events;
+	host_watch_drain(d->host_fd);
+	if (!uv_is_active((uv_handle_t *)&d->settle))
+		(void)uv_timer_start(&d->settle, settled, SETTLE_MS, 0);
+}
+
+/* ---- what others do to our rules --------------------------------------------------------------------------------- */
+
+static void rules_touched(uv_poll_t *p, int status, int events)
+{
+	struct daemon *d = p->data;
+	struct diag why = { 0 };
+	bool restored = false;
+
+	(void)status;
+	(void)events;
+	if (gate_check(d->gate, &restored, &why) < 0)
+		log_error("rules could not be restored: %s", why.text);
+	else if (restored)
+		daemon_event(d, EVENT_RULES_RESTORED,
+			     "another program changed our table, rules or routes; they are as they should be again");
+}
+
+/* ---- signals ----------------------------------------------------------------------------------------------------- */
+
+static void reload(struct daemon *d)
+{
+	struct diag why = { 0 };
+	bool changed = false;
+
+	if (change_refresh(d, "cordond (SIGHUP)", &changed, &why) < 0)
+		log_error("%s", why.text);
+	else if (!changed && force_again(d, &why) < 0) /* certificates may be new */
+		log_error("%s", why.text);
+	else
+		log_info("reloaded; the policy %s", changed ? "has changed" : "is the same");
+}
+
+static void signalled(uv_signal_t *s, int number)
+{
+	struct daemon *d = s->data;
+
+	if (number == SIGHUP)
+		reload(d);
+	else
+		daemon_stop(d);
+}
+
+/* ---- all --------------------------------------------------------------------------------------------------------- */
+
+static void watch(struct daemon *d, uv_poll_t *p, int fd, uv_poll_cb seen)
+{
+	p->data = d;
+	if (uv_poll_init(&d->loop, p, fd) == 0)
+		(void)uv_poll_start(p, UV_READABLE, seen);
+}
+
+int daemon_loop_start(struct daemon *d, struct diag *why)
+{
+	static const int numbers[] = { SIGTERM, SIGINT, SIGHUP };
+	struct control_handlers handlers = daemon_handlers;
+	char path[4096];
+	int r;
+
+	(void)signal(SIGPIPE, SIG_IGN);
+	for (size_t i = 0; i < ARRAY_LEN(numbers); i++) {
+		d->signals[i].data = d;
+		(void)uv_signal_init(&d->loop, &d->signals[i]);
+		(void)uv_signal_start(&d->signals[i], signalled, numbers[i]);
+	}
+	d->probation.data = d->settle.data = d;
+	(void)uv_timer_init(&d->loop, &d->probation);
+	(void)uv_timer_init(&d->loop, &d->settle);
+	watch(d, &d->host_poll, d->host_fd, host_changed);
+	if ((r = change_start(d, why)) < 0)
+		return r;
+	watch(d, &d->gate_poll, gate_watch_fd(d->gate), rules_touched);
+	handlers.context = d;
+	(void)snprintf(path, sizeof path, "%s/control", d->options.run_dir);
+	return control_server_new(&d->loop, path, &handlers, &d->control, why);
+}
+
+static void close_handle(uv_handle_t *h)
+{
+	if (h->data && !uv_is_closing(h))
+		uv_close(h, NULL);
+}
+
+/* The rules stay in force: without us protected traffic is stopped, not let through. */
+void daemon_stop(struct daemon *d)
+{
+	if (d->stopping)
+		return;
+	d->stopping = true;
+	notify_manager("STOPPING=1");
+	daemon_event(d, EVENT_STOPPED, "cordond stops; the rules stay in force");
+	engine_close(d->engine);
+	d->engine = NULL;
+	control_server_close(d->control);
+	for (size_t i = 0; i < ARRAY_LEN(d->signals); i++)
+		close_handle((uv_handle_t *)&d->signals[i]);
+	close_handle((uv_handle_t *)&d->gate_poll);
+	close_handle((uv_handle_t *)&d->host_poll);
+	close_handle((uv_handle_t *)&d->probation);
+	close_handle((uv_handle_t *)&d->settle);
+}

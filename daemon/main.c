@@ -1,0 +1,249 @@
+/* The program `cordond`: looks whether it can work here, wires the parts together and runs the loop. Everything that
+ * can be found wrong is found before the first rule is changed. */
+#include "base/diag.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "base/text.h"
+#include "daemon/change.h"
+#include "daemon/daemon.h"
+#include "daemon/force.h"
+#include "daemon/jobs.h"
+#include "daemon/notify.h"
+#include "daemon/options.h"
+#include "daemon/sockets.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+enum { PATH_TEXT = 4096 };
+
+static const char default_page[] = "/etc/cordon/host.yaml", default_source[] = "/etc/cordon/policy.yaml";
+
+/* ---- can it work here? ------------------------------------------------------------------------------------------- */
+
+static int check_rights(struct diag *why)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = { 0 };
+	const uint32_t wanted = 1u << CAP_NET_ADMIN | 1u << CAP_NET_RAW;
+
+	if (syscall(SYS_capget, &header, data) == 0 && (data[0].effective & wanted) == wanted)
+		return 0;
+	return diag_fail(why, EPERM,
+			 "needs root (or the capabilities NET_ADMIN and NET_RAW): run it by systemctl start cordon");
+}
+
+static int check_tun(struct diag *why)
+{
+	int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
+
+	if (fd < 0)
+		return diag_fail(
+			why, errno,
+			"this kernel offers no TUN device (/dev/net/tun: %s): load the module tun, or give the "
+			"container the device",
+			strerror(errno));
+	(void)close(fd);
+	return 0;
+}
+
+/* The lock lives as long as the process, so that even kill -9 releases it. */
+static int lock_run_dir(const struct daemon *d, struct diag *why)
+{
+	char path[PATH_TEXT], other[32] = "";
+	int fd, n;
+
+	if (mkdir(d->options.run_dir, 0755) < 0 && errno != EEXIST)
+		return diag_errno(why, errno, "make the folder %s", d->options.run_dir);
+	if (snprintf(path, sizeof path, "%s/cordond.pid", d->options.run_dir) >= (int)sizeof path)
+		return diag_fail(why, ENAMETOOLONG, "%s", d->options.run_dir);
+	if ((fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644)) < 0)
+		return diag_errno(why, errno, "open %s", path);
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		ssize_t len = read(fd, other, sizeof other - 1);
+
+		other[len > 0 ? strcspn(other, "\n") : 0] = '\0';
+		(void)close(fd);
+		return diag_fail(why, EBUSY, "another cordond (process %s) runs already with %s: one host, one cordond",
+				 *other ? other : "?", d->options.run_dir);
+	}
+	if (ftruncate(fd, 0) < 0 || (n = dprintf(fd, "%ld\n", (long)getpid())) < 0)
+		return diag_errno(why, errno, "write %s", path);
+	return 0; /* fd stays open on purpose */
+}
+
+static int open_export(struct daemon *d, struct diag *why)
+{
+	if (!d->options.export_keys)
+		return 0;
+	d->export_fd = open(d->options.export_keys, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (d->export_fd < 0 || fchmod(d->export_fd, 0600) < 0)
+		return diag_errno(why, errno, "open %s", d->options.export_keys);
+	log_warning("the keys of all security associations are written to %s: for a lab only", d->options.export_keys);
+	return 0;
+}
+
+/* ---- the page ---------------------------------------------------------------------------------------------------- */
+
+static void say_report(const struct report *r)
+{
+	SCOPED(str_wipe) struct str out = { 0 };
+
+	report_text(r, isatty(STDERR_FILENO) == 1, &out);
+	(void)fputs(str_text(&out), stderr);
+}
+
+static const char *system_name(void)
+{
+	static char name[256];
+
+	if (gethostname(name, sizeof name - 1) < 0)
+		return NULL;
+	name[strcspn(name, ".")] = '\0';
+	return name;
+}
+
+/* A host without a page has the defaults; one that is named must be there. */
+static int read_page(struct daemon *d, struct diag *why)
+{
+	const char *path = d->options.config ? d->options.config : default_page;
+	SCOPED(report_freep) struct report *r = report_new();
+	int code;
+
+	if (!d->options.config && access(path, F_OK) < 0) {
+		d->config = mem_new(1, sizeof *d->config);
+		d->config->memory = mem_new(1, sizeof *d->config->memory);
+	} else if ((code = host_config_load(path, r, &d->config)) < 0) {
+		say_report(r);
+		return diag_fail(why, code, "%s: this host's page has errors", path);
+	}
+	say_report(r);
+	if (d->config->policy_file_count > 1)
+		return diag_fail(why, ENOTSUP,
+				 "%s: names %zu policy files; merging several is not possible yet, name one", path,
+				 d->config->policy_file_count);
+	d->name = d->config->name ? d->config->name : system_name();
+	d->source = d->options.policy ? d->options.policy : default_source;
+	if (!d->options.policy && d->config->policy_file_count)
+		d->source = d->config->policy_files[0];
+	d->source_named = strcmp(d->source, default_source) != 0;
+	if (d->config->data_plane == DATA_PLANE_KERNEL)
+		return diag_fail(why, ENOTSUP, "%s: data-plane: kernel is not possible yet; say userspace or auto",
+				 path);
+	return 0;
+}
+
+/* ---- what it can be told to do ----------------------------------------------------------------------------------- */
+
+static int do_check(struct daemon *d, struct diag *why)
+{
+	SCOPED(candidate_wipe) struct candidate c = { 0 };
+	struct text *text = NULL;
+	int r;
+
+	if ((r = read_page(d, why)) < 0 || (r = host_facts_read(d->config, d->options.root, &d->facts, why)) < 0)
+		return r;
+	if ((r = text_read(d->source, CONTROL_POLICY_MOST, &text, why)) == -ENOENT && !d->source_named) {
+		(void)printf("The page is right; there is no policy at %s yet.\n", d->source);
+		return 0;
+	}
+	if (r < 0)
+		return r;
+	r = candidate_make(d, text, &c, why);
+	say_report(c.report);
+	if (r == 0)
+		(void)printf("Page and policy are right; %s can be enforced here.\n", d->source);
+	return r;
+}
+
+static int do_uninstall(struct diag *why)
+{
+	int r;
+
+	if ((r = check_rights(why)) < 0 || (r = gate_uninstall(&gate_default, why)) < 0)
+		return r;
+	(void)puts("Every rule and route of Cordon is gone from this host. Nothing is protected.");
+	return 0;
+}
+
+static int prepare(struct daemon *d, struct diag *why)
+{
+	int r;
+
+	if ((r = check_rights(why)) < 0 || (r = read_page(d, why)) < 0 || (r = check_tun(why)) < 0 ||
+	    (r = lock_run_dir(d, why)) < 0 || (r = sockets_open(d->gate_config.mark_own, &d->sockets, why)) < 0 ||
+	    (r = open_export(d, why)) < 0 || (r = state_open(d->options.state_dir, &d->state, why)) < 0 ||
+	    (r = host_watch_open(&d->host_fd, why)) < 0 ||
+	    (r = host_facts_read(d->config, d->options.root, &d->facts, why)) < 0)
+		return r;
+	return gate_new(&d->gate_config, &d->gate, why);
+}
+
+static int do_run(struct daemon *d, struct diag *why)
+{
+	int r;
+
+	jobs_prepare();
+	d->started_ms = unix_now_ms();
+	daemon_events_start(d);
+	if ((r = uv_loop_init(&d->loop)) < 0)
+		return diag_errno(why, r, "start the event loop");
+	if ((r = prepare(d, why)) == 0 && (r = daemon_loop_start(d, why)) == 0) {
+		daemon_event(d, EVENT_STARTED, "cordond " CORDON_VERSION " watches over %s",
+			     d->name ? d->name : "this host");
+		notify_manager("READY=1");
+	} else {
+		d->observer.emit = NULL; /* nothing was started that could stop */
+		daemon_stop(d);
+	}
+	(void)uv_run(&d->loop, UV_RUN_DEFAULT);
+	(void)uv_loop_close(&d->loop);
+	return r;
+}
+
+static void daemon_wipe(struct daemon *d)
+{
+	plan_free(d->plan);
+	policy_free(d->policy);
+	report_free(d->report);
+	gate_free(d->gate);
+	sockets_free(d->sockets);
+	state_free(d->state);
+	host_facts_free(d->facts);
+	event_ring_free(d->events);
+	host_config_free(d->config);
+	if (d->host_fd >= 0)
+		(void)close(d->host_fd);
+	if (d->export_fd >= 0)
+		(void)close(d->export_fd);
+}
+
+int main(int argc, char **argv)
+{
+	struct daemon d = { .gate_config = gate_default, .host_fd = -1, .export_fd = -1 };
+	struct diag why = { 0 };
+	int status, r;
+
+	log_start("cordond");
+	if (!options_parse(argc, argv, &d.options, &status))
+		return status;
+	if (d.options.uninstall_rules)
+		r = do_uninstall(&why);
+	else if (d.options.check)
+		r = do_check(&d, &why);
+	else
+		r = do_run(&d, &why);
+	daemon_wipe(&d);
+	if (r < 0)
+		log_error("%s", why.text);
+	return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}

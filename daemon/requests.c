@@ -1,0 +1,251 @@
+#include "base/diag.h"
+#include "base/str.h"
+#include "base/text.h"
+#include "daemon/change.h"
+#include "daemon/daemon.h"
+#include "daemon/show.h"
+#include "observe/event_json.h"
+
+#include <stdio.h>
+#include <string.h>
+
+typedef void request_handler(struct daemon *d, struct control_call *call, const json_t *request);
+
+static json_t *done(void)
+{
+	return json_pack("{s:b}", "ok", 1);
+}
+
+static void refuse(struct control_call *call, const struct diag *why)
+{
+	control_reply_error(call, "%s", why->text);
+}
+
+/* ---- looking ----------------------------------------------------------------------------------------------------- */
+
+static void on_status(struct daemon *d, struct control_call *call, const json_t *request)
+{
+	(void)request;
+	control_reply(call, show_status(d));
+}
+
+static void on_show(struct daemon *d, struct control_call *call, const json_t *request)
+{
+	const char *what = json_string_value(json_object_get(request, "what"));
+	json_t *table = show_table(d, what);
+
+	if (table)
+		control_reply(call, table);
+	else
+		control_reply_error(call, "there is nothing called '%s' to show", what);
+}
+
+static void on_state(struct daemon *d, struct control_call *call, const json_t *request)
+{
+	(void)request;
+	control_reply(call, show_state(d));
+}
+
+static void on_history(struct daemon *d, struct control_call *call, const json_t *request)
+{
+	(void)request;
+	control_reply(call, show_history(d));
+}
+
+static bool follow(struct daemon *d, struct control_call *call)
+{
+	for (size_t i = 0; i < FOLLOWERS_MOST; i++)
+		if (!d->followers[i]) {
+			d->followers[i] = call;
+			return true;
+		}
+	return false;
+}
+
+static void unfollow(void *context, struct control_call *call)
+{
+	struct daemon *d = context;
+
+	for (size_t i = 0; i < FOLLOWERS_MOST; i++)
+		if (d->followers[i] == call)
+			d->followers[i] = NULL;
+}
+
+static void on_events(struct daemon *d, struct control_call *call, const json_t *request)
+{
+	const json_t *last = json_object_get(request, "last");
+	uint64_t next = event_ring_next(d->events), most = last ? (uint64_t)json_integer_value(last) : EVENTS_KEPT;
+	uint64_t first = next > most ? next - most : 1;
+	json_t *all = json_array();
+
+	for (uint64_t n = first; n < next; n++) {
+		const struct event *e = event_ring_get(d->events, n);
+
+		if (e)
+			(void)json_array_append_new(all, event_json(e, n));
+	}
+	if (json_is_true(json_object_get(request, "follow"))) {
+		if (!follow(d, call)) {
+			json_decref(all);
+			control_reply_error(call, "%d others follow the events already", FOLLOWERS_MOST);
+			return;
+		}
+		control_keep(call);
+	}
+	control_reply(call, json_pack("{s:b,s:o}", "ok", 1, "events", all));
+}
+
+/* ---- changing ---------------------------------------------------------------------------------------------------- */
+
+static json_t *findings_json(const struct report *r)
+{
+	static const char *const names[] = {
+		[SEVERITY_NOTE] = "note", [SEVERITY_WARNING] = "warning", [SEVERITY_ERROR] = "error"
+	};
+	const struct finding *const *f = NULL;
+	size_t n = report_findings(r, &f);
+	json_t *all = json_array();
+
+	for (size_t i = 0; i < n; i++) {
+		const struct text *file = f[i]->place.file ? report_file(r, f[i]->place.file) : NULL;
+
+		(void)json_array_append_new(all, json_pack("{s:s,s:s,s:s+,s:s,s:i,s:i}", "code", f[i]->code, "severity",
+							   names[f[i]->severity], "message", f[i]->message, "", "file",
+							   file ? file->path : "", "line", (int)f[i]->place.line,
+							   "column", (int)f[i]->place.column));
+	}
+	return all;
+}
+
+static void put_report(json_t *reply, const struct report *r, bool colour)
+{
+	SCOPED(str_wipe) struct str out = { 0 };
+	json_t *text;
+
+	if (!r)
+		return;
+	report_text(r, colour, &out);
+	text = json_stringn(str_text(&out), out.len);
+	(void)json_object_set_new(reply, "findings", findings_json(r));
+	(void)json_object_set_new(reply, "text", text ? text : json_string(""));
+}
+
+static json_t *ssh_json(const struct ssh_fate *f)
+{
+	char peer[ADDR_TEXT];
+
+	if (!f->known)
+		return json_null();
+	return json_pack("{s:s,s:s,s:b,s:s}", "peer", addr_text(&f->peer, peer), "outcome", outcome_name(f->outcome),
+			 "cut", f->cut, "rule", f->rule);
+}
+
+static void on_apply(struct daemon *d, struct control_call *call, const json_t *request)
+{
+	SCOPED(candidate_wipe) struct candidate c = { 0 };
+	const json_t *policy = json_object_get(request, "policy");
+	const char *path = json_string_value(json_object_get(request, "path"));
+	uint32_t confirm_s = (uint32_t)json_integer_value(json_object_get(request, "confirm_s"));
+	bool colour = json_is_true(json_object_get(request, "colour"));
+	struct change change = {
+		.text = text_new(path, json_string_value(policy), json_string_length(policy)),
+		.path = path,
+		.by = control_caller(call),
+		.confirm_s = confirm_s,
+		.force = json_is_true(json_object_get(request, "force")),
+		.ssh = json_string_value(json_object_get(request, "ssh")),
+	};
+	struct change_result result = { 0 };
+	struct diag why = { 0 };
+	json_t *reply;
+
+	if (change_apply(d, &change, &c, &result, &why) < 0) {
+		reply = json_pack("{s:b,s:s+}", "ok", 0, "error", why.text, "");
+		(void)json_object_set_new(reply, "refused_ssh", json_boolean(result.refused_ssh));
+		put_report(reply, c.report, colour);
+	} else {
+		reply = json_pack("{s:b,s:I,s:b}", "ok", 1, "version", (json_int_t)result.version, "disabled",
+				  state_disabled(d->state));
+		(void)json_object_set_new(reply, "previous",
+					  d->state->pending.version ? json_integer(d->state->pending.previous)
+								    : json_null());
+		(void)json_object_set_new(reply, "taken_back_ms",
+					  confirm_s ? json_integer((json_int_t)d->state->pending.deadline_wall_ms)
+						    : json_null());
+		put_report(reply, d->report, colour);
+	}
+	(void)json_object_set_new(reply, "ssh", ssh_json(&result.ssh));
+	control_reply(call, reply);
+}
+
+static void on_confirm(struct daemon *d, struct control_call *call, const json_t *request)
+{
+	struct diag why = { 0 };
+	uint32_t version;
+
+	(void)request;
+	if (change_confirm(d, control_caller(call), &version, &why) < 0)
+		refuse(call, &why);
+	else
+		control_reply(call, json_pack("{s:b,s:I}", "ok", 1, "version", (json_int_t)version));
+}
+
+static void on_rollback(struct daemon *d, struct control_call *call, const json_t *request)
+{
+	uint32_t version = (uint32_t)json_integer_value(json_object_get(request, "version"));
+	struct diag why = { 0 };
+
+	if (change_rollback(d, version, control_caller(call), &version, &why) < 0)
+		refuse(call, &why);
+	else
+		control_reply(call, json_pack("{s:b,s:I}", "ok", 1, "version", (json_int_t)version));
+}
+
+static void on_disable(struct daemon *d, struct control_call *call, const json_t *request)
+{
+	const char *reason = json_string_value(json_object_get(request, "reason"));
+	struct diag why = { 0 };
+
+	if (change_disable(d, control_caller(call), reason ? reason : "", &why) < 0)
+		refuse(call, &why);
+	else
+		control_reply(call, done());
+}
+
+static void on_enable(struct daemon *d, struct control_call *call, const json_t *request)
+{
+	struct diag why = { 0 };
+
+	(void)request;
+	if (change_enable(d, control_caller(call), &why) < 0)
+		refuse(call, &why);
+	else
+		control_reply(call, json_pack("{s:b,s:I}", "ok", 1, "version", (json_int_t)d->state->current));
+}
+
+static void on_refresh(struct daemon *d, struct control_call *call, const json_t *request)
+{
+	struct diag why = { 0 };
+	bool changed = false;
+
+	(void)request;
+	if (change_refresh(d, control_caller(call), &changed, &why) < 0)
+		refuse(call, &why);
+	else
+		control_reply(call, json_pack("{s:b,s:b,s:I,s:s}", "ok", 1, "changed", changed, "version",
+					      (json_int_t)d->state->current, "source", d->source));
+}
+
+static request_handler *const handlers[CONTROL_REQUESTS] = {
+	[CONTROL_STATUS] = on_status,     [CONTROL_SHOW] = on_show,       [CONTROL_EVENTS] = on_events,
+	[CONTROL_STATE] = on_state,       [CONTROL_APPLY] = on_apply,     [CONTROL_CONFIRM] = on_confirm,
+	[CONTROL_ROLLBACK] = on_rollback, [CONTROL_HISTORY] = on_history, [CONTROL_DISABLE] = on_disable,
+	[CONTROL_ENABLE] = on_enable,     [CONTROL_REFRESH] = on_refresh,
+};
+
+static void on_request(void *context, struct control_call *call, enum control_request what, const json_t *request)
+{
+	handlers[what](context, call, request);
+}
+
+const struct control_handlers daemon_handlers = { .request = on_request, .gone = unfollow };

@@ -1,0 +1,561 @@
+#include "daemon/show.h"
+
+#include "base/diag.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "dataplane/sad.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { COUNTERS_MOST = 65536 };
+
+/* ---- pieces ------------------------------------------------------------------------------------------------------ */
+
+static json_t *addr_json(const struct addr *a)
+{
+	char buf[ADDR_TEXT];
+
+	return a->family ? json_string(addr_text(a, buf)) : json_null();
+}
+
+/* What a peer called itself may be no UTF-8; then it is left out rather than the whole answer. */
+static json_t *words(const char *text)
+{
+	json_t *j = text ? json_string(text) : NULL;
+
+	return j ? j : json_null();
+}
+
+static json_t *number(uint64_t n)
+{
+	return json_integer((json_int_t)n);
+}
+
+static void put(json_t *o, const char *name, json_t *value)
+{
+	(void)json_object_set_new(o, name, value);
+}
+
+static json_t *spi_json(uint64_t spi, int digits)
+{
+	char text[24];
+
+	(void)snprintf(text, sizeof text, "%0*" PRIx64, digits, spi);
+	return json_string(text);
+}
+
+/* The engine's clock in Unix time. */
+static uint64_t unix_ms(uint64_t at_ms)
+{
+	return unix_now_ms() - (engine_now_ms() - at_ms);
+}
+
+static json_t *seconds_until(uint64_t at_ms)
+{
+	uint64_t now = engine_now_ms();
+
+	if (!at_ms || at_ms == UINT64_MAX)
+		return json_null();
+	return number(at_ms > now ? (at_ms - now) / 1000 : 0);
+}
+
+static const char *protection_of(const struct child_suite *s)
+{
+	return outcome_name(child_suite_encrypts(s) ? OUTCOME_ENCRYPTED : OUTCOME_AUTHENTICATED);
+}
+
+/* ---- everything that is asked of the parts, once ----------------------------------------------------------------- */
+
+struct live {
+	struct keying_ike_row *ike;
+	struct keying_child_row *children;
+	struct keying_failure *failures;
+	struct sa_usage *usage;
+	struct gate_counter *counters;
+	size_t ike_count, child_count, failure_count, usage_count, counter_count;
+};
+
+static size_t least(size_t a, size_t b)
+{
+	return a < b ? a : b;
+}
+
+static void live_read(struct daemon *d, struct live *l)
+{
+	struct diag why = { 0 };
+	size_t n;
+
+	*l = (struct live){ 0 };
+	if (d->engine) {
+		const struct keying *k = engine_keying(d->engine);
+		const struct sad *s = engine_sad(d->engine);
+
+		n = keying_ike_rows(k, NULL, 0);
+		l->ike = mem_new(n + 1, sizeof *l->ike);
+		l->ike_count = least(n, keying_ike_rows(k, l->ike, n));
+		n = keying_child_rows(k, NULL, 0);
+		l->children = mem_new(n + 1, sizeof *l->children);
+		l->child_count = least(n, keying_child_rows(k, l->children, n));
+		n = keying_failures(k, NULL, 0);
+		l->failures = mem_new(n + 1, sizeof *l->failures);
+		l->failure_count = least(n, keying_failures(k, l->failures, n));
+		n = sad_usage(s, NULL, 0);
+		l->usage = mem_new(n + 1, sizeof *l->usage);
+		l->usage_count = least(n, sad_usage(s, l->usage, n));
+	}
+	n = gate_counters(d->gate, NULL, 0, &why);
+	n = least(n, COUNTERS_MOST);
+	l->counters = mem_new(n + 1, sizeof *l->counters);
+	l->counter_count = least(n, gate_counters(d->gate, l->counters, n, &why));
+	if (*why.text)
+		log_warning("counters: %s", why.text);
+}
+
+static void live_wipe(struct live *l)
+{
+	free(l->ike);
+	free(l->children);
+	free(l->failures);
+	free(l->usage);
+	free(l->counters);
+}
+
+static const struct sa_usage *usage_of(const struct live *l, uint64_t pair)
+{
+	for (size_t i = 0; i < l->usage_count; i++)
+		if (l->usage[i].pair == pair)
+			return &l->usage[i];
+	return NULL;
+}
+
+/* A failure is over once main mode has come up after it. */
+static bool failure_stands(const struct live *l, const struct keying_failure *f)
+{
+	for (size_t i = 0; i < l->child_count; i++)
+		if (addr_equal(&l->children[i].selector.remote, &f->remote) && l->children[i].up_at_ms >= f->at_ms)
+			return false;
+	return true;
+}
+
+/* ---- tables ------------------------------------------------------------------------------------------------------ */
+
+static void main_mode_rows(struct daemon *d, const struct live *l, json_t *rows)
+{
+	(void)d;
+	for (size_t i = 0; i < l->ike_count; i++) {
+		const struct keying_ike_row *k = &l->ike[i];
+		json_t *o = json_object();
+		char suite[SUITE_TEXT] = "";
+
+		put(o, "local", addr_json(&k->local));
+		put(o, "remote", addr_json(&k->remote));
+		put(o, "state", json_string(k->established ? "established" : "negotiating"));
+		put(o, "role", json_string(k->initiator ? "initiator" : "responder"));
+		put(o, "identity", k->peer.method == PEER_UNPROVEN ? json_null() : words(k->peer.id));
+		put(o, "method", json_string(peer_method_name(k->peer.method)));
+		put(o, "authentication", words(k->auth_set));
+		put(o, "suite", k->suite.encr ? json_string(ike_suite_text(&k->suite, suite)) : json_null());
+		put(o, "spi_i", spi_json(k->spi_i, 16));
+		put(o, "spi_r", spi_json(k->spi_r, 16));
+		put(o, "up_ms", k->established ? number(unix_ms(k->up_at_ms)) : json_null());
+		put(o, "rekey_in_s", k->established ? seconds_until(k->rekey_at_ms) : json_null());
+		put(o, "quick_modes", number(k->children));
+		(void)json_array_append_new(rows, o);
+	}
+}
+
+static void put_selector(json_t *o, const struct sa_selector *s)
+{
+	put(o, "local", addr_json(&s->local));
+	put(o, "remote", addr_json(&s->remote));
+	put(o, "protocol", s->protocol == PROTOCOL_ANY ? json_null() : json_integer(s->protocol));
+	put(o, "local_ports",
+	    port_given(s->local_port) ? json_pack("[i,i]", s->local_port.lo, s->local_port.hi) : json_null());
+	put(o, "remote_ports",
+	    port_given(s->remote_port) ? json_pack("[i,i]", s->remote_port.lo, s->remote_port.hi) : json_null());
+}
+
+static void quick_mode_rows(struct daemon *d, const struct live *l, json_t *rows)
+{
+	(void)d;
+	for (size_t i = 0; i < l->child_count; i++) {
+		const struct keying_child_row *c = &l->children[i];
+		const struct sa_usage *u = usage_of(l, c->pair);
+		json_t *o = json_object();
+		char suite[SUITE_TEXT];
+
+		put_selector(o, &c->selector);
+		put(o, "identity", words(c->peer.id));
+		put(o, "rule", c->rule ? words(c->rule->name) : json_null());
+		put(o, "protection", json_string(protection_of(&c->suite)));
+		put(o, "suite", json_string(child_suite_text(&c->suite, suite)));
+		put(o, "spi_in", spi_json(c->spi_in, 8));
+		put(o, "spi_out", spi_json(c->spi_out, 8));
+		put(o, "packets_in", number(u ? u->packets_in : 0));
+		put(o, "packets_out", number(u ? u->packets_out : 0));
+		put(o, "octets_in", number(u ? u->octets_in : 0));
+		put(o, "octets_out", number(u ? u->octets_out : 0));
+		put(o, "up_ms", number(unix_ms(c->up_at_ms)));
+		put(o, "rekey_in_s", seconds_until(c->rekey_at_ms));
+		(void)json_array_append_new(rows, o);
+	}
+}
+
+static json_t *rule_counters(const struct live *l, const struct rule *r)
+{
+	json_t *all = json_object();
+
+	for (size_t i = 0; i < l->counter_count; i++) {
+		const struct gate_counter *c = &l->counters[i];
+
+		if (c->rule && c->rule->index == r->index && strcmp(c->rule->name, r->name) == 0)
+			put(all, c->name,
+			    json_pack("{s:I,s:I}", "packets", (json_int_t)c->packets, "octets", (json_int_t)c->octets));
+	}
+	return all;
+}
+
+static size_t children_of(const struct live *l, const struct rule *r)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < l->child_count; i++)
+		n += l->children[i].rule && strcmp(l->children[i].rule->name, r->name) == 0;
+	return n;
+}
+
+static bool concerns(const struct plan *plan, const struct rule *r)
+{
+	for (size_t i = 0; i < plan_lists(plan); i++) {
+		struct plan_list list = plan_list(plan, (uint32_t)i);
+
+		for (size_t j = 0; j < list.count; j++)
+			if (list.entries[j].rule == r)
+				return true;
+	}
+	return false;
+}
+
+static void rule_rows(struct daemon *d, const struct live *l, json_t *rows)
+{
+	const struct rule *rules = NULL;
+	size_t n = d->policy ? policy_rules(d->policy, &rules) : 0;
+
+	for (size_t i = 0; i < n; i++) {
+		const struct rule *r = &rules[i];
+		json_t *o = json_object(), *suites = json_array();
+		char suite[SUITE_TEXT];
+
+		for (size_t k = 0; r->protection && k < r->protection->count; k++)
+			(void)json_array_append_new(suites,
+						    json_string(child_suite_text(&r->protection->suites[k], suite)));
+		put(o, "name", words(r->name));
+		put(o, "mode", json_string(rule_mode_name(r->mode)));
+		put(o, "line", number(r->place.line));
+		put(o, "here", json_boolean(concerns(d->plan, r)));
+		put(o, "authentication", r->auth ? words(r->auth->name) : json_null());
+		put(o, "proposals", suites);
+		put(o, "quick_modes", number(children_of(l, r)));
+		put(o, "counters", rule_counters(l, r));
+		(void)json_array_append_new(rows, o);
+	}
+}
+
+/* One row for each address that we have anything to do with. */
+static json_t *peer_row(struct daemon *d, json_t *rows, const struct addr *a)
+{
+	char text[ADDR_TEXT];
+	const struct host *h = d->policy ? policy_host_by_address(d->policy, a) : NULL;
+	json_t *o;
+	size_t i;
+
+	(void)addr_text(a, text);
+	json_array_foreach(rows, i, o) if (strcmp(json_string_value(json_object_get(o, "remote")), text) == 0) return o;
+	o = json_object();
+	put(o, "remote", json_string(text));
+	put(o, "host", h ? words(h->name) : json_null());
+	put(o, "identity", json_null());
+	put(o, "outcome", json_null());
+	put(o, "main_modes", number(0));
+	put(o, "quick_modes", number(0));
+	put(o, "octets_in", number(0));
+	put(o, "octets_out", number(0));
+	put(o, "failure", json_null());
+	put(o, "failed_ms", json_null());
+	(void)json_array_append_new(rows, o);
+	return o;
+}
+
+static void add_to(json_t *o, const char *name, uint64_t n)
+{
+	put(o, name, number((uint64_t)json_integer_value(json_object_get(o, name)) + n));
+}
+
+static void count_child(json_t *o, const struct keying_child_row *c, const struct sa_usage *u)
+{
+	const char *so_far = json_string_value(json_object_get(o, "outcome"));
+	const char *mine = protection_of(&c->suite);
+
+	/* The weakest counts: nobody shall believe in more than all of it has. */
+	if (!so_far || strcmp(mine, outcome_name(OUTCOME_AUTHENTICATED)) == 0)
+		put(o, "outcome", json_string(mine));
+	add_to(o, "quick_modes", 1);
+	add_to(o, "octets_in", u ? u->octets_in : 0);
+	add_to(o, "octets_out", u ? u->octets_out : 0);
+}
+
+static void peer_rows(struct daemon *d, const struct live *l, json_t *rows)
+{
+	const struct engine_fallback *fallbacks = NULL;
+	size_t n = d->engine ? engine_fallbacks(d->engine, &fallbacks) : 0;
+	uint64_t now = engine_now_ms();
+
+	for (size_t i = 0; i < l->ike_count; i++) {
+		json_t *o = peer_row(d, rows, &l->ike[i].remote);
+
+		if (l->ike[i].established) {
+			put(o, "identity", words(l->ike[i].peer.id));
+			add_to(o, "main_modes", 1);
+		}
+	}
+	for (size_t i = 0; i < l->child_count; i++)
+		count_child(peer_row(d, rows, &l->children[i].selector.remote), &l->children[i],
+			    usage_of(l, l->children[i].pair));
+	for (size_t i = 0; i < n; i++)
+		if (fallbacks[i].until_ms > now) {
+			json_t *o = peer_row(d, rows, &fallbacks[i].remote);
+
+			if (json_is_null(json_object_get(o, "outcome")))
+				put(o, "outcome", json_string(outcome_name(OUTCOME_CLEAR)));
+		}
+	for (size_t i = 0; i < l->failure_count; i++)
+		if (failure_stands(l, &l->failures[i])) {
+			json_t *o = peer_row(d, rows, &l->failures[i].remote);
+
+			put(o, "failure", words(l->failures[i].text));
+			put(o, "failed_ms", number(unix_ms(l->failures[i].at_ms)));
+		}
+}
+
+static void drop_rows(struct daemon *d, const struct live *l, json_t *rows)
+{
+	for (int i = 0; d->engine && i < DROP_COUNT; i++) {
+		uint64_t n = sad_dropped(engine_sad(d->engine), (enum sad_drop)i);
+
+		(void)json_array_append_new(rows, json_pack("{s:s,s:s,s:n,s:s,s:s,s:I}", "where", "plane", "name",
+							    sad_drops[i].name, "rule", "unit", sad_drops[i].unit,
+							    "meaning", sad_drops[i].meaning, "count", (json_int_t)n));
+	}
+	for (size_t i = 0; i < l->counter_count; i++) {
+		json_t *o = json_pack("{s:s,s:s,s:s,s:I,s:I}", "where", "ruleset", "name", l->counters[i].name, "unit",
+				      "packets", "count", (json_int_t)l->counters[i].packets, "octets",
+				      (json_int_t)l->counters[i].octets);
+
+		put(o, "rule", l->counters[i].rule ? words(l->counters[i].rule->name) : json_null());
+		(void)json_array_append_new(rows, o);
+	}
+}
+
+static const struct {
+	const char *name, *also; /* what IKEv2 people say */
+	void (*rows)(struct daemon *d, const struct live *l, json_t *rows);
+} tables[] = {
+	{ "main-mode", "ike-sa", main_mode_rows },
+	{ "quick-mode", "child-sa", quick_mode_rows },
+	{ "rules", "rule", rule_rows },
+	{ "peers", "peer", peer_rows },
+	{ "drops", "drop", drop_rows },
+};
+
+json_t *show_table(struct daemon *d, const char *what)
+{
+	for (size_t i = 0; i < ARRAY_LEN(tables); i++) {
+		SCOPED(live_wipe) struct live l = { 0 };
+		json_t *rows;
+
+		if (strcmp(tables[i].name, what) != 0 && strcmp(tables[i].also, what) != 0)
+			continue;
+		rows = json_array();
+		live_read(d, &l);
+		tables[i].rows(d, &l, rows);
+		return json_pack("{s:b,s:s,s:o}", "ok", 1, "what", tables[i].name, "rows", rows);
+	}
+	return NULL;
+}
+
+json_t *show_state(struct daemon *d)
+{
+	SCOPED(live_wipe) struct live l = { 0 };
+	json_t *o = json_pack("{s:b}", "ok", 1);
+
+	live_read(d, &l);
+	put(o, "disabled", json_boolean(state_disabled(d->state)));
+	put(o, "version", number(d->state->current));
+	for (size_t i = 0; i < ARRAY_LEN(tables); i++) {
+		json_t *rows = json_array();
+
+		tables[i].rows(d, &l, rows);
+		put(o, tables[i].name, rows);
+	}
+	return o;
+}
+
+/* ---- status ------------------------------------------------------------------------------------------------------ */
+
+static json_t *pending_json(const struct daemon *d)
+{
+	struct state_clock now;
+
+	if (!d->state->pending.version)
+		return json_null();
+	state_clock_now(&now);
+	return json_pack("{s:I,s:I,s:I}", "version", (json_int_t)d->state->pending.version, "previous",
+			 (json_int_t)d->state->pending.previous, "left_s",
+			 (json_int_t)(state_pending_left_ms(d->state, &now) + 999) / 1000);
+}
+
+static json_t *version_json(const struct daemon *d, uint32_t version)
+{
+	struct state_version v;
+	json_t *o = json_object();
+
+	put(o, "version", number(version));
+	if (state_version_read(d->state, version, &v, NULL) < 0)
+		return o;
+	put(o, "previous", v.previous ? number(v.previous) : json_null());
+	put(o, "applied_ms", number(v.at_ms));
+	put(o, "by", words(v.by));
+	put(o, "path", words(v.path));
+	return o;
+}
+
+static json_t *policy_json(const struct daemon *d)
+{
+	const struct rule *rules;
+	json_t *o;
+
+	if (!d->policy)
+		return json_null();
+	o = version_json(d, d->state->current);
+	put(o, "rules", number(policy_rules(d->policy, &rules)));
+	put(o, "pending", pending_json(d));
+	return o;
+}
+
+static json_t *disabled_json(const struct daemon *d)
+{
+	SCOPED(text_freep) struct text *t = NULL;
+	char path[4096];
+
+	if (!state_disabled(d->state))
+		return json_null();
+	(void)snprintf(path, sizeof path, "%s/disabled", d->state->folder);
+	(void)text_read(path, 4096, &t, NULL);
+	return json_pack("{s:o}", "reason", t && t->len ? words(t->octets) : json_null());
+}
+
+static json_t *peers_json(json_t *rows)
+{
+	json_int_t encrypted = 0, authenticated = 0, clear = 0, failing = 0;
+	json_t *o;
+	size_t i;
+
+	json_array_foreach(rows, i, o)
+	{
+		const char *outcome = json_string_value(json_object_get(o, "outcome"));
+
+		failing += json_is_string(json_object_get(o, "failure"));
+		if (outcome) {
+			encrypted += strcmp(outcome, outcome_name(OUTCOME_ENCRYPTED)) == 0;
+			authenticated += strcmp(outcome, outcome_name(OUTCOME_AUTHENTICATED)) == 0;
+			clear += strcmp(outcome, outcome_name(OUTCOME_CLEAR)) == 0;
+		}
+	}
+	return json_pack("{s:I,s:I,s:I,s:I}", "encrypted", encrypted, "authenticated", authenticated, "clear", clear,
+			 "failing", failing);
+}
+
+static json_t *failures_json(json_t *rows)
+{
+	json_t *all = json_array(), *o;
+	size_t i;
+
+	json_array_foreach(rows, i, o) if (json_is_string(json_object_get(o, "failure")))(void)
+		json_array_append(all, o);
+	return all;
+}
+
+static json_t *certificates_json(const struct daemon *d)
+{
+	const struct credential_store *s = d->engine ? engine_store(d->engine) : NULL;
+	json_t *all = json_array();
+
+	for (size_t i = 0; s && i < credential_count(s); i++) {
+		const struct credential *c = credential_get(s, i);
+
+		if (c->kind != AUTH_CERTIFICATE)
+			continue;
+		(void)json_array_append_new(all, json_pack("{s:o,s:s,s:I}", "subject", words(c->subject), "key_type",
+							   c->key_type ? c->key_type : "", "not_after_ms",
+							   (json_int_t)c->not_after_s * 1000));
+	}
+	return all;
+}
+
+static const char *state_word(const struct daemon *d, json_t *peers)
+{
+	if (state_disabled(d->state))
+		return "disabled";
+	if (!d->policy)
+		return "no-policy";
+	return json_integer_value(json_object_get(peers, "failing")) ? "failing" : "protected";
+}
+
+json_t *show_status(struct daemon *d)
+{
+	SCOPED(live_wipe) struct live l = { 0 };
+	json_t *rows = json_array(), *o = json_pack("{s:b}", "ok", 1), *peers;
+	uint64_t dropped = 0;
+
+	live_read(d, &l);
+	peer_rows(d, &l, rows);
+	peers = peers_json(rows);
+	for (int i = 0; d->engine && i < DROP_COUNT; i++)
+		dropped += sad_dropped(engine_sad(d->engine), (enum sad_drop)i);
+	put(o, "state", json_string(state_word(d, peers)));
+	put(o, "host", words(d->name));
+	put(o, "program_version", json_string(CORDON_VERSION));
+	put(o, "started_ms", number(d->started_ms));
+	put(o, "disabled", disabled_json(d));
+	put(o, "policy", policy_json(d));
+	put(o, "peers", peers);
+	put(o, "keying",
+	    json_pack("{s:I,s:I,s:o}", "main_mode", (json_int_t)l.ike_count, "quick_mode", (json_int_t)l.child_count,
+		      "failures", failures_json(rows)));
+	put(o, "plane", json_pack("{s:s}", "kind", "userspace"));
+	put(o, "plane_dropped", number(dropped));
+	put(o, "certificates", certificates_json(d));
+	json_decref(rows);
+	return o;
+}
+
+json_t *show_history(struct daemon *d)
+{
+	json_t *rows = json_array();
+
+	for (uint32_t v = d->state->newest; v > 0 && v + STATE_HISTORY_MOST > d->state->newest; v--) {
+		struct state_version seen;
+		json_t *o;
+
+		if (state_version_read(d->state, v, &seen, NULL) < 0)
+			continue;
+		o = version_json(d, v);
+		put(o, "current", json_boolean(v == d->state->current));
+		put(o, "pending", json_boolean(v == d->state->pending.version));
+		(void)json_array_append_new(rows, o);
+	}
+	return json_pack("{s:b,s:o}", "ok", 1, "rows", rows);
+}

@@ -1,0 +1,45 @@
+/* daemon/sockets.h - the UDP sockets of IKE: ports 500 and 4500, IPv4 and IPv6. They carry our own mark, by which the
+ * ruleset knows them, and say of each datagram which local address it came to. On port 4500 the non-ESP marker (RFC
+ * 3948) tells IKE, which is handed on without it, from ESP in UDP. */
+#ifndef DAEMON_SOCKETS_H
+#define DAEMON_SOCKETS_H
+#include "base/addr.h"
+#include "base/scope.h"
+#include <stddef.h>
+#include <stdint.h>
+
+struct diag;
+struct sockets;
+
+enum { IKE_PORT = 500, IKE_NAT_PORT = 4500, SOCKETS_COUNT = 4 };
+
+struct datagram {
+	struct addr local, remote;
+	uint16_t local_port, remote_port;
+	uint8_t tos, ttl;
+	const uint8_t *octets;
+	size_t len;
+};
+
+struct sockets_handlers {
+	void (*ike)(void *context, const struct datagram *g);
+	void (*esp)(void *context, const struct datagram *g);
+	void *context;
+};
+
+/* All four or none. A port that somebody else has is said to be taken by another IKE daemon. A host without IPv6 has
+ * two. */
+int sockets_open(uint32_t mark, struct sockets **ret, struct diag *d);
+void sockets_free(struct sockets *s);
+SCOPE_FREEP(struct sockets, sockets)
+
+/* Descriptors to poll; -1 where there is none. */
+const int *sockets_fds(const struct sockets *s); /* SOCKETS_COUNT */
+/* Hand on what has come to socket `i`, a bounded number. */
+void sockets_readable(struct sockets *s, size_t i, const struct sockets_handlers *h);
+/* Throw away what came while nobody listened. */
+void sockets_discard(struct sockets *s);
+/* An IKE message; with port 4500 behind the non-ESP marker. What cannot be sent is lost, as on the network. */
+void sockets_send(struct sockets *s, const struct datagram *g);
+
+#endif
