@@ -140,8 +140,7 @@ int issue_certificate(const struct issue *what, X509 **ret, struct diag *d)
 		(void)snprintf(basic, sizeof basic, "critical,CA:TRUE,pathlen:%d", what->path_length);
 	if (ok) {
 		X509V3_set_ctx_nodb(&ctx);
-		/* The context wants to write neither. */
-		X509V3_set_ctx(&ctx, what->issuer ? (X509 *)(uintptr_t)what->issuer : c, c, NULL, NULL, 0);
+		X509V3_set_ctx(&ctx, what->issuer ? what->issuer : c, c, NULL, NULL, 0);
 		ok = extension_add(c, &ctx, NID_basic_constraints, what->authority ? basic : "critical,CA:FALSE") &&
 		     extension_add(c, &ctx, NID_key_usage,
 				   what->authority ? "critical,keyCertSign,cRLSign" : "critical,digitalSignature") &&

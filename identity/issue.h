@@ -7,7 +7,7 @@
 /* issuer NULL: self-signed. */
 struct issue {
 	const X509_NAME *subject;
-	const X509 *issuer;
+	X509 *issuer;
 	EVP_PKEY *issuer_key, *key;
 	bool authority;
 	int path_length; /* authority: of the authorities below; -1: not said */

@@ -87,12 +87,13 @@ static int type_object(const char *written, ASN1_OBJECT **ret)
 	return *ret ? 0 : -ERR_SYNTAX;
 }
 
-static int hex_digit(char c)
+/* 16 for what is no digit. */
+static unsigned hex_digit(char c)
 {
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c = (char)tolower((unsigned char)c);
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+	static const char digits[] = "0123456789abcdef";
+	const char *at = c ? strchr(digits, tolower((unsigned char)c)) : NULL;
+
+	return at ? (unsigned)(at - digits) : 16;
 }
 
 /* One value, as RFC 4514 2.4 escapes it, up to a comma, semicolon or the end. */
@@ -110,11 +111,12 @@ static int value_parse(const char **at, char value[VALUE_MOST], size_t *ret_len)
 	}
 	for (; *p && (quoted ? *p != '"' : *p != ',' && *p != ';' && *p != '+'); p++) {
 		bool escaped = *p == '\\';
+		unsigned high = escaped ? hex_digit(p[1]) : 16, low = high < 16 ? hex_digit(p[2]) : 16;
 
 		if (n == VALUE_MOST)
 			return -ERR_SYNTAX;
-		if (escaped && p[1] && hex_digit(p[1]) >= 0 && p[2] && hex_digit(p[2]) >= 0) {
-			value[n++] = (char)(hex_digit(p[1]) << 4 | hex_digit(p[2]));
+		if (low < 16) {
+			value[n++] = (char)(high << 4 | low);
 			p += 2;
 		} else if (escaped && p[1]) {
 			value[n++] = *++p;
@@ -315,14 +317,14 @@ static bool subject_is(const X509 *certificate, const struct octets *id)
 int name_is_identity(const X509 *certificate, uint8_t id_type, const struct octets *id, struct diag *d)
 {
 	static const struct {
-		uint8_t id_type;
 		size_t len; /* 0: any but none */
 		int san;
+		uint8_t id_type;
 	} rows[] = {
-		{ ID_IPV4, 4, GEN_IPADD },
-		{ ID_IPV6, 16, GEN_IPADD },
-		{ ID_FQDN, 0, GEN_DNS },
-		{ ID_RFC822, 0, GEN_EMAIL },
+		{ 4, GEN_IPADD, ID_IPV4 },
+		{ 16, GEN_IPADD, ID_IPV6 },
+		{ 0, GEN_DNS, ID_FQDN },
+		{ 0, GEN_EMAIL, ID_RFC822 },
 	};
 	SCOPED(general_names_freep) GENERAL_NAMES *names = alternatives(certificate);
 	char claimed[PEER_TEXT], subject[PEER_TEXT], also[PEER_NAMES][PEER_TEXT];

@@ -110,7 +110,7 @@ static int authority_read(const char *dir, X509 **ret, EVP_PKEY **ret_key, struc
 	SCOPED(text_freep) struct text *k = NULL;
 	SCOPED(bio_freep) BIO *c_in = NULL;
 	SCOPED(bio_freep) BIO *k_in = NULL;
-	char path[PKI_PATH], key_path[PKI_PATH];
+	char path[PKI_PATH], key_path[PKI_PATH], no_passphrase[] = "";
 	int r;
 
 	if ((r = path_make(key_path, dir, "ca", ".key", d)) < 0 || (r = path_make(path, dir, "ca", ".pem", d)) < 0)
@@ -122,7 +122,7 @@ static int authority_read(const char *dir, X509 **ret, EVP_PKEY **ret_key, struc
 	c_in = BIO_new_mem_buf(c->octets, (int)c->len);
 	k_in = BIO_new_mem_buf(k->octets, (int)k->len);
 	*ret = c_in ? PEM_read_bio_X509(c_in, NULL, NULL, NULL) : NULL;
-	*ret_key = k_in ? PEM_read_bio_PrivateKey(k_in, NULL, NULL, (void *)(uintptr_t) "") : NULL;
+	*ret_key = k_in ? PEM_read_bio_PrivateKey(k_in, NULL, NULL, no_passphrase) : NULL;
 	if (!*ret || !*ret_key || X509_check_private_key(*ret, *ret_key) != 1) {
 		ERR_clear_error();
 		return diag_fail(d, ERR_SYNTAX, "%s and %s are not an authority's certificate and its key", path,

@@ -14,15 +14,15 @@
 enum { RSA_BITS_LEAST = 2048, RSA_BITS_MOST = 8192, POINT_HALF_MOST = 66, SIGNATURE_MOST = RSA_BITS_MOST / 8 };
 
 static const struct hash {
-	uint8_t number;
 	const char *name;
 	size_t octets;
 	int nid;
+	uint8_t number;
 } hashes[] = {
-	{ HASH_SHA1, "SHA1", 20, NID_sha1 },
-	{ HASH_SHA256, "SHA256", 32, NID_sha256 },
-	{ HASH_SHA384, "SHA384", 48, NID_sha384 },
-	{ HASH_SHA512, "SHA512", 64, NID_sha512 },
+	{ "SHA1", 20, NID_sha1, HASH_SHA1 },
+	{ "SHA256", 32, NID_sha256, HASH_SHA256 },
+	{ "SHA384", 48, NID_sha384, HASH_SHA384 },
+	{ "SHA512", 64, NID_sha512, HASH_SHA512 },
 };
 
 static const struct hash *hash_of(uint8_t number)
