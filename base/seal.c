@@ -48,12 +48,11 @@ static void cipher_freep(EVP_CIPHER **c)
 
 static EVP_CIPHER_CTX *context(struct seal *s, bool closing, struct diag *d)
 {
-	EVP_CIPHER_CTX **at = closing ? &s->close : &s->open;
+	EVP_CIPHER_CTX **at = closing ? &s->close : &s->open, *c = *at;
 	SCOPED(cipher_freep) EVP_CIPHER *cipher = NULL;
-	EVP_CIPHER_CTX *c;
 
-	if (*at)
-		return *at;
+	if (c)
+		return c;
 	cipher = EVP_CIPHER_fetch(NULL, s->encr->openssl, NULL);
 	c = EVP_CIPHER_CTX_new();
 	if (!cipher || !c || EVP_CipherInit_ex2(c, cipher, s->key.octets, NULL, closing, NULL) != 1 ||

@@ -82,6 +82,7 @@ static int verify(const struct keying_job *j, const struct credential_store *sto
 	struct credential_proof proof = {
 		.set = j->auth_set,
 		.auth_method = j->auth_method,
+		.peer_hashes = j->peer_hashes,
 		.auth = { j->auth.at, j->auth.len },
 		.signed_octets = { j->octets.at, j->octets.len },
 		.id_type = j->id_type,

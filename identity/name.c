@@ -79,7 +79,7 @@ static int type_object(const char *written, ASN1_OBJECT **ret)
 	size_t i;
 
 	if (!(*ret = OBJ_txt2obj(type_name(written), 0))) {
-		for (i = 0; written[i] && i < sizeof upper - 1; i++)
+		for (i = 0; i < sizeof upper - 1 && written[i]; i++)
 			upper[i] = (char)toupper((unsigned char)written[i]);
 		upper[i] = '\0';
 		*ret = OBJ_txt2obj(upper, 0); /* "cn" */

@@ -9,6 +9,7 @@
 #include "identity/handle.h"
 #include "identity/pki.h"
 #include "identity/signature.h"
+#include "tests/unit/folder.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,10 +24,7 @@ static const struct octets message = { "the octets that are signed in IKE_AUTH",
 
 static void end(void)
 {
-	char command[64];
-
-	(void)snprintf(command, sizeof command, "rm -rf %s", dir);
-	if (system(command) != 0)
+	if (folder_remove(dir) != 0)
 		(void)fprintf(stderr, "bench: %s is left behind\n", dir);
 }
 

@@ -1,4 +1,5 @@
 /* A network's authority, its hosts, and everybody who should not get in. */
+#include "tests/unit/folder.h"
 #include "tests/unit/unit.h"
 
 #include "base/algorithm.h"
@@ -21,7 +22,8 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { DAY = 86400, PATH = 256 };
+enum { PATH = 256, PATH_TWICE = 512 };
+#define DAY ((int64_t)86400)
 
 static char dir[PATH];
 static struct credential_store *store; /* of srv1, which trusts the network's authority, and has a pre-shared key */
@@ -29,11 +31,11 @@ static const struct octets message = { "what both sides sign", 20 };
 
 static const char *path_of(const char *name)
 {
-	static char paths[8][2 * PATH];
+	static char paths[8][PATH_TWICE];
 	static unsigned next;
 	char *p = paths[next++ % 8];
 
-	(void)snprintf(p, 2 * PATH, "%s/%s", dir, name);
+	(void)snprintf(p, PATH_TWICE, "%s/%s", dir, name);
 	return p;
 }
 
@@ -64,7 +66,7 @@ static void issue_host(const char *name)
 
 static int store_of(const char *host, const char *trust, const char *psk, struct credential_store **ret, struct diag *d)
 {
-	char certificate[2 * PATH], key[2 * PATH], trust_path[2 * PATH];
+	char certificate[PATH_TWICE], key[PATH_TWICE], trust_path[PATH_TWICE];
 	struct credential_files files = { certificate, key };
 	const char *trusts = trust_path;
 
@@ -89,12 +91,9 @@ static int group_setup(void **state)
 
 static int group_teardown(void **state)
 {
-	char command[PATH + 16];
-
 	(void)state;
 	credential_store_free(store);
-	(void)snprintf(command, sizeof command, "rm -rf '%s'", dir);
-	return system(command);
+	return folder_remove(dir);
 }
 
 /* ---- peers made to measure ---- */
@@ -178,14 +177,14 @@ static void forge(struct forged *f, X509 *leaf, EVP_PKEY *key)
 /* What a host's certificate is, unless a row says otherwise. */
 struct forgery {
 	const char *what, *error; /* error NULL: accepted */
-	enum { BY_ROOT, BY_OTHER_ROOT, BY_SELF, BY_INTERMEDIATE, BY_HOST, BY_LIMITED } issuer;
-	bool without_intermediate;
-	int from_days, to_days; /* from now; 0, 0: yesterday to tomorrow */
-	const char *eku;        /* NULL: ike-intermediate; "": no extension */
+	const char *eku;          /* NULL: ike-intermediate; "": no extension */
 	const char *digest;
+	enum { BY_ROOT, BY_OTHER_ROOT, BY_SELF, BY_INTERMEDIATE, BY_HOST, BY_LIMITED } issuer;
+	int from_days, to_days; /* from now; 0, 0: yesterday to tomorrow */
 	enum pki_key key;
-	bool other_key; /* signs with a key that is not the certificate's */
 	int rsa_bits;
+	bool without_intermediate;
+	bool other_key; /* signs with a key that is not the certificate's */
 };
 
 static X509_NAME *dn(const char *text)
@@ -303,7 +302,7 @@ static void peers_are_judged_by_their_certificates(void **state)
 		SCOPED(x509_freep)
 		X509 *leaf = certify("CN=srv7", key, issuer, issuer_key, false,
 				     row->eku ? row->eku : USAGE_IKE_INTERMEDIATE, row);
-		SCOPED(forged_wipe) struct forged f;
+		SCOPED(forged_wipe) struct forged f = { 0 };
 		struct peer peer = { 0 };
 		struct diag d = { 0 };
 		int r;
@@ -332,7 +331,7 @@ static void a_signature_by_another_authority_of_the_same_name_is_refused(void **
 	SCOPED(pkey_freep) EVP_PKEY *key = key_new(PKI_ECDSA_P384);
 	SCOPED(x509_freep) X509 *evil = certify("CN=GAS Root CA,O=Example", evil_key, NULL, evil_key, true, NULL, NULL);
 	SCOPED(x509_freep) X509 *leaf = certify("CN=srv7", key, evil, evil_key, false, USAGE_IKE_INTERMEDIATE, NULL);
-	SCOPED(forged_wipe) struct forged f;
+	SCOPED(forged_wipe) struct forged f = { 0 };
 	struct peer peer;
 	struct diag d;
 
@@ -367,7 +366,7 @@ static void what_a_policy_asks_for_decides(void **state)
 	SCOPED(pkey_freep) EVP_PKEY *key = key_new(PKI_ECDSA_P384);
 	SCOPED(x509_freep) X509 *middle = certify("CN=GAS Issuing CA", key, root, root_key, true, NULL, NULL);
 	SCOPED(x509_freep) X509 *leaf = certify("CN=srv7", key, middle, key, false, USAGE_IKE_INTERMEDIATE, NULL);
-	SCOPED(forged_wipe) struct forged f;
+	SCOPED(forged_wipe) struct forged f = { 0 };
 
 	(void)state;
 	forge(&f, leaf, key);
@@ -391,33 +390,33 @@ static void what_a_policy_asks_for_decides(void **state)
 static void claimed_identities_must_be_in_the_certificate(void **state)
 {
 	static const struct {
-		uint8_t type;
 		const char *id;
 		size_t len;
+		uint8_t type;
 		bool ok;
 	} rows[] = {
-		{ ID_IPV4, "\x0a\x4d\x01\x1b", 4, true },
-		{ ID_IPV4, "\x0a\x4d\x01\x1c", 4, false },
-		{ ID_IPV4, "\x0a\x4d\x01", 3, false },
-		{ ID_IPV6, "\x0a\x4d\x01\x1b", 4, false },
-		{ ID_FQDN, "srv7", 4, true },
-		{ ID_FQDN, "SRV7.example", 12, true },
-		{ ID_FQDN, "srv8", 4, false },
-		{ ID_FQDN, "srv7\0x", 6, false },
-		{ ID_FQDN, "", 0, false },
-		{ ID_RFC822, "srv7", 4, false },
-		{ ID_KEY_ID, "srv7", 4, false },
-		{ ID_DER_DN, "garbage", 7, false },
-		{ ID_DER_DN, "\x30\x00", 2, false },
-		{ ID_DER_DN, "", 0, false },
-		{ 0, "", 0, false },
-		{ 255, "\xff", 1, false },
+		{ "\x0a\x4d\x01\x1b", 4, ID_IPV4, true },
+		{ "\x0a\x4d\x01\x1c", 4, ID_IPV4, false },
+		{ "\x0a\x4d\x01", 3, ID_IPV4, false },
+		{ "\x0a\x4d\x01\x1b", 4, ID_IPV6, false },
+		{ "srv7", 4, ID_FQDN, true },
+		{ "SRV7.example", 12, ID_FQDN, true },
+		{ "srv8", 4, ID_FQDN, false },
+		{ "srv7\0x", 6, ID_FQDN, false },
+		{ "", 0, ID_FQDN, false },
+		{ "srv7", 4, ID_RFC822, false },
+		{ "srv7", 4, ID_KEY_ID, false },
+		{ "garbage", 7, ID_DER_DN, false },
+		{ "\x30\x00", 2, ID_DER_DN, false },
+		{ "", 0, ID_DER_DN, false },
+		{ "", 0, 0, false },
+		{ "\xff", 1, 255, false },
 	};
 	SCOPED(x509_freep) X509 *root = pem_read("pki/ca.pem");
 	SCOPED(pkey_freep) EVP_PKEY *root_key = key_read("pki/ca.key");
 	SCOPED(pkey_freep) EVP_PKEY *key = key_new(PKI_ECDSA_P256);
 	SCOPED(x509_freep) X509 *leaf = certify("CN=srv7", key, root, root_key, false, USAGE_IKE_INTERMEDIATE, NULL);
-	SCOPED(forged_wipe) struct forged f;
+	SCOPED(forged_wipe) struct forged f = { 0 };
 
 	(void)state;
 	forge(&f, leaf, key);
@@ -438,7 +437,7 @@ static void malformed_and_huge_chains_are_refused(void **state)
 	SCOPED(pkey_freep) EVP_PKEY *root_key = key_read("pki/ca.key");
 	SCOPED(pkey_freep) EVP_PKEY *key = key_new(PKI_ECDSA_P256);
 	SCOPED(x509_freep) X509 *leaf = certify("CN=srv7", key, root, root_key, false, USAGE_IKE_INTERMEDIATE, NULL);
-	SCOPED(forged_wipe) struct forged f;
+	SCOPED(forged_wipe) struct forged f = { 0 };
 	struct peer peer;
 	struct diag d = { 0 };
 	uint8_t *big = mem_new(1, 100000);
@@ -588,6 +587,7 @@ static void bad_files_are_refused_in_words(void **state)
 	SCOPED(x509_freep) X509 *root = pem_read("pki/ca.pem");
 	SCOPED(pkey_freep) EVP_PKEY *key = key_read("srv1.key");
 	SCOPED(pkey_freep) EVP_PKEY *root_key = key_read("pki/ca.key");
+	char passphrase[] = "secret";
 	FILE *f;
 
 	(void)state;
@@ -604,9 +604,8 @@ static void bad_files_are_refused_in_words(void **state)
 		const char *names[] = { "mixed.key", "open.key", "backwards.key", "locked.key" };
 
 		f = fopen(path_of(names[i]), "w");
-		assert_true(f &&
-			    PEM_write_PrivateKey(f, i == 0 ? root_key : key, i == 3 ? EVP_aes_128_cbc() : NULL, NULL, 0,
-						 NULL, i == 3 ? (void *)(uintptr_t) "secret" : NULL) == 1);
+		assert_true(f && PEM_write_PrivateKey(f, i == 0 ? root_key : key, i == 3 ? EVP_aes_128_cbc() : NULL,
+						      NULL, 0, NULL, i == 3 ? passphrase : NULL) == 1);
 		assert_int_equal(fclose(f), 0);
 		assert_int_equal(chmod(path_of(names[i]), i == 1 ? 0644 : 0600), 0);
 	}
@@ -636,7 +635,7 @@ static void revoked_certificates_are_refused(void **state)
 	for (int revoked = 0; revoked < 2; revoked++) {
 		SCOPED(crl_freep) X509_CRL *crl = X509_CRL_new();
 		SCOPED(credential_store_freep) struct credential_store *s = NULL;
-		SCOPED(forged_wipe) struct forged f;
+		SCOPED(forged_wipe) struct forged f = { 0 };
 		ASN1_TIME *from = ASN1_TIME_adj(NULL, time(NULL), -1, 0), *to = ASN1_TIME_adj(NULL, time(NULL), 1, 0);
 		struct peer peer;
 		struct diag d = { 0 };
