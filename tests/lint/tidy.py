@@ -41,8 +41,10 @@ def main():
     build = os.path.abspath(sys.argv[1])
     cache = os.path.join(build, "tidy-cache")
     os.makedirs(cache, exist_ok=True)
-    with open(".clang-tidy", "rb") as f:
-        checks = f.read()
+    checks = b""
+    for name in (".clang-tidy", "tests/.clang-tidy"):
+        with open(name, "rb") as f:
+            checks += f.read()
     with open(os.path.join(build, "compile_commands.json"), encoding="utf-8") as f:
         entries = {e["file"]: e for e in json.load(f)}.values()
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:

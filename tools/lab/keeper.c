@@ -95,10 +95,10 @@ static int keep(const struct lab_options *o, const struct scenario *s, int told)
 	SCOPED(twin_freep) struct twin *t = NULL;
 	struct pollfd *rows;
 	struct diag d = { 0 };
-	int e;
+	int e = 0;
 
 	(void)setsid();
-	if ((e = twin_new(&to, &t, &d)) < 0 || (e = write_page(t, s, &d)) < 0) {
+	if (twin_new(&to, &t, &d) < 0 || write_page(t, s, &d) < 0) {
 		(void)fprintf(stderr, "cordon lab: %s\n", d.text);
 		return STATUS_FAILED;
 	}

@@ -147,16 +147,17 @@ size_t secrets_certificates(const struct secrets *s)
 /* The folders that lead to `path`. */
 static int make_way(const char *path, struct diag *d)
 {
-	SCOPED(str_wipe) struct str way = { 0 };
+	char *way = mem_string(path);
+	int e = 0;
 
-	str_add(&way, path);
-	for (char *slash = way.text; slash && (slash = strchr(slash + 1, '/'));) {
+	for (char *slash = strchr(way + 1, '/'); slash && e == 0; slash = strchr(slash + 1, '/')) {
 		*slash = '\0';
-		if (mkdir(way.text, 0700) < 0 && errno != EEXIST)
-			return diag_errno(d, errno, "make the folder %s", way.text);
+		if (mkdir(way, 0700) < 0 && errno != EEXIST)
+			e = diag_errno(d, errno, "make the folder %s", way);
 		*slash = '/';
 	}
-	return 0;
+	free(way);
+	return e;
 }
 
 static int put_file(const char *root, const char *file, const void *octets, size_t len, struct diag *d)
