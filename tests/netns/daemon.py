@@ -1,0 +1,507 @@
+#!/usr/bin/env python3
+"""cordond as a whole: two hosts, real IKE, real ESP on the wire, and everything that can happen to a daemon meanwhile.
+
+usage: daemon.py [TEST ...]; CORDON and CORDOND name the programs
+"""
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+
+from lib import (Capture, Namespace, address, expect, main, marker, on_exit, run, udp_reaches, wire)
+
+CORDON = os.environ.get("CORDON", "build/cordon")
+CORDOND = os.environ.get("CORDOND", "build/cordond")
+A, B, C = "10.77.0.1", "10.77.0.2", "10.77.0.3"
+ESP = 50
+
+PSK = """cordon: 1
+zones: { a: [%s], b: [%s] }
+authentication: { key: [ { pre-shared-key: { file: /etc/cordon/psk } } ] }
+connection-security:
+  - { name: all, endpoint1: [a], endpoint2: [b], mode: %%s, authentication: key }
+""" % (A, B)
+BLOCK = """cordon: 1
+zones: { a: [%s], b: [%s] }
+connection-security:
+  - { name: all, endpoint1: [a], endpoint2: [b], mode: block }
+""" % (A, B)
+CERTIFICATE = """cordon: 1
+zones: { a: [%s], b: [%s] }
+authentication: { machine: [ { certificate: { issuer: "CN=Test CA", extended-key-usage: ike-intermediate } } ] }
+connection-security:
+  - { name: all, endpoint1: [a], endpoint2: [b], mode: require, authentication: machine }
+""" % (A, B)
+
+
+def write(path, text, mode=0o644):
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(text)
+    os.chmod(path, mode)
+
+
+class Host(Namespace):
+    """A host with folders of its own, and the cordond on it."""
+
+    def __init__(self, name, psk="correct horse battery staple"):
+        super().__init__(name)
+        self.folder = tempfile.mkdtemp(prefix="cordon-test-")
+        on_exit(lambda: shutil.rmtree(self.folder, ignore_errors=True))
+        self.root, self.state = self.folder + "/root", self.folder + "/state"
+        self.run_dir, self.p = self.folder + "/run", None
+        write(self.root + "/etc/cordon/psk", psk + "\n", 0o600)
+        on_exit(self.kill)
+
+    def command(self, *more):
+        return ["ip", "netns", "exec", self.name, CORDOND, "--run-dir", self.run_dir, "--state-dir", self.state,
+                "--root", self.root, *more]
+
+    def start(self, *more, policy=None):
+        if policy is not None:
+            write(self.folder + "/policy.yaml", policy)
+            more += ("--policy", self.folder + "/policy.yaml")
+        ready = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        path = self.folder + "/notify"
+        if os.path.exists(path):
+            os.unlink(path)
+        ready.bind(path)
+        ready.settimeout(20)
+        with open(self.folder + "/log", "a", encoding="utf-8") as log:
+            self.p = subprocess.Popen(self.command(*more), stderr=log, env={**os.environ, "NOTIFY_SOCKET": path})
+        try:
+            while b"READY=1" not in ready.recv(4096):
+                pass
+        except (socket.timeout, TimeoutError):
+            raise RuntimeError("cordond is not ready: " + self.log()) from None
+        finally:
+            ready.close()
+        return self
+
+    def log(self):
+        with open(self.folder + "/log", encoding="utf-8") as f:
+            return f.read()
+
+    def kill(self, how=signal.SIGKILL):
+        if self.p is None or self.p.poll() is not None:
+            return None
+        self.p.send_signal(how)
+        return self.p.wait(20)
+
+    def cordon(self, *words, env=None):
+        done = subprocess.run([CORDON, *words], env={**os.environ, "CORDON_RUN_DIR": self.run_dir, **(env or {})},
+                              capture_output=True, text=True, timeout=60)
+        return done.returncode, done.stdout + done.stderr
+
+    def json(self, *words):
+        return json.loads(self.cordon(*words, "--json")[1])
+
+    def policy(self, text):
+        path = "%s/%s.yaml" % (self.folder, marker().hex()[:8])
+        write(path, text)
+        return path
+
+    def pings(self, to, seconds=3):
+        return subprocess.run(["ip", "netns", "exec", self.name, "ping", "-c1", "-W%d" % seconds, to],
+                              stdout=subprocess.DEVNULL).returncode == 0
+
+    def events(self):
+        return [json.loads(line)["event"] for line in self.cordon("events", "--json")[1].splitlines()]
+
+
+def two_hosts(**more):
+    a, b = Host("a", **more), Host("b", **more)
+    wire(a, b)
+    address(a, "eth0", A + "/24")
+    address(b, "eth0", B + "/24")
+    return a, b
+
+
+def wait_until(what, seconds=10):
+    end = time.time() + seconds
+    while time.time() < end:
+        if what():
+            return True
+        time.sleep(0.1)
+    return False
+
+
+def reaches(sender, receiver, to, port=4321, wait=3):
+    r = receiver.udp(to, port)
+    r.settimeout(wait)
+    s = sender.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    try:
+        return udp_reaches(s, r, to, port)
+    finally:
+        s.close()
+        r.close()
+
+
+def nothing_left(host):
+    with host:
+        rules = run("ip", "rule") + run("ip", "-6", "rule")
+        table = run("nft", "list", "ruleset")
+        routes = run("ip", "route", "show", "table", "all") + run("ip", "-6", "route", "show", "table", "all")
+    return "fwmark" not in rules and "cordon" not in table and "table 100" not in routes
+
+
+# ---- protection ---------------------------------------------------------------------------------------------------
+
+
+def thin_path():
+    """one rule, a pre-shared key, a ping that is ESP on the wire, and a ruleset that drops the clear one"""
+    a, b = two_hosts()
+    seen = Capture(a)
+    a.start(policy=PSK % "require")
+    b.start(policy=PSK % "require")
+    expect("the first ping is late, not lost", a.pings(B))
+    expect("what is on the wire is ESP", ESP in seen.protocols())
+    expect("no clear packet was there", socket.IPPROTO_ICMP not in seen.protocols())
+    sent, heard, mark = reaches(a, b, B)
+    expect("UDP arrives", sent and heard)
+    expect("and cannot be read on the wire", not seen.has(mark))
+    rows = a.json("show", "quick-mode")["rows"]
+    expect("quick mode is shown with its protection",
+           len(rows) >= 1 and rows[0]["protection"] == "encrypted" and rows[0]["rule"] == "all")
+    expect("IKEv2 words are understood", a.json("show", "ike-sa")["rows"][0]["state"] == "established")
+    expect("status is well", a.cordon("status")[0] == 0 and a.json("status")["peers"]["encrypted"] == 1)
+    expect("the other end sees the same", b.json("status")["peers"]["encrypted"] == 1)
+    a.kill(signal.SIGTERM)
+    expect("the peer hears that we go", wait_until(lambda: b.json("show", "main-mode")["rows"] == []))
+    r = b.udp(B, 4322)
+    s = a.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    expect("without the daemon nothing is sent in clear", not udp_reaches(s, r, B, 4322)[1])
+    run("ip", "netns", "exec", a.name, CORDOND, "--uninstall-rules")
+    _, heard, mark = udp_reaches(s, r, B, 4322)
+    expect("the clear packet is on the wire", seen.has(mark))
+    expect("and the other end drops it", not heard)
+    counted = {d["name"]: d["count"] for d in b.json("show", "drops")["rows"] if d["where"] == "ruleset"}
+    expect("and counts it", counted.get("clear-in", 0) > 0)
+
+
+def certificates():
+    """the same with certificates that cordon pki issued; a stranger's is refused in words"""
+    a, b = two_hosts()
+    ca, other = a.folder + "/ca", a.folder + "/other"
+    run(CORDON, "pki", "init", ca, "--name", "CN=Test CA")
+    run(CORDON, "pki", "init", other, "--name", "CN=Test CA")
+    for host, name, at, issuer in ((a, "a", A, ca), (b, "b", B, ca)):
+        issue(host, name, at, issuer)
+    a.start("--config", a.folder + "/root/host.yaml", policy=CERTIFICATE)
+    b.start("--config", b.folder + "/root/host.yaml", policy=CERTIFICATE)
+    expect("a ping arrives", a.pings(B))
+    row = a.json("show", "main-mode")["rows"][0]
+    expect("the peer's identity is its certificate's", "b" in (row["identity"] or "") and row["method"] == "certificate")
+    expect("status tells when our certificate ends", len(a.json("status")["certificates"]) == 1)
+    b.kill(signal.SIGTERM)
+    issue(b, "b", B, other)
+    shutil.copy(ca + "/ca.pem", b.folder + "/root/pki/trust.pem")  # it trusts us, we do not trust it
+    b.start("--config", b.folder + "/root/host.yaml", policy=CERTIFICATE)
+    expect("a stranger gets nothing", not a.pings(B))
+    failing = a.json("status")["keying"]["failures"]
+    expect("and status says why", len(failing) == 1 and "certificate" in failing[0]["failure"])
+    expect("and exits 1", a.cordon("status")[0] == 1)
+
+
+def issue(host, name, at, ca):
+    folder = host.folder + "/root/pki"
+    shutil.rmtree(folder, ignore_errors=True)
+    run(CORDON, "pki", "issue", ca, name, "--out", folder, "--address", at)
+    shutil.copy(ca + "/ca.pem", folder + "/trust.pem")
+    write(host.folder + "/root/host.yaml", "cordon: 1\nname: %s\ncertificates:\n"
+          "  - { certificate: /pki/%s.pem, key: /pki/%s.key }\ntrust: [/pki/trust.pem]\n" % (name, name, name))
+
+
+def killed():
+    """kill -9 stops protected traffic, a restart heals it within seconds"""
+    a, b = two_hosts()
+    seen = Capture(a)
+    a.start(policy=PSK % "require")
+    b.start(policy=PSK % "require")
+    expect("it works", a.pings(B))
+    b.kill()
+    expect("nobody answers for the dead", not a.pings(B, 1))
+    b.start(policy=PSK % "require")
+    expect("after the restart traffic flows again, from the one restarted", b.pings(A))
+    expect("and from the other", a.pings(B))
+    expect("all the while nothing was clear", socket.IPPROTO_ICMP not in seen.protocols())
+
+
+def fallback():
+    """request: a peer without IKE is talked to in clear, late; one with IKE never"""
+    a, b = two_hosts()
+    seen = Capture(a)
+    a.start(policy=PSK % "request")
+    sent, heard, mark = reaches(a, b, B, wait=5)
+    expect("the packet arrives, although nobody answered IKE", sent and heard)
+    expect("in clear", seen.has(mark))
+    expect("which status says", a.json("status")["peers"]["clear"] == 1)
+    expect("and an event", "fallback" in a.events())
+    b.start(policy=PSK % "request")
+    expect("the other end's traffic is protected at once", b.pings(A))
+    expect("ESP is on the wire", ESP in seen.protocols())
+
+
+def addresses():
+    """an address that comes later is protected within a second"""
+    a, b = two_hosts()
+    run("ip", "-n", a.name, "addr", "del", A + "/24", "dev", "eth0")
+    a.start(policy=PSK % "require")
+    b.start(policy=PSK % "require")
+    seen = Capture(a)
+    address(a, "eth0", A + "/24")
+    expect("an event tells", wait_until(lambda: "addresses-changed" in a.events(), 2))
+    expect("and traffic is protected", a.pings(B))
+    expect("on the wire too", socket.IPPROTO_ICMP not in seen.protocols())
+
+
+# ---- changes ------------------------------------------------------------------------------------------------------
+
+
+def applied():
+    """apply, history and rollback; a policy with errors changes nothing"""
+    a, _ = two_hosts()
+    a.start()
+    expect("without a policy, status says so and exits 1", a.cordon("status")[0] == 1)
+    status, said = a.cordon("apply", a.policy(PSK % "requir"))
+    expect("a mistake is refused with place and caret", status == 1 and ":5:" in said and "^" in said)
+    expect("and nothing was applied", a.json("status")["policy"] is None)
+    status, said = a.cordon("apply", a.policy(PSK % "require"))
+    expect("a good one is applied", status == 0 and "Applied v1" in said)
+    expect("another", "Applied v2" in a.cordon("apply", a.policy(PSK % "request"))[1])
+    expect("rules tell of it", a.json("show", "rules")["rows"][0]["mode"] == "request")
+    expect("back", "v1" in a.cordon("rollback")[1])
+    expect("rules tell of that", a.json("show", "rules")["rows"][0]["mode"] == "require")
+    expect("not beyond the first", a.cordon("rollback")[0] == 1)
+    expect("forward again by number", a.cordon("rollback", "2")[0] == 0)
+    history = a.json("history")["rows"]
+    expect("history knows both", [h["version"] for h in history] == [2, 1] and history[0]["current"])
+    kerberos = PSK.replace("pre-shared-key: { file: /etc/cordon/psk }", "kerberos: { realm: EXAMPLE.COM }") % "require"
+    status, said = a.cordon("apply", a.policy(kerberos))
+    expect("what cannot be enforced yet is refused in words", status == 1 and "Kerberos" in said)
+    a.kill()
+    a.start()
+    expect("a restart goes on with what was in force", a.json("status")["policy"]["version"] == 2)
+
+
+def probation():
+    """--confirm: kept when confirmed, taken back when not, whatever happens to the daemon meanwhile"""
+    a, _ = two_hosts()
+    a.start()
+    a.cordon("apply", a.policy(PSK % "request"))
+
+    def mode():
+        return a.json("show", "rules")["rows"][0]["mode"]
+
+    def version():
+        return a.json("status")["policy"]["version"]
+
+    require = a.policy(PSK % "require")
+    status, said = a.cordon("apply", require, "--confirm", "1s")
+    expect("it is told when it is taken back", status == 0 and "taken back at" in said)
+    expect("it is in force", mode() == "require")
+    expect("another one has to wait", a.cordon("apply", require)[0] == 1)
+    expect("it is taken back", wait_until(lambda: mode() == "request", 3))
+    expect("with an event", "policy-rolled-back" in a.events())
+    a.cordon("apply", require, "--confirm", "1s")
+    expect("confirmed", a.cordon("confirm")[0] == 0)
+    time.sleep(1.5)
+    expect("it stays", mode() == "require" and version() == 3)
+    expect("there is nothing more to confirm", a.cordon("confirm")[0] == 1)
+    a.cordon("apply", a.policy(BLOCK), "--confirm", "2s")
+    a.kill()
+    time.sleep(2.2)
+    a.start()
+    expect("its time ended while the daemon was dead: taken back at start", version() == 3 and mode() == "require")
+    a.cordon("apply", a.policy(BLOCK), "--confirm", "3s")
+    a.kill()
+    a.start()
+    expect("a restart before the end goes on with it", version() == 5 and mode() == "block")
+    expect("and takes it back then", wait_until(lambda: version() == 3, 5))
+    a.cordon("apply", a.policy(BLOCK), "--confirm", "60s")
+    expect("rollback ends probation at once", a.cordon("rollback")[0] == 0 and version() == 3)
+    reboot(a)
+
+
+def reboot(a):
+    """What a reboot leaves: the state folder, another boot ID, the boot clock at nothing."""
+    a.cordon("apply", a.policy(BLOCK), "--confirm", "2s")
+    a.kill()
+    path = a.state + "/state.json"
+    with open(path, encoding="utf-8") as f:
+        state = json.load(f)
+    state["pending"]["boot_id"] = "another"
+    state["pending"]["deadline_boot_ms"] += 10 ** 9
+    write(path, json.dumps(state), 0o600)
+    time.sleep(2.2)
+    a.start()
+    expect("after a reboot the wall clock ends probation", a.json("status")["policy"]["version"] == 3)
+
+
+def first_probation():
+    """the very first policy, on probation: back to none, and traffic flows"""
+    a, b = two_hosts()
+    a.start()
+    a.cordon("apply", a.policy(BLOCK), "--confirm", "1s")
+    expect("it blocks", not a.pings(B, 1))
+    expect("it is taken back to no policy", wait_until(lambda: a.json("status")["policy"] is None, 3))
+    expect("and traffic flows", a.pings(B))
+    del b
+
+
+def own_connection():
+    """apply refuses what would cut off the caller's ssh, unless on probation or forced"""
+    a, b = two_hosts()
+    a.start()
+    ssh = {"SSH_CONNECTION": "%s 50000 %s 22" % (B, A)}
+    require, request, block = a.policy(PSK % "require"), a.policy(PSK % "request"), a.policy(BLOCK)
+    status, said = a.cordon("apply", require, env=ssh)
+    expect("require, and the peer is not known: refused, with what to do", status == 1 and "--confirm" in said)
+    expect("nothing was applied", a.json("status")["policy"] is None)
+    expect("block: refused", a.cordon("apply", block, env=ssh)[0] == 1)
+    expect("request: applied", a.cordon("apply", request, env=ssh)[0] == 0)
+    b.start(policy=PSK % "request")
+    expect("main mode comes up", a.pings(B))
+    status, said = a.cordon("apply", require, env=ssh)
+    expect("require, and the peer is known: applied", status == 0 and "is encrypted" in said)
+    expect("block with --force", a.cordon("apply", block, "--force", env=ssh)[0] == 0)
+
+
+def source():
+    """the file source: SIGHUP takes a new text, a broken one leaves the last good in force, also over a restart"""
+    a, _ = two_hosts()
+    a.start(policy=PSK % "require")
+    path = a.folder + "/policy.yaml"
+
+    def mode():
+        return a.json("show", "rules")["rows"][0]["mode"]
+
+    write(path, PSK % "request")
+    a.p.send_signal(signal.SIGHUP)
+    expect("SIGHUP takes the new text", wait_until(lambda: mode() == "request", 3))
+    write(path, "cordon: 1\nnonsense")
+    a.p.send_signal(signal.SIGHUP)
+    expect("a broken one is told", wait_until(lambda: "policy-refused" in a.events(), 3))
+    a.kill()
+    a.start(policy="cordon: 1\nnonsense")
+    expect("and a restart goes on with the last good", mode() == "request")
+
+
+# ---- break-glass and traces ------------------------------------------------------------------------------------------
+
+
+def disabled():
+    """disable opens, survives kill -9 and restart, enable closes again"""
+    a, b = two_hosts()
+    a.start(policy=PSK % "require")
+    expect("closed", not reaches(a, b, B, wait=1)[1])
+    expect("disable", a.cordon("disable", "--reason", "storm")[0] == 0)
+    expect("open", reaches(a, b, B)[1])
+    said = a.json("status")
+    expect("status says so, with the reason", said["state"] == "disabled" and said["disabled"]["reason"] == "storm")
+    a.kill()
+    a.start(policy=PSK % "require")
+    expect("still open after a restart", a.json("status")["state"] == "disabled" and reaches(a, b, B)[1])
+    expect("a policy is taken, but not enforced", "disabled" in a.cordon("apply", a.policy(BLOCK))[1])
+    expect("enable", a.cordon("enable")[0] == 0)
+    expect("closed again", not reaches(a, b, B, wait=1)[1])
+    b.start(policy=PSK % "require")
+    a.cordon("rollback")
+    expect("and with a peer, protected", a.pings(B))
+
+
+def uninstalled():
+    """--uninstall-rules leaves nothing"""
+    a, b = two_hosts()
+    expect("nothing before", nothing_left(a))
+    a.start(policy=PSK % "require")
+    a.kill()
+    expect("kill -9 leaves the rules", not nothing_left(a))
+    a.p = subprocess.Popen(["ip", "netns", "exec", a.name, CORDOND, "--uninstall-rules"], stdout=subprocess.DEVNULL)
+    expect("uninstall ends well", a.p.wait(20) == 0)
+    expect("nothing after", nothing_left(a))
+    expect("traffic flows", reaches(a, b, B)[1])
+
+
+def flushed():
+    """another program flushes the rules: they are back at once, with an event"""
+    a, b = two_hosts()
+    a.start(policy=PSK % "require")
+    a.sh("nft", "flush", "ruleset")
+    expect("an event tells", wait_until(lambda: "rules-restored" in a.events(), 3))
+    expect("closed", not reaches(a, b, B, wait=1)[1])
+
+
+# ---- refusals -----------------------------------------------------------------------------------------------------
+
+
+def fails(host, *more, say):
+    done = subprocess.run(host.command(*more), capture_output=True, text=True, timeout=20)
+    expect("refused with 1 and words about %r" % say, done.returncode == 1 and say in done.stderr)
+    if say not in done.stderr:
+        print(done.stderr)
+
+
+def refused():
+    """a second daemon, no root, no policy file, a page with errors: an error, and nothing half done"""
+    a, _ = two_hosts()
+    a.start(policy=PSK % "require")
+    rules = a.sh("nft", "list", "ruleset")
+    fails(a, say="one host, one cordond")
+    fails(a, "--run-dir", a.folder + "/run2", "--state-dir", a.folder + "/state2", say="UDP port 500 is taken")
+    expect("the first one is untouched", a.sh("nft", "list", "ruleset") == rules and "rules-restored" not in a.events())
+    c = Host("c")
+    fails(c, "--policy", "/nonexistent/policy.yaml", say="/nonexistent/policy.yaml")
+    fails(c, "--config", "/nonexistent/host.yaml", say="/nonexistent/host.yaml")
+    write(c.folder + "/bad.yaml", PSK % "sometimes")
+    fails(c, "--policy", c.folder + "/bad.yaml", say="sometimes")
+    write(c.folder + "/host.yaml", "cordon: 1\nnme: x\n")
+    fails(c, "--config", c.folder + "/host.yaml", say="nme")
+    done = subprocess.run(["setpriv", "--reuid", "65534", "--clear-groups", CORDOND, "--run-dir", c.run_dir],
+                          capture_output=True, text=True, timeout=20)
+    expect("without root: said in words", done.returncode == 1 and "needs root" in done.stderr)
+    done = subprocess.run(["unshare", "-m", "sh", "-c", "mount -t tmpfs none /dev/net; exec \"$@\"", "sh", *c.command()],
+                          capture_output=True, text=True, timeout=20)
+    expect("without TUN: said in words", done.returncode == 1 and "TUN" in done.stderr)
+    expect("nothing was left behind", nothing_left(c))
+    status, said = c.cordon("status")
+    expect("nobody on the socket: said in words", status == 1 and "nothing answers on" in said)
+    expect("wrong options: 2", subprocess.run(c.command("--nonsense"), capture_output=True).returncode == 2)
+
+
+def good(host):
+    return host.policy(PSK % "require")
+
+
+def checked():
+    """--check says what is wrong and changes nothing"""
+    a, _ = two_hosts()
+    done = subprocess.run(a.command("--check", "--policy", good(a)), capture_output=True, text=True, timeout=20)
+    expect("right", done.returncode == 0)
+    done = subprocess.run(a.command("--check", "--policy", a.policy(PSK % "never")), capture_output=True, text=True,
+                          timeout=20)
+    expect("wrong", done.returncode == 1 and "never" in done.stderr)
+    expect("nothing was changed", nothing_left(a) and not os.path.exists(a.state))
+
+
+def events_follow():
+    """events --follow tells as it happens, one JSON object a line"""
+    a, _ = two_hosts()
+    a.start()
+    p = subprocess.Popen([CORDON, "events", "--follow", "--json", "--run-dir", a.run_dir], stdout=subprocess.PIPE, text=True)
+    on_exit(lambda: p.kill())
+    expect("what was", json.loads(p.stdout.readline())["event"] == "started")
+    a.cordon("apply", good(a))
+    expect("what comes", json.loads(p.stdout.readline())["event"] == "policy-applied")
+    p.kill()
+    p.wait()
+    expect("a follower that goes is forgotten", a.cordon("status")[0] == 0)
+
+
+if __name__ == "__main__":
+    main([thin_path, certificates, killed, fallback, addresses, applied, probation, first_probation, own_connection, source,
+          disabled, uninstalled, flushed, refused, checked, events_follow])
