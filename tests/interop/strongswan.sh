@@ -16,10 +16,12 @@ fail() {
 	exit 1
 }
 finish() {
+	exec 2>/dev/null # what the shell says of those it killed
 	for ns in $ours $peer; do
-		for p in $(ip netns pids $ns 2>/dev/null); do kill -9 "$p" 2>/dev/null; done
-		ip netns del $ns 2>/dev/null
+		for p in $(ip netns pids "$ns" 2>/dev/null); do kill -9 "$p" 2>/dev/null; done
+		ip netns del "$ns" 2>/dev/null
 	done
+	wait
 	rm -rf "$work"
 }
 trap finish EXIT
@@ -37,12 +39,12 @@ if [ "$proof" = cert ]; then
 	"$build/cordon" pki init "$work/ca" --name "CN=Interop CA" >"$work/pki.log" &&
 		"$build/cordon" pki issue "$work/ca" ours --address 10.98.0.1 --out "$work/ours" >>"$work/pki.log" &&
 		"$build/cordon" pki issue "$work/ca" peer --address 10.98.0.2 --out "$work/peer" >>"$work/pki.log" || fail "pki"
-	cp "$work/peer/"*.crt "$work/swan/x509/peer.pem"
-	cp "$work/peer/"*.key "$work/swan/private/peer.pem"
-	cp "$work/ca/ca.crt" "$work/swan/x509ca/ca.pem"
+	cp "$work/peer/peer.pem" "$work/swan/x509/peer.pem"
+	cp "$work/peer/peer.key" "$work/swan/private/peer.pem"
+	cp "$work/ca/ca.pem" "$work/swan/x509ca/ca.pem"
 	method='certificate: { issuer: "CN=Interop CA", extended-key-usage: ike-intermediate }'
-	page="certificates: [ { certificate: $work/ours/ours.crt, key: $work/ours/ours.key } ]
-trust: [ $work/ca/ca.crt ]"
+	page="certificates: [ { certificate: $work/ours/ours.pem, key: $work/ours/ours.key } ]
+trust: [ $work/ca/ca.pem ]"
 	local='auth = pubkey
       certs = peer.pem' remote='auth = pubkey' secret=''
 else
