@@ -62,6 +62,9 @@ struct why_verdict {
 	struct meeting meeting;
 };
 
+/* The packet as side 0 or 1 would look it up in its plan. */
+struct plan_packet why_packet(const struct why_point *k, unsigned side);
+
 /* -ERR_POLICY if an end's rules are in conflict; the report has why. */
 int why_judge(struct why *w, const struct why_point *point, struct why_verdict *ret, struct diag *d);
 

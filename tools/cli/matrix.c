@@ -3,6 +3,7 @@
 #include "base/diag.h"
 #include "base/str.h"
 #include "tools/cli/command.h"
+#include "tools/cli/matrix_parts.h"
 #include "tools/cli/say.h"
 
 #include <errno.h>
@@ -18,7 +19,6 @@ enum {
 	MERGE_MOST = 1000,
 	NUMBERS_MOST = 12,
 	LINES_MOST = 200,
-	LABEL_MOST = 40,
 };
 
 struct asked {
@@ -136,8 +136,7 @@ static void print_json(const struct matrix *m)
 	(void)say_json(o);
 }
 
-/* Kinds of traffic that fare alike for every pair are shown once. */
-static bool is_first_of_its_like(const struct matrix *m, size_t kind)
+bool matrix_first_of_its_like(const struct matrix *m, size_t kind)
 {
 	for (size_t i = 0; i < kind; i++)
 		if (matrix_kinds_alike(m, i, kind))
@@ -145,7 +144,7 @@ static bool is_first_of_its_like(const struct matrix *m, size_t kind)
 	return true;
 }
 
-static void kinds_text(const struct matrix *m, size_t kind, struct str *out)
+void matrix_say_kinds(const struct matrix *m, size_t kind, struct str *out)
 {
 	size_t n = 0;
 
@@ -154,7 +153,7 @@ static void kinds_text(const struct matrix *m, size_t kind, struct str *out)
 			str_addf(out, "%s%s", n++ ? ", " : "", m->kinds[i].name);
 }
 
-static void party_text(const struct matrix_party *p, size_t most, struct str *out)
+void matrix_say_party(const struct matrix_party *p, size_t most, struct str *out)
 {
 	struct str s = { 0 };
 	size_t shown = 0;
@@ -178,7 +177,7 @@ static void say_parties(const struct matrix *m, struct str *out)
 {
 	for (size_t i = 0; i < m->party_count; i++) {
 		str_addf(out, "%4zu  ", i + 1);
-		party_text(&m->parties[i], 60, out);
+		matrix_say_party(&m->parties[i], 60, out);
 		str_addf(out, "%s\n", m->parties[i].agent ? "" : "   (runs no IPsec)");
 	}
 }
@@ -264,8 +263,7 @@ static void add_number(struct str *s, size_t *count, size_t number)
 		str_add(s, "... ");
 }
 
-/* What decided. */
-static void say_rule(const struct matrix_cell *c, struct str *out)
+void matrix_say_rule(const struct matrix_cell *c, struct str *out)
 {
 	if (c->by_firewall)
 		str_addf(out, "firewall %s%s%s", c->firewall ? "'" : "(nothing allows it)",
@@ -299,7 +297,7 @@ static void say_line(struct listing *l, size_t from, const struct matrix_cell *c
 	say_outcome(c->verdict, 15, colour, out);
 	str_addf(out, "%-20s ", str_text(&line));
 	str_wipe(&line);
-	say_rule(c, &line);
+	matrix_say_rule(c, &line);
 	say_clean(str_text(&line), out);
 	str_add(out, "\n");
 	str_wipe(&line);
@@ -337,7 +335,7 @@ static void print_text(const struct matrix *m)
 		size_t kind = i == 0 ? base : i - 1;
 		struct str name = { 0 };
 
-		if (kind != base && (matrix_kinds_alike(m, kind, base) || !is_first_of_its_like(m, kind)))
+		if (kind != base && (matrix_kinds_alike(m, kind, base) || !matrix_first_of_its_like(m, kind)))
 			continue;
 		if (kind == base) {
 			for (size_t k = 0; k < base; k++)
@@ -345,7 +343,7 @@ static void print_text(const struct matrix *m)
 					str_addf(&name, "%s, ", m->kinds[k].name);
 			str_add(&name, m->kinds[base].name);
 		} else {
-			kinds_text(m, kind, &name);
+			matrix_say_kinds(m, kind, &name);
 		}
 		str_add(&out, "\n");
 		say_clean(str_text(&name), &out);
@@ -360,95 +358,6 @@ static void print_text(const struct matrix *m)
 		}
 		str_wipe(&name);
 	}
-	say_print(&out);
-}
-
-/* HTML: one page that needs nothing else. */
-
-static void html_text(const char *text, struct str *out)
-{
-	for (; *text; text++) {
-		const char *entity = *text == '&'   ? "&amp;"
-				     : *text == '<' ? "&lt;"
-				     : *text == '>' ? "&gt;"
-				     : *text == '"' ? "&quot;"
-						    : NULL;
-
-		if (entity)
-			str_add(out, entity);
-		else
-			str_add_n(out, (unsigned char)*text < 0x20 ? "?" : text, 1);
-	}
-}
-
-static void html_party(const struct matrix_party *p, struct str *out)
-{
-	struct str name = { 0 };
-
-	party_text(p, LABEL_MOST, &name);
-	html_text(str_text(&name), out);
-	str_wipe(&name);
-}
-
-static void html_table(const struct matrix *m, size_t kind, struct str *out)
-{
-	struct str name = { 0 };
-
-	kinds_text(m, kind, &name);
-	str_add(out, "<h2>");
-	html_text(str_text(&name), out);
-	str_add(out, "</h2>\n<table>\n<tr><th>from \\ to</th>");
-	str_wipe(&name);
-	for (size_t to = 0; to < m->party_count; to++) {
-		str_add(out, "<th scope=\"col\">");
-		html_party(&m->parties[to], out);
-		str_add(out, "</th>");
-	}
-	str_add(out, "</tr>\n");
-	for (size_t from = 0; from < m->party_count; from++) {
-		str_add(out, "<tr><th scope=\"row\">");
-		html_party(&m->parties[from], out);
-		str_add(out, "</th>");
-		for (size_t to = 0; to < m->party_count; to++) {
-			const struct matrix_cell *c = matrix_cell(m, from, to, kind);
-
-			if (!c->asked) {
-				str_add(out, "<td></td>");
-				continue;
-			}
-			str_addf(out, "<td class=\"%s\" title=\"", outcome_name(c->verdict));
-			say_rule(c, &name);
-			html_text(str_text(&name), out);
-			str_wipe(&name);
-			str_addf(out, "\">%s</td>", outcome_name(c->verdict));
-		}
-		str_add(out, "</tr>\n");
-	}
-	str_add(out, "</table>\n");
-}
-
-static void print_html(const struct matrix *m, const char *path)
-{
-	struct str out = { 0 };
-
-	str_add(&out,
-		"<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<title>Who can talk to whom: ");
-	html_text(path, &out);
-	str_add(&out, "</title>\n<style>\n"
-		      "body{font-family:sans-serif;margin:2em}\n"
-		      "table{border-collapse:collapse}\n"
-		      "th,td{border:1px solid #999;padding:.3em .6em;text-align:left}\n"
-		      ".encrypted{background:#c6e9c6}\n.authenticated{background:#f5e6a3}\n"
-		      ".blocked{background:#f2bcbc}\n.clear{background:#fff}\n"
-		      "</style>\n</head>\n<body>\n<h1>Who can talk to whom</h1>\n<p>Policy ");
-	html_text(path, &out);
-	str_add(&out,
-		". Rows open the connection, columns accept it. Hosts that no rule tells apart share a row. Point at a "
-		"cell for the rule that decides.</p>\n");
-	for (size_t kind = 0; kind < m->kind_count; kind++)
-		if (is_first_of_its_like(m, kind))
-			html_table(m, kind, &out);
-	str_add(&out, "</body>\n</html>\n");
 	say_print(&out);
 }
 
@@ -490,7 +399,7 @@ static int matrix(int argc, char **argv)
 	if (asked.json)
 		print_json(&m);
 	else if (asked.html)
-		print_html(&m, asked.policy);
+		matrix_say_html(&m, asked.policy);
 	else
 		print_text(&m);
 	say_bounds(&m);
