@@ -488,7 +488,7 @@ void child_put_answer(struct child *c, struct ike_writer *w)
 
 /* The inbound half is there: the reply can go. The outbound half waits until the peer has read it and installed its own
  * inbound half: about as long as it takes to act on any message; longer with packets of ours waiting, which go at once
- * when they can, or an older SA that still sends. */
+ * when they can; and while an older SA sends, until the peer deletes that. */
 static int answer(struct child *c, const struct child_input *in, struct diag *d)
 {
 	struct ike_sa *ike = c->ike;
@@ -507,8 +507,13 @@ static int answer(struct child *c, const struct child_input *in, struct diag *d)
 	}
 	if (r < 0 || c->state == CHILD_DEAD)
 		return r;
-	bool busy = want_find(ike->contact, &c->selector) || child_up_for(ike->contact, &c->selector, c);
-	c->settle_ms = k->now_ms + (busy || ike->turn_ms >= SETTLE_MS ? SETTLE_MS : ike->turn_ms + 1);
+	bool waiting = want_find(ike->contact, &c->asked) != NULL;
+	if (child_by_pair(k, c->replaces))
+		c->settle_ms = k->now_ms + SETTLE_REKEY_MS;
+	else if (waiting || ike->turn_ms >= SETTLE_MS || child_up_for(ike->contact, &c->asked, c))
+		c->settle_ms = k->now_ms + SETTLE_MS;
+	else
+		c->settle_ms = k->now_ms + ike->turn_ms + 1;
 	child_arm(c);
 	return 0;
 }
@@ -620,7 +625,7 @@ static int up(struct child *c, const struct child_input *in, struct diag *d)
 	todo_event(k, EVENT_QUICK_MODE_UP, &c->selector.local, &c->selector.remote, c->rule->name, ike->peer.id,
 		   c->spi_in, "%s %s by %s%s", selector_text(&c->selector, what),
 		   child_suite_encrypts(&c->choice.suite) ? "is encrypted" : "is authenticated",
-		   child_suite_text(&c->choice.suite, suite), old ? " (renewed)" : "");
+		   child_suite_text(&c->choice.suite, suite), c->replaces ? " (renewed)" : "");
 	if (old) {
 		old->replaced = true;
 		old->soft_ms = UINT64_MAX;
@@ -689,7 +694,7 @@ void child_rekey(struct child *c)
 		child_arm(c);
 		return;
 	}
-	child_start(c->ike, &c->selector, c->rule, c->pair);
+	child_start(c->ike, &c->asked, c->rule, c->pair);
 }
 
 /* ---- end --------------------------------------------------------------------------------------------------------- */
@@ -722,8 +727,18 @@ void child_drop(struct child *c, const char *why)
 	}
 }
 
+void child_hand_over(struct child *old)
+{
+	struct child *c;
+
+	LIST_FOREACH(c, &old->ike->children, entry)
+	if (c->replaces == old->pair && c->state == CHILD_SETTLE)
+		(void)child_step(c, CEV_SETTLED, NULL, NULL, NULL);
+}
+
 static void delete_now(struct child *c)
 {
+	child_hand_over(c);
 	c->state = CHILD_DELETING;
 	c->settle_ms = c->linger_ms = UINT64_MAX;
 	c->hard_ms = c->ike->k->now_ms + HALF_OPEN_MS;

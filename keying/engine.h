@@ -31,6 +31,7 @@ enum {
 	HINT_MS = 1000,           /* an unprotected refusal is believed when nothing better comes so long */
 	LINGER_MS = 1000,         /* what is to be deleted stays so long: packets are on their way */
 	SETTLE_MS = 200,          /* a responder sends under a rekeyed SA after so long, or when the old one goes */
+	SETTLE_REKEY_MS = 10000,  /* ... unless an older one sends: it is used until the peer deletes it */
 	RETRY_TEMPORARY_MS = 500, /* TEMPORARY_FAILURE */
 	BACKOFF_FIRST_MS = 1000,  /* after a failure; doubled, up to: */
 	BACKOFF_MOST_MS = 60000,
@@ -474,6 +475,7 @@ struct child *child_asked(struct ike_sa *ike, const struct ike_msg *m, bool with
 int child_answered(struct child *c, const struct ike_msg *m, struct diag *d);
 void child_fail(struct child *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void child_delete(struct child *c);                /* with a Delete */
+void child_hand_over(struct child *old);           /* what replaces it sends from now on */
 void child_drop(struct child *c, const char *why); /* why NULL: silently */
 void child_rekey(struct child *c);
 void child_arm(struct child *c);

@@ -274,9 +274,8 @@ void ike_arm(struct ike_sa *sa)
 	if (sa->request.out)
 		at = least(at, sa->request.resend_ms);
 	at = least(at, sa->twin_ms);
-	at = least(at, sa->childless_ms);
 	if (sa->state == IKE_ESTABLISHED) {
-		at = least(at, sa->expire_ms);
+		at = least(at, least(sa->childless_ms, sa->expire_ms));
 		if (!sa->replaced_by)
 			at = least(at, least(sa->rekey_ms, sa->check_ms));
 	}

@@ -12,12 +12,10 @@ static void delete_children(struct ike_sa *sa, const struct ike_delete *del, str
 	size_t n = 0;
 
 	while (in.left >= 4) {
-		struct child *c = child_by_spi(sa, wire_u32(&in), false), *after;
+		struct child *c = child_by_spi(sa, wire_u32(&in), false);
 		if (!c || (uint8_t)c->choice.suite.protocol != del->protocol)
 			continue;
-		LIST_FOREACH(after, &sa->children, entry) /* what replaces it sends from now on */
-		if (after->replaces == c->pair && after->state == CHILD_SETTLE)
-			(void)child_step(after, CEV_SETTLED, NULL, NULL, NULL);
+		child_hand_over(c);
 		if (c->state != CHILD_DELETING && n < SPIS_MOST)
 			gone[n++] = c->spi_in;
 		child_drop(c, "the peer deleted it");

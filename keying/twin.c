@@ -98,8 +98,8 @@ void twin_review(struct ike_sa *sa)
 	LIST_FOREACH(c, &sa->children, entry)
 	{
 		bool up = false;
-		if (c->state == CHILD_UP && !has_same(winner, &c->selector, &up))
-			child_start(winner, &c->selector, c->rule, 0);
+		if (c->state == CHILD_UP && !has_same(winner, &c->asked, &up))
+			child_start(winner, &c->asked, c->rule, 0);
 		ready &= up || c->state == CHILD_DELETING;
 	}
 	if (ready)
@@ -132,7 +132,7 @@ struct child *child_up_for(struct contact *contact, const struct sa_selector *s,
 
 	LIST_FOREACH(sa, &contact->ikes, of_contact)
 	LIST_FOREACH(c, &sa->children, entry)
-	if (c != but && c->state == CHILD_UP && !c->replaced && selector_same(&c->selector, s))
+	if (c != but && c->state == CHILD_UP && !c->replaced && selector_same(&c->asked, s))
 		return c;
 	return NULL;
 }

@@ -60,11 +60,12 @@ static void fire(void *owner)
 		want_free(w);
 		return;
 	}
-	if (w->later && w->retry_ms <= k->now_ms) {
+	bool again = w->later && w->retry_ms <= k->now_ms;
+	if (again)
 		w->later = false;
-		want_drive(w);
-	}
 	arm(w);
+	if (again)
+		want_drive(w); /* may end it */
 }
 
 struct want *want_find(struct contact *c, const struct sa_selector *s)
@@ -136,35 +137,65 @@ static bool in_progress(const struct contact *c, const struct sa_selector *s)
 
 	LIST_FOREACH(sa, &c->ikes, of_contact)
 	LIST_FOREACH(child, &sa->children, entry)
-	if (child->initiator && child->state < CHILD_UP && selector_same(&child->selector, s))
+	if (child->state < CHILD_UP && (child->initiator || child->state >= CHILD_R_INBOUND) &&
+	    selector_same(&child->asked, s))
 		return true;
 	return false;
+}
+
+/* There is one already. Either the packet came before the news of it, or the peer has narrowed what we asked for and
+ * the packet is outside: asking again would bring the same. */
+static bool is_there(struct want *w)
+{
+	struct contact *c = w->contact;
+	const struct child *child = child_up_for(c, &w->selector, NULL);
+	char asked[SELECTOR_TEXT], got[SELECTOR_TEXT];
+
+	if (!child || !child->sends)
+		return false;
+	if (selector_same(&child->selector, &child->asked)) {
+		want_free(w);
+		return true;
+	}
+	contact_failed(c->k, &c->local, &c->remote, w->rule->name, EVENT_QUICK_MODE_FAILED,
+		       "rule '%s' protects %s here, but the peer's rule only %s: make the two policies the same",
+		       w->rule->name, selector_text(&child->asked, asked), selector_text(&child->selector, got));
+	want_fail(w);
+	return true;
+}
+
+/* A fresh packet is a reason to ask again before the next repetition is due. */
+static void nudge(struct ike_sa *sa)
+{
+	struct keying *k = sa->k;
+
+	if (sa->state != IKE_I_INIT_SENT ||
+	    k->now_ms - sa->request.sent_ms < 2 * (uint64_t)k->config.retransmit_first_ms)
+		return;
+	sa->request.resend_ms = k->now_ms;
+	ike_arm(sa);
 }
 
 void want_drive(struct want *w)
 {
 	struct contact *c = w->contact;
-	struct ike_sa *sa;
+	struct ike_sa *sa = contact_ike(c, w->rule);
 
-	if (w->failed || w->later || c->k->closing || in_progress(c, &w->selector))
+	if (sa)
+		nudge(sa);
+	if (w->failed || w->later || c->k->closing || in_progress(c, &w->selector) || is_there(w))
 		return;
-	sa = contact_ike(c, w->rule);
 	if (!sa) {
 		if (!init_initiate(c, w))
 			want_fail(w);
 		return;
 	}
-	if (ike_usable(sa)) {
-		if (sa->replaced_by) /* the old one may not begin anything new (RFC 7296 2.8) */
-			want_later(w);
-		else
-			child_start(sa, &w->selector, w->rule, 0);
-		return;
-	}
-	/* On its way. A fresh packet is a reason to ask again before the next repetition is due. */
-	if (sa->state == IKE_I_INIT_SENT && c->k->now_ms - sa->request.sent_ms >= 2 * sa->k->config.retransmit_first_ms)
-		sa->request.resend_ms = c->k->now_ms;
-	ike_arm(sa);
+	if (!ike_usable(sa))
+		return;      /* on its way */
+	if (sa->replaced_by) /* the old one may not begin anything new (RFC 7296 2.8) */
+		want_later(w);
+	else
+		child_start(sa, &w->selector, w->rule, 0);
 }
 
 void want_drive_all(struct contact *c)

@@ -167,6 +167,8 @@ static void receive_esp(struct world *w, unsigned host, uint32_t spi)
 			return;
 		}
 	h->esp_lost++;
+	if (getenv("CORDON_TEST_VERBOSE"))
+		(void)fprintf(stderr, "%6" PRIu64 " host %u has no SA %08x\n", w->now_ms, host, spi);
 	struct sad_event e = { .kind = SAD_UNKNOWN_SPI, .spi = spi };
 	e.packet.local = h->addr;
 	e.packet.remote = w->hosts[1 - host].addr;
@@ -524,10 +526,10 @@ void world_free(struct world *w)
 
 size_t world_ikes(const struct world *w, unsigned host)
 {
-	struct keying_ike_row *rows = mem_new(64, sizeof *rows);
-	size_t n = keying_ike_rows(w->hosts[host].keying, rows, 64), up = 0;
+	struct keying_ike_row *rows = mem_new(256, sizeof *rows);
+	size_t n = keying_ike_rows(w->hosts[host].keying, rows, 256), up = 0;
 
-	for (size_t i = 0; i < n && i < 64; i++)
+	for (size_t i = 0; i < n && i < 256; i++)
 		up += rows[i].established;
 	free(rows);
 	return up;
