@@ -14,9 +14,6 @@
 enum { PROTOCOL_DCCP = 33 };
 static const int with_ports[] = { IPPROTO_TCP, IPPROTO_UDP, IPPROTO_SCTP, PROTOCOL_DCCP, IPPROTO_UDPLITE };
 
-#define ICMP_ERRORS "{ destination-unreachable, source-quench, redirect, time-exceeded, parameter-problem }"
-#define ICMPV6_ERRORS "{ destination-unreachable, packet-too-big, time-exceeded, parameter-problem }"
-
 static bool takes_ports(int protocol)
 {
 	for (size_t i = 0; i < ARRAY_LEN(with_ports); i++)
@@ -82,9 +79,9 @@ static void add_quoted(struct ruleset *r, const char *tuple, int protocol, const
 		const char *types, *source, *target, *plain, *unclear;
 	} rows[] = {
 		/* offsets in bits behind the ICMP header's 8 octets, into the quoted IP header of 20 or 40 */
-		{ IPPROTO_ICMP, "icmp type " ICMP_ERRORS, "@th,224,16", "@th,240,16", "@th,64,8 0x45",
+		{ IPPROTO_ICMP, "icmp type @errors_ip", "@th,224,16", "@th,240,16", "@th,64,8 0x45",
 		  "@th,64,8 != 0x45" },
-		{ IPPROTO_ICMPV6, "icmpv6 type " ICMPV6_ERRORS, "@th,384,16", "@th,400,16", "@th,112,8 %d",
+		{ IPPROTO_ICMPV6, "icmpv6 type @errors_ip6", "@th,384,16", "@th,400,16", "@th,112,8 %d",
 		  "@th,112,8 != %d" },
 	};
 
@@ -184,8 +181,8 @@ static void add_untracked(struct ruleset *r, struct plan_list l)
 			continue;
 		use(r, e);
 		if (holds_back(e) && first) {
-			static const char *const unclear[] = { "icmp type " ICMP_ERRORS, "icmpv6 type " ICMPV6_ERRORS,
-							       "ip6 nexthdr { 0, 43, 44, 60, 135 }" };
+			static const char *const unclear[] = { "icmp type @errors_ip", "icmpv6 type @errors_ip6",
+							       "ip6 nexthdr @extensions" };
 			for (size_t k = 0; k < ARRAY_LEN(unclear); k++) {
 				str_addf(r->out, "\t\t%s", unclear[k]);
 				add_goto(r, e);

@@ -105,6 +105,14 @@ static void add_exempt(struct ruleset *r)
 	str_add(r->out, "\t}\n");
 }
 
+/* ICMP errors, and IPv6's headers that hide a protocol. As sets with a name, because rules by the thousand ask. */
+static const char icmp_errors[] =
+	"\tset errors_ip {\n\t\ttype icmp_type\n"
+	"\t\telements = { destination-unreachable, source-quench, redirect, time-exceeded, parameter-problem }\n\t}\n"
+	"\tset errors_ip6 {\n\t\ttype icmpv6_type\n"
+	"\t\telements = { destination-unreachable, packet-too-big, time-exceeded, parameter-problem }\n\t}\n"
+	"\tset extensions {\n\t\ttype inet_proto\n\t\telements = { 0, 43, 44, 60, 135 }\n\t}\n";
+
 static void add_clamp(struct ruleset *r)
 {
 	static const struct {
@@ -241,6 +249,7 @@ void ruleset_write(const struct gate_config *c, const char *table, const struct 
 		add_pair_set(&r, "secured", "", family, carry ? carry->secured : NULL,
 			     carry ? carry->secured_count : 0);
 	}
+	str_add(out, icmp_errors);
 	add_counters(&r, carry);
 	str_add(out, str_text(&chains));
 	ruleset_regions(&r);

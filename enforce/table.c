@@ -92,7 +92,7 @@ static int change(struct netlink *nft, enum table_set set, const struct addr *lo
 	if (remove)
 		last = put_elements(nft, batch, NFT_MSG_DELSETELEM, 0, s)->nlmsg_seq;
 	if (add)
-		last = put_elements(nft, batch, NFT_MSG_NEWSETELEM, NLM_F_CREATE, s)->nlmsg_seq;
+		last = put_elements(nft, batch, NFT_MSG_NEWSETELEM, remove ? NLM_F_CREATE : NLM_F_CREATE | NLM_F_EXCL, s)->nlmsg_seq;
 	nftnl_batch_end(mnl_nlmsg_batch_current(batch), ++nft->sequence);
 	mnl_nlmsg_batch_next(batch);
 	r = netlink_ask_batch(nft, mnl_nlmsg_batch_head(batch), mnl_nlmsg_batch_size(batch), last);
@@ -103,11 +103,11 @@ static int change(struct netlink *nft, enum table_set set, const struct addr *lo
 int table_pair_add(struct netlink *nft, enum table_set set, const struct addr *local, const struct addr *remote,
 		   uint32_t timeout_s, struct diag *d)
 {
-	/* adding what is there would leave its old time */
-	int r = change(nft, set, local, remote, true, true, timeout_s);
+	/* adding what is there would leave its old time; mostly it is not, and a transaction that fails takes long */
+	int r = change(nft, set, local, remote, false, true, timeout_s);
 
-	if (r == -ENOENT)
-		r = change(nft, set, local, remote, false, true, timeout_s);
+	if (r == -EEXIST)
+		r = change(nft, set, local, remote, true, true, timeout_s);
 	return r < 0 ? diag_errno(d, -r, "add to the set %s", set_name(set, local->family)) : 0;
 }
 
