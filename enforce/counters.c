@@ -19,6 +19,9 @@ const struct gate_count_row gate_counts[GATE_COUNTS] = {
 	[GATE_COUNT_BLOCKED_OUT] = { "blocked-out", "packets from us that the rule blocks", 1u << MODE_BLOCK },
 	[GATE_COUNT_RELEASE_REFUSED] = { "release-refused",
 					 "held packets of a flow that has been secured, not let out in clear", 0 },
+	[GATE_COUNT_MASQUERADED] = { "masqueraded",
+				     "packets of hosts behind us that would have left around the protection: dropped",
+				     0 },
 };
 
 const char *gate_counter_name(enum gate_count kind, uint32_t rule, char buf[GATE_COUNTER_NAME])

@@ -17,11 +17,11 @@
 #include <unistd.h>
 
 const struct gate_config gate_default = {
-	.mark_mask = 0x0f000000,
+	.mark_mask = 0x1f000000,
 	.mark_protect = 0x01000000,
 	.mark_own = 0x02000000,
 	.mark_from_tun = 0x03000000,
-	.mark_way = 0x0c000000,
+	.mark_way = 0x1c000000,
 	.ct_secured = 0x01000000,
 	.route_table = 100,
 	.rule_priority = 100,
@@ -273,14 +273,19 @@ int gate_fallback_add(struct gate *g, const struct addr *local, const struct add
 {
 	int r = same_family(local, remote, d);
 
-	return r < 0 ? r : table_pair_add(&g->nft, TABLE_FALLBACK, local, remote, timeout_s ? timeout_s : 1, d);
+	timeout_s = timeout_s ? timeout_s : 1;
+	if (r < 0 || (r = table_pair_add(&g->nft, TABLE_FALLBACK, local, remote, timeout_s, d)) < 0)
+		return r;
+	return table_pair_add(&g->nft, TABLE_FALLEN, local, remote, timeout_s, d);
 }
 
 int gate_fallback_remove(struct gate *g, const struct addr *local, const struct addr *remote, struct diag *d)
 {
 	int r = same_family(local, remote, d);
 
-	return r < 0 ? r : table_pair_remove(&g->nft, TABLE_FALLBACK, local, remote, d);
+	if (r < 0 || (r = table_pair_remove(&g->nft, TABLE_FALLBACK, local, remote, d)) < 0)
+		return r;
+	return table_pair_remove(&g->nft, TABLE_FALLEN, local, remote, d);
 }
 
 int gate_secured_add(struct gate *g, const struct addr *local, const struct addr *remote, struct diag *d)

@@ -15,11 +15,11 @@ struct str;
 
 /* Bits of the packet mark and of the conntrack mark are ours under the mask; others are left as they are. */
 struct gate_config {
-	uint32_t mark_mask;     /* default 0x0f000000; all marks below lie in it */
+	uint32_t mark_mask;     /* default 0x1f000000; all marks below lie in it */
 	uint32_t mark_protect;  /* packet mark: goes to the TUN */
 	uint32_t mark_own;      /* packet mark of our own sockets: IKE, ESP, released packets */
 	uint32_t mark_from_tun; /* packet mark of what came out of the TUN: satisfies rp_filter, never routed back */
-	uint32_t mark_way;      /* two bits used inside the table only: which way a packet is being judged */
+	uint32_t mark_way;      /* three bits used inside the table only: which way a packet is being judged */
 	uint32_t ct_secured;    /* conntrack mark: this flow has been secured and never returns to clear */
 	uint32_t route_table;   /* default 100 */
 	uint32_t rule_priority; /* of the first of three; default 100 */

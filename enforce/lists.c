@@ -256,34 +256,28 @@ static void add_drop(struct ruleset *r, const struct rule *rule, enum ruleset_wa
 	}
 }
 
-static void add_protect(struct ruleset *r)
-{
-	str_addf(r->out, "\t\tmeta mark set meta mark & 0x%08x | 0x%08x\n", ~r->config->mark_mask,
-		 r->config->mark_protect);
-}
-
 static void add_not_secured(struct ruleset *r)
 {
 	str_addf(r->out, " ct mark & 0x%08x == 0", r->config->ct_secured);
 }
 
-/* A peer that has no IKE gets clear text, but never in the middle of a flow that has been secured. */
-static void add_fall_back(struct ruleset *r, const struct rule *rule)
+/* What is about to be routed, or to leave: into the TUN, unless the peer has fallen back. */
+static void add_outward(struct ruleset *r, const struct rule *rule)
 {
-	static const char *const families[] = { "ip", "ip6" };
-
-	for (size_t i = 0; i < ARRAY_LEN(families); i++) {
-		for (int counted = 1; counted >= 0; counted--) {
-			str_add(r->out, "\t\t");
-			if (counted) /* when it leaves, not when it is judged first */
-				ruleset_add_way(r, WAY_LAST);
-			str_addf(r->out, " %s saddr . %s daddr @fallback_%s", families[i], families[i], families[i]);
-			add_not_secured(r);
-			if (counted)
-				add_count(r, rule, GATE_COUNT_CLEAR_OUT);
-			str_add(r->out, " return\n");
-		}
+	if (rule->mode != MODE_REQUIRE) {
+		str_add(r->out, "\t\tjump fallback\n\t\t");
+		ruleset_add_way(r, WAY_LAST_FALLEN); /* counted when it leaves, not when it is judged first */
+		add_count(r, rule, GATE_COUNT_CLEAR_OUT);
+		str_add(r->out, " return\n\t\t");
+		ruleset_add_way(r, WAY_OUT_FALLEN);
+		str_add(r->out, " return\n");
 	}
+	str_add(r->out, "\t\t");
+	ruleset_add_way(r, WAY_LAST);
+	str_add(r->out, " ct status snat goto masquerade_learn\n");
+	add_drop(r, rule, WAY_LAST, GATE_COUNT_LEAK);
+	str_addf(r->out, "\t\tmeta mark set meta mark & 0x%08x | 0x%08x\n", ~r->config->mark_mask,
+		 r->config->mark_protect);
 }
 
 static void add_rule(struct ruleset *r, const struct rule *rule)
@@ -310,9 +304,7 @@ static void add_rule(struct ruleset *r, const struct rule *rule)
 		add_not_secured(r);
 		str_add(r->out, " return\n");
 		add_drop(r, rule, WAY_IN, GATE_COUNT_CLEAR_IN);
-		add_fall_back(r, rule);
-		add_drop(r, rule, WAY_LAST, GATE_COUNT_LEAK);
-		add_protect(r);
+		add_outward(r, rule);
 		break;
 	case MODE_REQUEST:
 		str_add(r->out, "\t\t");
@@ -323,14 +315,11 @@ static void add_rule(struct ruleset *r, const struct rule *rule)
 		ruleset_add_way(r, WAY_IN);
 		str_add(r->out, " ct state untracked return\n");
 		add_drop(r, rule, WAY_IN, GATE_COUNT_CLEAR_IN);
-		add_fall_back(r, rule);
-		add_drop(r, rule, WAY_LAST, GATE_COUNT_LEAK);
-		add_protect(r);
+		add_outward(r, rule);
 		break;
 	case MODE_REQUIRE:
 		add_drop(r, rule, WAY_IN, GATE_COUNT_CLEAR_IN);
-		add_drop(r, rule, WAY_LAST, GATE_COUNT_LEAK);
-		add_protect(r);
+		add_outward(r, rule);
 		break;
 	}
 	str_add(r->out, "\t}\n");

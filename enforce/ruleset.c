@@ -1,5 +1,5 @@
 /* The frame: what is outside all rules, and the hooks at which the others are judged. A packet's way (in, out, last) is
- * two bits of the mark while it is being judged, and nobody outside the table sees them. */
+ * three bits of the mark while it is being judged, and nobody outside the table sees them. */
 #include "enforce/ruleset.h"
 
 #include "base/mem.h"
@@ -52,6 +52,21 @@ static void add_pair_set(struct ruleset *r, const char *name, const char *flags,
 		if (pairs[i].left_s)
 			str_addf(r->out, " timeout %us", pairs[i].left_s);
 	}
+	str_add(r->out, added ? "\n\t\t}\n\t}\n" : "\t}\n");
+}
+
+/* The remote addresses of the pairs that fell back. */
+static void add_fallen_set(struct ruleset *r, int family, const struct ruleset_carry *carry)
+{
+	size_t added = 0;
+	char remote[ADDR_TEXT];
+
+	str_addf(r->out, "\tset fallen_%s {\n\t\ttype %s\n\t\tflags timeout\n\t\tsize %d\n", family == 4 ? "ip" : "ip6",
+		 family == 4 ? "ipv4_addr" : "ipv6_addr", RULESET_PAIRS_MOST);
+	for (size_t i = 0; carry && i < carry->fallback_count; i++)
+		if (carry->fallback[i].remote.family == family)
+			str_addf(r->out, "%s%s timeout %us", added++ ? ",\n" : "\t\telements = {\n",
+				 addr_text(&carry->fallback[i].remote, remote), carry->fallback[i].left_s);
 	str_add(r->out, added ? "\n\t\t}\n\t}\n" : "\t}\n");
 }
 
@@ -152,6 +167,37 @@ static void add_to_tun(struct ruleset *r)
 	str_add(r->out, "\t\taccept\n\t}\n");
 }
 
+/* Request modes ask this before they protect: a peer that has no IKE gets clear text, but never in the middle of a flow
+ * that has been secured. The pair of addresses is the one on the wire, whatever NAT there is. */
+static void add_fallback(struct ruleset *r)
+{
+	static const char *const pairs[] = {
+		"ct direction original ct reply ip daddr . ct reply ip saddr @fallback_ip",
+		"ct direction original ct reply ip6 daddr . ct reply ip6 saddr @fallback_ip6",
+		"ct direction reply ct original ip daddr . ct original ip saddr @fallback_ip",
+		"ct direction reply ct original ip6 daddr . ct original ip6 saddr @fallback_ip6",
+		"ct state { invalid, untracked } ip saddr . ip daddr @fallback_ip",
+		"ct state { invalid, untracked } ip6 saddr . ip6 daddr @fallback_ip6",
+	};
+	const struct gate_config *c = r->config;
+
+	str_addf(r->out, "\tchain fallback {\n\t\tct mark & 0x%08x != 0 return\n", c->ct_secured);
+	for (size_t i = 0; i < ARRAY_LEN(pairs); i++)
+		str_addf(r->out, "\t\t%s goto fallen\n", pairs[i]);
+	str_add(r->out, "\t}\n\tchain fallen {\n");
+	for (enum ruleset_way way = WAY_OUT; way <= WAY_LAST; way++) {
+		str_add(r->out, "\t\t");
+		ruleset_add_way(r, way);
+		if (way == WAY_LAST)
+			str_add(r->out, " ct status snat jump masquerade_forget\n\t\t");
+		if (way == WAY_LAST)
+			ruleset_add_way(r, way);
+		str_addf(r->out, " meta mark set meta mark & 0x%08x | 0x%08x return\n", ~c->mark_way,
+			 ruleset_way_mark(c, way == WAY_OUT ? WAY_OUT_FALLEN : WAY_LAST_FALLEN));
+	}
+	str_add(r->out, "\t}\n");
+}
+
 /* Before DNAT and before routing. */
 static void add_prerouting(struct ruleset *r)
 {
@@ -167,6 +213,7 @@ static void add_prerouting(struct ruleset *r)
 		 "\t\tct direction reply ct original ip6 daddr @own_ip6 goto passing\n"
 		 "\t\tct direction original ct reply ip daddr @own_ip goto passing\n"
 		 "\t\tct direction original ct reply ip6 daddr @own_ip6 goto passing\n"
+		 "\t\tgoto masquerade_known\n"
 		 "\t}\n",
 		 r->config->tun);
 	/* Our own ESP and IKE are admitted: ESP by its protocol, IKE only to a socket that has our mark. */
@@ -246,6 +293,7 @@ void ruleset_write(const struct gate_config *c, const char *table, const struct 
 	for (int family = 4; family <= 6; family += 2) {
 		add_pair_set(&r, "fallback", "\t\tflags timeout\n", family, carry ? carry->fallback : NULL,
 			     carry ? carry->fallback_count : 0);
+		add_fallen_set(&r, family, carry);
 		add_pair_set(&r, "secured", "", family, carry ? carry->secured : NULL,
 			     carry ? carry->secured_count : 0);
 	}
@@ -253,9 +301,11 @@ void ruleset_write(const struct gate_config *c, const char *table, const struct 
 	add_counters(&r, carry);
 	str_add(out, str_text(&chains));
 	ruleset_regions(&r);
+	ruleset_masquerade(&r);
 	add_exempt(&r);
 	add_from_tun(&r);
 	add_to_tun(&r);
+	add_fallback(&r);
 	add_prerouting(&r);
 	add_output(&r);
 	add_postrouting(&r);

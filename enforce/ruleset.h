@@ -43,10 +43,11 @@ struct ruleset {
 	bool *used; /* by rule index: some list ends in it */
 };
 
-/* Which way a packet is judged: what arrives, what is about to be routed, what is about to leave. */
-enum ruleset_way { WAY_IN = 1, WAY_OUT = 2, WAY_LAST = 3 };
+/* Which way a packet is judged: what arrives, what is about to be routed, what is about to leave. The last two have a
+ * form for peers that have fallen back. */
+enum ruleset_way { WAY_IN = 1, WAY_OUT = 2, WAY_LAST = 3, WAY_OUT_FALLEN = 4, WAY_LAST_FALLEN = 5 };
 uint32_t ruleset_way_mark(const struct gate_config *c, enum ruleset_way way);
-/* "meta mark & 0x0c000000 == 0x04000000" */
+/* "meta mark & 0x1c000000 == 0x04000000" */
 void ruleset_add_way(struct ruleset *r, enum ruleset_way way);
 
 /* Sets of our own addresses, maps from the other address to a list, and the chain `judge` that uses them. */
@@ -55,5 +56,8 @@ void ruleset_regions(struct ruleset *r);
 bool ruleset_list_target(struct ruleset *r, uint32_t list, char *buf, size_t cap);
 /* The chains of all lists, then one for each rule that they use. */
 void ruleset_lists(struct ruleset *r);
+/* Connections of hosts behind us that leave with our address: the sets and chains that find out which address, and
+ * give it to them on their way through the TUN. */
+void ruleset_masquerade(struct ruleset *r);
 
 #endif

@@ -23,7 +23,9 @@ static void set_free(struct nftnl_set **s)
 
 static const char *set_name(enum table_set set, int family)
 {
-	static const char *const names[2][2] = { { "fallback_ip", "fallback_ip6" }, { "secured_ip", "secured_ip6" } };
+	static const char *const names[][2] = { [TABLE_FALLBACK] = { "fallback_ip", "fallback_ip6" },
+						[TABLE_FALLEN] = { "fallen_ip", "fallen_ip6" },
+						[TABLE_SECURED] = { "secured_ip", "secured_ip6" } };
 
 	return names[set][family == 6];
 }
@@ -54,7 +56,10 @@ static struct nftnl_set *set_with_pair(enum table_set set, const struct addr *lo
 	}
 	memcpy(key, local->octets, n);
 	memcpy(key + n, remote->octets, n);
-	nftnl_set_elem_set(e, NFTNL_SET_ELEM_KEY, key, 2 * n);
+	if (set == TABLE_FALLEN)
+		nftnl_set_elem_set(e, NFTNL_SET_ELEM_KEY, key + n, n);
+	else
+		nftnl_set_elem_set(e, NFTNL_SET_ELEM_KEY, key, 2 * n);
 	if (timeout_s)
 		nftnl_set_elem_set_u64(e, NFTNL_SET_ELEM_TIMEOUT, (uint64_t)timeout_s * 1000);
 	nftnl_set_elem_add(s, e);
@@ -92,7 +97,9 @@ static int change(struct netlink *nft, enum table_set set, const struct addr *lo
 	if (remove)
 		last = put_elements(nft, batch, NFT_MSG_DELSETELEM, 0, s)->nlmsg_seq;
 	if (add)
-		last = put_elements(nft, batch, NFT_MSG_NEWSETELEM, remove ? NLM_F_CREATE : NLM_F_CREATE | NLM_F_EXCL, s)->nlmsg_seq;
+		last = put_elements(nft, batch, NFT_MSG_NEWSETELEM, remove ? NLM_F_CREATE : NLM_F_CREATE | NLM_F_EXCL,
+				    s)
+			       ->nlmsg_seq;
 	nftnl_batch_end(mnl_nlmsg_batch_current(batch), ++nft->sequence);
 	mnl_nlmsg_batch_next(batch);
 	r = netlink_ask_batch(nft, mnl_nlmsg_batch_head(batch), mnl_nlmsg_batch_size(batch), last);
@@ -269,7 +276,8 @@ static int add_object(const struct nlmsghdr *h, void *context)
 
 static bool changes_by_itself(const char *set)
 {
-	return strncmp(set, "fallback_", 9) == 0 || strncmp(set, "secured_", 8) == 0;
+	return strncmp(set, "fallback_", 9) == 0 || strncmp(set, "fallen_", 7) == 0 ||
+	       strncmp(set, "secured_", 8) == 0 || strncmp(set, "masquerade", 10) == 0;
 }
 
 static int add_set(const struct nlmsghdr *h, void *context)

@@ -424,7 +424,7 @@ def forwarded():
         heard, seen = p.say(INSIDE[here], there, here_host=box.c, port=7100)
         expect("require: nothing clear from %s" % INSIDE[here], not seen)
         heard, seen = p.say(INSIDE[here], there, here_host=box.c, port=7100)
-        expect("require: nor is a second one", not seen)
+        expect("require: the second packet is protected", heard and not seen)
     out, into = box.c.udp("172.30.0.2", 4500), p.b.udp(B4, 4500)
     mark = marker()
     out.sendto(mark, (B4, 4500))
@@ -442,6 +442,36 @@ def forwarded():
     mark = marker()
     expect("a clear answer to it does not come in",
            not udp_reaches(p.b.udp(B4, 4601), out, A4, 4600, mark)[1])
+
+
+def forwarded_tcp():
+    """A container's TCP connection to a protected peer comes up (its second SYN) and is protected."""
+    p = Pair(both("require"), both("require"))
+    box = Box(p)
+    for here, there in FAMILIES:
+        server = p.b.socket(family_of(there), socket.SOCK_STREAM, 0, (there, 80))
+        server.listen()
+        server.settimeout(5)
+        client = box.c.socket(family_of(there), socket.SOCK_STREAM)
+        client.settimeout(5)
+        client.connect((there, 80))
+        inside, (source, *_) = server.accept()
+        mark = marker()
+        inside.sendall(mark)
+        expect("%s: up, from our address, and answered" % here, source == here and client.recv(100) == mark)
+        expect("%s: nothing clear" % here, not p.wire.has(mark) and socket.IPPROTO_TCP not in p.wire.protocols())
+
+
+def forwarded_fallback():
+    """A container behind a requesting host reaches a peer that has no IKE."""
+    p = Pair(both("request"))
+    box = Box(p)
+    for here, there in FAMILIES:
+        p.say(INSIDE[here], there, here_host=box.c, port=7200)  # learned, and lost
+        p.ta.tell("fallback", here, there, 60)
+        expect("%s: the service it tried before" % here, p.say(INSIDE[here], there, here_host=box.c, port=7200) == CLEAR)
+        out, into = box.c.udp(INSIDE[here]), p.b.udp(there, 7201)
+        expect("%s: another service at once" % here, udp_reaches(out, into, there, 7201)[1])
 
 
 def published():
@@ -517,11 +547,12 @@ def disabled():
     left = (p.a.sh("nft", "list", "ruleset") + p.a.sh("ip", "route", "show", "table", "100", check=False) +
             p.a.sh("ip", "-6", "route", "show", "table", "100", check=False))
     expect("uninstalled: nothing is left", "cordon" not in left and "unreachable" not in left)
-    expect("uninstalled: no rule", "0xf000000" not in p.a.sh("ip", "rule") + p.a.sh("ip", "-6", "rule"))
+    expect("uninstalled: no rule", "0x1f000000" not in p.a.sh("ip", "rule") + p.a.sh("ip", "-6", "rule"))
 
 
 TESTS = [protects, clear_in, established_before, bound_sockets, our_ports, icmp_errors, icmp_errors_of_exempt, death,
-         flushed, modes, secured, secured_one_way, fallback_survives, exempt_ports, per_family, forwarded, published,
+         flushed, modes, secured, secured_one_way, fallback_survives, exempt_ports, per_family, forwarded, forwarded_tcp,
+         forwarded_fallback, published,
          replaced_under_load, disabled]
 
 if __name__ == "__main__":
