@@ -14,6 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/timerfd.h>
+#include <time.h>
 #include <unistd.h>
 
 const struct gate_config gate_default = {
@@ -30,13 +32,16 @@ const struct gate_config gate_default = {
 	.mtu = 1500,
 };
 
+enum { RETRY_MS = 500 };
+
 enum gate_state { GATE_IDLE, GATE_ENFORCING, GATE_DISABLED };
 
 struct gate {
 	struct gate_config config;
 	struct netlink nft, route;               /* requests */
 	struct netlink nft_events, route_events; /* what everybody does */
-	int watch;                               /* epoll on both events */
+	int watch;                               /* epoll on both events, and on retry */
+	int retry;                               /* timer: restoring has failed and will be tried again */
 	enum gate_state state;
 	struct plan *plan;    /* in force, one reference; NULL unless GATE_ENFORCING */
 	uint64_t fingerprint; /* of the table as we made it */
@@ -55,7 +60,9 @@ static int open_watch(struct gate *g, struct diag *d)
 	    (r = netlink_listen(&g->route_events, NETLINK_ROUTE, route_groups, ARRAY_LEN(route_groups), d)) < 0)
 		return r;
 	g->watch = epoll_create1(EPOLL_CLOEXEC);
-	if (g->watch < 0)
+	g->retry = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (g->watch < 0 || g->retry < 0 ||
+	    epoll_ctl(g->watch, EPOLL_CTL_ADD, g->retry, &(struct epoll_event){ .events = EPOLLIN }) < 0)
 		return diag_errno(d, errno, "watch netlink");
 	for (size_t i = 0; i < ARRAY_LEN(both); i++) {
 		struct epoll_event e = { .events = EPOLLIN };
@@ -72,7 +79,7 @@ int gate_new(const struct gate_config *c, struct gate **ret, struct diag *d)
 	int r;
 
 	g->config = c ? *c : gate_default;
-	g->watch = -1;
+	g->watch = g->retry = -1;
 	if ((r = netlink_open(&g->nft, NETLINK_NETFILTER, d)) < 0 ||
 	    (r = netlink_open(&g->route, NETLINK_ROUTE, d)) < 0 || (r = open_watch(g, d)) < 0)
 		return diag_wrap(d, r, "the gate");
@@ -90,6 +97,8 @@ void gate_free(struct gate *g)
 	netlink_close(&g->route_events);
 	if (g->watch >= 0)
 		close(g->watch);
+	if (g->retry >= 0)
+		close(g->retry);
 	plan_free(g->plan);
 	free(g);
 }
@@ -367,11 +376,21 @@ static int restore_routes(struct gate *g, bool *ret_restored, struct diag *d)
 	return 0;
 }
 
+/* Whoever polls the descriptor would not hear of it again by itself. */
+static void try_again_soon(struct gate *g)
+{
+	const struct itimerspec soon = { .it_value = { .tv_nsec = RETRY_MS * 1000000L } };
+
+	timerfd_settime(g->retry, 0, &soon, NULL);
+}
+
 int gate_check(struct gate *g, bool *ret_restored, struct diag *d)
 {
 	bool restored = false;
+	uint64_t expired;
 	int r = 0;
 
+	(void)!read(g->retry, &expired, sizeof expired);
 	if (netlink_drain(&g->nft_events, hear_nft, g))
 		g->table_touched = true;
 	if (netlink_drain(&g->route_events, hear_route, g))
@@ -382,8 +401,10 @@ int gate_check(struct gate *g, bool *ret_restored, struct diag *d)
 		r = restore_table(g, &restored, d);
 	if (r == 0 && g->routes_touched)
 		r = restore_routes(g, &restored, d);
-	if (r < 0)
+	if (r < 0) {
+		try_again_soon(g);
 		return diag_wrap(d, r, "restore our rules, which somebody has changed");
+	}
 	*ret_restored = restored;
 	return 0;
 }
