@@ -117,7 +117,7 @@ static int use_mark_for_reverse_path(const struct gate_config *c, struct diag *d
 	return e ? diag_errno(d, e, "write %s", path) : 0;
 }
 
-static int ensure_tun(struct netlink *n, const struct gate_config *c, struct diag *d)
+static int ensure_tun(struct netlink *n, const struct gate_config *c, bool *made, struct diag *d)
 {
 	unsigned tun = tun_up(c);
 	int r;
@@ -129,9 +129,10 @@ static int ensure_tun(struct netlink *n, const struct gate_config *c, struct dia
 	for (size_t i = 0; i < ARRAY_LEN(families); i++) {
 		if (families[i] == AF_INET6 && !have_ipv6())
 			continue;
-		r = ask_route(n, c, families[i], tun, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE);
+		r = ask_route(n, c, families[i], tun, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL);
+		*made |= r == 0;
 		/* IPv6 may be off on this interface alone; the unreachable route then stops what is marked */
-		if (r < 0 && families[i] == AF_INET)
+		if (r < 0 && r != -EEXIST && families[i] == AF_INET)
 			return diag_errno(d, -r, "route into %s", c->tun);
 	}
 	return 0;
@@ -140,10 +141,9 @@ static int ensure_tun(struct netlink *n, const struct gate_config *c, struct dia
 int routes_ensure(struct netlink *n, const struct gate_config *c, bool *ret_made, struct diag *d)
 {
 	bool made = false;
+	int r;
 
 	for (size_t i = 0; i < ARRAY_LEN(families); i++) {
-		int r;
-
 		if (families[i] == AF_INET6 && !have_ipv6())
 			continue;
 		/* the end of the table first: nothing may be sent there before it */
@@ -158,8 +158,9 @@ int routes_ensure(struct netlink *n, const struct gate_config *c, bool *ret_made
 			made |= r == 0;
 		}
 	}
+	r = ensure_tun(n, c, &made, d);
 	*ret_made = made;
-	return ensure_tun(n, c, d);
+	return r;
 }
 
 int routes_remove(struct netlink *n, const struct gate_config *c, struct diag *d)

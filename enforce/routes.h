@@ -5,8 +5,8 @@
 #include "enforce/gate.h"
 #include "enforce/netlink.h"
 
-/* Make what is missing; *ret_made says whether anything of ours was (the TUN's routes do not count: it comes and goes).
- * A host without IPv6 gets none of it. */
+/* Make what is missing; *ret_made says whether anything was. The TUN's own routes are made if it is up. A host without
+ * IPv6 gets none of it. */
 int routes_ensure(struct netlink *route, const struct gate_config *c, bool *ret_made, struct diag *d);
 int routes_remove(struct netlink *route, const struct gate_config *c, struct diag *d);
 
