@@ -73,7 +73,7 @@ void sad_release_spi(struct sad *sad, uint32_t spi); /* a reservation that came 
 /* Packets held for this selector: the negotiation has failed. `clear`: a request mode falls back: send them in clear
  * (by the marked raw socket), in order; else drop them, counted, and tell the application (ICMP administratively
  * prohibited). */
-void sad_release_held(struct sad *sad, const struct sa_selector *s, bool clear);
+void sad_release_held(struct sad *sad, const struct sa_selector *selector, bool clear);
 
 /* A new plan: SAs whose selector no longer belongs to their rule are reported by EXPIRE_HARD and go. */
 void sad_set_plan(struct sad *sad, struct plan *plan);

@@ -22,7 +22,7 @@ struct esp_io {
 int raw_open(int family, uint32_t mark, int *ret_fd, struct diag *d);
 
 /* The list to the wire and the TUN. */
-void io_flush(void *io, struct packet_list *out);
+void io_flush(void *context, struct packet_list *out);
 
 /* Packets from a descriptor to the plane, at most IO_BATCH. */
 void io_read_tun(struct esp_io *io);

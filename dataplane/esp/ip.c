@@ -47,7 +47,7 @@ static void parse4(struct wire_in *in, struct ip_packet *p, size_t *ret_total)
 	(void)wire_u16(in);
 	p->source = addr_take(in, 4);
 	p->destination = addr_take(in, 4);
-	p->head = p->upper = (first & 15u) * 4u;
+	p->head = p->upper = (size_t)(first & 15) * 4;
 	p->dont_fragment = fragment & 0x4000;
 	p->fragment = fragment & 0x3fff;
 	if (p->head < IP4_HEADER)

@@ -5,6 +5,7 @@
  * usage: esp-pair SUITE [--esn] [--late MS] NS_A NS_B ADDRESS_A ADDRESS_B [ADDRESS_A ADDRESS_B]...
  * --late: outbound SAs come that long after the first packet asked for one. */
 #include "base/diag.h"
+#include "base/scope.h"
 #include "dataplane/esp/esp.h"
 #include "tests/unit/flat_plan.h"
 
@@ -225,11 +226,20 @@ static int arguments(int argc, char **argv, struct side sides[2])
 	return 0;
 }
 
+/* Has each of so many others written its octet? */
+static bool are_told(int fd, size_t others)
+{
+	char what;
+
+	while (others > 0 && read(fd, &what, 1) == 1)
+		others--;
+	return others == 0;
+}
+
 int main(int argc, char **argv)
 {
-	struct side sides[2] = { 0 };
+	static struct side sides[2];
 	int peers[2], ready[2], status, worst = EXIT_SUCCESS;
-	char told;
 
 	if (arguments(argc, argv, sides) < 0) {
 		(void)fprintf(stderr, "usage: esp-pair SUITE [--esn] [--late MS] NS_A NS_B ADDRESS_A ADDRESS_B ...\n");
@@ -249,7 +259,7 @@ int main(int argc, char **argv)
 	(void)close(ready[1]);
 	(void)close(peers[0]);
 	(void)close(peers[1]);
-	if (read(ready[0], &told, 1) == 1 && read(ready[0], &told, 1) == 1) {
+	if (are_told(ready[0], ARRAY_LEN(sides))) {
 		(void)printf("ready\n");
 		(void)fflush(stdout);
 	}

@@ -7,6 +7,7 @@
 #include "dataplane/esp/icmp.h"
 #include "dataplane/esp/offload.h"
 #include "tests/unit/packets.h"
+#include "tests/unit/random.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -31,19 +32,20 @@ static void check_tcp_piece(const uint8_t *packet, size_t len, uint8_t flags, si
 
 static void a_super_packet_becomes_the_packets_that_tcp_would_have_sent(void **state)
 {
+	uint64_t seed = 11;
+
 	(void)state;
-	srand(11);
 	for (unsigned i = 0; i < 400; i++) {
-		unsigned family = rand() % 2 ? 4 : 6;
-		size_t payload = 1 + (size_t)rand() % 65000, most = 200 + (size_t)rand() % 1400, n, at = 0;
-		uint16_t size = (uint16_t)(100 + rand() % 1400);
+		unsigned family = random_below(&seed, 2) ? 4 : 6;
+		size_t payload = 1 + random_below(&seed, 65000), most = 200 + random_below(&seed, 1400), n, at = 0;
+		uint16_t size = (uint16_t)(100 + random_below(&seed, 1400));
 		struct shape s = { .family = family,
 				   .protocol = IP_TCP,
 				   .from = 1,
 				   .to = 2,
 				   .payload = payload,
 				   .df = true,
-				   .flags = (uint8_t)(0x10 | (rand() % 2 ? FIN | PSH | CWR : PSH)) };
+				   .flags = (uint8_t)(0x10 | (random_below(&seed, 2) ? FIN | PSH | CWR : PSH)) };
 		size_t len = packet_make(&s, whole), head = (family == 4 ? 20 : 40) + 32, number = 0;
 		uint8_t header[10];
 		struct ip_packet ip;

@@ -197,8 +197,8 @@ static void what_is_sealed_opens_to_the_same_packet(void **state)
 						   .df = true,
 						   .options = how & 8 ? 16 : 0,
 						   .destination = family == 6 && (how & 8) };
-				size_t len, n = seal_shape(sa, &s, plain, &len, sealed), start, opened;
-				struct ip_packet outer;
+				size_t len, n = seal_shape(sa, &s, plain, &len, sealed), start = 0, opened = 0;
+				struct ip_packet outer = { 0 };
 
 				assert_int_equal(ip_parse(sealed, n, &outer, NULL), 0);
 				assert_int_equal(outer.next, how & 4 ? IP_UDP : IP_ESP);
@@ -242,7 +242,7 @@ static void no_octet_of_a_packet_may_be_changed(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(suites); i++) {
 		struct sa *sa = sa_of(suites[i], NULL, 5002, 4, true, false);
 		struct shape s = { .family = 4, .protocol = IP_UDP, .payload = 33 };
-		size_t len, n = seal_shape(sa, &s, plain, &len, sealed), start, opened;
+		size_t len, n = seal_shape(sa, &s, plain, &len, sealed), start = 0, opened = 0;
 
 		for (size_t at = 20; at < n; at++) {
 			memcpy(copy, sealed, n);
@@ -266,7 +266,7 @@ static void a_packet_cut_short_anywhere_is_refused(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(suites); i++) {
 		struct sa *sa = sa_of(suites[i], NULL, 5003, 4, false, false);
 		struct shape s = { .family = 4, .protocol = IP_UDP, .payload = 33 };
-		size_t len, n = seal_shape(sa, &s, plain, &len, sealed), start, opened;
+		size_t len, n = seal_shape(sa, &s, plain, &len, sealed), start = 0, opened = 0;
 
 		for (size_t cut = 20; cut < n; cut++) {
 			uint8_t *exact = malloc(cut); /* so that a sanitizer sees one octet too far */
@@ -287,7 +287,7 @@ static void a_packet_counts_once(void **state)
 {
 	struct sa *sa = sa_of("esp-aes256gcm", NULL, 5004, 4, false, false);
 	struct shape s = { .family = 4, .protocol = IP_UDP, .payload = 33 };
-	size_t len, n = seal_shape(sa, &s, plain, &len, sealed), start, opened;
+	size_t len, n = seal_shape(sa, &s, plain, &len, sealed), start = 0, opened = 0;
 
 	(void)state;
 	memcpy(copy, sealed, n);
@@ -325,7 +325,7 @@ static void padding_must_count_from_one(void **state)
 		struct sa *sa = sa_of("esp-sha256-null", NULL, 5005, 4, false, false);
 		struct shape s = { .family = 4, .protocol = IP_UDP };
 		uint8_t *esp = copy + 20;
-		size_t start, opened;
+		size_t start = 0, opened = 0;
 		struct sealed p = { .text = esp + 8, .text_len = 12, .covered = { esp, 20 }, .icv = esp + 20 };
 
 		(void)packet_make(&s, copy);
@@ -349,7 +349,7 @@ static void extended_numbers_run_over_the_low_half(void **state)
 	sa->sequence = UINT64_C(0x2fffffff0);
 	sa->replay.top = UINT64_C(0x2ffffffc0);
 	for (unsigned i = 0; i < 200; i++) {
-		size_t len, n = seal_shape(sa, &s, plain, &len, sealed), start, opened;
+		size_t len, n = seal_shape(sa, &s, plain, &len, sealed), start = 0, opened = 0;
 
 		assert_int_equal(open_packet(sa, sealed, n, &start, &opened), 0);
 	}

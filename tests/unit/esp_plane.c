@@ -445,14 +445,13 @@ static void what_is_too_big_is_told_or_fragmented(void **state)
 	static const struct {
 		unsigned family;
 		uint8_t protocol;
-		bool df;
+		bool df, told;
 		size_t payload;
-		bool told;
 	} rows[] = {
-		{ 4, IP_UDP, true, 1460, true },    { 4, IP_UDP, false, 1460, false },
-		{ 4, IP_UDP, false, 60000, false }, { 4, IP_TCP, true, 1448, true },
-		{ 6, IP_TCP, true, 1428, true },    { 6, IP_UDP, true, 1440, false },
-		{ 4, IP_UDP, false, 65500, true }, /* no packet holds it sealed */
+		{ 4, IP_UDP, true, true, 1460 },    { 4, IP_UDP, false, false, 1460 },
+		{ 4, IP_UDP, false, false, 60000 }, { 4, IP_TCP, true, true, 1448 },
+		{ 6, IP_TCP, true, true, 1428 },    { 6, IP_UDP, true, false, 1440 },
+		{ 4, IP_UDP, false, true, 65500 }, /* no packet holds it sealed */
 	};
 
 	(void)state;

@@ -2,10 +2,13 @@
 
 struct plan *plan_ref(const struct plan *p)
 {
-	struct plan *own = (struct plan *)(uintptr_t)p;
+	union {
+		const struct plan *given;
+		struct plan *own;
+	} both = { .given = p };
 
-	own->references++;
-	return own;
+	both.own->references++;
+	return both.own;
 }
 
 void plan_free(struct plan *p)

@@ -2,10 +2,10 @@
 
 #include "base/scope.h"
 #include "dataplane/esp/replay.h"
+#include "tests/unit/random.h"
 
 #include <errno.h>
 #include <inttypes.h>
-#include <stdlib.h>
 #include <string.h>
 
 static void replay_window_takes_each_number_once(void **state)
@@ -33,22 +33,22 @@ static void replay_windows_of_all_sizes_agree_with_a_list(void **state)
 	static const uint32_t sizes[] = { 64, 65, 100, 128, 1000, 1024, 4095, 4096 };
 	enum { NUMBERS = 60000, TRIES = 40000 };
 	static bool seen[NUMBERS + 1];
+	uint64_t seed = 7;
 
 	(void)state;
-	srand(7);
 	for (size_t n = 0; n < ARRAY_LEN(sizes); n++) {
 		struct replay w = { .bits = sizes[n] };
 		uint64_t top = 0;
 
 		memset(seen, 0, sizeof seen);
 		for (unsigned i = 0; i < TRIES; i++) {
-			uint64_t around = top + (uint64_t)(rand() % 40);
-			uint64_t back = (uint64_t)(rand() % (int)(sizes[n] + sizes[n] / 4));
-			uint64_t seq = rand() % 2 || back > around ? around : around - back;
+			uint64_t around = top + random_below(&seed, 40);
+			uint64_t back = random_below(&seed, sizes[n] + sizes[n] / 4);
+			uint64_t seq = random_below(&seed, 2) || back > around ? around : around - back;
 			int want;
 
-			if (rand() % 500 == 0)
-				seq += (uint64_t)(rand() % 9000);
+			if (random_below(&seed, 500) == 0)
+				seq += random_below(&seed, 9000);
 			if (seq == 0 || seq > NUMBERS)
 				continue;
 			want = seq + sizes[n] <= top ? -ESTALE : seen[seq] ? -EALREADY : 0;
@@ -64,9 +64,7 @@ static void replay_windows_of_all_sizes_agree_with_a_list(void **state)
 static void replay_extend_finds_the_number_nearest_to_the_window(void **state)
 {
 	static const struct {
-		uint64_t top;
-		uint32_t low;
-		uint64_t want;
+		uint64_t top, low, want;
 		bool none;
 	} rows[] = {
 		{ 0, 1, 1, false },
@@ -87,7 +85,7 @@ static void replay_extend_finds_the_number_nearest_to_the_window(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		struct replay w = { .bits = 64, .top = rows[i].top };
 		uint64_t seq = 0;
-		bool found = replay_extend(&w, rows[i].low, &seq);
+		bool found = replay_extend(&w, (uint32_t)rows[i].low, &seq);
 
 		if (found == rows[i].none || (found && seq != rows[i].want))
 			fail_msg("row %zu: %d, %" PRIx64, i, found, seq);
