@@ -50,8 +50,10 @@ size_t plan_locals(const struct plan *p, const struct addr **ret)
 
 size_t plan_regions(const struct plan *p, size_t local, const struct plan_region **ret)
 {
-	*ret = p->regions + p->local_regions[local].first;
-	return p->local_regions[local].count;
+	const struct plan_local *l = &p->local_regions[local];
+
+	*ret = l->count ? p->regions + l->first : NULL;
+	return l->count;
 }
 
 size_t plan_lists(const struct plan *p)
@@ -63,6 +65,8 @@ struct plan_list plan_list(const struct plan *p, uint32_t list)
 {
 	uint32_t first = p->lists.firsts[list];
 
+	if (first == p->lists.firsts[list + 1])
+		return (struct plan_list){ 0 };
 	return (struct plan_list){ p->lists.entries + first, p->lists.firsts[list + 1] - first };
 }
 
@@ -102,10 +106,11 @@ static void make_buckets(struct plan_local *l)
 void plan_local_index(struct plan *p, size_t local)
 {
 	struct plan_local *l = &p->local_regions[local];
-	const struct plan_region *r = p->regions + l->first;
+	const struct plan_region *r;
 
 	if (l->count == 0)
 		return;
+	r = p->regions + l->first;
 	if (p->locals[local].family == 4) {
 		l->starts4 = mem_new(l->count, sizeof *l->starts4);
 		l->ends4 = mem_new(l->count, sizeof *l->ends4);
