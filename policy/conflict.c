@@ -42,20 +42,37 @@ static void where(const struct report *r, const struct rule *rule, struct str *o
 		str_addf(out, "%s:%u", file->path, rule->place.line);
 }
 
+/* Plans of several hosts are compiled into one report: each pair of rules is told once. */
+static bool is_told(const struct report *r, const struct rule *second, const char *words)
+{
+	const struct finding *const *all;
+	size_t n = report_findings(r, &all);
+
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(all[i]->code, "contradiction") == 0 && all[i]->place.file == second->place.file &&
+		    all[i]->place.line == second->place.line && all[i]->place.column == second->place.column &&
+		    strncmp(all[i]->message, words, strlen(words)) == 0)
+			return true;
+	return false;
+}
+
 void conflict_report(const struct policy *p, struct report *r, const struct plan_entry *a, const struct plan_entry *b,
 		     const struct addr *one, const struct addr *other)
 {
 	const struct rule *first = a->rule->index < b->rule->index ? a->rule : b->rule;
 	const struct rule *second = first == a->rule ? b->rule : a->rule;
-	SCOPED(str_wipe) struct str x = { 0 }, y = { 0 }, at = { 0 };
+	SCOPED(str_wipe) struct str x = { 0 }, y = { 0 }, at = { 0 }, words = { 0 };
 	char left[ADDR_TEXT], right[ADDR_TEXT];
 	struct finding *f;
 
+	str_addf(&words, "rules '%s' and '%s' contradict each other: ", first->name, second->name);
+	if (is_told(r, second, str_text(&words)))
+		return;
 	differing(first, second, &x, &y);
 	where(r, first, &at);
 	f = report_add(r, policy_is_imported(p) ? SEVERITY_WARNING : SEVERITY_ERROR, "contradiction", second->place,
-		       "rules '%s' and '%s' contradict each other: both match %s <-> %s, and neither is more specific",
-		       first->name, second->name, addr_text(one, left), addr_text(other, right));
+		       "%sboth match %s <-> %s, and neither is more specific", str_text(&words), addr_text(one, left),
+		       addr_text(other, right));
 	finding_advise(f, "'%s' (%s) says %s, '%s' says %s", first->name, str_text(&at), str_text(&x), second->name,
 		       str_text(&y));
 	if (policy_is_imported(p))

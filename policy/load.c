@@ -2,6 +2,7 @@
 #include "base/diag.h"
 #include "base/str.h"
 #include "base/text.h"
+#include "policy/conflict.h"
 #include "policy/model.h"
 
 #include <stdlib.h>
@@ -168,6 +169,8 @@ int policy_parse(struct text *text, const struct policy_load_options *o, struct 
 		return -ERR_SYNTAX;
 	l.rd = (struct reading){ .y = y, .r = r, .memory = &p->memory };
 	load_sections(&l);
+	if (report_count(r, SEVERITY_ERROR) == before)
+		conflict_search(p, r);
 	if (report_count(r, SEVERITY_ERROR) > before)
 		return -ERR_POLICY;
 	*ret = TAKE(p);

@@ -5,8 +5,10 @@
  * pairs are never made: two zones of thousands cost the sum of their sizes. */
 #include "base/diag.h"
 #include "policy/conflict.h"
+#include "policy/keywords.h"
 #include "policy/model.h"
 #include "policy/number.h"
+#include "policy/outside.h"
 #include "policy/plan_inside.h"
 #include "policy/rank.h"
 
@@ -164,12 +166,6 @@ static size_t bits_next(const struct bits *b, size_t i)
 /* Keywords, from the policy's roles first so that they mean the same everywhere, else from the host itself. */
 static void resolve_keywords(struct compiler *c)
 {
-	static const unsigned roles[KEYWORDS] = {
-		[KEYWORD_DNS_SERVERS] = ROLE_DNS,
-		[KEYWORD_DHCP_SERVERS] = ROLE_DHCP,
-		[KEYWORD_WINS_SERVERS] = ROLE_WINS,
-	};
-
 	for (int k = 0; k < KEYWORDS; k++) {
 		struct address_set *s = &c->keywords[k];
 		size_t cap = 0;
@@ -179,15 +175,7 @@ static void resolve_keywords(struct compiler *c)
 		c->sets[s->number] = s;
 		if (k == KEYWORD_ANY)
 			continue; /* everywhere: known without elements */
-		for (size_t i = 0; roles[k] && i < c->p->host_count; i++) {
-			const struct host *h = &c->p->hosts[i];
-
-			for (size_t a = 0; (h->roles & roles[k]) && a < h->address_count; a++) {
-				s->elements = mem_grow(s->elements, s->count, &cap, sizeof *s->elements);
-				s->elements[s->count++] =
-					(struct addr_range){ h->addresses[a].addr, h->addresses[a].addr };
-			}
-		}
+		keyword_hosts(c->p, (enum keyword)k, s);
 		for (size_t i = 0; (k == KEYWORD_SELF || k == KEYWORD_LOCAL_SUBNET) && i < c->host->own_count; i++) {
 			const struct host_address *own = &c->host->own[i];
 			int prefix = k == KEYWORD_SELF ? (int)addr_bits(&own->addr) : own->prefix;
@@ -421,21 +409,14 @@ static void add_hole(struct compiler *c, const struct addr_range *r)
 		add_span(c, addr_number(&r->lo), addr_number(&r->hi), (uint32_t)HOLE);
 }
 
-/* Loopback, link-local, multicast and broadcast, the unspecified address, and the host's own addresses. */
+/* What rules never speak of, and the host's own addresses. */
 static void add_holes(struct compiler *c)
 {
-	static const char *const texts[] = {
-		"0.0.0.0",     "127.0.0.0/8",     "169.254.0.0/16",
-		"224.0.0.0/4", "255.255.255.255", "::/127", /* unspecified and loopback */
-		"fe80::/10",   "ff00::/8",
-	};
+	struct addr_range outside[OUTSIDE];
 
-	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
-		struct addr_range r;
-
-		if (addr_range_parse(texts[i], strlen(texts[i]), &r, NULL) == 0)
-			add_hole(c, &r);
-	}
+	outside_ranges(outside);
+	for (size_t i = 0; i < OUTSIDE; i++)
+		add_hole(c, &outside[i]);
 	for (size_t i = 0; i < c->host->own_count; i++) {
 		const struct host_address *own = &c->host->own[i];
 		struct addr_range r = { own->addr, own->addr };
@@ -707,7 +688,7 @@ static uint32_t list_of_active(struct compiler *c, unsigned __int128 sum, addr_c
 		if (c->signatures[i].sum == sum)
 			return c->signatures[i].list;
 	merge_list(c);
-	list_contradictions(c->list, c->list_count, report_contradiction,
+	list_contradictions(c->list, c->list_count, true, report_contradiction,
 			    &(struct meeting){ .c = c, .remote = at, .local = local });
 	for (all = 0; all < c->list_count && !entry_matches_all(&c->list[all]); all++)
 		;

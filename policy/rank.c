@@ -195,6 +195,7 @@ static int by_service(const void *x, const void *y)
 
 struct run {
 	const struct plan_entry *list; /* from its start */
+	bool one_meeting;
 	contradiction_fn *found;
 	void *context;
 };
@@ -205,7 +206,7 @@ static void try_pair(const struct run *r, const struct plan_entry *a, const stru
 
 	if (!entries_contradict(a, b))
 		return;
-	for (const struct plan_entry *c = r->list; c < first; c++)
+	for (const struct plan_entry *c = r->list; r->one_meeting && c < first; c++)
 		if (entry_rank_compare(c, first) < 0 && entry_covers_both(c, a, b))
 			return;
 	r->found(r->context, first, a < b ? b : a);
@@ -235,9 +236,10 @@ static void sorted_run(const struct run *r, const struct plan_entry *from, size_
 	free(sorted);
 }
 
-void list_contradictions(const struct plan_entry *list, size_t n, contradiction_fn *found, void *context)
+void list_contradictions(const struct plan_entry *list, size_t n, bool one_meeting, contradiction_fn *found,
+			 void *context)
 {
-	const struct run run = { .list = list, .found = found, .context = context };
+	const struct run run = { .list = list, .one_meeting = one_meeting, .found = found, .context = context };
 	size_t next;
 
 	for (size_t i = 0; i < n; i = next) {

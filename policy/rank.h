@@ -32,8 +32,11 @@ bool entries_contradict(const struct plan_entry *a, const struct plan_entry *b);
 /* Does c match all that both a and b match? */
 bool entry_covers_both(const struct plan_entry *c, const struct plan_entry *a, const struct plan_entry *b);
 
-/* In a list in entry_order: call found for each contradiction that no earlier entry decides. */
 typedef void contradiction_fn(void *context, const struct plan_entry *a, const struct plan_entry *b);
-void list_contradictions(const struct plan_entry *list, size_t n, contradiction_fn *found, void *context);
+
+/* In a list in entry_order: call found for each contradiction. one_meeting: the list is all that two addresses meet, so
+ * what an earlier entry decides is none. */
+void list_contradictions(const struct plan_entry *list, size_t n, bool one_meeting, contradiction_fn *found,
+			 void *context);
 
 #endif

@@ -353,6 +353,60 @@ static void one_round(unsigned packets)
 		plan_free(plans[i]);
 }
 
+static size_t contradictions(const struct report *r, const char **ret_first)
+{
+	const struct finding *const *all;
+	size_t n = report_findings(r, &all), count = 0;
+
+	*ret_first = "none";
+	for (size_t i = 0; i < n; i++) {
+		if (strcmp(all[i]->code, "contradiction") != 0)
+			continue;
+		if (count++ == 0)
+			*ret_first = all[i]->message;
+	}
+	return count;
+}
+
+/* The look at the whole network finds a contradiction exactly if some host of this small world would. */
+static void one_policy(unsigned *found)
+{
+	SCOPED(str_wipe) struct str text = { 0 };
+	SCOPED(report_freep) struct report *native = report_new(), *imported = report_new(), *hosts = report_new();
+	SCOPED(policy_freep) struct policy *p = NULL, *q = NULL;
+	const struct policy_load_options o = { .imported = true };
+	const char *here, *there;
+	bool wide, narrow;
+
+	make_policy(&text);
+	(void)policy_parse(text_new("random.yaml", text.text, text.len), NULL, native, &p);
+	assert_int_equal(policy_parse(text_new("random.yaml", text.text, text.len), &o, imported, &q), 0);
+	for (unsigned i = 0; i < WORLD; i++)
+		plan_free(plan_of(q, i, one_in(2), hosts));
+	wide = contradictions(native, &here) > 0;
+	narrow = contradictions(hosts, &there) > 0;
+	assert_int_equal(wide, p == NULL);
+	assert_int_equal(wide, contradictions(imported, &here) > 0);
+	*found += narrow;
+	if (wide != narrow)
+		fail_msg("the network says: %s\nits hosts say: %s\n%s", here, there, text.text);
+}
+
+static void a_contradiction_is_found_for_the_network_as_for_its_hosts(void **state)
+{
+	const char *seed = getenv("CORDON_SEED"), *rounds = getenv("CORDON_ROUNDS");
+	unsigned long n = rounds ? strtoul(rounds, NULL, 10) : 300;
+	unsigned found = 0;
+
+	(void)state;
+	random_state = seed ? strtoull(seed, NULL, 10) : 20240608;
+	print_message("seed %llu, %lu rounds\n", (unsigned long long)random_state, n);
+	for (unsigned long i = 0; i < n; i++)
+		one_policy(&found);
+	print_message("%u of %lu contradict themselves\n", found, n);
+	assert_true(found > 0 && found < n);
+}
+
 static void the_plan_agrees_with_a_slow_reading_at_both_ends(void **state)
 {
 	const char *seed = getenv("CORDON_SEED"), *rounds = getenv("CORDON_ROUNDS");
@@ -369,6 +423,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_plan_agrees_with_a_slow_reading_at_both_ends),
+		cmocka_unit_test(a_contradiction_is_found_for_the_network_as_for_its_hosts),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
