@@ -563,6 +563,36 @@ static void own_credentials_say_what_they_can_prove(void **state)
 	assert_false(credential_satisfies(store, 1, &m, &d));
 }
 
+/* Host and intermediate in one file, the root not; whether or not this host trusts the root itself. */
+static void a_chain_is_sent_without_its_root(void **state)
+{
+	SCOPED(x509_freep) X509 *root = pem_read("pki/ca.pem");
+	SCOPED(pkey_freep) EVP_PKEY *root_key = key_read("pki/ca.key");
+	SCOPED(pkey_freep) EVP_PKEY *key = key_read("srv1.key");
+	SCOPED(x509_freep) X509 *middle = certify("CN=GAS Issuing CA", key, root, root_key, true, NULL, NULL);
+	SCOPED(x509_freep) X509 *leaf = certify("CN=srv1", key, middle, key, false, USAGE_IKE_INTERMEDIATE, NULL);
+	FILE *f = fopen(path_of("chain.pem"), "w");
+
+	(void)state;
+	assert_true(f && PEM_write_X509(f, leaf) == 1 && PEM_write_X509(f, middle) == 1 &&
+		    PEM_write_X509(f, root) == 1 && fclose(f) == 0);
+	assert_int_equal(link(path_of("srv1.key"), path_of("chain.key")), 0);
+	for (int trusts = 0; trusts < 2; trusts++) {
+		SCOPED(credential_store_freep) struct credential_store *s = NULL;
+		struct auth_method m = asks_machine;
+		struct diag d = { 0 };
+
+		if (store_of("chain", trusts ? "pki/ca.pem" : NULL, NULL, &s, &d) < 0)
+			fail_msg("%s", d.text);
+		assert_int_equal(credential_get(s, 0)->chain_count, 2);
+		assert_true(credential_satisfies(s, 0, &m, &d));
+		m.issuer = "cn=gas issuing ca";
+		assert_true(credential_satisfies(s, 0, &m, &d));
+		m.issuer = "CN=srv1";
+		assert_false(credential_satisfies(s, 0, &m, &d));
+	}
+}
+
 static void bad_files_are_refused_in_words(void **state)
 {
 	static const struct {
@@ -726,6 +756,7 @@ int main(void)
 		cmocka_unit_test(malformed_and_huge_chains_are_refused),
 		cmocka_unit_test(pre_shared_keys_prove_by_their_octets),
 		cmocka_unit_test(own_credentials_say_what_they_can_prove),
+		cmocka_unit_test(a_chain_is_sent_without_its_root),
 		cmocka_unit_test(bad_files_are_refused_in_words),
 		cmocka_unit_test(revoked_certificates_are_refused),
 		cmocka_unit_test(threads_share_a_store),
