@@ -14,7 +14,7 @@
 #include <sys/random.h>
 #include <sys/stat.h>
 
-enum { LAB_DAYS = 30, PSK_OCTETS = 24, PEM_MOST = 1 << 20 };
+enum { LAB_DAYS = 90, PSK_OCTETS = 24, PEM_MOST = 1 << 20 };
 
 /* Where the policy accepts any authority, one of this name is made. */
 static const char any_issuer[] = "CN=Lab Root CA";
