@@ -98,7 +98,8 @@ int netlink_link_up(unsigned index, uint32_t mtu, uint32_t queue, struct diag *d
 
 struct route {
 	uint32_t mtu, device;
-	bool learned; /* has an expiry: an exception that an ICMP error made */
+	bool expires; /* IPv4: an exception that an ICMP error made; IPv6: maybe a router's word */
+	bool cloned;  /* IPv6: an exception */
 };
 
 static int read_metric(const struct nlattr *a, void *context)
@@ -121,7 +122,7 @@ static int read_attribute(const struct nlattr *a, void *context)
 		return MNL_CB_OK;
 	case RTA_CACHEINFO:
 		if (len >= sizeof(struct rta_cacheinfo))
-			route->learned = ((const struct rta_cacheinfo *)mnl_attr_get_payload(a))->rta_expires != 0;
+			route->expires = ((const struct rta_cacheinfo *)mnl_attr_get_payload(a))->rta_expires != 0;
 		return MNL_CB_OK;
 	case RTA_METRICS:
 		return mnl_attr_parse_nested(a, read_metric, route);
@@ -132,8 +133,13 @@ static int read_attribute(const struct nlattr *a, void *context)
 
 static int read_route(const struct nlmsghdr *h, void *context)
 {
-	return h->nlmsg_type == RTM_NEWROUTE ? mnl_attr_parse(h, sizeof(struct rtmsg), read_attribute, context)
-					     : MNL_CB_OK;
+	struct route *route = context;
+	const struct rtmsg *m = mnl_nlmsg_get_payload(h);
+
+	if (h->nlmsg_type != RTM_NEWROUTE)
+		return MNL_CB_OK;
+	route->cloned = m->rtm_flags & RTM_F_CLONED;
+	return mnl_attr_parse(h, sizeof *m, read_attribute, route);
 }
 
 /* One of the old questions about a device, by any socket. */
@@ -207,5 +213,7 @@ uint32_t netlink_route_mtu(const struct addr *local, const struct addr *remote, 
 	if (ask(h, read_route, &route) < 0)
 		return 0;
 	device = device_mtu(route.device);
-	return route.mtu && !route.learned && route.mtu < device ? route.mtu : device;
+	if (remote->family == 4 ? route.expires : route.cloned)
+		return device;
+	return route.mtu && route.mtu < device ? route.mtu : device;
 }
