@@ -221,6 +221,11 @@ static void add_prerouting(struct ruleset *r)
 		 "\tchain arriving {\n"
 		 "\t\tmeta l4proto { esp, ah } accept\n"
 		 "\t\tudp dport { 500, 4500 } socket mark & 0x%08x == 0x%08x accept\n"
+		 /* what a router says of our ESP and IKE: the path MTU, for one */
+		 "\t\ticmp type @errors_ip ct original protocol { esp, ah } accept\n"
+		 "\t\ticmpv6 type @errors_ip6 ct original protocol { esp, ah } accept\n"
+		 "\t\ticmp type @errors_ip ct original protocol udp @th,64,8 0x45 @th,224,16 { 500, 4500 } accept\n"
+		 "\t\ticmpv6 type @errors_ip6 ct original protocol udp @th,384,16 { 500, 4500 } accept\n"
 		 "\t\tjump exempt\n",
 		 r->config->mark_mask, r->config->mark_own);
 	add_judge(r, WAY_IN);

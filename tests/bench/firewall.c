@@ -35,7 +35,8 @@ static int by_size(const void *a, const void *b)
 static void print(const char *name, double times[ROUNDS])
 {
 	qsort(times, ROUNDS, sizeof *times, by_size);
-	printf("{\"bench\":\"firewall\",\"case\":\"%s\",\"who\":\"cordon\",\"unit\":\"ms\",\"min\":%.2f,\"median\":%.2f,"
+	printf("{\"bench\":\"firewall\",\"case\":\"%s\",\"who\":\"cordon\",\"unit\":\"ms\",\"min\":%.2f,\"median\":%."
+	       "2f,"
 	       "\"max\":%.2f}\n",
 	       name, times[0], times[ROUNDS / 2], times[ROUNDS - 1]);
 }
@@ -60,7 +61,8 @@ static void write_policy(struct str *text, int rules)
 	str_add(text, "connection-security:\n");
 	for (int z = 0; z < rules; z++)
 		str_addf(text,
-			 "  - { name: r%d, endpoint1: [10.0.0.1], endpoint2: [z%d], mode: require, authentication: default%s "
+			 "  - { name: r%d, endpoint1: [10.0.0.1], endpoint2: [z%d], mode: require, authentication: "
+			 "default%s "
 			 "}\n",
 			 z, z, z % 3 == 1 ? ", protocol: tcp, port2: 445" : "");
 }

@@ -183,6 +183,23 @@ def icmp_errors():
         flow.close()
 
 
+def icmp_errors_of_esp():
+    """What a router says of our ESP arrives, or the path MTU outside would never be learnt."""
+    p = Pair(both("require"), both("require"))
+    expect("ESP has left", p.say(A4, B4) == PROTECTED)
+    esp = next(f for f in p.wire.read() if f[12:14] == b"\x08\x00" and f[23] == 50 and
+               f[26:30] == socket.inet_aton(A4))
+    listener = p.a.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+    raw = p.b.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
+    body = struct.pack("!BBHHH", 3, 4, 0, 0, 1400) + esp[14:14 + 28]
+    raw.sendto(ipv4("10.0.0.77", A4, 1, body[:2] + struct.pack("!H", checksum(body)) + body[4:]), (A4, 0))
+    try:
+        heard = esp[14:14 + 28] in listener.recv(1000)
+    except (socket.timeout, TimeoutError):
+        heard = False
+    expect("fragmentation needed, quoting ESP, arrives", heard)
+
+
 def icmp_errors_of_exempt():
     """An error about an exempt connection does arrive: without it path MTU discovery would fail."""
     policy = POLICY + rule("all", "require", A4, B4) + rule("dns", "exempt", A4, B4, protocol="udp", port2=53)
@@ -550,7 +567,7 @@ def disabled():
     expect("uninstalled: no rule", "0x1f000000" not in p.a.sh("ip", "rule") + p.a.sh("ip", "-6", "rule"))
 
 
-TESTS = [protects, clear_in, established_before, bound_sockets, our_ports, icmp_errors, icmp_errors_of_exempt, death,
+TESTS = [protects, clear_in, established_before, bound_sockets, our_ports, icmp_errors, icmp_errors_of_esp, icmp_errors_of_exempt, death,
          flushed, modes, secured, secured_one_way, fallback_survives, exempt_ports, per_family, forwarded, forwarded_tcp,
          forwarded_fallback, published,
          replaced_under_load, disabled]
