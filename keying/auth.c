@@ -101,6 +101,7 @@ static int ask_verify(struct ike_sa *sa, const struct ike_msg *m, const struct i
 	job->octets = (struct keying_octets){ octets, len };
 	job->policy = policy_ref(plan_policy(sa->k->plan));
 	job->auth_set = sa->auth_set;
+	job->peer_hashes = sa->peer_hashes;
 	job->auth_method = m->auth_method;
 	job->auth = job_octets(m->auth);
 	job->id_type = id->type;

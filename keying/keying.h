@@ -80,7 +80,7 @@ struct keying_job {
 	uint32_t credential;
 	const struct algorithm *prf; /* PSK: prf(prf(psk, "Key Pad for IKEv2"), octets) */
 	struct keying_octets octets; /* what is signed (RFC 7296 2.15) */
-	uint16_t peer_hashes;        /* SIGN: bit n: the peer takes hash n (RFC 7427 4); 0: it did not say */
+	uint16_t peer_hashes;        /* SIGN, VERIFY: bit n: the peer takes hash n (RFC 7427 4); 0: it did not say */
 	/* VERIFY */
 	const struct auth_set *auth_set; /* lives as long as the policy; the job holds a reference on it */
 	const struct policy *policy;

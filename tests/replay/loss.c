@@ -72,10 +72,10 @@ static void any_message_may_come_more_than_once_or_late(void **state)
 	(void)state;
 	for (unsigned which = 0; which < 4; which++)
 		for (int kind = REPEAT; kind <= DELAY; kind++) {
-			struct world *w = world_new(world_policy);
-			struct mishap m = { .which = which, .kind = (unsigned)kind };
 			if (kind == DAMAGE)
 				continue;
+			struct world *w = world_new(world_policy);
+			struct mishap m = { .which = which, .kind = (unsigned)kind };
 			w->wire = mishap;
 			w->context = &m;
 			world_packet(w, 0, 6, 40000, 443);
