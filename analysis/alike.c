@@ -200,7 +200,7 @@ uint64_t alike_host_mark(const struct alike *a, const struct host *h)
 		sum += mix(alike_mark(a, &h->addresses[i].addr) ^ h->addresses[i].addr.family); /* in any order */
 	mark = mix(mark ^ sum);
 	mark = mix(mark ^ (h->credentials ? 1 + h->credential_count : 0));
-	for (size_t i = 0; i < h->credential_count; i++)
+	for (size_t i = 0; h->credentials && i < h->credential_count; i++)
 		mark = mix(mark ^ (uint64_t)(uintptr_t)h->credentials[i]);
 	for (size_t i = 0; i < n; i++)
 		if (group_has(&groups[i], h))

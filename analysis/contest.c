@@ -52,6 +52,12 @@ static unsigned ports_given(const struct plan_entry *e)
 	return (unsigned)port_given(e->local_port) + (unsigned)port_given(e->remote_port);
 }
 
+static unsigned port_spans(const struct plan_entry *e)
+{
+	return (unsigned)(port_given(e->local_port) && e->local_port.lo != e->local_port.hi) +
+	       (unsigned)(port_given(e->remote_port) && e->remote_port.lo != e->remote_port.hi);
+}
+
 /* "it names dc1 alone, the other a network of 256": why w won over l, in the order of the comparison (plan.h). */
 static void say_contrast(const struct why *w, const struct seat *won, const struct seat *lost, const char *winner,
 			 const char *loser, struct str *out)
@@ -73,11 +79,13 @@ static void say_contrast(const struct why *w, const struct seat *won, const stru
 	} else if (ports_given(x) != ports_given(y)) {
 		str_addf(out, "%s names %s, %s %s", winner, ports_given(x) == 2 ? "both ports" : "a port", loser,
 			 ports_given(y) ? "one" : "none");
+	} else if (x->icmp_type != y->icmp_type || x->icmp_code != y->icmp_code) {
+		str_addf(out, "%s names an ICMP type or code, %s %s", winner, loser,
+			 y->icmp_type < 0 ? "none" : "no code");
+	} else if (port_spans(x) != port_spans(y)) {
+		str_addf(out, "%s names a single port, %s a range", winner, loser);
 	} else if (x->rule->mode != y->rule->mode) {
 		str_addf(out, "%s is the more protective of two that are equally specific", winner);
-	} else if (memcmp(&x->local_port, &y->local_port, sizeof x->local_port) ||
-		   memcmp(&x->remote_port, &y->remote_port, sizeof x->remote_port)) {
-		str_addf(out, "%s names fewer ports than %s", winner, loser);
 	} else {
 		str_add(out, "both are equally specific and to the same effect");
 	}

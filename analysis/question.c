@@ -338,7 +338,8 @@ int question_ask(struct why *w, const struct question *q, struct arena *memory, 
 		free(k.heaps);
 		return r;
 	}
-	qsort(k.heaps, k.count, sizeof *k.heaps, by_weakness);
+	if (k.count)
+		qsort(k.heaps, k.count, sizeof *k.heaps, by_weakness);
 	*ret = (struct answer){
 		.cases = arena_new(memory, k.count, sizeof *ret->cases),
 		.count = k.count,

@@ -269,7 +269,7 @@ static void say_profiles(const struct why_verdict *v, struct str *out)
 
 void why_reason(const struct why *w, const struct why_verdict *v, struct str *out)
 {
-	struct names names, *n = names_of(v, &names);
+	struct names names = { .of = { NULL } }, *n = names_of(v, &names);
 
 	switch (v->cause) {
 	case WHY_SAME_HOST:
@@ -351,7 +351,7 @@ static void advise_rules(const struct why_verdict *v, const struct names *n, str
 
 void why_advice(const struct why *w, const struct why_verdict *v, struct str *out)
 {
-	struct names names, *n = names_of(v, &names);
+	struct names names = { .of = { NULL } }, *n = names_of(v, &names);
 	const struct firewall_answer *a = &v->sides[firewall_side(v)].firewall;
 
 	(void)w;

@@ -7,6 +7,7 @@
 #include "base/text.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 struct asked_policy {
@@ -50,6 +51,8 @@ static inline struct answer ask(struct asked_policy *a, const char *from, const 
 	if (question_parse(a->why, a->alike, from, to, traffic, &a->memory, q, &d) < 0 ||
 	    question_ask(a->why, q, &a->memory, &answer, &d) < 0)
 		fail_msg("%s -> %s %s: %s", from, to, traffic, d.text);
+	if (!answer.cases)
+		abort();
 	return answer;
 }
 #endif

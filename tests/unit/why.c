@@ -169,7 +169,8 @@ static void why_firewall_is_asked_after_protection(void **state)
 		why_reason(p.why, v, &reason);
 		if (v->verdict != rows[i].verdict)
 			fail_msg("row %zu: %s: %s", i, outcome_name(v->verdict), str_text(&reason));
-		if (!v->firewall != !rows[i].firewall || (v->firewall && strcmp(v->firewall->name, rows[i].firewall)))
+		if (!v->firewall != !rows[i].firewall ||
+		    (v->firewall && strcmp(v->firewall->name, rows[i].firewall) != 0))
 			fail_msg("row %zu: firewall %s", i, v->firewall ? v->firewall->name : "none");
 		str_wipe(&reason);
 	}

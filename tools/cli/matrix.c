@@ -310,17 +310,16 @@ static void say_list(const struct matrix *m, size_t kind, size_t base, bool colo
 	struct listing l = { m, kind, base, arena_new(&memory, m->party_count * m->party_count, sizeof(bool)) };
 	size_t lines = 0;
 
-	for (size_t i = 0; i < m->party_count * m->party_count; i++) {
-		size_t from = i / m->party_count, to = i % m->party_count;
-
-		if (l.done[i] || !is_said(&l, from, to))
-			continue;
-		if (++lines > LINES_MOST) {
-			str_add(out, "  and more; --json has all of it\n");
-			return;
+	for (size_t from = 0; from < m->party_count; from++)
+		for (size_t to = 0; to < m->party_count; to++) {
+			if (l.done[from * m->party_count + to] || !is_said(&l, from, to))
+				continue;
+			if (++lines > LINES_MOST) {
+				str_add(out, "  and more; --json has all of it\n");
+				return;
+			}
+			say_line(&l, from, matrix_cell(m, from, to, kind), colour, out);
 		}
-		say_line(&l, from, matrix_cell(m, from, to, kind), colour, out);
-	}
 }
 
 static void print_text(const struct matrix *m)

@@ -103,7 +103,7 @@ json_t *say_string_json(const char *text)
 	json_t *value = text ? json_string(text) : json_null();
 	struct str safe = { 0 };
 
-	if (value)
+	if (value || !text)
 		return value;
 	for (; *text; text++)
 		str_add_n(&safe, (unsigned char)*text < 0x80 ? text : "?", 1);

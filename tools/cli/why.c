@@ -163,14 +163,15 @@ static void say_contest(struct why *w, const struct why_verdict *v, const struct
 	size_t n = why_contest(w, v, &memory, &rows);
 
 	for (size_t i = 0; i < n; i++) {
+		const struct rule *winner = rows[i].winner;
 		struct str s = { 0 };
 
-		if (rows[i].won)
+		if (rows[i].won || !winner)
 			continue;
-		if (rows[i].winner == v->rule && v->cause == WHY_RULES)
-			str_add(&s, "It");
+		if (winner != v->rule || v->cause != WHY_RULES)
+			str_addf(&s, "'%s'", winner->name);
 		else
-			str_addf(&s, "'%s'", rows[i].winner->name);
+			str_add(&s, "It");
 		str_addf(&s, " wins over '%s' (%s:%u): %s.", rows[i].rule->name, file_name(r, rows[i].rule->place),
 			 rows[i].rule->place.line, rows[i].contrast);
 		say_paragraph("", str_text(&s), out);
