@@ -57,10 +57,12 @@ static struct sets sets_of(const struct plan *plan)
 
 /* ---- loading ----------------------------------------------------------------------------------------------------- */
 
+/* A path that is relative to a page which lies in that folder begins with it already. */
 static const char *under_root(const struct daemon *d, struct arena *a, const char *path)
 {
+	const char *root = d->options.root ? d->options.root : "";
 	char full[PATH_TEXT];
-	int n = snprintf(full, sizeof full, "%s%s", d->options.root ? d->options.root : "", path);
+	int n = snprintf(full, sizeof full, "%s%s", strncmp(path, root, strlen(root)) == 0 ? "" : root, path);
 
 	return arena_string(a, full, n < 0 ? 0 : (size_t)n < sizeof full ? (size_t)n : sizeof full - 1);
 }

@@ -55,7 +55,14 @@ class Host(Namespace):
         self.root, self.state = self.folder + "/root", self.folder + "/state"
         self.run_dir, self.p = self.folder + "/run", None
         write(self.root + "/etc/cordon/psk", psk + "\n", 0o600)
-        on_exit(self.kill)
+        on_exit(self.end)
+
+    def end(self):
+        """A daemon that is asked to go goes, with 0; under a sanitizer, without a finding."""
+        status = self.kill(signal.SIGTERM)
+        log = self.log() if os.path.exists(self.folder + "/log") else ""
+        if status not in (None, 0) or "Sanitizer" in log or "runtime error" in log:
+            expect("cordond ends well: status %s\n%s" % (status, log), False)
 
     def command(self, *more):
         return ["ip", "netns", "exec", self.name, CORDOND, "--run-dir", self.run_dir, "--state-dir", self.state,
@@ -244,6 +251,19 @@ def fallback():
     b.start(policy=PSK % "request")
     expect("the other end's traffic is protected at once", b.pings(A))
     expect("ESP is on the wire", ESP in seen.protocols())
+
+
+def fallback_after_secured():
+    """request: a peer that has lost its IKE while we were dead is talked to again, in clear"""
+    a, b = two_hosts()
+    a.start(policy=PSK % "request")
+    b.start(policy=PSK % "request")
+    expect("protected first", a.pings(B))
+    a.kill()
+    b.kill()
+    b.sh(CORDOND, "--uninstall-rules")
+    a.start(policy=PSK % "request")
+    expect("a new flow is sent in clear, late", reaches(a, b, B, port=4333, wait=5)[1])
 
 
 def addresses():
@@ -503,5 +523,5 @@ def events_follow():
 
 
 if __name__ == "__main__":
-    main([thin_path, certificates, killed, fallback, addresses, applied, probation, first_probation, own_connection, source,
+    main([thin_path, certificates, killed, fallback, fallback_after_secured, addresses, applied, probation, first_probation, own_connection, source,
           disabled, uninstalled, flushed, refused, checked, events_follow])

@@ -36,10 +36,11 @@ static void print_verdict(const json_t *s)
 		return;
 	}
 	(void)printf(
-		"%s%s%s   %" PRIu64 " peers encrypted, %" PRIu64 " authenticated, %" PRIu64 " clear for want of IKE\n",
+		"%s%s%s   %" PRIu64 " peer%s encrypted, %" PRIu64 " authenticated, %" PRIu64 " clear for want of IKE\n",
 		strcmp(state, "failing") == 0 ? red : green,
 		strcmp(state, "failing") == 0 ? "Protected, but not everybody gets through." : "Protected as promised.",
-		end, ask_number(peers, "encrypted"), ask_number(peers, "authenticated"), ask_number(peers, "clear"));
+		end, ask_number(peers, "encrypted"), ask_number(peers, "encrypted") == 1 ? "" : "s",
+		ask_number(peers, "authenticated"), ask_number(peers, "clear"));
 }
 
 static void print_policy(const json_t *p)
