@@ -196,8 +196,9 @@ static int read_carry(struct gate *g, const struct plan *plan, struct ruleset_ca
 	struct carrying c = { 0 };
 	int r;
 
+	/* Peers that a process before us had SAs with are not carried over: ours has none yet. Their flows remember. */
 	if ((r = table_pairs(&g->nft, TABLE_FALLBACK, &ret->fallback, &ret->fallback_count, d)) < 0 ||
-	    (r = table_pairs(&g->nft, TABLE_SECURED, &ret->secured, &ret->secured_count, d)) < 0)
+	    (g->plan && (r = table_pairs(&g->nft, TABLE_SECURED, &ret->secured, &ret->secured_count, d)) < 0))
 		return r;
 	c.new_count = policy_rules(plan_policy(plan), &c.new_rules);
 	ret->counts = c.counts = mem_new((c.new_count + 1) * GATE_COUNTS, sizeof *ret->counts);
