@@ -3,6 +3,7 @@
 
 #include "base/diag.h"
 #include "base/scope.h"
+#include "dataplane/esp/check.h"
 #include "dataplane/esp/esp.h"
 #include "dataplane/esp/icmp.h"
 #include "dataplane/esp/plane.h"
@@ -615,6 +616,49 @@ static void what_comes_is_judged_by_the_plan(void **state)
 	}
 }
 
+static void an_sa_satisfies_a_rule_only_in_all_that_it_asks(void **state)
+{
+	static struct protection_set both = { .name = "both", .count = 2 };
+	static struct child_suite suites[2];
+	static const struct auth_set nobody = { .name = "nobody" };
+	static const struct group servers = { .name = "servers" }, others = { .name = "others" };
+	static const struct group *const to_servers[] = { &servers }, *const to_others[] = { &others };
+	struct rule have = web, want;
+	struct side a;
+
+	(void)state;
+	side_up(&a, 1, &all_plan); /* the suites have their algorithms from now on */
+	side_down(&a);
+	suites[0] = gcm;
+	suites[1] = null_sha;
+	both.suites = suites;
+#define SATISFIED(is, change) \
+	do { \
+		want = have; \
+		change; \
+		if (check_satisfies(&have, &null_sha, &want) != (is)) \
+			fail_msg("%s", #change); \
+	} while (0)
+	SATISFIED(true, (void)0);
+	SATISFIED(true, want.name = "Other");
+	SATISFIED(true, want.protection = &both);
+	SATISFIED(false, want.protection = &encrypt);
+	SATISFIED(false, want.auth = &auth_b);
+	SATISFIED(false, want.auth = &nobody);
+	SATISFIED(false, want.auth = NULL);
+	SATISFIED(false, want.second_auth = &auth_a);
+	SATISFIED(false, want.tunnel = true);
+	SATISFIED(false, want.machines = to_servers; want.machine_count = 1);
+	both.require_encryption = true;
+	SATISFIED(false, want.protection = &both);
+	have.machines = to_others;
+	have.machine_count = 1;
+	SATISFIED(true, (void)0);
+	SATISFIED(true, want.machine_count = 0);
+	SATISFIED(false, want.machines = to_servers);
+#undef SATISFIED
+}
+
 static void what_comes_must_be_within_the_selector(void **state)
 {
 	struct side a, b;
@@ -951,6 +995,7 @@ int main(void)
 		cmocka_unit_test(an_icmp_error_lowers_the_path_only_if_it_quotes_our_esp),
 		cmocka_unit_test(fragments_and_rubbish_from_the_tun_are_counted),
 		cmocka_unit_test(what_comes_is_judged_by_the_plan),
+		cmocka_unit_test(an_sa_satisfies_a_rule_only_in_all_that_it_asks),
 		cmocka_unit_test(what_comes_must_be_within_the_selector),
 		cmocka_unit_test(an_icmp_error_leaves_under_the_sa_of_what_it_quotes),
 		cmocka_unit_test(unknown_and_misaddressed_esp_is_counted_and_told_once_a_second),

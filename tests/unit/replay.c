@@ -78,7 +78,11 @@ static void replay_extend_finds_the_number_nearest_to_the_window(void **state)
 		{ UINT64_C(0x1ffffffff), 0, UINT64_C(0x200000000), false },
 		{ UINT64_C(0x200000000), 0xffffffff, UINT64_C(0x1ffffffff), false },
 		{ UINT64_C(0x280000000), 0x10000000, UINT64_C(0x310000000), false }, /* far left: taken as far right */
-		{ UINT64_MAX, 1, 0, true },                                          /* a high half beyond the last */
+		{ 100, 37, 37, false },                                              /* the window's two ends */
+		{ 100, 36, UINT64_C(0x100000024), false },
+		{ UINT64_C(0x100000005), 0xffffffc6, 0xffffffc6, false },
+		{ UINT64_C(0x100000005), 0xffffffc5, UINT64_C(0x1ffffffc5), false },
+		{ UINT64_MAX, 1, 0, true }, /* a high half beyond the last */
 	};
 
 	(void)state;
