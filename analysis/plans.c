@@ -6,8 +6,8 @@
 #include <string.h>
 
 enum {
-	ADDRESS_PLANS = 16,        /* of addresses that are no host's */
-	RULES_IN_PLANS = 20000000, /* rules over all plans that are kept */
+	ADDRESS_PLANS = 16,       /* of addresses that are no host's */
+	RULES_IN_PLANS = 5000000, /* rules over all plans that are kept */
 };
 
 struct slot {

@@ -17,6 +17,8 @@ extern const struct command command_show;
 extern const struct command command_status;
 extern const struct command command_why;
 
+/* One a line, so that two who add commands do not meet. */
+/* clang-format off */
 const struct command *const commands[] = {
 	&command_check,
 	&command_why,
@@ -33,4 +35,5 @@ const struct command *const commands[] = {
 	&command_pki,
 	&command_lab,
 };
+/* clang-format on */
 const unsigned commands_count = ARRAY_LEN(commands);
