@@ -2,7 +2,7 @@
  * counter's name in the kernel is made from the rule's number and its kind, so that one dump tells all. */
 #ifndef ENFORCE_COUNTERS_H
 #define ENFORCE_COUNTERS_H
-#include "policy/policy.h"
+#include "policy/plan.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>

@@ -45,6 +45,9 @@ struct gate {
 	enum gate_state state;
 	struct plan *plan;    /* in force, one reference; NULL unless GATE_ENFORCING */
 	uint64_t fingerprint; /* of the table as we made it */
+	/* Peers that we have SAs with: ours to know, for a table may outlive us and may be taken from us. */
+	struct ruleset_pair *secured;
+	size_t secured_count, secured_cap;
 	bool table_touched, routes_touched;
 };
 
@@ -100,6 +103,7 @@ void gate_free(struct gate *g)
 	if (g->retry >= 0)
 		close(g->retry);
 	plan_free(g->plan);
+	free(g->secured);
 	free(g);
 }
 
@@ -187,7 +191,6 @@ static void carry_count(void *context, enum gate_count kind, uint32_t rule, stru
 static void carry_wipe(struct ruleset_carry *c)
 {
 	free(c->fallback);
-	free(c->secured);
 	free(c->counts);
 }
 
@@ -196,10 +199,10 @@ static int read_carry(struct gate *g, const struct plan *plan, struct ruleset_ca
 	struct carrying c = { 0 };
 	int r;
 
-	/* Peers that a process before us had SAs with are not carried over: ours has none yet. Their flows remember. */
-	if ((r = table_pairs(&g->nft, TABLE_FALLBACK, &ret->fallback, &ret->fallback_count, d)) < 0 ||
-	    (g->plan && (r = table_pairs(&g->nft, TABLE_SECURED, &ret->secured, &ret->secured_count, d)) < 0))
+	if ((r = table_pairs(&g->nft, TABLE_FALLBACK, &ret->fallback, &ret->fallback_count, d)) < 0)
 		return r;
+	ret->secured = g->secured;
+	ret->secured_count = g->secured_count;
 	c.new_count = policy_rules(plan_policy(plan), &c.new_rules);
 	ret->counts = c.counts = mem_new((c.new_count + 1) * GATE_COUNTS, sizeof *ret->counts);
 	if (!g->plan)
@@ -284,7 +287,8 @@ int gate_fallback_add(struct gate *g, const struct addr *local, const struct add
 	int r = same_family(local, remote, d);
 
 	timeout_s = timeout_s ? timeout_s : 1;
-	if (r < 0 || (r = table_pair_add(&g->nft, TABLE_FALLBACK, local, remote, timeout_s, d)) < 0)
+	if (r < 0 || g->state != GATE_ENFORCING ||
+	    (r = table_pair_add(&g->nft, TABLE_FALLBACK, local, remote, timeout_s, d)) < 0)
 		return r;
 	return table_pair_add(&g->nft, TABLE_FALLEN, local, remote, timeout_s, d);
 }
@@ -293,23 +297,43 @@ int gate_fallback_remove(struct gate *g, const struct addr *local, const struct 
 {
 	int r = same_family(local, remote, d);
 
-	if (r < 0 || (r = table_pair_remove(&g->nft, TABLE_FALLBACK, local, remote, d)) < 0)
+	if (r < 0 || g->state != GATE_ENFORCING ||
+	    (r = table_pair_remove(&g->nft, TABLE_FALLBACK, local, remote, d)) < 0)
 		return r;
 	return table_pair_remove(&g->nft, TABLE_FALLEN, local, remote, d);
+}
+
+static struct ruleset_pair *find_secured(struct gate *g, const struct addr *local, const struct addr *remote)
+{
+	for (size_t i = 0; i < g->secured_count; i++)
+		if (addr_equal(&g->secured[i].remote, remote) && addr_equal(&g->secured[i].local, local))
+			return &g->secured[i];
+	return NULL;
 }
 
 int gate_secured_add(struct gate *g, const struct addr *local, const struct addr *remote, struct diag *d)
 {
 	int r = same_family(local, remote, d);
 
-	return r < 0 ? r : table_pair_add(&g->nft, TABLE_SECURED, local, remote, 0, d);
+	if (r < 0)
+		return r;
+	if (!find_secured(g, local, remote) && g->secured_count < RULESET_PAIRS_MOST) {
+		g->secured = mem_grow(g->secured, g->secured_count, &g->secured_cap, sizeof *g->secured);
+		g->secured[g->secured_count++] = (struct ruleset_pair){ .local = *local, .remote = *remote };
+	}
+	return g->state == GATE_ENFORCING ? table_pair_add(&g->nft, TABLE_SECURED, local, remote, 0, d) : 0;
 }
 
 int gate_secured_remove(struct gate *g, const struct addr *local, const struct addr *remote, struct diag *d)
 {
+	struct ruleset_pair *pair = find_secured(g, local, remote);
 	int r = same_family(local, remote, d);
 
-	return r < 0 ? r : table_pair_remove(&g->nft, TABLE_SECURED, local, remote, d);
+	if (r < 0)
+		return r;
+	if (pair)
+		*pair = g->secured[--g->secured_count];
+	return g->state == GATE_ENFORCING ? table_pair_remove(&g->nft, TABLE_SECURED, local, remote, d) : 0;
 }
 
 int gate_routes(struct gate *g, struct diag *d)

@@ -21,7 +21,8 @@ struct ruleset_count {
 	uint64_t packets, octets;
 };
 struct ruleset_carry {
-	struct ruleset_pair *fallback, *secured;
+	struct ruleset_pair *fallback;
+	const struct ruleset_pair *secured; /* not owned */
 	size_t fallback_count, secured_count;
 	struct ruleset_count *counts; /* GATE_COUNTS for each rule of the new plan; NULL: all start at 0 */
 };

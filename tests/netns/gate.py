@@ -353,6 +353,18 @@ def secured_one_way():
     p.ta.tell("fallback", A4, B4, 60)
     _, _, mark = udp_reaches(out, into, B4, 4401)
     expect("it stays protected", not p.wire.has(mark))
+    # known after somebody has taken the table away, and unknown to another daemon, which has no SA
+    def known():
+        return A4 in p.a.sh("nft", "list", "set", "inet", "cordon", "secured_ip")
+    p.ta.tell("secured", A4, B4)
+    p.a.sh("nft", "flush", "ruleset")
+    p.ta.wait_for("restored")
+    expect("restored with the table", known())
+    p.ta.kill()
+    expect("the table outlives us", known())
+    p.ta = Tool(p.a, A4, A6)
+    p.ta.apply(both("request"))
+    expect("a new daemon begins with none", not known())
 
 
 def fallback_survives():
