@@ -332,7 +332,7 @@ struct keying {
 
 	uint64_t last_number; /* jobs, requests, pairs, IKE SAs */
 	struct table jobs, requests, children, numbers, spis, half_open, contacts;
-	TAILQ_HEAD(, ike_sa) ikes;
+	TAILQ_HEAD(ikes_list, ike_sa) ikes;
 	LIST_HEAD(, child) dead_children;
 	TAILQ_HEAD(, ike_sa) dead_ikes;
 	TAILQ_HEAD(, contact) busy, idle;
