@@ -147,8 +147,7 @@ void judge_probe(struct judge *j, size_t probe, const struct addr *from, const s
 	j->probes[probe].to = *to;
 }
 
-/* ---- flows --------------------------------------------------------------------------------------------------------
- */
+/* ---- flows ----------------------------------------------------------------------------------------------------- */
 
 static bool flow_equal(const struct packet_flow *a, const struct packet_flow *b)
 {
@@ -230,8 +229,7 @@ static struct flow *flow_of(struct judge *j, const struct packet *p, bool *ret_b
 	return flow_add(j, &p->flow);
 }
 
-/* ---- what should be protected -------------------------------------------------------------------------------------
- */
+/* ---- what should be protected ---------------------------------------------------------------------------------- */
 
 /* Is a clear packet from this side wrong? What nobody protects is not; where traffic is blocked, only an end whose own
  * rule lets nothing out is at fault: an outsider may knock. */
@@ -318,8 +316,7 @@ static void judge_clear(struct judge *j, const struct packet *p, const char *hos
 		note_leak(j, p, f, back, host, us);
 }
 
-/* ---- pairs and markers --------------------------------------------------------------------------------------------
- */
+/* ---- pairs and markers ----------------------------------------------------------------------------------------- */
 
 static struct pair *pair_of(const struct judge *j, const struct addr *a, const struct addr *b)
 {

@@ -44,8 +44,7 @@ static char *page_path(void)
 	return s.text;
 }
 
-/* ---- the keeper ---------------------------------------------------------------------------------------------------
- */
+/* ---- the keeper ------------------------------------------------------------------------------------------------ */
 
 static int write_page(const struct twin *t, const struct scenario *s, struct diag *d)
 {
@@ -155,8 +154,7 @@ int lab_up(const struct lab_options *o)
 	return STATUS_OK;
 }
 
-/* ---- those who come later -----------------------------------------------------------------------------------------
- */
+/* ---- those who come later -------------------------------------------------------------------------------------- */
 
 /* Its keeper lives as long as it holds the lock on its folder. */
 static bool is_up(void)

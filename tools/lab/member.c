@@ -52,8 +52,7 @@ static char *join(const char *a, const char *b, const char *c)
 	return s.text;
 }
 
-/* ---- files --------------------------------------------------------------------------------------------------------
- */
+/* ---- files ----------------------------------------------------------------------------------------------------- */
 
 /* A name as a YAML string. */
 static void add_quoted(struct str *out, const char *text)
@@ -173,8 +172,7 @@ const char *member_run_dir(const struct members *ms, size_t host)
 	return ms->all[host].run_dir;
 }
 
-/* ---- processes ----------------------------------------------------------------------------------------------------
- */
+/* ---- processes ------------------------------------------------------------------------------------------------- */
 
 int members_start(struct members *ms, struct diag *d)
 {

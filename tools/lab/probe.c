@@ -108,8 +108,7 @@ static int bound_socket(int space, const struct addr *at, int16_t protocol, uint
 	return fd;
 }
 
-/* ---- those who answer ---------------------------------------------------------------------------------------------
- */
+/* ---- those who answer ------------------------------------------------------------------------------------------ */
 
 /* ICMP echo is answered by the kernel. */
 static struct server *server_for(struct probes *p, const struct probe_want *w)
@@ -193,8 +192,7 @@ static bool answer_call(struct probes *p, const struct call *c)
 	return send(c->fd, octets, (size_t)n, MSG_NOSIGNAL) == n;
 }
 
-/* ---- those who ask ------------------------------------------------------------------------------------------------
- */
+/* ---- those who ask --------------------------------------------------------------------------------------------- */
 
 static uint16_t checksum(const uint8_t *octets, size_t n)
 {
@@ -387,8 +385,7 @@ static void step_probe(struct probes *p, size_t i, uint64_t now_ms)
 		begin_attempt(p, i, now_ms);
 }
 
-/* ---- all of them --------------------------------------------------------------------------------------------------
- */
+/* ---- all of them ----------------------------------------------------------------------------------------------- */
 
 struct probes *probes_new(const struct network *n, const struct probe_want *wants, size_t count, struct judge *j)
 {

@@ -147,8 +147,7 @@ static int probe_all(struct run *r, struct probes *probes, struct diag *d)
 	return e;
 }
 
-/* ---- the rows -----------------------------------------------------------------------------------------------------
- */
+/* ---- the rows -------------------------------------------------------------------------------------------------- */
 
 static const char *question_word(int16_t protocol, unsigned n)
 {
@@ -227,10 +226,16 @@ static void judge_row(struct run *r, size_t i, const struct probes *probes)
 /* What was wrong besides the rows, to standard error; the sum, to standard output or, with JSON, nowhere. */
 static void report_rest(const struct run *r, size_t lost, size_t agree)
 {
-	size_t leaks = judge_leaks(r->judge), packets = judge_packets(r->judge);
+	size_t leaks = judge_leaks(r->judge), packets = judge_packets(r->judge), readable = 0;
+
+	for (size_t i = 0; i < r->count; i++)
+		readable += r->rows[i].seen == SEEN_AUTHENTICATED;
 
 	if (!r->options->json)
 		(void)printf("%zu of %zu agree. ", agree, r->count);
+	if (!r->options->json && readable)
+		(void)printf("%zu %s authenticated only: who listens reads all of it. ", readable,
+			     readable == 1 ? "is" : "are");
 	if (!r->options->json && leaks == 0 && lost == 0)
 		(void)printf("No clear packet of a protected pair in %zu captured.\n", packets);
 	else if (!r->options->json)
@@ -276,8 +281,7 @@ static void report_all(struct run *r, size_t lost, double up_s)
 	report_rest(r, lost, agree);
 }
 
-/* ---- the whole ----------------------------------------------------------------------------------------------------
- */
+/* ---- the whole ------------------------------------------------------------------------------------------------- */
 
 static int bring_up_and_try(struct run *r, struct diag *d)
 {
@@ -344,6 +348,18 @@ static void run_wipe(struct run *r)
 	free(r->rows);
 }
 
+/* Words have been said; a program gets its value all the same. */
+static int failed(const struct lab_options *o)
+{
+	SCOPED(str_wipe) struct str out = { 0 };
+
+	if (o->json) {
+		table_json(NULL, 0, false, &out);
+		(void)fputs(str_text(&out), stdout);
+	}
+	return STATUS_FAILED;
+}
+
 int lab_run(const struct lab_options *o)
 {
 	SCOPED(run_wipe) struct run r = { .options = o };
@@ -352,13 +368,13 @@ int lab_run(const struct lab_options *o)
 	if (geteuid() != 0) {
 		(void)fprintf(stderr,
 			      "cordon lab: needs root, because it makes network namespaces: sudo cordon lab ...\n");
-		return STATUS_FAILED;
+		return failed(o);
 	}
 	if (scenario_load(o->scenario, true, o->colour, &r.scenario) < 0)
-		return STATUS_FAILED;
+		return failed(o);
 	if (prepare(&r, &d) < 0 || bring_up_and_try(&r, &d) < 0) {
 		(void)fprintf(stderr, "cordon lab: %s\n", d.text);
-		return STATUS_FAILED;
+		return failed(o);
 	}
 	return r.ok ? STATUS_OK : STATUS_FAILED;
 }

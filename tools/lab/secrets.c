@@ -39,8 +39,7 @@ struct secrets {
 	size_t certificates;
 };
 
-/* ---- for the whole network ----------------------------------------------------------------------------------------
- */
+/* ---- for the whole network ------------------------------------------------------------------------------------- */
 
 static const char *issuer_of(const struct auth_method *m)
 {
@@ -141,8 +140,7 @@ size_t secrets_certificates(const struct secrets *s)
 	return s->certificates;
 }
 
-/* ---- for one host -------------------------------------------------------------------------------------------------
- */
+/* ---- for one host ---------------------------------------------------------------------------------------------- */
 
 /* The folders that lead to `path`. */
 static int make_way(const char *path, struct diag *d)
