@@ -10,7 +10,8 @@ import sys
 import tempfile
 import time
 
-BASE = "/run/cordon-lab"
+# A place of the test's own: somebody may have a lab up on this machine.
+BASE = os.environ["CORDON_LAB_DIR"] = "/run/cordon-lab-test-%d" % os.getpid()
 
 # Says that it is ready and protects nothing: a lab that believes what hosts say would call this encrypted.
 IDLE = """
@@ -71,6 +72,7 @@ class Lab:
 
     def __exit__(self, *_):
         shutil.rmtree(self.folder)
+        shutil.rmtree(BASE, ignore_errors=True)
 
     def write(self, name, text):
         path = os.path.join(self.folder, name)

@@ -14,12 +14,17 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-const char folder_base[] = "/run/cordon-lab";
-
 struct folder {
 	char *path;
 	int fd; /* holds the lock */
 };
+
+const char *folder_base(void)
+{
+	const char *own = getenv("CORDON_LAB_DIR");
+
+	return own && *own == '/' ? own : "/run/cordon-lab";
+}
 
 static int remove_one(const char *path, const struct stat *s, int kind, struct FTW *at)
 {
@@ -42,22 +47,22 @@ static int lock_base(struct diag *d)
 		struct stat here, there;
 		int fd;
 
-		if (mkdir(folder_base, 0700) < 0 && errno != EEXIST)
-			return diag_errno(d, errno, "make the folder %s", folder_base);
-		if ((fd = open(folder_base, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)) < 0)
+		if (mkdir(folder_base(), 0700) < 0 && errno != EEXIST)
+			return diag_errno(d, errno, "make the folder %s", folder_base());
+		if ((fd = open(folder_base(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)) < 0)
 			continue;
-		if (flock(fd, LOCK_EX) == 0 && fstat(fd, &here) == 0 && stat(folder_base, &there) == 0 &&
+		if (flock(fd, LOCK_EX) == 0 && fstat(fd, &here) == 0 && stat(folder_base(), &there) == 0 &&
 		    here.st_ino == there.st_ino && here.st_uid == 0)
 			return fd;
 		(void)close(fd);
 	}
-	return diag_fail(d, EBUSY, "%s cannot be locked", folder_base);
+	return diag_fail(d, EBUSY, "%s cannot be locked", folder_base());
 }
 
 /* With the base locked: whatever nobody holds is left over. */
 static void sweep(void)
 {
-	DIR *dir = opendir(folder_base);
+	DIR *dir = opendir(folder_base());
 
 	for (const struct dirent *e; dir && (e = readdir(dir));) {
 		SCOPED(str_wipe) struct str path = { 0 };
@@ -65,7 +70,7 @@ static void sweep(void)
 
 		if (e->d_name[0] == '.')
 			continue;
-		str_addf(&path, "%s/%s", folder_base, e->d_name);
+		str_addf(&path, "%s/%s", folder_base(), e->d_name);
 		fd = open(str_text(&path), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 		if (fd < 0)
 			continue;
@@ -102,9 +107,9 @@ int folder_new(const char *name, struct folder **ret, struct diag *d)
 	if (base < 0)
 		return base;
 	if (name)
-		str_addf(&path, "%s/%s", folder_base, name);
+		str_addf(&path, "%s/%s", folder_base(), name);
 	else
-		str_addf(&path, "%s/%ld", folder_base, (long)getpid());
+		str_addf(&path, "%s/%ld", folder_base(), (long)getpid());
 	sweep();
 	e = take_folder(str_text(&path), ret, d);
 	(void)close(base);
@@ -120,7 +125,7 @@ void folder_free(struct folder *f)
 	base = lock_base(NULL);
 	remove_tree(f->path);
 	(void)close(f->fd);
-	(void)rmdir(folder_base); /* if it was the last */
+	(void)rmdir(folder_base()); /* if it was the last */
 	if (base >= 0)
 		(void)close(base);
 	free(f->path);

@@ -1,4 +1,4 @@
-/* tools/lab/folder.h - where a lab keeps its files while it lives: /run/cordon-lab/NAME, locked by the lab. What a
+/* tools/lab/folder.h - where a lab keeps its files while it lives: BASE/NAME, locked by the lab. What a
  * killed lab left is known by its lock being free, and removed when the next one starts. */
 #ifndef TOOLS_LAB_FOLDER_H
 #define TOOLS_LAB_FOLDER_H
@@ -8,7 +8,8 @@
 struct diag;
 struct folder;
 
-extern const char folder_base[]; /* "/run/cordon-lab" */
+/* "/run/cordon-lab", or what CORDON_LAB_DIR says: a place of their own for labs that must not meet others. */
+const char *folder_base(void);
 
 /* name NULL: the process's number. -EBUSY: a lab of that name is up. */
 int folder_new(const char *name, struct folder **ret, struct diag *d);

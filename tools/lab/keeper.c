@@ -40,7 +40,7 @@ static char *page_path(void)
 {
 	struct str s = { 0 };
 
-	str_addf(&s, "%s/%s/%s", folder_base, lab_name, page_name);
+	str_addf(&s, "%s/%s/%s", folder_base(), lab_name, page_name);
 	return s.text;
 }
 
@@ -163,7 +163,7 @@ static bool is_up(void)
 	bool up;
 	int fd;
 
-	str_addf(&folder, "%s/%s", folder_base, lab_name);
+	str_addf(&folder, "%s/%s", folder_base(), lab_name);
 	fd = open(str_text(&folder), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return false;
