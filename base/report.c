@@ -22,6 +22,8 @@ struct report {
 	struct finding **findings; /* each of its own, so that a pointer to one stays good */
 	size_t kept, cap;
 	size_t counts[SEVERITIES], kept_of[SEVERITIES];
+	struct place *hidden; /* file and line alone */
+	size_t hidden_count, hidden_cap;
 	struct finding spare; /* what findings over the bound are written into */
 };
 
@@ -48,6 +50,7 @@ void report_free(struct report *r)
 	for (size_t i = 0; i < r->file_count; i++)
 		text_free(r->files[i]);
 	finding_clear(&r->spare);
+	free(r->hidden);
 	free(r->findings);
 	free(r->files);
 	free(r);
@@ -63,6 +66,20 @@ uint32_t report_add_file(struct report *r, struct text *t)
 const struct text *report_file(const struct report *r, uint32_t file)
 {
 	return file && file <= r->file_count ? r->files[file - 1] : NULL;
+}
+
+void report_hide_line(struct report *r, uint32_t file, uint32_t line)
+{
+	r->hidden = mem_grow(r->hidden, r->hidden_count, &r->hidden_cap, sizeof *r->hidden);
+	r->hidden[r->hidden_count++] = (struct place){ .file = file, .line = line };
+}
+
+static bool is_hidden(const struct report *r, struct place place)
+{
+	for (size_t i = 0; i < r->hidden_count; i++)
+		if (r->hidden[i].file == place.file && r->hidden[i].line == place.line)
+			return true;
+	return false;
 }
 
 /* Octets of the UTF-8 character at p, 0 if it is none that a terminal should see: a file must not be able to move the
@@ -231,6 +248,8 @@ static void quote(const struct report *r, struct place place, struct str *out)
 		left--;
 		column++;
 	}
+	if (left == 0)
+		return;
 	first = place.column > QUOTE_COLUMNS ? place.column - QUOTE_COLUMNS / 2 : column;
 	str_add(out, "    ");
 	str_add(&mark, "    ");
@@ -296,7 +315,7 @@ static void finding_text(const struct report *r, const struct finding *f, bool c
 	str_addf(out, ": %s\n", f->message);
 	/* A warning is about what a line means, and says so in words; an error is about what stands there. A place
 	 * without length is not to be quoted: it may hold a secret. */
-	if (f->severity == SEVERITY_ERROR && f->place.length)
+	if (f->severity == SEVERITY_ERROR && f->place.length && !is_hidden(r, f->place))
 		quote(r, f->place, out);
 	if (f->advice)
 		indented(f->advice, out);
@@ -364,12 +383,10 @@ const char *report_nearest(const char *wrong, const char *const *names, size_t n
 		if (other > NAME_MOST || other + most < len || other > len + most)
 			continue;
 		far = distance(wrong, len, names[i], other);
-		if (far <= most && far < other) {
-			best = names[i];
-			if (far == 0)
-				break;
-			most = far - 1;
-		}
+		if (far >= other || far > most || (best && far == most && strcmp(best, names[i]) <= 0))
+			continue;
+		best = names[i];
+		most = far;
 	}
 	return best;
 }

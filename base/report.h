@@ -37,6 +37,9 @@ SCOPE_FREEP(struct report, report)
 uint32_t report_add_file(struct report *r, struct text *t);
 const struct text *report_file(const struct report *r, uint32_t file);
 
+/* Never quote this line of the file: it holds a secret. */
+void report_hide_line(struct report *r, uint32_t file, uint32_t line);
+
 /* The message is made from fmt. Returns the finding, so that advice can be added; never NULL. */
 struct finding *report_add(struct report *r, enum severity s, const char *code, struct place place, const char *fmt,
 			   ...) __attribute__((format(printf, 5, 6)));

@@ -116,7 +116,7 @@ static void read_sets(struct load *l, const uint32_t *v, struct rule *r)
 		for (size_t i = 0; i < ARRAY_LEN(only); i++)
 			if (v[only[i]])
 				read_error(&l->rd, "conflicting-keys", v[only[i]],
-					   "a rule with mode '%s' has no '%s': nothing is negotiated",
+					   "a rule with mode '%s' cannot have '%s': nothing is negotiated",
 					   rule_mode_name(r->mode), rule_keys[only[i]].name);
 		return;
 	}

@@ -105,6 +105,7 @@ static void refuse_inline_key(struct load *l, uint32_t node)
 	struct place place = yaml_place(l->rd.y, node);
 
 	place.length = 0;
+	report_hide_line(l->rd.r, place.file, place.line);
 	finding_advise(
 		report_add(l->rd.r, SEVERITY_ERROR, "inline-key", place,
 			   "a pre-shared key must not stand in the policy itself"),
@@ -114,25 +115,23 @@ static void refuse_inline_key(struct load *l, uint32_t node)
 
 static void read_psk(struct load *l, uint32_t node, struct auth_method *m)
 {
-	enum { FILE_NAME, KEY, SECRET, KEYS };
-	static const struct map_key keys[KEYS] = {
-		[FILE_NAME] = { "file", false },
-		[KEY] = { "key", false },
-		[SECRET] = { "secret", false },
-	};
-	uint32_t v[KEYS];
+	static const struct map_key keys[] = { { "file", true } };
+	uint32_t v[1];
 
 	m->kind = AUTH_PSK;
 	if (!node_is_map(&l->rd, node)) {
 		refuse_inline_key(l, node);
 		return;
 	}
-	if (!read_map(&l->rd, node, "pre-shared-key", keys, 1, v))
-		return;
-	if (!v[FILE_NAME])
-		read_error(&l->rd, "missing-key", node, "pre-shared-key needs 'file'");
-	else if (read_string(&l->rd, v[FILE_NAME], "file", &m->psk_file) && m->psk_file[0] != '/')
-		read_error(&l->rd, "bad-value", v[FILE_NAME], "the file of a pre-shared key is an absolute path");
+	for (uint32_t i = pair_first(&l->rd, node); i; i = pair_next(&l->rd, i)) {
+		if (!node_is(&l->rd, i, "file")) { /* whatever it is called, it may be the key */
+			refuse_inline_key(l, pair_value(&l->rd, i));
+			return;
+		}
+	}
+	if (read_map(&l->rd, node, "pre-shared-key", keys, 1, v) && read_string(&l->rd, v[0], "file", &m->psk_file) &&
+	    m->psk_file[0] != '/')
+		read_error(&l->rd, "bad-value", v[0], "the file of a pre-shared key is an absolute path");
 }
 
 static void read_kerberos(struct load *l, uint32_t node, struct auth_method *m)
@@ -161,8 +160,15 @@ static void read_method(struct load *l, uint32_t node, struct auth_method *m)
 	unsigned count = 0;
 
 	m->place = yaml_place(l->rd.y, node);
-	if (!read_map(&l->rd, node, "an authentication method", keys, ARRAY_LEN(keys), v))
-		return;
+	if (!read_map(&l->rd, node, "an authentication method", keys, ARRAY_LEN(keys), v)) {
+		if (!node_is_map(&l->rd, node))
+			return;
+		/* What nobody knows may be a key by another name. */
+		for (uint32_t i = pair_first(&l->rd, node); i; i = pair_next(&l->rd, i)) {
+			report_hide_line(l->rd.r, m->place.file, yaml_at(l->rd.y, i)->line);
+			report_hide_line(l->rd.r, m->place.file, yaml_at(l->rd.y, pair_value(&l->rd, i))->line);
+		}
+	}
 	for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
 		if (!v[i])
 			continue;

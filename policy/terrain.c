@@ -29,7 +29,7 @@ struct builder {
 	const struct address_set **sets; /* by number: the policy's, then keywords */
 	size_t set_count;
 	bool *used;
-	uint32_t *group_firsts; /* by set, into world.groups */
+	uint32_t *group_firsts; /* by set, into terrain.groups */
 	struct event *events;
 	size_t event_count, event_cap;
 	uint8_t family;

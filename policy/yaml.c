@@ -228,7 +228,7 @@ static const struct anchor *anchor_named(const struct reader *rd, const char *na
 
 static int on_alias(struct reader *rd, struct fy_event *e)
 {
-	struct place place = event_place(rd, e);
+	struct place place = event_place(rd, e); /* of the name, behind the star */
 	const struct anchor *a;
 	const struct yaml_node *target;
 	struct yaml_node *n;
@@ -237,6 +237,8 @@ static int on_alias(struct reader *rd, struct fy_event *e)
 	const char *name = token_text(e->alias.anchor, &len);
 	int r;
 
+	if (place.column > 1)
+		place.column--;
 	if (!(a = anchor_named(rd, name, len)))
 		return fail(rd, place, "no anchor '&%.*s' stands before this", len > 60 ? 60 : (int)len, name);
 	if (!a->node)
@@ -350,19 +352,40 @@ static int check_octets(struct reader *rd)
 	return 0;
 }
 
-static bool line_is_indented_by_tab(const struct text *t, uint32_t line)
+/* The line, NULL if there is none. */
+static const char *line_of(const struct text *t, uint32_t line, size_t *ret_len)
 {
-	const char *at = t->octets, *end = t->octets + t->len;
+	const char *at = t->octets, *end = t->octets + t->len, *stop;
 
 	for (uint32_t i = 1; i < line; i++) {
 		at = memchr(at, '\n', (size_t)(end - at));
 		if (!at)
-			return false;
+			return NULL;
 		at++;
 	}
-	while (at < end && *at == ' ')
-		at++;
-	return at < end && *at == '\t';
+	stop = memchr(at, '\n', (size_t)(end - at));
+	*ret_len = (size_t)((stop ? stop : end) - at);
+	return at;
+}
+
+static bool line_is_indented_by_tab(const struct text *t, uint32_t line)
+{
+	size_t len, i = 0;
+	const char *at = line_of(t, line, &len);
+
+	while (at && i < len && at[i] == ' ')
+		i++;
+	return at && i < len && at[i] == '\t';
+}
+
+/* Where YAML does not parse, nobody knows yet whether a key was written into the policy. */
+static bool line_may_hold_a_key(const struct text *t, uint32_t line)
+{
+	static const char word[] = "pre-shared-key";
+	size_t len;
+	const char *at = line_of(t, line, &len);
+
+	return at && memmem(at, len, word, sizeof word - 1);
 }
 
 /* What libfyaml has to say, with its place. */
@@ -378,16 +401,18 @@ static int syntax_error(struct reader *rd, struct fy_diag *diag)
 		place.column = e->column > 0 && e->column < COLUMN_MOST ? (uint32_t)e->column : 1;
 		place.length = 1;
 	}
+	if (place.line && line_may_hold_a_key(rd->y->text, place.line))
+		report_hide_line(rd->r, place.file, place.line);
 	f = report_add(rd->r, SEVERITY_ERROR, "syntax", place, "%s", e && e->msg ? e->msg : "this is not YAML");
 	if (place.line && line_is_indented_by_tab(rd->y->text, place.line))
 		finding_advise(f, "the line is indented by a tab; YAML wants spaces");
 	return -ERR_SYNTAX;
 }
 
-static void diag_unref_scoped(struct fy_diag **d)
+static void diag_destroy_scoped(struct fy_diag **d)
 {
 	if (*d)
-		fy_diag_unref(*d);
+		fy_diag_destroy(*d); /* unref would leave what it collected */
 }
 
 static void parser_destroy_scoped(struct fy_parser **p)
@@ -399,7 +424,7 @@ static void parser_destroy_scoped(struct fy_parser **p)
 static int read_events(struct reader *rd)
 {
 	const struct fy_diag_cfg diag_cfg = { .level = FYET_ERROR, .module_mask = ~0u };
-	SCOPED(diag_unref_scoped) struct fy_diag *diag = fy_diag_create(&diag_cfg);
+	SCOPED(diag_destroy_scoped) struct fy_diag *diag = fy_diag_create(&diag_cfg);
 	struct fy_parse_cfg cfg = { .flags = FYPCF_QUIET | FYPCF_JSON_NONE | FYPCF_COLLECT_DIAG, .diag = diag };
 	SCOPED(parser_destroy_scoped) struct fy_parser *parser = NULL;
 	struct fy_event *e;
@@ -455,6 +480,8 @@ const char *yaml_text(const struct yaml *y, uint32_t node, size_t *ret_len)
 	const struct yaml_node *n = &y->nodes[node];
 
 	*ret_len = n->count;
+	if (n->count == 0)
+		return "";
 	return n->pooled ? y->pool + n->first : y->text->octets + n->first;
 }
 
