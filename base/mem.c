@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 static void *there(void *p)
 {
@@ -18,6 +19,23 @@ static void *there(void *p)
 void *mem_new(size_t n, size_t size)
 {
 	return there(calloc(n ? n : 1, size ? size : 1));
+}
+
+void *mem_new_huge(size_t n, size_t size)
+{
+	const size_t page = (size_t)2 << 20;
+	size_t octets;
+	void *p;
+
+	if (size == 0 || n < page / size)
+		return mem_new(n, size);
+	if (n > (SIZE_MAX / 2 - page) / size)
+		(void)there(NULL);
+	octets = (n * size + page - 1) / page * page;
+	p = there(aligned_alloc(page, octets));
+	(void)madvise(p, octets, MADV_HUGEPAGE); /* best effort */
+	memset(p, 0, octets);
+	return p;
 }
 
 void *mem_resize(void *p, size_t n, size_t size)

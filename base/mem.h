@@ -5,6 +5,9 @@
 #include <stddef.h>
 
 void *mem_new(size_t n, size_t size) __attribute__((returns_nonnull, malloc)); /* zeroed; free() it */
+/* The same for tables of megabytes that are read at random: in huge pages where the system gives them, because a
+ * look-up there costs as much for its page's address as for its data. free() it. */
+void *mem_new_huge(size_t n, size_t size) __attribute__((returns_nonnull, malloc));
 void *mem_resize(void *p, size_t n, size_t size) __attribute__((returns_nonnull));
 void *mem_copy(const void *p, size_t n) __attribute__((returns_nonnull));
 char *mem_string(const char *text) __attribute__((returns_nonnull));

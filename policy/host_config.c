@@ -177,26 +177,20 @@ static void read_page(struct page *p)
 	p->c->data_plane = (enum data_plane)plane;
 }
 
-int host_config_load(const char *path, struct report *r, struct host_config **ret)
+int host_config_parse(struct text *text, struct report *r, struct host_config **ret)
 {
 	SCOPED(host_config_freep) struct host_config *c = mem_new(1, sizeof *c);
 	SCOPED(yaml_freep) struct yaml *y = NULL;
-	const char *slash = strrchr(path, '/');
+	const char *slash = strrchr(text->path, '/');
 	size_t before = report_count(r, SEVERITY_ERROR);
 	struct page page = { .c = c };
-	struct text *text = NULL;
-	struct diag d = { 0 };
 	int e;
 
-	if ((e = text_read(path, PAGE_OCTETS_MOST, &text, &d)) < 0) {
-		(void)report_add(r, SEVERITY_ERROR, "unreadable", (struct place){ 0 }, "%s", d.text);
-		return e;
-	}
 	if ((e = yaml_parse(text, r, &y)) < 0)
 		return e;
 	c->memory = mem_new(1, sizeof *c->memory);
 	page.rd = (struct reading){ .y = y, .r = r, .memory = c->memory };
-	page.folder = arena_string(c->memory, path, slash ? (size_t)(slash - path) + 1 : 0);
+	page.folder = arena_string(c->memory, text->path, slash ? (size_t)(slash - text->path) + 1 : 0);
 	c->policy_files = arena_new(c->memory, 1, sizeof(char *));
 	c->policy_files[0] = default_policy;
 	c->policy_file_count = 1;
@@ -205,6 +199,19 @@ int host_config_load(const char *path, struct report *r, struct host_config **re
 		return -ERR_POLICY;
 	*ret = TAKE(c);
 	return 0;
+}
+
+int host_config_load(const char *path, struct report *r, struct host_config **ret)
+{
+	struct text *text = NULL;
+	struct diag d = { 0 };
+	int e;
+
+	if ((e = text_read(path, PAGE_OCTETS_MOST, &text, &d)) < 0) {
+		(void)report_add(r, SEVERITY_ERROR, "unreadable", (struct place){ 0 }, "%s", d.text);
+		return e;
+	}
+	return host_config_parse(text, r, ret);
 }
 
 void host_config_free(struct host_config *c)

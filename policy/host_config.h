@@ -6,6 +6,8 @@
 #include "base/scope.h"
 #include <stddef.h>
 
+struct text;
+
 enum data_plane { DATA_PLANE_AUTO, DATA_PLANE_KERNEL, DATA_PLANE_USERSPACE };
 
 struct host_certificate {
@@ -35,6 +37,8 @@ struct host_config {
 
 /* A missing file is an error; an empty `cordon: 1` gives the defaults. */
 int host_config_load(const char *path, struct report *r, struct host_config **ret);
+/* The same from text, which the report takes over; the text's path says in which folder relative paths begin. */
+int host_config_parse(struct text *text, struct report *r, struct host_config **ret);
 void host_config_free(struct host_config *c);
 SCOPE_FREEP(struct host_config, host_config)
 

@@ -169,6 +169,8 @@ int policy_parse(struct text *text, const struct policy_load_options *o, struct 
 		return -ERR_SYNTAX;
 	l.rd = (struct reading){ .y = y, .r = r, .memory = &p->memory };
 	load_sections(&l);
+	yaml_freep(&y); /* what follows needs the room, not the text's tree */
+	l.rd.y = NULL;
 	if (report_count(r, SEVERITY_ERROR) == before)
 		conflict_search(p, r);
 	if (report_count(r, SEVERITY_ERROR) > before)

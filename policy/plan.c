@@ -22,16 +22,15 @@ void plan_free(struct plan *p)
 	if (!p || atomic_fetch_sub(&p->references, 1) > 1)
 		return;
 	for (size_t i = 0; i < p->local_count; i++) {
-		free(p->local_regions[i].starts4);
-		free(p->local_regions[i].ends4);
-		free(p->local_regions[i].starts6);
-		free(p->local_regions[i].ends6);
+		free(p->local_regions[i].slots4);
+		free(p->local_regions[i].slots6);
 		free(p->local_regions[i].buckets);
 	}
 	free(p->local_regions);
 	free(p->locals);
 	free(p->regions);
 	free(p->lists.entries);
+	free(p->lists.matches);
 	free(p->lists.firsts);
 	policy_free(p->policy);
 	free(p);
@@ -72,7 +71,7 @@ struct plan_list plan_list(const struct plan *p, uint32_t list)
 
 static addr_count start_of(const struct plan_local *l, size_t i)
 {
-	return l->starts4 ? l->starts4[i] : l->starts6[i];
+	return l->slots4 ? l->slots4[i].lo : l->slots6[i].lo;
 }
 
 /* Buckets of equal width over the span of the regions, about one a region, so that a look-up starts next to its goal
@@ -84,14 +83,14 @@ static void make_buckets(struct plan_local *l)
 	size_t region = 0;
 
 	l->base = start_of(l, 0);
-	span = (l->ends4 ? l->ends4[l->count - 1] : l->ends6[l->count - 1]) - l->base;
+	span = (l->slots4 ? l->slots4[l->count - 1].hi : l->slots6[l->count - 1].hi) - l->base;
 	while (bits < BUCKET_BITS_MOST && ((size_t)1 << bits) < l->count)
 		bits++;
 	while (span_bits < 128 && span >> span_bits)
 		span_bits++;
 	l->shift = span_bits > bits ? span_bits - bits : 0;
 	l->bucket_count = (size_t)(span >> l->shift) + 1;
-	l->buckets = mem_new(l->bucket_count + 1, sizeof *l->buckets);
+	l->buckets = mem_new_huge(l->bucket_count + 1, sizeof *l->buckets);
 	for (size_t b = 0; b < l->bucket_count; b++) {
 		addr_count from = l->base + ((addr_count)b << l->shift);
 
@@ -103,67 +102,91 @@ static void make_buckets(struct plan_local *l)
 	l->buckets[l->bucket_count] = l->count - 1;
 }
 
-void plan_local_index(struct plan *p, size_t local)
+static void index_local(struct plan *p, const struct addr *local, struct plan_local *l)
 {
-	struct plan_local *l = &p->local_regions[local];
-	const struct plan_region *r;
+	const struct plan_region *r = p->regions + l->first;
 
-	if (l->count == 0)
-		return;
-	r = p->regions + l->first;
-	if (p->locals[local].family == 4) {
-		l->starts4 = mem_new(l->count, sizeof *l->starts4);
-		l->ends4 = mem_new(l->count, sizeof *l->ends4);
-		for (size_t i = 0; i < l->count; i++) {
-			l->starts4[i] = (uint32_t)addr_number(&r[i].remote.lo);
-			l->ends4[i] = (uint32_t)addr_number(&r[i].remote.hi);
-		}
-	} else {
-		l->starts6 = mem_new(l->count, sizeof *l->starts6);
-		l->ends6 = mem_new(l->count, sizeof *l->ends6);
-		for (size_t i = 0; i < l->count; i++) {
-			l->starts6[i] = addr_number(&r[i].remote.lo);
-			l->ends6[i] = addr_number(&r[i].remote.hi);
-		}
+	if (local->family == 4)
+		l->slots4 = mem_new_huge(l->count, sizeof *l->slots4);
+	else
+		l->slots6 = mem_new_huge(l->count, sizeof *l->slots6);
+	for (size_t i = 0; i < l->count; i++) {
+		addr_count lo = addr_number(&r[i].remote.lo), hi = addr_number(&r[i].remote.hi);
+		uint32_t first = p->lists.firsts[r[i].list], count = p->lists.firsts[r[i].list + 1] - first;
+
+		if (l->slots4)
+			l->slots4[i] = (struct plan_slot4){ (uint32_t)lo, (uint32_t)hi, first, count };
+		else
+			l->slots6[i] = (struct plan_slot6){ lo, hi, first, count };
 	}
 	if (l->count >= BUCKETS_FROM)
 		make_buckets(l);
 }
 
-/* The last of starts[lo..hi] that is at or below the number; starts[lo] is. */
-#define SEARCH(starts, number, lo, hi) \
-	while (lo < hi) { \
-		size_t mid = lo + (hi - lo + 1) / 2; \
-		if ((starts)[mid] <= (number)) \
-			lo = mid; \
+static struct plan_match match_of(const struct plan_entry *e)
+{
+	return (struct plan_match){
+		.protocol = e->protocol,
+		.initiators = (uint8_t)e->initiators,
+		.protects = rule_mode_protects(e->rule->mode),
+		.local_port = e->local_port,
+		.remote_port = e->remote_port,
+		.icmp_type = e->icmp_type,
+		.icmp_code = e->icmp_code,
+	};
+}
+
+static void index_entries(struct plan_lists *l)
+{
+	l->matches = mem_new_huge(l->entry_count, sizeof *l->matches);
+	for (size_t i = 0; i < l->entry_count; i++)
+		l->matches[i] = match_of(&l->entries[i]);
+}
+
+void plan_index(struct plan *p)
+{
+	index_entries(&p->lists);
+	for (size_t i = 0; i < p->local_count; i++)
+		if (p->local_regions[i].count)
+			index_local(p, &p->locals[i], &p->local_regions[i]);
+}
+
+/* The last of slots[lo..hi] that begins at or below the number; slots[lo] does. */
+#define SEARCH(slots, number, low, high) \
+	while (low < high) { \
+		size_t mid = low + (high - low + 1) / 2; \
+		if ((slots)[mid].lo <= (number)) \
+			low = mid; \
 		else \
-			hi = mid - 1; \
+			high = mid - 1; \
 	}
 
-/* The region that holds the number, or SIZE_MAX. */
-static size_t region_of(const struct plan_local *l, addr_count number)
+/* Where in the lists the entries are that the number meets, and how many. */
+static size_t list_at(const struct plan_local *l, addr_count number, size_t *ret_first)
 {
-	size_t lo = 0, hi;
+	size_t low = 0, high;
 
 	if (l->count == 0 || number < start_of(l, 0))
-		return SIZE_MAX;
-	hi = l->count - 1;
+		return 0;
+	high = l->count - 1;
 	if (l->buckets) {
 		addr_count b = (number - l->base) >> l->shift;
 
 		if (b >= l->bucket_count)
-			return SIZE_MAX;
-		lo = l->buckets[b];
-		hi = l->buckets[b + 1];
+			return 0;
+		low = l->buckets[b];
+		high = l->buckets[b + 1];
 	}
-	if (l->starts4) {
+	if (l->slots4) {
 		uint32_t n = (uint32_t)number;
 
-		SEARCH(l->starts4, n, lo, hi)
-		return n <= l->ends4[lo] ? lo : SIZE_MAX;
+		SEARCH(l->slots4, n, low, high)
+		*ret_first = l->slots4[low].first;
+		return n <= l->slots4[low].hi ? l->slots4[low].count : 0;
 	}
-	SEARCH(l->starts6, number, lo, hi)
-	return number <= l->ends6[lo] ? lo : SIZE_MAX;
+	SEARCH(l->slots6, number, low, high)
+	*ret_first = l->slots6[low].first;
+	return number <= l->slots6[low].hi ? l->slots6[low].count : 0;
 }
 
 static size_t local_of(const struct plan *p, const struct addr *a)
@@ -184,18 +207,20 @@ static size_t local_of(const struct plan *p, const struct addr *a)
 	return SIZE_MAX;
 }
 
+static size_t meet(const struct plan *p, const struct addr *local, const struct addr *remote, size_t *ret_first)
+{
+	size_t i = local_of(p, local);
+
+	return i == SIZE_MAX || remote->family != local->family
+		       ? 0
+		       : list_at(&p->local_regions[i], addr_number(remote), ret_first);
+}
+
 struct plan_list plan_meet(const struct plan *p, const struct addr *local, const struct addr *remote)
 {
-	const struct plan_local *l;
-	size_t i = local_of(p, local), region;
+	size_t first, count = meet(p, local, remote, &first);
 
-	if (i == SIZE_MAX || remote->family != local->family)
-		return (struct plan_list){ 0 };
-	l = &p->local_regions[i];
-	region = region_of(l, addr_number(remote));
-	if (region == SIZE_MAX)
-		return (struct plan_list){ 0 };
-	return plan_list(p, p->regions[l->first + region].list);
+	return count ? (struct plan_list){ p->lists.entries + first, count } : (struct plan_list){ 0 };
 }
 
 static bool has(struct port_range r, uint16_t port)
@@ -203,32 +228,39 @@ static bool has(struct port_range r, uint16_t port)
 	return r.lo <= port && port <= r.hi;
 }
 
+static bool matches(const struct plan_match *m, const struct plan_packet *k)
+{
+	if ((m->protocol != PROTOCOL_ANY && m->protocol != k->protocol) || !(m->initiators & k->initiator))
+		return false;
+	if (m->icmp_type >= 0)
+		return m->icmp_type == k->local_port >> 8 &&
+		       (m->icmp_code < 0 || m->icmp_code == (k->local_port & 0xff));
+	return has(m->local_port, k->local_port) && has(m->remote_port, k->remote_port);
+}
+
 bool plan_entry_matches(const struct plan_entry *e, const struct plan_packet *k)
 {
-	if ((e->protocol != PROTOCOL_ANY && e->protocol != k->protocol) || !(e->initiators & k->initiator))
-		return false;
-	if (e->icmp_type >= 0)
-		return e->icmp_type == k->local_port >> 8 &&
-		       (e->icmp_code < 0 || e->icmp_code == (k->local_port & 0xff));
-	return has(e->local_port, k->local_port) && has(e->remote_port, k->remote_port);
+	struct plan_match m = match_of(e);
+
+	return matches(&m, k);
 }
 
 const struct plan_entry *plan_lookup(const struct plan *p, const struct plan_packet *k)
 {
-	struct plan_list l = plan_meet(p, &k->local, &k->remote);
+	size_t first, count = meet(p, &k->local, &k->remote, &first);
 
-	for (size_t i = 0; i < l.count; i++)
-		if (plan_entry_matches(&l.entries[i], k))
-			return &l.entries[i];
+	for (size_t i = 0; i < count; i++)
+		if (matches(&p->lists.matches[first + i], k))
+			return &p->lists.entries[first + i];
 	return NULL;
 }
 
 const struct plan_entry *plan_lookup_protecting(const struct plan *p, const struct plan_packet *k)
 {
-	struct plan_list l = plan_meet(p, &k->local, &k->remote);
+	size_t first, count = meet(p, &k->local, &k->remote, &first);
 
-	for (size_t i = 0; i < l.count; i++)
-		if (rule_mode_protects(l.entries[i].rule->mode) && plan_entry_matches(&l.entries[i], k))
-			return &l.entries[i];
+	for (size_t i = 0; i < count; i++)
+		if (p->lists.matches[first + i].protects && matches(&p->lists.matches[first + i], k))
+			return &p->lists.entries[first + i];
 	return NULL;
 }

@@ -782,8 +782,6 @@ static int compile_local(struct compiler *c, size_t local, struct diag *d)
 	bits_new(&c->active, c->pair_count);
 	r = sweep(c, local, d);
 	forget_local(c);
-	if (r == 0)
-		plan_local_index(c->plan, local);
 	return r;
 }
 
@@ -856,7 +854,9 @@ int plan_compile(const struct policy *p, const struct plan_host *host, struct re
 		(void)report_add(r, SEVERITY_ERROR, "plan-too-large", (struct place){ 0 }, "%s", d.text);
 	else if (c.failed)
 		e = -ERR_POLICY;
-	if (e == 0)
+	if (e == 0) {
+		plan_index(plan);
 		*ret = TAKE(plan);
+	}
 	return e;
 }

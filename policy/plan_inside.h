@@ -5,19 +5,39 @@
 
 #include <stdatomic.h>
 
-/* The regions of one local address, as the look-up wants them. Region r is plan->regions[first + r]. */
+/* A region as the look-up wants it, list and all, so that it costs one cache line. */
+struct plan_slot4 {
+	uint32_t lo, hi;
+	uint32_t first, count; /* its entries in the lists */
+};
+struct plan_slot6 {
+	addr_count lo, hi;
+	uint32_t first, count;
+};
+
+/* The regions of one local address, which are plan->regions[first .. first + count). */
 struct plan_local {
 	uint32_t first, count;
-	uint32_t *starts4, *ends4; /* IPv4 */
-	addr_count *starts6, *ends6;
-	uint32_t *buckets;   /* by the top bits of the address: the first region that may hold it; NULL: few regions */
-	unsigned shift;      /* of the address, to its bucket */
-	addr_count base;     /* the lowest address of any region: buckets count from there */
-	size_t bucket_count; /* without the one at the end */
+	struct plan_slot4 *slots4; /* of an IPv4 address */
+	struct plan_slot6 *slots6; /* of an IPv6 address */
+	uint32_t *buckets;         /* by the address: the first region that may hold it; NULL: few regions */
+	unsigned shift;            /* of the address less base, to its bucket */
+	addr_count base;           /* the lowest address of any region */
+	size_t bucket_count;       /* without the one at the end */
+};
+
+/* What of an entry decides whether a packet matches, close together: a look-up reads nothing else. */
+struct plan_match {
+	int16_t protocol;
+	uint8_t initiators;
+	bool protects;
+	struct port_range local_port, remote_port;
+	int16_t icmp_type, icmp_code;
 };
 
 struct plan_lists {
 	struct plan_entry *entries;
+	struct plan_match *matches; /* of each entry */
 	size_t entry_count, entry_cap;
 	uint32_t *firsts; /* of each list, and the end of the last; list 0 is empty */
 	size_t count, cap;
@@ -34,7 +54,7 @@ struct plan {
 	struct plan_lists lists;
 };
 
-/* After the regions of a local are complete: make what the look-up uses. */
-void plan_local_index(struct plan *p, size_t local);
+/* When all regions and lists are there: make what the look-up uses. */
+void plan_index(struct plan *p);
 
 #endif

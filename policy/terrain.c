@@ -24,7 +24,7 @@ struct event {
 };
 
 struct builder {
-	struct terrain *w;
+	struct terrain *t;
 	struct address_set keywords[KEYWORDS];
 	const struct address_set **sets; /* by number: the policy's, then keywords */
 	size_t set_count;
@@ -58,7 +58,7 @@ static int compare_groups(const void *x, const void *y)
 
 static void gather_sets(struct builder *b)
 {
-	const struct policy *p = b->w->policy;
+	const struct policy *p = b->t->policy;
 	const struct address_set *const *sets;
 	const struct rule *rules;
 	size_t n = policy_address_sets(p, &sets), count = policy_rules(p, &rules);
@@ -115,8 +115,8 @@ static void make_groups(struct builder *b)
 	for (size_t i = 0; i < n; i++)
 		if (unique == 0 || compare_groups(&all[unique - 1], &all[i]) != 0)
 			all[unique++] = all[i];
-	b->w->groups = all;
-	b->w->group_count = unique;
+	b->t->groups = all;
+	b->t->group_count = unique;
 	b->group_firsts = mem_new(b->set_count + 1, sizeof *b->group_firsts);
 	for (size_t s = 0, g = 0; s <= b->set_count; s++) {
 		while (g < unique && all[g].set < s)
@@ -133,7 +133,7 @@ static uint32_t group_of(const struct builder *b, size_t set, addr_count size)
 	while (lo < hi) {
 		uint32_t mid = lo + (hi - lo) / 2;
 
-		if (compare_groups(&b->w->groups[mid], &key) < 0)
+		if (compare_groups(&b->t->groups[mid], &key) < 0)
 			lo = mid + 1;
 		else
 			hi = mid;
@@ -171,22 +171,22 @@ static uint64_t effect_of(const struct rule *r)
 	return h;
 }
 
-static uint32_t *field_slot(const struct terrain *w, uint32_t one, uint32_t two)
+static uint32_t *field_slot(const struct terrain *t, uint32_t one, uint32_t two)
 {
 	uint32_t key[2] = { one, two };
-	size_t i = hash_octets(1, key, sizeof key) & (w->field_slot_count - 1);
+	size_t i = hash_octets(1, key, sizeof key) & (t->field_slot_count - 1);
 
-	while (w->field_slots[i] &&
-	       (w->fields[w->field_slots[i] - 1].one != one || w->fields[w->field_slots[i] - 1].two != two))
-		i = (i + 1) & (w->field_slot_count - 1);
-	return &w->field_slots[i];
+	while (t->field_slots[i] &&
+	       (t->fields[t->field_slots[i] - 1].one != one || t->fields[t->field_slots[i] - 1].two != two))
+		i = (i + 1) & (t->field_slot_count - 1);
+	return &t->field_slots[i];
 }
 
-const struct field *terrain_field(const struct terrain *w, uint32_t one, uint32_t two)
+const struct field *terrain_field(const struct terrain *t, uint32_t one, uint32_t two)
 {
-	uint32_t n = *field_slot(w, one, two);
+	uint32_t n = *field_slot(t, one, two);
 
-	return n ? &w->fields[n - 1] : NULL;
+	return n ? &t->fields[n - 1] : NULL;
 }
 
 /* Which groups an end names; the buffer grows. */
@@ -208,83 +208,107 @@ static void groups_of_end(const struct builder *b, const struct end *e, struct g
 	}
 }
 
-/* What a rule says of one field, either way round; counted first, kept second. */
-static void add_to_field(struct builder *b, const struct rule *r, uint32_t one, uint32_t two, bool local_is_end1,
-			 bool keep)
+/* The number of the field between two groups, which a rule now says something of. */
+static uint32_t field_for(struct terrain *t, const struct rule *r, uint32_t one, uint32_t two)
 {
-	struct terrain *w = b->w;
-	uint32_t *slot = field_slot(w, one, two);
+	uint32_t *slot = field_slot(t, one, two);
 	struct field *f;
 
 	if (!*slot) {
-		w->fields[w->field_count] = (struct field){
+		t->fields[t->field_count] = (struct field){
 			.one = one,
 			.two = two,
-			.effect = w->effects[r->index],
+			.effect = t->effects[r->index],
 			.uniform = true,
 		};
-		*slot = (uint32_t)++w->field_count;
+		*slot = (uint32_t)++t->field_count;
 	}
-	f = &w->fields[*slot - 1];
-	if (f->effect != w->effects[r->index])
+	f = &t->fields[*slot - 1];
+	if (f->effect != t->effects[r->index])
 		f->uniform = false;
-	if (!keep) {
-		f->first += (uint32_t)r->service_count;
-		return;
-	}
+	f->first += (uint32_t)r->service_count; /* a count, until all are known */
+	return *slot - 1;
+}
+
+static void add_uses(struct terrain *t, const struct rule *r, uint32_t field, bool local_is_end1)
+{
+	struct field *f = &t->fields[field];
+
 	for (size_t s = 0; s < r->service_count; s++)
 		if (entry_initiators(r, &r->services[s], local_is_end1))
-			w->uses[f->first + f->count++] = (struct field_use){ r->index, (uint16_t)s, local_is_end1 };
+			t->uses[f->first + f->count++] = (struct field_use){ r->index, (uint16_t)s, local_is_end1 };
+}
+
+/* A rule has a field for each pair of groups at its ends, and the mirror image of each. */
+struct rule_fields {
+	struct group_list one, two;
+	uint32_t *numbers; /* as they come, of all rules */
+	size_t count;
+};
+
+static void find_fields(struct builder *b, const struct rule *r, struct rule_fields *f)
+{
+	struct terrain *t = b->t;
+
+	groups_of_end(b, &r->end1, &f->one);
+	groups_of_end(b, &r->end2, &f->two);
+	for (size_t k = 0; k < f->one.count * f->two.count; k++) {
+		uint32_t g = f->one.at[k / f->two.count], h = f->two.at[k % f->two.count];
+
+		if (t->groups[g].family != t->groups[h].family)
+			continue;
+		f->numbers[f->count++] = field_for(t, r, g, h);
+		f->numbers[f->count++] = field_for(t, r, h, g);
+	}
+	f->numbers[f->count++] = UINT32_MAX; /* the next rule */
 }
 
 static bool make_fields(struct builder *b)
 {
-	struct terrain *w = b->w;
+	struct terrain *t = b->t;
 	const struct rule *rules;
-	size_t n = policy_rules(w->policy, &rules), pairs = 0, uses = 0;
-	struct group_list one = { 0 }, two = { 0 };
+	size_t n = policy_rules(t->policy, &rules), pairs = 0, uses = 0;
+	struct rule_fields f = { 0 };
 	uint32_t at = 0;
 
 	for (size_t i = 0; i < n && uses <= USES_MOST; i++) {
-		groups_of_end(b, &rules[i].end1, &one);
-		groups_of_end(b, &rules[i].end2, &two);
-		pairs += 2 * one.count * two.count;
-		uses += 2 * one.count * two.count * rules[i].service_count;
+		groups_of_end(b, &rules[i].end1, &f.one);
+		groups_of_end(b, &rules[i].end2, &f.two);
+		pairs += 2 * f.one.count * f.two.count;
+		uses += 2 * f.one.count * f.two.count * rules[i].service_count;
 	}
 	if (uses <= USES_MOST) {
-		w->fields = mem_new(pairs, sizeof *w->fields);
-		w->uses = mem_new(uses, sizeof *w->uses);
-		w->effects = mem_new(n, sizeof *w->effects);
-		for (w->field_slot_count = 64; w->field_slot_count < 2 * pairs;)
-			w->field_slot_count *= 2;
-		w->field_slots = mem_new(w->field_slot_count, sizeof *w->field_slots);
-		for (size_t i = 0; i < n; i++)
-			w->effects[i] = effect_of(&rules[i]);
-		for (int keep = 0; keep < 2; keep++) {
-			for (size_t i = 0; i < n; i++) {
-				groups_of_end(b, &rules[i].end1, &one);
-				groups_of_end(b, &rules[i].end2, &two);
-				for (size_t k = 0; k < one.count * two.count; k++) {
-					uint32_t g = one.at[k / two.count], h = two.at[k % two.count];
+		t->fields = mem_new(pairs, sizeof *t->fields);
+		t->uses = mem_new(uses, sizeof *t->uses);
+		t->effects = mem_new(n, sizeof *t->effects);
+		for (t->field_slot_count = 64; t->field_slot_count < 2 * pairs;)
+			t->field_slot_count *= 2;
+		t->field_slots = mem_new(t->field_slot_count, sizeof *t->field_slots);
+		f.numbers = mem_new(pairs + n, sizeof *f.numbers);
+		for (size_t i = 0; i < n; i++) {
+			t->effects[i] = effect_of(&rules[i]);
+			find_fields(b, &rules[i], &f);
+		}
+		for (size_t i = 0; i < t->field_count; i++) {
+			uint32_t count = t->fields[i].first;
 
-					if (w->groups[g].family != w->groups[h].family)
-						continue;
-					add_to_field(b, &rules[i], g, h, true, keep);
-					add_to_field(b, &rules[i], h, g, false, keep);
-				}
+			t->fields[i].first = at;
+			at += count;
+		}
+		for (size_t i = 0, rule = 0; i < f.count; i++) {
+			if (f.numbers[i] == UINT32_MAX) {
+				rule++;
+				continue;
 			}
-			for (size_t f = 0; f < w->field_count && !keep; f++) {
-				uint32_t count = w->fields[f].first;
-
-				w->fields[f].first = at;
-				at += count;
-			}
+			add_uses(t, &rules[rule], f.numbers[i], true);
+			add_uses(t, &rules[rule], f.numbers[++i], false);
 		}
 	}
-	free(one.at);
-	free(two.at);
-	for (size_t f = 0; f < w->field_count; f++) {
-		struct group_of_set *g = &w->groups[w->fields[f].one], *h = &w->groups[w->fields[f].two];
+	free(f.one.at);
+	free(f.two.at);
+	free(f.numbers);
+	for (size_t i = 0; i < t->field_count; i++) {
+		struct group_of_set *g = &t->groups[t->fields[i].one], *h = &t->groups[t->fields[i].two];
 
 		g->small |= g->size < h->size;
 		g->large |= g->size > h->size;
@@ -364,28 +388,28 @@ static int compare_numbers(const void *x, const void *y)
 
 static void add_overlap(struct builder *b, uint32_t one, uint32_t two, uint32_t atom)
 {
-	struct terrain *w = b->w;
+	struct terrain *t = b->t;
 
-	if (w->overlap_count >= OVERLAPS_MOST) {
+	if (t->overlap_count >= OVERLAPS_MOST) {
 		b->tangled = true;
 		return;
 	}
-	w->overlaps = mem_grow(w->overlaps, w->overlap_count, &w->overlap_cap, sizeof *w->overlaps);
-	w->overlaps[w->overlap_count++] = (struct overlap){ one, two, atom };
+	t->overlaps = mem_grow(t->overlaps, t->overlap_count, &t->overlap_cap, sizeof *t->overlaps);
+	t->overlaps[t->overlap_count++] = (struct overlap){ one, two, atom };
 }
 
 /* Only groups that can tie are worth noting: of one size, or one small where the other is large. */
 static void note_overlaps(struct builder *b, const struct atom *a, uint32_t number)
 {
-	struct terrain *w = b->w;
+	struct terrain *t = b->t;
 
 	for (uint32_t i = 0; i < a->count && !b->tangled; i++) {
-		uint32_t g = w->active[a->first + i];
+		uint32_t g = t->active[a->first + i];
 
 		add_overlap(b, g, g, number);
 		for (uint32_t k = i + 1; k < a->count && !b->tangled; k++) {
-			uint32_t h = w->active[a->first + k];
-			struct group_of_set *x = &w->groups[g], *y = &w->groups[h];
+			uint32_t h = t->active[a->first + k];
+			struct group_of_set *x = &t->groups[g], *y = &t->groups[h];
 
 			if (x->size == y->size || (x->size < y->size ? x->small && y->large : y->small && x->large)) {
 				add_overlap(b, g, h, number);
@@ -397,32 +421,32 @@ static void note_overlaps(struct builder *b, const struct atom *a, uint32_t numb
 
 static void add_atom(struct builder *b, addr_count lo, addr_count hi)
 {
-	struct terrain *w = b->w;
-	uint32_t number = (uint32_t)w->atom_count, n = 0;
+	struct terrain *t = b->t;
+	uint32_t number = (uint32_t)t->atom_count, n = 0;
 	struct atom *a;
 
-	if (w->active_count + b->now_count > ACTIVE_MOST) {
+	if (t->active_count + b->now_count > ACTIVE_MOST) {
 		b->tangled = true;
 		return;
 	}
-	w->atoms = mem_grow(w->atoms, w->atom_count, &w->atom_cap, sizeof *w->atoms);
-	a = &w->atoms[w->atom_count++];
-	*a = (struct atom){ number_addr(b->family, lo), number_addr(b->family, hi), (uint32_t)w->active_count, 0 };
-	while (w->active_cap - w->active_count < b->now_count) {
-		w->active_cap = w->active_cap ? 2 * w->active_cap : 1024;
-		w->active = mem_resize(w->active, w->active_cap, sizeof *w->active);
+	t->atoms = mem_grow(t->atoms, t->atom_count, &t->atom_cap, sizeof *t->atoms);
+	a = &t->atoms[t->atom_count++];
+	*a = (struct atom){ number_addr(b->family, lo), number_addr(b->family, hi), (uint32_t)t->active_count, 0 };
+	while (t->active_cap - t->active_count < b->now_count) {
+		t->active_cap = t->active_cap ? 2 * t->active_cap : 1024;
+		t->active = mem_resize(t->active, t->active_cap, sizeof *t->active);
 	}
-	memcpy(w->active + a->first, b->now, b->now_count * sizeof *b->now);
+	memcpy(t->active + a->first, b->now, b->now_count * sizeof *b->now);
 	if (b->now_count > 1)
-		qsort(w->active + a->first, b->now_count, sizeof *w->active, compare_numbers);
+		qsort(t->active + a->first, b->now_count, sizeof *t->active, compare_numbers);
 	for (size_t i = 0; i < b->now_count; i++) { /* of each set the first, which is the smallest */
-		uint32_t g = w->active[a->first + i];
+		uint32_t g = t->active[a->first + i];
 
-		if (n == 0 || w->groups[w->active[a->first + n - 1]].set != w->groups[g].set)
-			w->active[a->first + n++] = g;
+		if (n == 0 || t->groups[t->active[a->first + n - 1]].set != t->groups[g].set)
+			t->active[a->first + n++] = g;
 	}
 	a->count = n;
-	w->active_count += n;
+	t->active_count += n;
 	note_overlaps(b, a, number);
 }
 
@@ -456,18 +480,18 @@ static int compare_overlaps(const void *x, const void *y)
 }
 
 /* Sort by the first group by counting, as most have few partners or only themselves; then each by the second. */
-static void index_overlaps(struct terrain *w)
+static void index_overlaps(struct terrain *t)
 {
-	struct overlap *sorted = mem_new(w->overlap_count, sizeof *sorted);
-	uint32_t *firsts = mem_new(w->group_count + 2, sizeof *firsts);
+	struct overlap *sorted = mem_new(t->overlap_count, sizeof *sorted);
+	uint32_t *firsts = mem_new(t->group_count + 2, sizeof *firsts);
 
-	for (size_t o = 0; o < w->overlap_count; o++)
-		firsts[w->overlaps[o].one + 2]++;
-	for (size_t g = 2; g < w->group_count + 2; g++)
+	for (size_t o = 0; o < t->overlap_count; o++)
+		firsts[t->overlaps[o].one + 2]++;
+	for (size_t g = 2; g < t->group_count + 2; g++)
 		firsts[g] += firsts[g - 1];
-	for (size_t o = 0; o < w->overlap_count; o++)
-		sorted[firsts[w->overlaps[o].one + 1]++] = w->overlaps[o];
-	for (size_t g = 0; g < w->group_count; g++) {
+	for (size_t o = 0; o < t->overlap_count; o++)
+		sorted[firsts[t->overlaps[o].one + 1]++] = t->overlaps[o];
+	for (size_t g = 0; g < t->group_count; g++) {
 		struct overlap *from = sorted + firsts[g];
 		size_t n = firsts[g + 1] - firsts[g], k = 1;
 
@@ -476,9 +500,9 @@ static void index_overlaps(struct terrain *w)
 		if (k < n)
 			qsort(from, n, sizeof *from, compare_overlaps);
 	}
-	free(w->overlaps);
-	w->overlaps = sorted;
-	w->overlap_firsts = firsts;
+	free(t->overlaps);
+	t->overlaps = sorted;
+	t->overlap_firsts = firsts;
 }
 
 static void builder_wipe(struct builder *b)
@@ -496,42 +520,42 @@ static void builder_wipe(struct builder *b)
 
 struct terrain *terrain_new(const struct policy *p)
 {
-	SCOPED(terrain_freep) struct terrain *w = mem_new(1, sizeof *w);
-	SCOPED(builder_wipe) struct builder b = { .w = w };
+	SCOPED(terrain_freep) struct terrain *t = mem_new(1, sizeof *t);
+	SCOPED(builder_wipe) struct builder b = { .t = t };
 
-	w->policy = p;
+	t->policy = p;
 	gather_sets(&b);
 	make_groups(&b);
 	if (!make_fields(&b))
 		return NULL;
-	b.live = mem_new(w->group_count, sizeof *b.live);
-	b.now = mem_new(w->group_count, sizeof *b.now);
-	b.where = mem_new(w->group_count, sizeof *b.where);
+	b.live = mem_new(t->group_count, sizeof *b.live);
+	b.now = mem_new(t->group_count, sizeof *b.now);
+	b.where = mem_new(t->group_count, sizeof *b.where);
 	for (b.family = 4; b.family <= 6 && !b.tangled; b.family += 2) {
-		memset(b.live, 0, w->group_count * sizeof *b.live); /* those that reach the family's end */
+		memset(b.live, 0, t->group_count * sizeof *b.live); /* those that reach the family's end */
 		b.now_count = 0;
 		make_atoms(&b);
 	}
 	if (b.tangled)
 		return NULL;
-	index_overlaps(w);
-	return TAKE(w);
+	index_overlaps(t);
+	return TAKE(t);
 }
 
-void terrain_free(struct terrain *w)
+void terrain_free(struct terrain *t)
 {
-	if (!w)
+	if (!t)
 		return;
-	free(w->groups);
-	free(w->atoms);
-	free(w->active);
-	free(w->overlaps);
-	free(w->overlap_firsts);
-	free(w->fields);
-	free(w->field_slots);
-	free(w->uses);
-	free(w->effects);
-	free(w);
+	free(t->groups);
+	free(t->atoms);
+	free(t->active);
+	free(t->overlaps);
+	free(t->overlap_firsts);
+	free(t->fields);
+	free(t->field_slots);
+	free(t->uses);
+	free(t->effects);
+	free(t);
 }
 
 /* ---- who meets ----------------------------------------------------------------------------------------------------
@@ -582,20 +606,20 @@ static size_t drop_repeated(struct plan_entry *list, size_t n)
 	return kept;
 }
 
-size_t terrain_meet(const struct terrain *w, uint32_t atom, uint32_t other, struct plan_entry **list, size_t *cap)
+size_t terrain_meet(const struct terrain *t, uint32_t atom, uint32_t other, struct plan_entry **list, size_t *cap)
 {
-	const struct atom *x = &w->atoms[atom], *y = &w->atoms[other];
+	const struct atom *x = &t->atoms[atom], *y = &t->atoms[other];
 	const struct rule *rules;
 	size_t n = 0;
 
-	(void)policy_rules(w->policy, &rules);
+	(void)policy_rules(t->policy, &rules);
 	for (uint32_t i = 0; i < x->count; i++) {
 		for (uint32_t k = 0; k < y->count; k++) {
-			uint32_t g = w->active[x->first + i], h = w->active[y->first + k];
-			const struct field *f = terrain_field(w, g, h);
+			uint32_t g = t->active[x->first + i], h = t->active[y->first + k];
+			const struct field *f = terrain_field(t, g, h);
 
 			for (uint32_t u = 0; f && u < f->count; u++) {
-				const struct field_use *use = &w->uses[f->first + u];
+				const struct field_use *use = &t->uses[f->first + u];
 				struct plan_entry *e;
 
 				*list = mem_grow(*list, n, cap, sizeof **list);
@@ -603,9 +627,9 @@ size_t terrain_meet(const struct terrain *w, uint32_t atom, uint32_t other, stru
 				entry_make(&rules[use->rule], &rules[use->rule].services[use->service],
 					   use->local_is_end1, e);
 				e->small =
-					w->groups[g].size < w->groups[h].size ? w->groups[g].size : w->groups[h].size;
+					t->groups[g].size < t->groups[h].size ? t->groups[g].size : t->groups[h].size;
 				e->large =
-					w->groups[g].size < w->groups[h].size ? w->groups[h].size : w->groups[g].size;
+					t->groups[g].size < t->groups[h].size ? t->groups[h].size : t->groups[g].size;
 			}
 		}
 	}

@@ -61,13 +61,13 @@ struct terrain {
 
 /* NULL if the policy is too tangled for a bounded look. */
 struct terrain *terrain_new(const struct policy *p);
-void terrain_free(struct terrain *w);
+void terrain_free(struct terrain *t);
 SCOPE_FREEP(struct terrain, terrain)
 
-const struct field *terrain_field(const struct terrain *w, uint32_t one, uint32_t two);
+const struct field *terrain_field(const struct terrain *t, uint32_t one, uint32_t two);
 
 /* All entries between two addresses in the order in which they win, each rule's service once. Returns their number;
  * *list is grown as needed and is the caller's. */
-size_t terrain_meet(const struct terrain *w, uint32_t atom, uint32_t other, struct plan_entry **list, size_t *cap);
+size_t terrain_meet(const struct terrain *t, uint32_t atom, uint32_t other, struct plan_entry **list, size_t *cap);
 
 #endif

@@ -370,7 +370,7 @@ static const char *line_of(const struct text *t, uint32_t line, size_t *ret_len)
 
 static bool line_is_indented_by_tab(const struct text *t, uint32_t line)
 {
-	size_t len, i = 0;
+	size_t len = 0, i = 0;
 	const char *at = line_of(t, line, &len);
 
 	while (at && i < len && at[i] == ' ')
@@ -382,7 +382,7 @@ static bool line_is_indented_by_tab(const struct text *t, uint32_t line)
 static bool line_may_hold_a_key(const struct text *t, uint32_t line)
 {
 	static const char word[] = "pre-shared-key";
-	size_t len;
+	size_t len = 0;
 	const char *at = line_of(t, line, &len);
 
 	return at && memmem(at, len, word, sizeof word - 1);
