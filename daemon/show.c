@@ -83,6 +83,13 @@ static size_t least(size_t a, size_t b)
 	return a < b ? a : b;
 }
 
+static int by_pair(const void *a, const void *b)
+{
+	const struct sa_usage *x = a, *y = b;
+
+	return x->pair < y->pair ? -1 : x->pair > y->pair;
+}
+
 static void live_read(struct daemon *d, struct live *l)
 {
 	struct diag why = { 0 };
@@ -105,6 +112,7 @@ static void live_read(struct daemon *d, struct live *l)
 		n = sad_usage(s, NULL, 0);
 		l->usage = mem_new(n + 1, sizeof *l->usage);
 		l->usage_count = least(n, sad_usage(s, l->usage, n));
+		qsort(l->usage, l->usage_count, sizeof *l->usage, by_pair);
 	}
 	n = gate_counters(d->gate, NULL, 0, &why);
 	n = least(n, COUNTERS_MOST);
@@ -123,12 +131,12 @@ static void live_wipe(struct live *l)
 	free(l->counters);
 }
 
+/* l->usage is sorted by pair. */
 static const struct sa_usage *usage_of(const struct live *l, uint64_t pair)
 {
-	for (size_t i = 0; i < l->usage_count; i++)
-		if (l->usage[i].pair == pair)
-			return &l->usage[i];
-	return NULL;
+	const struct sa_usage key = { .pair = pair };
+
+	return l->usage_count ? bsearch(&key, l->usage, l->usage_count, sizeof key, by_pair) : NULL;
 }
 
 /* A failure is over once main mode has come up after it. */
@@ -264,16 +272,15 @@ static void rule_rows(struct daemon *d, const struct live *l, json_t *rows)
 	}
 }
 
-/* One row for each address that we have anything to do with. */
-static json_t *peer_row(struct daemon *d, json_t *rows, const struct addr *a)
+/* One row for each address that we have anything to do with; found again by the address. */
+static json_t *peer_row(struct daemon *d, json_t *by_address, const struct addr *a)
 {
 	char text[ADDR_TEXT];
 	const struct host *h = d->policy ? policy_host_by_address(d->policy, a) : NULL;
-	json_t *o;
-	size_t i;
+	json_t *o = json_object_get(by_address, addr_text(a, text));
 
-	(void)addr_text(a, text);
-	json_array_foreach(rows, i, o) if (strcmp(json_string_value(json_object_get(o, "remote")), text) == 0) return o;
+	if (o)
+		return o;
 	o = json_object();
 	put(o, "remote", json_string(text));
 	put(o, "host", h ? words(h->name) : json_null());
@@ -285,7 +292,7 @@ static json_t *peer_row(struct daemon *d, json_t *rows, const struct addr *a)
 	put(o, "octets_out", number(0));
 	put(o, "failure", json_null());
 	put(o, "failed_ms", json_null());
-	(void)json_array_append_new(rows, o);
+	put(by_address, text, o);
 	return o;
 }
 
@@ -312,9 +319,11 @@ static void peer_rows(struct daemon *d, const struct live *l, json_t *rows)
 	const struct engine_fallback *fallbacks = NULL;
 	size_t n = d->engine ? engine_fallbacks(d->engine, &fallbacks) : 0;
 	uint64_t now = engine_now_ms();
+	json_t *all = json_object(), *row;
+	const char *address;
 
 	for (size_t i = 0; i < l->ike_count; i++) {
-		json_t *o = peer_row(d, rows, &l->ike[i].remote);
+		json_t *o = peer_row(d, all, &l->ike[i].remote);
 
 		if (l->ike[i].established) {
 			put(o, "identity", words(l->ike[i].peer.id));
@@ -322,22 +331,27 @@ static void peer_rows(struct daemon *d, const struct live *l, json_t *rows)
 		}
 	}
 	for (size_t i = 0; i < l->child_count; i++)
-		count_child(peer_row(d, rows, &l->children[i].selector.remote), &l->children[i],
+		count_child(peer_row(d, all, &l->children[i].selector.remote), &l->children[i],
 			    usage_of(l, l->children[i].pair));
 	for (size_t i = 0; i < n; i++)
 		if (fallbacks[i].until_ms > now) {
-			json_t *o = peer_row(d, rows, &fallbacks[i].remote);
+			json_t *o = peer_row(d, all, &fallbacks[i].remote);
 
 			if (json_is_null(json_object_get(o, "outcome")))
 				put(o, "outcome", json_string(outcome_name(OUTCOME_CLEAR)));
 		}
 	for (size_t i = 0; i < l->failure_count; i++)
 		if (failure_stands(l, &l->failures[i])) {
-			json_t *o = peer_row(d, rows, &l->failures[i].remote);
+			json_t *o = peer_row(d, all, &l->failures[i].remote);
 
 			put(o, "failure", words(l->failures[i].text));
 			put(o, "failed_ms", number(unix_ms(l->failures[i].at_ms)));
 		}
+	json_object_foreach(all, address, row)
+	{
+		(void)json_array_append(rows, row);
+	}
+	json_decref(all);
 }
 
 static void drop_rows(struct daemon *d, const struct live *l, json_t *rows)
@@ -483,8 +497,11 @@ static json_t *failures_json(json_t *rows)
 	json_t *all = json_array(), *o;
 	size_t i;
 
-	json_array_foreach(rows, i, o) if (json_is_string(json_object_get(o, "failure")))(void)
-		json_array_append(all, o);
+	json_array_foreach(rows, i, o)
+	{
+		if (json_is_string(json_object_get(o, "failure")))
+			(void)json_array_append(all, o);
+	}
 	return all;
 }
 

@@ -66,7 +66,10 @@ static int print_stream(struct control_link *l, bool follow, bool json, struct d
 			return r;
 		}
 		all = json_object_get(reply, "events");
-		json_array_foreach(all, i, e) print_event(e, json);
+		json_array_foreach(all, i, e)
+		{
+			print_event(e, json);
+		}
 		if (!all) {
 			if (next > 1 && ask_number(reply, "number") > next)
 				(void)fprintf(stderr, "cordon: some events were left out: they came too fast\n");

@@ -102,7 +102,10 @@ static void rule(struct columns *c, const json_t *row)
 	const char *name, *proposal = json_string_value(json_array_get(json_object_get(row, "proposals"), 0));
 	uint64_t dropped = 0;
 
-	json_object_foreach((json_t *)counters, name, counter) dropped += ask_number(counter, "packets");
+	json_object_foreach((json_t *)counters, name, counter)
+	{
+		dropped += ask_number(counter, "packets");
+	}
 	columns_add(c, "%s", ask_text(row, "name"));
 	columns_add(c, "%s", ask_text(row, "mode"));
 	columns_add(c, "%" PRIu64, ask_number(row, "line"));
@@ -182,7 +185,10 @@ static int run(int argc, char **argv)
 		(void)puts(tables[t].none);
 	} else {
 		columns_start(&c, tables[t].heading);
-		json_array_foreach(rows, i, row) tables[t].add(&c, row);
+		json_array_foreach(rows, i, row)
+		{
+			tables[t].add(&c, row);
+		}
 		columns_print(&c);
 	}
 	json_decref(reply);

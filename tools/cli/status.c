@@ -91,8 +91,11 @@ static void print_expiry(const json_t *certificates)
 	char span[AGO_TEXT];
 	size_t i;
 
-	json_array_foreach(certificates, i, c) if (!first || ask_number(c, "not_after_ms") <
-								     ask_number(first, "not_after_ms")) first = c;
+	json_array_foreach(certificates, i, c)
+	{
+		if (!first || ask_number(c, "not_after_ms") < ask_number(first, "not_after_ms"))
+			first = c;
+	}
 	if (!first)
 		return;
 	end_s = ask_number(first, "not_after_ms") / 1000;

@@ -1,0 +1,176 @@
+#!/usr/bin/env python3
+"""Set-ups per second between two cordonds in two network namespaces: IKE_SA_INIT and IKE_AUTH with one CHILD SA each, all
+of them new and kept. The initiator has many addresses and sends one packet from each, so every pair of addresses needs
+an SA of its own; the time is from the first packet to the last CHILD SA at the responder. Both daemons share the
+machine, so the rate is for the pair.
+
+usage: ike.py BUILD [--json] [--count N] [--runs N] [CASE ...]
+"""
+import argparse
+import json
+import os
+import shutil
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "netns"))
+from lib import Namespace, need_root, on_exit, run, wire  # noqa: E402
+
+# case: how peers prove themselves, the group
+CASES = {"psk-x25519": ("psk", "x25519"), "psk-ecp384": ("psk", "ecp384"), "ecdsa-ecp384": ("ecdsa-p384", "ecp384"),
+         "ecdsa-x25519": ("ecdsa-p256", "x25519")}
+RESPONDER = "10.89.0.1"
+POLICY = """cordon: 1
+zones: { many: [10.88.0.0/16], one: [%s] }
+authentication: { how: [ %s ] }
+key-exchange: { default: { proposals: [aes256gcm-sha384-%s], lifetime: 8h } }
+connection-security:
+  - { name: all, endpoint1: [many], endpoint2: [one], mode: require, authentication: how }
+"""
+BOUND_S = 120
+
+
+class Daemon:
+    """cordond on a host, with what it can prove."""
+
+    def __init__(self, build, host, name, policy, ca, key):
+        self.build, self.folder = build, tempfile.mkdtemp(prefix="cordon-bench-")
+        on_exit(lambda: shutil.rmtree(self.folder, ignore_errors=True))
+        os.makedirs(self.folder + "/etc/cordon")
+        self.put("etc/cordon/psk", "for this bench only, a shared secret of some length\n")
+        self.put("policy.yaml", policy)
+        page = "cordon: 1\nname: %s\n" % name
+        if ca:
+            run(build + "/cordon", "pki", "issue", ca, name, "--key", key, "--out", self.folder + "/pki")
+            shutil.copy(ca + "/ca.pem", self.folder + "/pki/ca.pem")
+            page += "certificates: [ { certificate: /pki/%s.pem, key: /pki/%s.key } ]\ntrust: [/pki/ca.pem]\n" % (name, name)
+        self.put("host.yaml", page)
+        ready = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        ready.bind(self.folder + "/notify")
+        ready.settimeout(30)
+        self.p = subprocess.Popen(
+            ["ip", "netns", "exec", host.name, build + "/cordond", "--config", self.folder + "/host.yaml", "--policy",
+             self.folder + "/policy.yaml", "--run-dir", self.folder + "/run", "--state-dir", self.folder + "/state",
+             "--root", self.folder], env={**os.environ, "NOTIFY_SOCKET": self.folder + "/notify"},
+            stderr=open(self.folder + "/log", "w", encoding="utf-8"))
+        on_exit(self.stop)
+        ready.recv(4096)
+        ready.close()
+
+    def put(self, name, text):
+        with open(os.open(self.folder + "/" + name, os.O_WRONLY | os.O_CREAT, 0o600), "w", encoding="utf-8") as f:
+            f.write(text)
+
+    def stop(self):
+        if self.p.poll() is None:
+            self.p.send_signal(signal.SIGKILL)
+            self.p.wait()
+
+    def cpu_s(self):
+        with open("/proc/%d/stat" % self.p.pid, encoding="utf-8") as f:
+            fields = f.read().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def memory(self):
+        with open("/proc/%d/status" % self.p.pid, encoding="utf-8") as f:
+            return next(int(line.split()[1]) * 1024 for line in f if line.startswith("VmRSS"))
+
+    def set_up(self):
+        said = run(self.build + "/cordon", "status", "--json", "--run-dir", self.folder + "/run", check=False)
+        keying = json.loads(said)["keying"]
+        return min(keying["main_mode"], keying["quick_mode"])
+
+
+def addresses(count):
+    return ["10.88.%d.%d" % (n // 250, n % 250 + 1) for n in range(count)]
+
+
+def hosts(count):
+    a, b = Namespace("a"), Namespace("b")
+    wire(a, b)
+    many = "".join("addr add %s/32 dev eth0\n" % address for address in addresses(count))
+    subprocess.run(["ip", "-n", a.name, "-batch", "-"], input=many, text=True, check=True)
+    b.sh("ip", "addr", "add", RESPONDER + "/32", "dev", "eth0")
+    a.sh("ip", "route", "add", RESPONDER + "/32", "dev", "eth0")
+    b.sh("ip", "route", "add", "10.88.0.0/16", "dev", "eth0")
+    return a, b
+
+
+def one_run(build, case, count, a, b):
+    proof, group = CASES[case]
+    ca = None
+    if proof == "psk":
+        how = "{ pre-shared-key: { file: /etc/cordon/psk } }"
+    else:
+        how, ca = '{ certificate: { issuer: "CN=bench CA" } }', tempfile.mkdtemp(prefix="cordon-bench-")
+        on_exit(lambda: shutil.rmtree(ca, ignore_errors=True))
+        run(build + "/cordon", "pki", "init", ca + "/ca", "--name", "CN=bench CA", "--key", proof)
+        ca += "/ca"
+    policy = POLICY % (RESPONDER, how, group)
+    responder, initiator = (Daemon(build, h, name, policy, ca, proof) for h, name in ((b, "one"), (a, "many")))
+    memory, cpu = responder.memory(), (initiator.cpu_s(), responder.cpu_s())
+    sockets = [a.socket(socket.AF_INET, socket.SOCK_DGRAM, bind=(address, 0)) for address in addresses(count)]
+    begin = time.monotonic()
+    for n, s in enumerate(sockets):
+        s.sendto(b"x", (RESPONDER, 9))
+        if n % 64 == 63:  # as fast as the daemon takes them, not as fast as the kernel could drop them
+            time.sleep(0.005)
+    done, end = 0, begin
+    while done < count and time.monotonic() - begin < BOUND_S:
+        time.sleep(0.05)
+        now, end = responder.set_up(), time.monotonic()
+        if now == done and end - begin > 3:
+            for s in sockets[:: max(1, count // 100)]:
+                s.sendto(b"x", (RESPONDER, 9))
+        done = now
+    result = {"rate": done / (end - begin), "done": done, "cpu_s": initiator.cpu_s() + responder.cpu_s() - sum(cpu),
+              "per_sa": (responder.memory() - memory) / max(1, done)}
+    for s in sockets:
+        s.close()
+    for d in (initiator, responder):
+        d.stop()
+    for host in (a, b):
+        run("ip", "netns", "exec", host.name, build + "/cordond", "--uninstall-rules")
+    return result
+
+
+def report(case, unit, values, cpu, as_json):
+    row = {"bench": "ike", "case": case, "who": "cordon", "unit": unit, "min": round(min(values), 1),
+           "median": round(statistics.median(values), 1), "max": round(max(values), 1), "cpu_s": round(cpu, 3)}
+    if as_json:
+        print(json.dumps(row), flush=True)
+    else:
+        print("%-14s %10.1f %10.1f %10.1f %s" % (case, row["min"], row["median"], row["max"], unit), flush=True)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("build")
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--count", type=int, default=1000)
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("cases", nargs="*")
+    o = parser.parse_intermixed_args()
+    build = os.path.abspath(o.build)
+    need_root()
+    a, b = hosts(o.count)
+    memory = []
+    rows = {case: [] for case in o.cases or CASES}
+    for _ in range(o.runs):
+        for case, runs in rows.items():
+            runs.append(one_run(build, case, o.count, a, b))
+            memory.append(runs[-1]["per_sa"])
+            if runs[-1]["done"] < o.count:
+                print("%s: %d of %d came up" % (case, runs[-1]["done"], o.count), file=sys.stderr)
+    for case, runs in rows.items():
+        report(case, "set-ups/s", [r["rate"] for r in runs], statistics.median(r["cpu_s"] for r in runs), o.json)
+    report("memory-per-sa", "bytes", memory, 0, o.json)
+
+
+if __name__ == "__main__":
+    main()
