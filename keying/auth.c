@@ -188,26 +188,15 @@ int auth_verify(struct ike_sa *sa, const struct step_input *in, struct diag *d)
 static void not_proven(struct ike_sa *sa, const char *why)
 {
 	char remote[ADDR_TEXT];
-	struct ike_sa *tell = sa;
 	struct keying *k = sa->k;
-	struct contact *c = sa->contact;
-	struct want *w, *next;
 
 	contact_failed(k, &sa->local, &sa->remote, ike_rule_name(sa), EVENT_MAIN_MODE_FAILED,
 		       "we refused the proof of %s in IKE_AUTH: %s", addr_text(&sa->remote, remote), why);
 	words_copy(sa->first_rule, sizeof sa->first_rule, ike_rule_name(sa));
 	child_drop(sa->first, NULL);
-	tell->state = IKE_DELETING;
-	exchange_queue(tell, TASK_NOT_PROVEN, 0);
-	for (w = LIST_FIRST(&c->wants); w; w = next) {
-		next = LIST_NEXT(w, entry);
-		if (w->failed || w->rule->auth != sa->auth_set || w->rule->key_exchange != sa->ke_set)
-			continue;
-		if (contact_ike(c, w->rule))
-			want_drive(w);
-		else
-			want_fail(w);
-	}
+	sa->state = IKE_DELETING;
+	exchange_queue(sa, TASK_NOT_PROVEN, 0);
+	want_fail_all(k, sa);
 }
 
 int auth_established(struct ike_sa *sa, const struct step_input *in, struct diag *d)
@@ -231,20 +220,6 @@ int auth_established(struct ike_sa *sa, const struct step_input *in, struct diag
 }
 
 /* ---- responder --------------------------------------------------------------------------------------------------- */
-
-/* A credential of ours for the set. */
-static bool pick_credential(struct ike_sa *sa)
-{
-	const struct keying_config *c = &sa->k->config;
-
-	for (size_t i = 0; i < c->credential_count; i++)
-		for (size_t s = 0; s < c->credentials[i].satisfies_count; s++)
-			if (c->credentials[i].satisfies[s] == sa->auth_set) {
-				sa->credential = c->credentials[i].number;
-				return true;
-			}
-	return false;
-}
 
 /* The first rule between the two hosts that this main mode suite is good for: who the peer must prove to be when its
  * CHILD SA is refused anyway. */
@@ -280,6 +255,7 @@ static void refuse(struct ike_sa *sa, const char *why)
 int auth_request(struct ike_sa *sa, const struct step_input *in, struct diag *d)
 {
 	const struct ike_msg *m = in->msg;
+	const struct keying_credential *credential;
 	const struct rule *rule;
 	struct diag why = { 0 };
 
@@ -300,11 +276,13 @@ int auth_request(struct ike_sa *sa, const struct step_input *in, struct diag *d)
 	sa->auth_set = rule->auth;
 	sa->ke_set = rule->key_exchange;
 	sa->initial_contact = ike_find_notify(m, N_INITIAL_CONTACT);
-	if (!pick_credential(sa)) {
+	credential = ike_pick_credential(sa->k, rule->auth);
+	if (!credential) {
 		(void)no_credential(sa, &why);
 		refuse(sa, why.text);
 		return STEP_STAY;
 	}
+	sa->credential = credential->number;
 	return ask_verify(sa, m, &m->id_i, d);
 }
 

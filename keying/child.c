@@ -404,6 +404,14 @@ struct child *child_asked(struct ike_sa *ike, const struct ike_msg *m, bool with
 		(void)diag_fail(d, ERR_NO_PROPOSAL, "it computed with another group than %s", group->name);
 		return NULL;
 	}
+	size_t siblings = 0;
+	const struct child *sibling;
+	LIST_FOREACH(sibling, &ike->children, entry)
+	siblings++;
+	if (siblings >= CHILDREN_MOST) {
+		(void)diag_fail(d, ERR_POLICY, "it has %zu quick modes already", siblings);
+		return refuse(ret_refusal, N_NO_ADDITIONAL_SAS);
+	}
 	struct sa_selector s = selector_of_entry(e, &ike->local, &ike->remote);
 	struct child *c = child_new(ike, false, &s, e->rule);
 	c->choice = choice;

@@ -35,12 +35,17 @@ enum {
 	RETRY_TEMPORARY_MS = 500, /* TEMPORARY_FAILURE */
 	BACKOFF_FIRST_MS = 1000,  /* after a failure; doubled, up to: */
 	BACKOFF_MOST_MS = 60000,
-	FORGET_MS = 120000,     /* failures are forgotten so long after the last */
-	EVENT_AGAIN_MS = 60000, /* the same failure is told again after so long */
-	CHILDLESS_MS = 60000,   /* an IKE SA without CHILD SAs stays so long */
-	INIT_TRIES_MOST = 5,    /* cookies and other groups */
-	STRANGERS_MOST = 1024,  /* hosts of which only a failure is known */
-	TASKS_MOST = 256,       /* requests that wait on one IKE SA */
+	FORGET_MS = 120000,      /* failures are forgotten so long after the last */
+	EVENT_AGAIN_MS = 600000, /* the same failure is told again after so long */
+	CHILDLESS_MS = 60000,    /* an IKE SA without CHILD SAs stays so long */
+	INIT_TRIES_MOST = 5,     /* cookies and other groups */
+	STRANGERS_MOST = 1024,   /* hosts of which only a failure is known */
+	WANTS_MOST = 65536,      /* selectors that wait for a CHILD SA, all peers together */
+	INITIATING_MOST = 4096,  /* IKE SAs of ours that are being made */
+	IKES_MOST = 16,          /* IKE SAs with one peer; the oldest goes first */
+	CHILDREN_MOST = 1024,    /* CHILD SAs under one IKE SA */
+	PROBES_MOST = 16,        /* negotiations per second because of ESP that we have no SA for */
+	TASKS_MOST = 256,        /* requests that wait on one IKE SA */
 	REPLAY_WINDOW = 1024,
 	DIGEST = 32,
 };
@@ -232,7 +237,8 @@ struct ike_sa {
 	uint64_t number;
 	enum ike_state state;
 	bool initiator;
-	bool half_open; /* counted as such */
+	bool half_open;  /* counted as such */
+	bool initiating; /* likewise */
 	struct addr local, remote;
 	uint16_t local_port, remote_port;
 	uint64_t spi_i, spi_r;
@@ -274,7 +280,6 @@ struct ike_sa {
 	bool answering; /* no reply to the last request yet */
 	LIST_HEAD(, child) children;
 	struct peer peer;
-	struct nonce low_i, low_r; /* the nonces that made it: they decide which of two twins stays */
 
 	uint64_t job;
 	uint64_t created_ms, up_ms, rekey_ms, expire_ms, heard_ms, childless_ms, twin_ms;
@@ -336,13 +341,15 @@ struct keying {
 	LIST_HEAD(, child) dead_children;
 	TAILQ_HEAD(, ike_sa) dead_ikes;
 	TAILQ_HEAD(, contact) busy, idle;
-	size_t idle_count, half_open_count;
+	size_t idle_count, half_open_count, initiating_count, want_count;
 	struct timers timers;
 
 	struct cookie_secret secrets[2]; /* newest first */
 	uint8_t cookie_version;
 	uint64_t cookie_ms, cookie_job;
 	uint64_t hint_ms; /* when INVALID_IKE_SPI was last sent */
+	uint64_t probe_ms;
+	unsigned probes;
 
 	uint8_t in[IKE_MESSAGE_MOST], out[IKE_MESSAGE_MOST];
 };
@@ -390,13 +397,14 @@ struct ike_sa *contact_ike(struct contact *c, const struct rule *rule);
 
 /* want.c */
 void want_acquire(struct keying *k, const struct sa_selector *s, const struct rule *rule);
-/* Keep an SA that is lost in existence, if it carried something. */
+/* NULL: there are too many. */
 struct want *want_get(struct contact *c, const struct sa_selector *s, const struct rule *rule);
 struct want *want_find(struct contact *c, const struct sa_selector *s);
 void want_drive(struct want *w);
 void want_drive_all(struct contact *c);
 void want_fail(struct want *w);
-void want_later(struct want *w); /* TEMPORARY_FAILURE */
+void want_later(struct want *w);                               /* TEMPORARY_FAILURE */
+void want_fail_all(struct keying *k, const struct ike_sa *of); /* what waited for this IKE SA */
 void want_met(struct contact *c, const struct sa_selector *s);
 void want_free(struct want *w);
 
@@ -421,6 +429,8 @@ void ike_arm(struct ike_sa *sa);
 void ike_free(struct ike_sa *sa);
 const char *ike_rule_name(const struct ike_sa *sa);
 const struct keying_credential *ike_credential(const struct ike_sa *sa);
+/* The one that the set asks for first; NULL: none. */
+const struct keying_credential *ike_pick_credential(const struct keying *k, const struct auth_set *set);
 int ike_key(struct ike_sa *sa, struct keying_octets secret, const struct ike_sa *old, struct diag *d);
 
 /* init.c, auth.c: the actions of the table */

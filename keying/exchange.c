@@ -324,7 +324,7 @@ static void request(struct ike_sa *sa, struct ike_msg *m, struct wire_in *in, ui
 			ike_fail(sa, "%s", d.text);
 	} else if (m->h.exchange == INFORMATIONAL) {
 		informational_request(sa, m);
-	} else if (sa->state == IKE_DELETING || sa->replaced_by) {
+	} else if (sa->state == IKE_DELETING || sa->replaced_by || sa->unwanted) {
 		exchange_reply_notify(sa, CREATE_CHILD_SA, N_TEMPORARY_FAILURE, NULL, 0); /* 2.25.2 */
 	} else if (m->offer.count && m->offer.proposals[0].protocol == PROTO_IKE) {
 		rekey_request(sa, m);

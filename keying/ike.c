@@ -120,6 +120,21 @@ const struct keying_credential *ike_credential(const struct ike_sa *sa)
 	return NULL;
 }
 
+const struct keying_credential *ike_pick_credential(const struct keying *k, const struct auth_set *set)
+{
+	for (size_t m = 0; m < set->count; m++)
+		for (size_t i = 0; i < k->config.credential_count; i++) {
+			const struct keying_credential *c = &k->config.credentials[i];
+			if (c->kind != set->methods[m].kind ||
+			    (c->kind == AUTH_PSK && strcmp(c->psk_file, set->methods[m].psk_file) != 0))
+				continue;
+			for (size_t s = 0; s < c->satisfies_count; s++)
+				if (c->satisfies[s] == set)
+					return c;
+		}
+	return NULL;
+}
+
 /* ---- birth ------------------------------------------------------------------------------------------------------- */
 
 static void fire(void *owner);
@@ -187,6 +202,9 @@ int ike_key(struct ike_sa *sa, struct keying_octets secret, const struct ike_sa 
 
 static void close_half(struct ike_sa *sa)
 {
+	if (sa->initiating)
+		sa->k->initiating_count--;
+	sa->initiating = false;
 	if (!sa->half_open)
 		return;
 	sa->half_open = false;
@@ -230,6 +248,24 @@ static void forget_older(struct ike_sa *sa)
 	}
 }
 
+/* A peer that begins one after the other and deletes none does not fill our memory. */
+static void forget_oldest(struct contact *c)
+{
+	struct ike_sa *sa, *oldest = NULL;
+	size_t n = 0;
+
+	LIST_FOREACH(sa, &c->ikes, of_contact)
+	{
+		if (sa->state < IKE_ESTABLISHED)
+			continue;
+		n++;
+		if (!oldest || sa->up_ms < oldest->up_ms)
+			oldest = sa;
+	}
+	if (n > IKES_MOST)
+		ike_down(oldest, EVENT_MAIN_MODE_DOWN, "the peer has more than %d main modes", IKES_MOST);
+}
+
 void ike_established(struct ike_sa *sa)
 {
 	struct keying *k = sa->k;
@@ -251,6 +287,7 @@ void ike_established(struct ike_sa *sa)
 	if (!sa->replaces) {
 		if (sa->initial_contact)
 			forget_older(sa);
+		forget_oldest(sa->contact);
 		twin_ike_up(sa);
 	}
 	exchange_pump(sa);
@@ -340,7 +377,7 @@ static void fire(void *owner)
 	}
 	if (sa->state == IKE_ESTABLISHED && !sa->replaced_by && sa->rekey_ms <= now) {
 		sa->rekey_ms = UINT64_MAX;
-		if (!sa->loser)
+		if (!sa->loser && !sa->unwanted)
 			rekey_start(sa);
 	}
 	if (sa->state == IKE_ESTABLISHED && !sa->replaced_by && sa->check_ms <= now)
@@ -388,24 +425,6 @@ void ike_drop(struct ike_sa *sa)
 	drop(sa, NULL);
 }
 
-/* What waited for this SA fails, unless another one can carry it. */
-static void fail_wants(struct keying *k, const struct addr *local, const struct addr *remote,
-		       const struct auth_set *auth, const struct key_exchange_set *ke)
-{
-	struct contact *c = contact_find(k, local, remote);
-	struct want *w, *next;
-
-	for (w = c ? LIST_FIRST(&c->wants) : NULL; w; w = next) {
-		next = LIST_NEXT(w, entry);
-		if (w->failed || w->rule->auth != auth || w->rule->key_exchange != ke)
-			continue;
-		if (contact_ike(c, w->rule))
-			want_drive(w);
-		else
-			want_fail(w);
-	}
-}
-
 void ike_fail(struct ike_sa *sa, const char *fmt, ...)
 {
 	struct keying *k = sa->k;
@@ -421,7 +440,7 @@ void ike_fail(struct ike_sa *sa, const char *fmt, ...)
 	drop(sa, NULL);
 	contact_failed(k, &local, &remote, rule, unreachable ? EVENT_PEER_UNREACHABLE : EVENT_MAIN_MODE_FAILED, "%s",
 		       text);
-	fail_wants(k, &local, &remote, sa->auth_set, sa->ke_set);
+	want_fail_all(k, sa);
 }
 
 void ike_down(struct ike_sa *sa, enum event_id id, const char *fmt, ...)

@@ -31,27 +31,11 @@ static void set_nonce(struct nonce *n, const void *at, size_t len)
 
 /* ---- initiator --------------------------------------------------------------------------------------------------- */
 
-/* The credential that the set asks for first. */
-static const struct keying_credential *credential_for(const struct keying *k, const struct auth_set *set)
-{
-	for (size_t m = 0; m < set->count; m++)
-		for (size_t i = 0; i < k->config.credential_count; i++) {
-			const struct keying_credential *c = &k->config.credentials[i];
-			if (c->kind != set->methods[m].kind ||
-			    (c->kind == AUTH_PSK && strcmp(c->psk_file, set->methods[m].psk_file) != 0))
-				continue;
-			for (size_t s = 0; s < c->satisfies_count; s++)
-				if (c->satisfies[s] == set)
-					return c;
-		}
-	return NULL;
-}
-
 bool init_initiate(struct contact *c, struct want *w)
 {
 	struct keying *k = c->k;
 	const struct rule *rule = w->rule;
-	const struct keying_credential *credential = credential_for(k, rule->auth);
+	const struct keying_credential *credential = ike_pick_credential(k, rule->auth);
 	struct diag d = { 0 };
 
 	if (!credential) {
@@ -62,7 +46,14 @@ bool init_initiate(struct contact *c, struct want *w)
 			rule->name, rule->auth->name);
 		return false;
 	}
+	if (k->initiating_count >= INITIATING_MOST) {
+		contact_failed(k, &c->local, &c->remote, rule->name, EVENT_MAIN_MODE_FAILED,
+			       "%d main modes are being negotiated already; this one has to wait", INITIATING_MOST);
+		return false;
+	}
 	struct ike_sa *sa = ike_new(k, true, &c->local, IKE_PORT, &c->remote, IKE_PORT);
+	sa->initiating = true;
+	k->initiating_count++;
 	sa->auth_set = rule->auth;
 	sa->ke_set = rule->key_exchange;
 	sa->credential = credential->number;

@@ -272,13 +272,20 @@ static void unknown_esp(struct keying *k, const struct addr *local, const struct
 
 	if (c && !LIST_EMPTY(&c->ikes))
 		return;
+	if (k->now_ms - k->probe_ms >= 1000) {
+		k->probe_ms = k->now_ms;
+		k->probes = 0;
+	}
+	if (k->probes >= PROBES_MOST) /* addresses can be forged: we do not shout at everybody */
+		return;
 	for (size_t i = 0; i < list.count; i++) {
 		const struct plan_entry *e = &list.entries[i];
 		if (!selector_negotiable(e))
 			continue;
 		struct sa_selector s = selector_of_entry(e, local, remote);
 		struct want *w = want_get(contact_get(k, local, remote), &s, e->rule);
-		if (!w->failed || k->now_ms >= w->retry_ms) {
+		if (w && (!w->failed || k->now_ms >= w->retry_ms)) {
+			k->probes++;
 			w->failed = false;
 			want_drive(w);
 		}
@@ -569,7 +576,7 @@ static void end_unwanted(struct keying *k)
 
 	for (sa = TAILQ_FIRST(&k->ikes); sa; sa = next) {
 		next = TAILQ_NEXT(sa, entry);
-		if (sa->unwanted && sa->state < IKE_ESTABLISHED && !sa->replaces) {
+		if (sa->unwanted && sa->state < IKE_ESTABLISHED) {
 			ike_drop(sa);
 			continue;
 		}

@@ -113,9 +113,9 @@ void twin_review(struct ike_sa *sa)
 /* Same traffic, neither is on its way out. */
 static bool children_are_twins(const struct child *a, const struct child *b)
 {
-	return a != b && selector_same(&a->selector, &b->selector) && !a->replaced && !b->replaced && !a->doomed &&
-	       !b->doomed && a->replaces != b->pair && b->replaces != a->pair && b->state == CHILD_UP &&
-	       a->ike->auth_set == b->ike->auth_set;
+	return a != b && a->initiator != b->initiator && selector_same(&a->selector, &b->selector) && !a->replaced &&
+	       !b->replaced && !a->doomed && !b->doomed && a->replaces != b->pair && b->replaces != a->pair &&
+	       b->state == CHILD_UP && a->ike->auth_set == b->ike->auth_set;
 }
 
 static bool child_stays(const struct child *a, const struct child *b)

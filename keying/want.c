@@ -38,10 +38,11 @@ static void release(struct want *w)
 		t->selector.remote = c->remote;
 		t->seconds = c->k->config.fallback_s;
 		if (!c->fell_back)
-			todo_event(c->k, EVENT_FALLBACK, &c->local, &c->remote, w->rule->name, NULL, 0,
-				   "no protection could be negotiated within %u ms; rule '%s' lets this traffic go in "
-				   "clear meanwhile. It is tried again.",
-				   w->rule->fallback_after_ms, w->rule->name);
+			todo_event(
+				c->k, EVENT_FALLBACK, &c->local, &c->remote, w->rule->name, NULL, 0,
+				"rule '%s' only requests protection, and none is there yet: its traffic goes in clear "
+				"meanwhile. It is tried again.",
+				w->rule->name);
 		c->fell_back = w->fell_back = true;
 	}
 	struct keying_todo *t = todo_add(c->k, KEYING_RELEASE_HELD);
@@ -86,6 +87,9 @@ struct want *want_get(struct contact *c, const struct sa_selector *s, const stru
 		w->rule = rule;
 		return w;
 	}
+	if (c->k->want_count >= WANTS_MOST)
+		return NULL;
+	c->k->want_count++;
 	w = mem_new(1, sizeof *w);
 	*w = (struct want){ .contact = c, .selector = *s, .rule = rule, .release_ms = UINT64_MAX };
 	w->timer.owner = w;
@@ -99,6 +103,7 @@ void want_free(struct want *w)
 {
 	struct contact *c = w->contact;
 
+	c->k->want_count--;
 	timer_stop(&c->k->timers, &w->timer);
 	LIST_REMOVE(w, entry);
 	free(w);
@@ -110,6 +115,13 @@ void want_acquire(struct keying *k, const struct sa_selector *s, const struct ru
 	struct contact *c = contact_get(k, &s->local, &s->remote);
 	struct want *w = want_get(c, s, rule);
 
+	if (!w) {
+		struct keying_todo *t = todo_add(k, KEYING_RELEASE_HELD);
+		t->selector = *s;
+		contact_failed(k, &s->local, &s->remote, rule->name, EVENT_QUICK_MODE_FAILED,
+			       "%d negotiations are waiting already; this one has to wait", WANTS_MOST);
+		return;
+	}
 	if (w->failed && k->now_ms < w->retry_ms) { /* no storm: it failed a moment ago */
 		release(w);
 		return;
@@ -221,6 +233,22 @@ void want_fail(struct want *w)
 	w->retry_ms = k->now_ms + least(wait, BACKOFF_MOST_MS);
 	release(w);
 	arm(w);
+}
+
+void want_fail_all(struct keying *k, const struct ike_sa *of)
+{
+	struct contact *c = contact_find(k, &of->local, &of->remote);
+	struct want *w, *next;
+
+	for (w = c ? LIST_FIRST(&c->wants) : NULL; w; w = next) {
+		next = LIST_NEXT(w, entry);
+		if (w->failed || w->rule->auth != of->auth_set || w->rule->key_exchange != of->ke_set)
+			continue;
+		if (contact_ike(c, w->rule)) /* another one can carry it */
+			want_drive(w);
+		else
+			want_fail(w);
+	}
 }
 
 void want_later(struct want *w)
