@@ -110,6 +110,20 @@ void want_free(struct want *w)
 	contact_review(c);
 }
 
+/* Has the peer begun one itself, so that we are about to send under it? */
+static bool is_answered(const struct contact *c, const struct sa_selector *s)
+{
+	const struct ike_sa *sa;
+	const struct child *child;
+
+	LIST_FOREACH(sa, &c->ikes, of_contact)
+	LIST_FOREACH(child, &sa->children, entry)
+	if (!child->initiator && child->state >= CHILD_R_INBOUND && child->state <= CHILD_UP &&
+	    selector_same(&child->asked, s))
+		return true;
+	return false;
+}
+
 void want_acquire(struct keying *k, const struct sa_selector *s, const struct rule *rule)
 {
 	struct contact *c = contact_get(k, &s->local, &s->remote);
@@ -127,7 +141,7 @@ void want_acquire(struct keying *k, const struct sa_selector *s, const struct ru
 		return;
 	}
 	w->failed = false;
-	if (w->fell_back) {
+	if (w->fell_back && !is_answered(c, s)) { /* what answers a secured packet must not go in clear */
 		release(w);
 	} else if (w->release_ms == UINT64_MAX) {
 		w->release_ms = k->now_ms + (may_fall_back(w) ? rule->fallback_after_ms : k->config.hold_ms);
