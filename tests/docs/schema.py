@@ -72,8 +72,8 @@ def main():
     pages = shown(root / "docs/policy-language.md", "yaml")
     for number, text in enumerate(pages, 1):
         expect(f"policy-language.md, policy {number}", True, mistakes(policy, text if "cordon:" in text else "cordon: 1\n" + text))
-    for number, text in enumerate(shown(root / "docs/policy-language.md", "host"), 1):
-        expect(f"policy-language.md, page {number}", True, mistakes(host, text))
+    for number, text in enumerate(shown(root / "docs/host-configuration.md", "yaml"), 1):
+        expect(f"host-configuration.md, page {number}", True, mistakes(host, text))
     for text in ("cordon: 1", "cordon: 1\nname: x\ntrust: ca.pem\npolicy: p.yaml\ninterfaces: { eth0: domain }\ndata-plane: kernel"):
         expect("host page", True, mistakes(host, text))
     for text in ("name: x", "cordon: 1\ncertificate: x", "cordon: 1\ncertificates: [ { key: x } ]", "cordon: 1\ninterfaces: { eth0: home }",

@@ -1,5 +1,5 @@
 /* Random policies: the plan must say of every packet what a slow and obvious reading of the rules says, and both ends
- * of a packet must come to the same rule. The seed is printed; CORDON_SEED repeats a run, CORDON_ROUNDS lengthens it.
+ * of a packet must come to the same rule. The seed is printed; CORDON_TEST_SEED repeats a run, CORDON_TEST_LONG lengthens it.
  */
 #include "policy/plan.h"
 
@@ -394,8 +394,8 @@ static void one_policy(unsigned *found)
 
 static void a_contradiction_is_found_for_the_network_as_for_its_hosts(void **state)
 {
-	const char *seed = getenv("CORDON_SEED"), *rounds = getenv("CORDON_ROUNDS");
-	unsigned long n = rounds ? strtoul(rounds, NULL, 10) : 300;
+	const char *seed = getenv("CORDON_TEST_SEED"), *rounds = getenv("CORDON_TEST_LONG");
+	unsigned long n = rounds ? 20000 : 300;
 	unsigned found = 0;
 
 	(void)state;
@@ -409,8 +409,8 @@ static void a_contradiction_is_found_for_the_network_as_for_its_hosts(void **sta
 
 static void the_plan_agrees_with_a_slow_reading_at_both_ends(void **state)
 {
-	const char *seed = getenv("CORDON_SEED"), *rounds = getenv("CORDON_ROUNDS");
-	unsigned long n = rounds ? strtoul(rounds, NULL, 10) : 300;
+	const char *seed = getenv("CORDON_TEST_SEED"), *rounds = getenv("CORDON_TEST_LONG");
+	unsigned long n = rounds ? 20000 : 300;
 
 	(void)state;
 	random_state = seed ? strtoull(seed, NULL, 10) : 20240607;
