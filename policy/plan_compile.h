@@ -1,0 +1,104 @@
+/* policy/plan_compile.h - what the parts of the compiler share while they make one host's plan. For those parts only:
+ * plan_compile.c begins and ends, plan_uses.c finds what concerns an address, plan_sweep.c cuts the other addresses
+ * into regions, plan_merge.c makes the list of each. */
+#ifndef POLICY_PLAN_COMPILE_H
+#define POLICY_PLAN_COMPILE_H
+#include "policy/bits.h"
+#include "policy/model.h"
+#include "policy/plan_inside.h"
+
+struct diag;
+
+/* A service of a rule, taken one way round, whose local end holds the address being compiled. */
+struct use {
+	addr_count local_size;
+	uint64_t key; /* everything behind the sizes in the order of entries */
+	uint32_t rule, service;
+	uint32_t seen; /* number of the last list that has it */
+	uint32_t twin; /* the use that matches the same, taken the other way round; itself if there is none */
+	bool local_is_end1;
+};
+
+/* Uses whose other end names a set. */
+struct set_uses {
+	uint32_t *uses; /* in the order of entries */
+	uint32_t count;
+};
+
+/* A set and a size of its elements. */
+struct pair {
+	uint32_t set;
+	uint32_t active; /* elements of this size that hold where the sweep stands */
+	addr_count size;
+	unsigned __int128 mark; /* for the sum that names what is active */
+};
+
+struct event {
+	addr_count at;
+	uint32_t pair;
+	int8_t step; /* +1 begins, -1 ends before `at` */
+};
+
+struct signature {
+	unsigned __int128 sum;
+	uint32_t list;
+	bool used;
+};
+
+struct cursor {
+	uint32_t pair, at;
+};
+
+struct compiler {
+	const struct policy *p;
+	const struct plan_host *host;
+	struct report *report;
+	struct plan *plan;
+	unsigned profiles;
+	struct address_set keywords[KEYWORDS]; /* resolved; numbers follow those of the policy's sets */
+	const struct address_set **sets;
+	size_t set_count;
+	struct arena memory;
+	struct names conflicts; /* pairs of rules already reported */
+	size_t conflict_count;
+	bool failed;
+	/* for one local address */
+	uint8_t family;
+	addr_count *local_sizes; /* by set: its smallest element that holds the address; 0: none */
+	struct use *uses;
+	size_t use_count, use_cap;
+	struct set_uses *by_set;
+	uint32_t *use_numbers;
+	struct pair *pairs;
+	size_t pair_count;
+	struct event *events;
+	size_t event_count, event_cap;
+	struct bits active;
+	struct signature *signatures;
+	size_t signature_count, signature_cap;
+	uint32_t list_number;
+	struct cursor *heap;
+	size_t heap_count, heap_cap;
+	struct plan_entry *list; /* being merged */
+	size_t list_count, list_cap;
+	/* lists of all local addresses, by content */
+	struct {
+		uint32_t *slots;
+		size_t cap;
+	} interned;
+};
+
+/* plan_compile.c */
+const struct address_set *compiler_item_set(const struct compiler *c, const struct end_item *i);
+
+/* plan_uses.c: for the sets' sizes at this address, the uses of rules, and which sets stand at their other ends. */
+int compiler_collect_uses(struct compiler *c, const struct addr *local, struct diag *d);
+
+/* plan_sweep.c: the regions of the local address with this number. */
+int compiler_sweep(struct compiler *c, size_t local, struct diag *d);
+
+/* plan_merge.c: the order of two uses that pairs give, and the list of what is active, which `sum` names. */
+int compiler_compare_at(const struct compiler *c, const struct pair *p, uint32_t at, const struct pair *q, uint32_t to);
+uint32_t compiler_list_of_active(struct compiler *c, unsigned __int128 sum, addr_count at, const struct addr *local);
+
+#endif
