@@ -96,6 +96,11 @@ static void open_under(struct sad *s, struct sa *sa, const struct ip_packet *out
 		plane_drop(s, DROP_MALFORMED);
 		return;
 	}
+	if (inner.fragment) { /* of IPv6; it need not have ports to be judged by, and transport mode takes whole packets
+			       */
+		plane_drop(s, DROP_FRAGMENT);
+		return;
+	}
 	drop = judge(s, sa, &inner, packet + start);
 	if (drop == DROP_COUNT)
 		plane_to_tun(s, packet + start, len);

@@ -3,9 +3,11 @@
 
 #include "base/diag.h"
 #include "base/scope.h"
+#include "base/wire.h"
 #include "dataplane/esp/check.h"
 #include "dataplane/esp/esp.h"
 #include "dataplane/esp/icmp.h"
+#include "dataplane/esp/packet.h"
 #include "dataplane/esp/plane.h"
 #include "tests/unit/flat_plan.h"
 #include "tests/unit/packets.h"
@@ -616,6 +618,39 @@ static void what_comes_is_judged_by_the_plan(void **state)
 	}
 }
 
+/* A peer that keeps to no rules seals an IPv6 fragment header: what has no ports would be judged by the wide rule, and
+ * put together by the kernel behind all judgement. */
+static void a_fragment_under_an_sa_is_refused(void **state)
+{
+	static const struct shape udp6 = { .family = 6, .protocol = IP_UDP, .from = 80, .to = 1000, .payload = 100 };
+	static const struct plan_entry entries[] = { ENTRY(&all, IP_UDP, 80, 80), ENTRY(&web, PROTOCOL_ANY, 0, 65535) };
+	static struct plan plan = { entries, ARRAY_LEN(entries), 1 };
+	static const uint8_t second_of_two[8] = { IP_UDP, 0, 0, 8, 0, 0, 0, 7 };
+	uint8_t packet[PACKET_ROOM], sealed[PACKET_ROOM];
+	struct wire_out out = wire_out(sealed, sizeof sealed);
+	struct ip_packet ip;
+	struct plan_packet flow;
+	struct side a, b;
+	size_t len = packet_make(&udp6, packet);
+
+	(void)state;
+	side_up(&a, 1, &all_plan);
+	side_up(&b, 2, &plan);
+	join_specs(&a, &b, spec_of(&a, 6, &all, &null_sha), spec_of(&b, 6, &web, &null_sha));
+	memmove(packet + IP6_HEADER + sizeof second_of_two, packet + IP6_HEADER, len - IP6_HEADER);
+	assert_int_equal(ip_parse(packet, len, &ip, NULL), 0);
+	ip_flow(&ip, true, &flow);
+	memcpy(packet + IP6_HEADER, second_of_two, sizeof second_of_two);
+	ip.next = 44;
+	ip.len = len += sizeof second_of_two;
+	assert_int_equal(esp_seal(sa_find_out(&a.sad->sas, &all, &flow), &ip, packet, len, &out, NULL), 0);
+	receive(&b, sealed, out.len);
+	assert_int_equal(b.count, 0);
+	assert_int_equal(sad_dropped(b.sad, DROP_FRAGMENT), 1);
+	side_down(&a);
+	side_down(&b);
+}
+
 static void an_sa_satisfies_a_rule_only_in_all_that_it_asks(void **state)
 {
 	static struct protection_set both = { .name = "both", .count = 2 };
@@ -995,6 +1030,7 @@ int main(void)
 		cmocka_unit_test(an_icmp_error_lowers_the_path_only_if_it_quotes_our_esp),
 		cmocka_unit_test(fragments_and_rubbish_from_the_tun_are_counted),
 		cmocka_unit_test(what_comes_is_judged_by_the_plan),
+		cmocka_unit_test(a_fragment_under_an_sa_is_refused),
 		cmocka_unit_test(an_sa_satisfies_a_rule_only_in_all_that_it_asks),
 		cmocka_unit_test(what_comes_must_be_within_the_selector),
 		cmocka_unit_test(an_icmp_error_leaves_under_the_sa_of_what_it_quotes),
