@@ -22,6 +22,9 @@ const struct gate_count_row gate_counts[GATE_COUNTS] = {
 	[GATE_COUNT_MASQUERADED] = { "masqueraded",
 				     "packets of hosts behind us that would have left around the protection: dropped",
 				     0 },
+	[GATE_COUNT_NEW_ADDRESS] = { "new-address",
+				     "packets of an address of ours that the rules in force do not know yet: dropped",
+				     0 },
 };
 
 const char *gate_counter_name(enum gate_count kind, uint32_t rule, char buf[GATE_COUNTER_NAME])

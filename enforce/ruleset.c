@@ -213,6 +213,7 @@ static void add_prerouting(struct ruleset *r)
 		 "\t\tct direction reply ct original ip6 daddr @own_ip6 goto passing\n"
 		 "\t\tct direction original ct reply ip daddr @own_ip goto passing\n"
 		 "\t\tct direction original ct reply ip6 daddr @own_ip6 goto passing\n"
+		 "\t\tjump newcomer_in\n"
 		 "\t\tgoto masquerade_known\n"
 		 "\t}\n",
 		 r->config->tun);
@@ -271,7 +272,8 @@ static void add_postrouting(struct ruleset *r)
 		 "\t\toifname \"%s\" goto to_tun\n"
 		 "\t\tmeta mark & 0x%08x == 0x%08x accept\n"
 		 "\t\tfib daddr type { broadcast, multicast } accept\n"
-		 "\t\tjump exempt\n",
+		 "\t\tjump exempt\n"
+		 "\t\tjump newcomer_out\n",
 		 r->config->tun, r->config->mark_mask, r->config->mark_own);
 	add_judge(r, WAY_LAST);
 	str_add(r->out, "\t}\n");
@@ -308,6 +310,7 @@ void ruleset_write(const struct gate_config *c, const char *table, const struct 
 	ruleset_regions(&r);
 	ruleset_masquerade(&r);
 	add_exempt(&r);
+	ruleset_newcomer(&r);
 	add_from_tun(&r);
 	add_to_tun(&r);
 	add_fallback(&r);

@@ -60,5 +60,7 @@ void ruleset_lists(struct ruleset *r);
 /* Connections of hosts behind us that leave with our address: the sets and chains that find out which address, and
  * give it to them on their way through the TUN. */
 void ruleset_masquerade(struct ruleset *r);
+/* The chains for addresses of ours that the plan does not know. */
+void ruleset_newcomer(struct ruleset *r);
 
 #endif

@@ -38,6 +38,19 @@ connection-security:
 """ % (A, B)
 
 
+# A program that sends all the time, and does not mind where it cannot.
+TALKER = """
+import socket, sys, time
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+while True:
+    try:
+        s.sendto(b"in clear", (sys.argv[1], 4321))
+    except OSError:
+        pass
+    time.sleep(0.001)
+"""
+
+
 def write(path, text, mode=0o644):
     os.makedirs(os.path.dirname(path), exist_ok=True)
     with open(path, "w", encoding="utf-8") as f:
@@ -273,10 +286,16 @@ def addresses():
     a.start(policy=PSK % "require")
     b.start(policy=PSK % "require")
     seen = Capture(a)
+    talker = subprocess.Popen(["ip", "netns", "exec", a.name, "python3", "-c", TALKER, B])
+    on_exit(talker.kill)
+    time.sleep(0.3)
     address(a, "eth0", A + "/24")
     expect("an event tells", wait_until(lambda: "addresses-changed" in a.events(), 2))
     expect("and traffic is protected", a.pings(B))
-    expect("on the wire too", socket.IPPROTO_ICMP not in seen.protocols())
+    expect("on the wire too, from the first moment on",
+           socket.IPPROTO_ICMP not in seen.protocols() and not seen.has(b"in clear"))
+    talker.kill()
+    talker.wait()
 
 
 # ---- changes ------------------------------------------------------------------------------------------------------

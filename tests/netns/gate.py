@@ -98,6 +98,23 @@ def established_before():
         p.ta.kill()
 
 
+def new_address():
+    """An address that the plan does not know yet says nothing in clear to those whom a rule protects, nor hears them."""
+    p = Pair(a_policy=both("require"))
+    address(p.a, "eth0", "10.0.0.9/24", "fd00::9/64")
+    address(p.b, "eth0", "10.0.0.3/24", "fd00::3/64")
+    for here, there, other in (("10.0.0.9", B4, "10.0.0.3"), ("fd00::9", B6, "fd00::3")):
+        expect("%s -> %s is dropped" % (here, there), p.say(here, there) == DROPPED_HERE)
+        expect("%s -> %s is dropped" % (there, here), p.say(there, here, p.a, p.b) == DROPPED_THERE)
+        expect("%s -> %s, of whom no rule speaks, flows" % (here, other), p.say(here, other) == CLEAR)
+        expect("%s -> %s flows" % (other, here), p.say(other, here, p.a, p.b) == CLEAR)
+    expect("counted", p.ta.counters()["new-address", "-"] >= 4)
+    p.ta.apply(POLICY + rule("all", "require", "any", "any"))
+    expect("with a rule for all it is dropped for all", p.say("10.0.0.9", "10.0.0.3") == DROPPED_HERE)
+    p.ta.apply(POLICY + rule("all", "exempt", "any", "any"))
+    expect("with an exemption it is not dropped", p.say("10.0.0.9", B4) == CLEAR)
+
+
 def bound_sockets():
     """A socket that is bound to the network card cannot go around the TUN."""
     p = Pair(both("require"))
@@ -579,7 +596,7 @@ def disabled():
     expect("uninstalled: no rule", "0x1f000000" not in p.a.sh("ip", "rule") + p.a.sh("ip", "-6", "rule"))
 
 
-TESTS = [protects, clear_in, established_before, bound_sockets, our_ports, icmp_errors, icmp_errors_of_esp, icmp_errors_of_exempt, death,
+TESTS = [protects, clear_in, established_before, new_address, bound_sockets, our_ports, icmp_errors, icmp_errors_of_esp, icmp_errors_of_exempt, death,
          flushed, modes, secured, secured_one_way, fallback_survives, exempt_ports, per_family, forwarded, forwarded_tcp,
          forwarded_fallback, published,
          replaced_under_load, disabled]

@@ -24,6 +24,12 @@ size_t policy_firewalls(const struct policy *p, const struct firewall **ret)
 	return p->firewall_count;
 }
 
+size_t policy_address_sets(const struct policy *p, const struct address_set *const **ret)
+{
+	*ret = p->sets;
+	return p->set_count;
+}
+
 unsigned policy_exemptions(const struct policy *p)
 {
 	return p->exemptions;

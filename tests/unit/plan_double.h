@@ -7,6 +7,8 @@
 struct policy {
 	const struct rule *rules;
 	size_t rule_count;
+	const struct address_set *const *sets;
+	size_t set_count;
 	unsigned exemptions;
 	const struct firewall *firewalls;
 	size_t firewall_count;
