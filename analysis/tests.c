@@ -4,9 +4,18 @@
 
 #include <string.h>
 
-static const char *reason_of(struct why *w, const struct answer *a, struct arena *memory)
+/* A test speaks of all that it asks: of both address families of two hosts, of all ports of a protocol. So the case
+ * that fares otherwise than expected speaks for it, if there is one. */
+static const struct answer_case *case_that_speaks(const struct answer *a, enum outcome expect)
 {
-	const struct answer_case *c = &a->cases[0];
+	for (size_t i = 0; i < a->count; i++)
+		if (a->cases[i].verdict.verdict != expect)
+			return &a->cases[i];
+	return &a->cases[0];
+}
+
+static const char *reason_of(struct why *w, const struct answer_case *c, struct arena *memory)
+{
 	struct str s = { 0 };
 	const char *copy;
 
@@ -31,6 +40,7 @@ static void add_addresses(const struct policy *p, const struct host *h, struct p
 static int run_one(struct why *w, const struct policy_test *t, struct question *q, struct arena *memory,
 		   struct test_result *ret, struct diag *d)
 {
+	const struct answer_case *c;
 	struct answer a;
 	int r;
 
@@ -48,9 +58,10 @@ static int run_one(struct why *w, const struct policy_test *t, struct question *
 	}
 	if ((r = question_ask(w, q, memory, &a, d)) < 0)
 		return r;
-	*ret = (struct test_result){ t, a.cases[0].verdict.verdict == t->expect, a.cases[0].verdict.verdict, NULL };
+	c = case_that_speaks(&a, t->expect);
+	*ret = (struct test_result){ t, c->verdict.verdict == t->expect, c->verdict.verdict, NULL };
 	if (!ret->passed)
-		ret->reason = reason_of(w, &a, memory);
+		ret->reason = reason_of(w, c, memory);
 	return 0;
 }
 

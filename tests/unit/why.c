@@ -1,5 +1,6 @@
 #include "tests/unit/unit.h"
 
+#include "analysis/tests.h"
 #include "tests/unit/ask.h"
 
 #define HOSTS \
@@ -282,6 +283,42 @@ static void why_names_that_nobody_has_are_refused_with_the_nearest(void **state)
 	ask_close(&p);
 }
 
+/* "ping a -> b" is ping over IPv4 and over IPv6: a test that holds for one of them only has failed. */
+static void why_a_test_of_two_hosts_holds_for_both_address_families(void **state)
+{
+	static const struct {
+		const char *rule, *test;
+		enum outcome got;
+	} rows[] = {
+		{ "protocol: icmp, mode: exempt", "traffic: icmp, expect: clear", OUTCOME_ENCRYPTED },
+		{ "protocol: icmp, mode: exempt", "traffic: icmp, expect: encrypted", OUTCOME_CLEAR },
+		{ "traffic: [icmp, icmpv6], mode: exempt", "traffic: icmp, expect: clear", OUTCOME_CLEAR },
+		{ "protocol: icmp, mode: exempt", "traffic: tcp/80, expect: encrypted", OUTCOME_ENCRYPTED },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		SCOPED(str_wipe) struct str policy = { 0 };
+		SCOPED(arena_wipe) struct arena memory = { 0 };
+		struct test_result *results;
+		struct asked_policy p;
+		size_t n;
+
+		str_addf(
+			&policy,
+			POLICY(R RULE("r", "mode: require")) "  - { name: e, endpoint1: [any], endpoint2: [any], %s }\n"
+							     "tests: [ { from: a, to: b, %s } ]\n",
+			rows[i].rule, rows[i].test);
+		ask_open(&p, str_text(&policy));
+		assert_int_equal(tests_run(p.why, &memory, &results, &n, NULL), 0);
+		assert_int_equal(n, 1);
+		if (results[0].got != rows[i].got || results[0].passed != (rows[i].got == results[0].test->expect))
+			fail_msg("row %zu: %s, %s", i, outcome_name(results[0].got),
+				 results[0].passed ? "passed" : "failed");
+		ask_close(&p);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -290,6 +327,7 @@ int main(void)
 		cmocka_unit_test(why_contest_lists_every_rule_that_matched_and_why_it_lost),
 		cmocka_unit_test(why_zones_and_open_ports_are_answered_case_by_case),
 		cmocka_unit_test(why_names_that_nobody_has_are_refused_with_the_nearest),
+		cmocka_unit_test(why_a_test_of_two_hosts_holds_for_both_address_families),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
