@@ -133,9 +133,9 @@ static bool is_initial_contact(const struct ike_sa *sa)
 {
 	const struct ike_sa *other;
 
-	LIST_FOREACH(other, &sa->contact->ikes, of_contact)
-	if (other->state >= IKE_ESTABLISHED)
-		return false;
+	LIST_FOREACH (other, &sa->contact->ikes, of_contact)
+		if (other->state >= IKE_ESTABLISHED)
+			return false;
 	return true;
 }
 

@@ -105,9 +105,9 @@ struct child *child_by_spi(struct ike_sa *ike, uint32_t spi, bool ours)
 {
 	struct child *c;
 
-	LIST_FOREACH(c, &ike->children, entry)
-	if (spi && (ours ? c->spi_in : c->spi_out) == spi)
-		return c;
+	LIST_FOREACH (c, &ike->children, entry)
+		if (spi && (ours ? c->spi_in : c->spi_out) == spi)
+			return c;
 	return NULL;
 }
 
@@ -406,8 +406,8 @@ struct child *child_asked(struct ike_sa *ike, const struct ike_msg *m, bool with
 	}
 	size_t siblings = 0;
 	const struct child *sibling;
-	LIST_FOREACH(sibling, &ike->children, entry)
-	siblings++;
+	LIST_FOREACH (sibling, &ike->children, entry)
+		siblings++;
 	if (siblings >= CHILDREN_MOST) {
 		(void)diag_fail(d, ERR_POLICY, "it has %zu quick modes already", siblings);
 		return refuse(ret_refusal, N_NO_ADDITIONAL_SAS);
@@ -694,9 +694,9 @@ void child_rekey(struct child *c)
 
 	if (c->state != CHILD_UP || c->replaced)
 		return;
-	LIST_FOREACH(other, &c->ike->children, entry)
-	if (other->replaces == c->pair)
-		return; /* somebody is at it */
+	LIST_FOREACH (other, &c->ike->children, entry)
+		if (other->replaces == c->pair)
+			return; /* somebody is at it */
 	if (!ike_usable(c->ike) || c->ike->replaced_by) {
 		c->soft_ms = c->ike->k->now_ms + 2 * RETRY_TEMPORARY_MS;
 		child_arm(c);
@@ -739,9 +739,9 @@ void child_hand_over(struct child *old)
 {
 	struct child *c;
 
-	LIST_FOREACH(c, &old->ike->children, entry)
-	if (c->replaces == old->pair && c->state == CHILD_SETTLE)
-		(void)child_step(c, CEV_SETTLED, NULL, NULL, NULL);
+	LIST_FOREACH (c, &old->ike->children, entry)
+		if (c->replaces == old->pair && c->state == CHILD_SETTLE)
+			(void)child_step(c, CEV_SETTLED, NULL, NULL, NULL);
 }
 
 static void delete_now(struct child *c)

@@ -607,8 +607,8 @@ void keying_set_plan(struct keying *k, const struct keying_config *c, struct pla
 	}
 	k->plan = plan_ref(plan);
 	set_config(k, c);
-	TAILQ_FOREACH(sa, &k->ikes, entry)
-	review_ike(sa, plan, &no_rule);
+	TAILQ_FOREACH (sa, &k->ikes, entry)
+		review_ike(sa, plan, &no_rule);
 	for (contact = TAILQ_FIRST(&k->busy); contact; contact = after) {
 		after = TAILQ_NEXT(contact, entry);
 		bool more = true;

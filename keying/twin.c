@@ -62,10 +62,10 @@ static struct ike_sa *winner_over(const struct ike_sa *loser)
 {
 	struct ike_sa *other;
 
-	LIST_FOREACH(other, &loser->contact->ikes, of_contact)
-	if (other != loser && other->auth_set == loser->auth_set && other->ke_set == loser->ke_set &&
-	    ike_usable(other) && !other->replaced_by)
-		return other;
+	LIST_FOREACH (other, &loser->contact->ikes, of_contact)
+		if (other != loser && other->auth_set == loser->auth_set && other->ke_set == loser->ke_set &&
+		    ike_usable(other) && !other->replaced_by)
+			return other;
 	return NULL;
 }
 
@@ -73,11 +73,11 @@ static bool has_same(const struct ike_sa *sa, const struct sa_selector *s, bool 
 {
 	const struct child *c;
 
-	LIST_FOREACH(c, &sa->children, entry)
-	if (selector_same(&c->selector, s) && c->state <= CHILD_UP) {
-		*ret_up = c->state == CHILD_UP && c->sends;
-		return true;
-	}
+	LIST_FOREACH (c, &sa->children, entry)
+		if (selector_same(&c->selector, s) && c->state <= CHILD_UP) {
+			*ret_up = c->state == CHILD_UP && c->sends;
+			return true;
+		}
 	return false;
 }
 
@@ -95,8 +95,7 @@ void twin_review(struct ike_sa *sa)
 		sa->loser = false;
 		return;
 	}
-	LIST_FOREACH(c, &sa->children, entry)
-	{
+	LIST_FOREACH (c, &sa->children, entry) {
 		bool up = false;
 		if (c->state == CHILD_UP && !has_same(winner, &c->asked, &up))
 			child_start(winner, &c->asked, c->rule, 0);
@@ -130,10 +129,10 @@ struct child *child_up_for(struct contact *contact, const struct sa_selector *s,
 	struct ike_sa *sa;
 	struct child *c;
 
-	LIST_FOREACH(sa, &contact->ikes, of_contact)
-	LIST_FOREACH(c, &sa->children, entry)
-	if (c != but && c->state == CHILD_UP && !c->replaced && selector_same(&c->asked, s))
-		return c;
+	LIST_FOREACH (sa, &contact->ikes, of_contact)
+		LIST_FOREACH (c, &sa->children, entry)
+			if (c != but && c->state == CHILD_UP && !c->replaced && selector_same(&c->asked, s))
+				return c;
 	return NULL;
 }
 
@@ -142,10 +141,10 @@ bool twin_child_sends(const struct child *c)
 	const struct ike_sa *sa;
 	const struct child *other;
 
-	LIST_FOREACH(sa, &c->ike->contact->ikes, of_contact)
-	LIST_FOREACH(other, &sa->children, entry)
-	if (children_are_twins(c, other) && other->sends && !child_stays(c, other))
-		return false;
+	LIST_FOREACH (sa, &c->ike->contact->ikes, of_contact)
+		LIST_FOREACH (other, &sa->children, entry)
+			if (children_are_twins(c, other) && other->sends && !child_stays(c, other))
+				return false;
 	return true;
 }
 
@@ -154,19 +153,18 @@ void twin_child_up(struct child *c)
 	struct ike_sa *sa;
 	struct child *other;
 
-	LIST_FOREACH(sa, &c->ike->contact->ikes, of_contact)
-	LIST_FOREACH(other, &sa->children, entry)
-	{
-		if (!children_are_twins(c, other))
-			continue;
-		struct child *loser = child_stays(c, other) ? other : c;
-		if (loser->ike != (loser == c ? other : c)->ike && loser->ike->loser)
-			continue; /* goes with its IKE SA */
-		loser->replaced = true;
-		if (loser->initiator)
-			loser->linger_ms = c->ike->k->now_ms + LINGER_MS;
-		child_arm(loser);
-		if (loser == c)
-			return;
-	}
+	LIST_FOREACH (sa, &c->ike->contact->ikes, of_contact)
+		LIST_FOREACH (other, &sa->children, entry) {
+			if (!children_are_twins(c, other))
+				continue;
+			struct child *loser = child_stays(c, other) ? other : c;
+			if (loser->ike != (loser == c ? other : c)->ike && loser->ike->loser)
+				continue; /* goes with its IKE SA */
+			loser->replaced = true;
+			if (loser->initiator)
+				loser->linger_ms = c->ike->k->now_ms + LINGER_MS;
+			child_arm(loser);
+			if (loser == c)
+				return;
+		}
 }

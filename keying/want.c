@@ -73,9 +73,9 @@ struct want *want_find(struct contact *c, const struct sa_selector *s)
 {
 	struct want *w;
 
-	LIST_FOREACH(w, &c->wants, entry)
-	if (selector_same(&w->selector, s))
-		return w;
+	LIST_FOREACH (w, &c->wants, entry)
+		if (selector_same(&w->selector, s))
+			return w;
 	return NULL;
 }
 
@@ -116,11 +116,11 @@ static bool is_answered(const struct contact *c, const struct sa_selector *s)
 	const struct ike_sa *sa;
 	const struct child *child;
 
-	LIST_FOREACH(sa, &c->ikes, of_contact)
-	LIST_FOREACH(child, &sa->children, entry)
-	if (!child->initiator && child->state >= CHILD_R_INBOUND && child->state <= CHILD_UP &&
-	    selector_same(&child->asked, s))
-		return true;
+	LIST_FOREACH (sa, &c->ikes, of_contact)
+		LIST_FOREACH (child, &sa->children, entry)
+			if (!child->initiator && child->state >= CHILD_R_INBOUND && child->state <= CHILD_UP &&
+			    selector_same(&child->asked, s))
+				return true;
 	return false;
 }
 
@@ -136,12 +136,13 @@ void want_acquire(struct keying *k, const struct sa_selector *s, const struct ru
 			       "%d negotiations are waiting already; this one has to wait", WANTS_MOST);
 		return;
 	}
-	if (w->failed && k->now_ms < w->retry_ms) { /* no storm: it failed a moment ago */
+	bool answered = is_answered(c, s);
+	if (w->failed && k->now_ms < w->retry_ms && !answered) { /* no storm: it failed a moment ago */
 		release(w);
 		return;
 	}
 	w->failed = false;
-	if (w->fell_back && !is_answered(c, s)) { /* what answers a secured packet must not go in clear */
+	if (w->fell_back && !answered) { /* what answers a secured packet must not go in clear */
 		release(w);
 	} else if (w->release_ms == UINT64_MAX) {
 		w->release_ms = k->now_ms + (may_fall_back(w) ? rule->fallback_after_ms : k->config.hold_ms);
@@ -161,11 +162,11 @@ static bool in_progress(const struct contact *c, const struct sa_selector *s)
 	const struct ike_sa *sa;
 	const struct child *child;
 
-	LIST_FOREACH(sa, &c->ikes, of_contact)
-	LIST_FOREACH(child, &sa->children, entry)
-	if (child->state < CHILD_UP && (child->initiator || child->state >= CHILD_R_INBOUND) &&
-	    selector_same(&child->asked, s))
-		return true;
+	LIST_FOREACH (sa, &c->ikes, of_contact)
+		LIST_FOREACH (child, &sa->children, entry)
+			if (child->state < CHILD_UP && (child->initiator || child->state >= CHILD_R_INBOUND) &&
+			    selector_same(&child->asked, s))
+				return true;
 	return false;
 }
 
