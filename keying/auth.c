@@ -242,8 +242,8 @@ static void refuse(struct ike_sa *sa, const char *why)
 	struct keying *k = sa->k;
 	char remote[ADDR_TEXT];
 
-	contact_failed(k, &sa->local, &sa->remote, ike_rule_name(sa), EVENT_MAIN_MODE_FAILED,
-		       "we refused %s in IKE_AUTH: %s", addr_text(&sa->remote, remote), why);
+	contact_refused(k, &sa->local, &sa->remote, ike_rule_name(sa), "we refused %s in IKE_AUTH: %s",
+			addr_text(&sa->remote, remote), why);
 	exchange_reply_notify(sa, IKE_AUTH, N_AUTHENTICATION_FAILED, NULL, 0);
 	/* Stays as it is for repetitions of the request, until it is given up; but it is no longer half-open work. */
 	if (sa->first)

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { STRANGERS_TOLD = 10, STRANGERS_TOLD_MS = 1000 }; /* so many in so long */
+
 struct pair_of_addr {
 	const struct addr *local, *remote;
 };
@@ -84,24 +86,60 @@ void contact_free(struct contact *c)
 	free(c);
 }
 
-void contact_failed(struct keying *k, const struct addr *local, const struct addr *remote, const char *rule,
-		    enum event_id id, const char *fmt, ...)
+/* Whoever has proven nothing, not even an address, must not fill the log, nor push out of it what matters. */
+static bool may_tell_of_stranger(struct keying *k)
 {
-	struct contact *c = contact_get(k, local, remote);
-	struct keying_failure f = { .local = *local, .remote = *remote, .at_ms = k->now_ms };
-	va_list ap;
+	if (k->now_ms - k->strangers_ms >= STRANGERS_TOLD_MS) {
+		k->strangers_ms = k->now_ms;
+		k->strangers_told = 0;
+	}
+	if (k->strangers_told == STRANGERS_TOLD)
+		return false;
+	k->strangers_told++;
+	return true;
+}
 
-	va_start(ap, fmt);
+static void failed(struct keying *k, const struct addr *local, const struct addr *remote, const char *rule,
+		   enum event_id id, bool stranger, const char *fmt, va_list ap)
+{
+	struct contact *c = contact_find(k, local, remote);
+	struct keying_failure f = { .local = *local, .remote = *remote, .at_ms = k->now_ms };
+	bool tell;
+
 	(void)vsnprintf(f.text, sizeof f.text, fmt, ap);
-	va_end(ap);
 	(void)snprintf(f.rule, sizeof f.rule, "%s", rule ? rule : "");
-	if (!c->failure || strcmp(c->failure->text, f.text) != 0 || k->now_ms - c->told_ms >= EVENT_AGAIN_MS) {
+	tell = !c || !c->failure || strcmp(c->failure->text, f.text) != 0 || k->now_ms - c->told_ms >= EVENT_AGAIN_MS;
+	if (tell && stranger && !may_tell_of_stranger(k))
+		return;
+	if (!c)
+		c = contact_get(k, local, remote);
+	if (tell) {
 		c->told_ms = k->now_ms;
 		todo_event(k, id, local, remote, rule, NULL, 0, "%s", f.text);
 	}
 	if (!c->failure)
 		c->failure = mem_new(1, sizeof *c->failure);
 	*c->failure = f;
+}
+
+void contact_failed(struct keying *k, const struct addr *local, const struct addr *remote, const char *rule,
+		    enum event_id id, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	failed(k, local, remote, rule, id, false, fmt, ap);
+	va_end(ap);
+}
+
+void contact_refused(struct keying *k, const struct addr *local, const struct addr *remote, const char *rule,
+		     const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	failed(k, local, remote, rule, EVENT_MAIN_MODE_FAILED, true, fmt, ap);
+	va_end(ap);
 }
 
 void contact_works(struct contact *c)

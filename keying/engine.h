@@ -27,6 +27,7 @@ struct want;
 struct task;
 
 enum {
+	HALF_OPEN_BUCKETS = 1024,
 	HALF_OPEN_MS = 30000,     /* a stranger has so long to prove itself */
 	HINT_MS = 1000,           /* an unprotected refusal is believed when nothing better comes so long */
 	LINGER_MS = 1000,         /* what is to be deleted stays so long: packets are on their way */
@@ -342,6 +343,9 @@ struct keying {
 	TAILQ_HEAD(, ike_sa) dead_ikes;
 	TAILQ_HEAD(, contact) busy, idle;
 	size_t idle_count, half_open_count, initiating_count, want_count;
+	uint32_t half_open_of[HALF_OPEN_BUCKETS]; /* by the remote address */
+	uint64_t strangers_ms;                    /* since when strangers_told are counted */
+	unsigned strangers_told;
 	struct timers timers;
 
 	struct cookie_secret secrets[2]; /* newest first */
@@ -391,6 +395,9 @@ void contact_free(struct contact *c);
 /* Note it, and tell it once. */
 void contact_failed(struct keying *k, const struct addr *local, const struct addr *remote, const char *rule,
 		    enum event_id id, const char *fmt, ...) __attribute__((format(printf, 6, 7)));
+/* The same of a host that asks and has not proven itself; too many in a second are not told. */
+void contact_refused(struct keying *k, const struct addr *local, const struct addr *remote, const char *rule,
+		     const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 void contact_works(struct contact *c); /* a CHILD SA is up */
 /* The IKE SA that carries children of this rule: an established one, or one of ours that is being made; NULL: none. */
 struct ike_sa *contact_ike(struct contact *c, const struct rule *rule);
@@ -447,6 +454,8 @@ ike_action rekey_begun, rekey_derived, rekey_answered;
 void init_message(struct keying *k, const struct ike_header *h, const struct addr *local, uint16_t local_port,
 		  const struct addr *remote, uint16_t remote_port, const uint8_t *octets, size_t len);
 bool init_initiate(struct contact *c, struct want *w);
+/* How many half-open IKE SAs the hosts have whose addresses fall together with this one. */
+uint32_t *half_open_of(struct keying *k, const struct addr *remote);
 
 /* exchange.c: requests and replies under protection */
 void exchange_message(struct ike_sa *sa, const struct ike_header *h, const uint8_t *octets, size_t len,

@@ -209,6 +209,7 @@ static void close_half(struct ike_sa *sa)
 		return;
 	sa->half_open = false;
 	sa->k->half_open_count--;
+	(*half_open_of(sa->k, &sa->remote))--;
 }
 
 /* What only the making needs. */

@@ -4,7 +4,10 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { SUITES_MOST = 64 };
+enum {
+	SUITES_MOST = 64,
+	HALF_OPEN_SHARE = 16, /* of half_open_most, one address gets so small a part once half of it is used */
+};
 
 /* Hashes that we take in signatures (RFC 7427 4): SHA2-256, SHA2-384, SHA2-512, identity (EdDSA, RFC 8420). */
 static const uint8_t signature_hashes[] = { 0, 2, 0, 3, 0, 4, 0, 5 };
@@ -293,17 +296,17 @@ static bool choose(struct keying *k, const struct path *p, const struct ike_msg 
 	struct wire_out out = wire_out(group, sizeof group);
 
 	if (n == 0) {
-		contact_failed(k, p->local, p->remote, NULL, EVENT_MAIN_MODE_FAILED,
-			       "%s asked for main mode, and we refused: no rule of this host protects traffic with it",
-			       there);
+		contact_refused(k, p->local, p->remote, NULL,
+				"%s asked for main mode, and we refused: no rule of this host protects traffic with it",
+				there);
 		refuse(k, p, &m->h, N_NO_PROPOSAL_CHOSEN, NULL, 0);
 		return false;
 	}
 	if (!proposal_choose_ike(&m->offer, suites, n, ret)) {
-		contact_failed(k, p->local, p->remote, (*ret_rule)->name, EVENT_MAIN_MODE_FAILED,
-			       "%s asked for main mode, and we refused: it offers %s, rule '%s' wants %s", there,
-			       proposal_text(&m->offer, offered), (*ret_rule)->name,
-			       proposal_set_text((*ret_rule)->key_exchange, wanted));
+		contact_refused(k, p->local, p->remote, (*ret_rule)->name,
+				"%s asked for main mode, and we refused: it offers %s, rule '%s' wants %s", there,
+				proposal_text(&m->offer, offered), (*ret_rule)->name,
+				proposal_set_text((*ret_rule)->key_exchange, wanted));
 		refuse(k, p, &m->h, N_NO_PROPOSAL_CHOSEN, NULL, 0);
 		return false;
 	}
@@ -313,6 +316,20 @@ static bool choose(struct keying *k, const struct path *p, const struct ike_msg 
 		return false;
 	}
 	return true;
+}
+
+uint32_t *half_open_of(struct keying *k, const struct addr *remote)
+{
+	return &k->half_open_of[table_hash(remote->octets, sizeof remote->octets, 0) % HALF_OPEN_BUCKETS];
+}
+
+/* Nobody may take all the room, or nobody else could begin. */
+static bool has_room(struct keying *k, const struct addr *remote)
+{
+	uint32_t most = k->config.half_open_most;
+
+	return k->half_open_count < most / 2 ||
+	       (k->half_open_count < most && *half_open_of(k, remote) < most / HALF_OPEN_SHARE);
 }
 
 /* With many half-open SAs only those that show that they hear us go on. */
@@ -358,7 +375,7 @@ static void request(struct keying *k, const struct path *p, const struct ike_hea
 		refuse(k, p, h, N_UNSUPPORTED_CRITICAL_PAYLOAD, &m.critical, 1);
 	else if (r < 0)
 		refuse(k, p, h, N_INVALID_SYNTAX, NULL, 0);
-	if (r < 0 || k->half_open_count >= k->config.half_open_most || !cookie_shown(k, p, &m))
+	if (r < 0 || !has_room(k, p->remote) || !cookie_shown(k, p, &m))
 		return;
 
 	struct proposal_ike_choice choice;
@@ -368,8 +385,8 @@ static void request(struct keying *k, const struct path *p, const struct ike_hea
 	sa = ike_new(k, false, p->local, p->local_port, p->remote, p->remote_port);
 	if (nat_between(sa, &m)) {
 		char remote[ADDR_TEXT];
-		contact_failed(
-			k, p->local, p->remote, rule->name, EVENT_MAIN_MODE_FAILED,
+		contact_refused(
+			k, p->local, p->remote, rule->name,
 			"%s asked for main mode, and we refused: a NAT changes addresses between here and there; "
 			"protection through a NAT is not supported yet",
 			addr_text(p->remote, remote));
@@ -379,6 +396,7 @@ static void request(struct keying *k, const struct path *p, const struct ike_hea
 	}
 	sa->half_open = true;
 	k->half_open_count++;
+	(*half_open_of(k, p->remote))++;
 	memcpy(sa->last_digest, digest, DIGEST);
 	sa->init_key = key;
 	table_add(&k->half_open, key, sa);

@@ -373,6 +373,51 @@ static void a_flood_meets_cookies_and_a_bound_and_is_forgotten(void **state)
 	world_free(w);
 }
 
+static void one_address_does_not_take_all_the_room(void **state)
+{
+	struct world *w = world_new(world_policy);
+	struct keying_ike_row rows[64];
+
+	(void)state;
+	w->hosts[1].config.half_open_cookie = 10000;
+	w->hosts[1].config.half_open_most = 64;
+	keying_set_plan(w->hosts[1].keying, &w->hosts[1].config, w->hosts[1].plan, w->now_ms);
+	(void)half_open_flood(w, 200);
+	assert_int_equal(keying_ike_rows(w->hosts[1].keying, rows, 64), 32);
+	world_run(w, 60000); /* given up: there is room again */
+	assert_int_equal(keying_ike_rows(w->hosts[1].keying, rows, 64), 0);
+	assert_int_equal(half_open_flood(w, 1), 1);
+	world_free(w);
+}
+
+/* Each request says something else, so that none is the same failure again. */
+static void strangers_do_not_fill_the_log(void **state)
+{
+	struct world *w = world_new(world_policy);
+	uint8_t buf[1024], public[32] = { 9 }, nonce[32] = { 0 };
+	unsigned *told = &w->hosts[1].events[EVENT_MAIN_MODE_FAILED];
+
+	(void)state;
+	for (unsigned i = 0; i < 1000; i++) {
+		struct ike_header h = { .spi_i = 0x7000 + i, .exchange = IKE_SA_INIT, .flags = IKE_FLAG_INITIATOR };
+		struct ike_offer offer = { .count = 1 };
+		struct ike_proposal *p = &offer.proposals[0];
+		struct ike_writer out;
+
+		*p = (struct ike_proposal){ .number = 1, .protocol = 1, .count = 1 };
+		p->transforms[0] = (struct ike_transform){ .type = ALG_ENCR, .id = (uint16_t)(1000 + i) };
+		ike_write_begin(&out, buf, sizeof buf, &h);
+		ike_put_sa(&out, &offer);
+		ike_put_ke(&out, 31, public, sizeof public);
+		ike_put_nonce(&out, nonce, sizeof nonce);
+		ike_write_end(&out);
+		world_inject(w, 1, buf, out.out.len);
+		world_run(w, w->now_ms);
+	}
+	assert_in_range(*told, 1, 10);
+	world_free(w);
+}
+
 static unsigned through_a_nat(struct world *w, struct datagram *d)
 {
 	(void)w;
@@ -435,6 +480,8 @@ int main(void)
 		cmocka_unit_test(cookies_are_asked_for_and_given),
 		cmocka_unit_test(a_cookie_and_another_group_go_together),
 		cmocka_unit_test(a_flood_meets_cookies_and_a_bound_and_is_forgotten),
+		cmocka_unit_test(one_address_does_not_take_all_the_room),
+		cmocka_unit_test(strangers_do_not_fill_the_log),
 		cmocka_unit_test(a_nat_is_named),
 		cmocka_unit_test(keys_are_told_only_when_asked),
 	};
