@@ -292,7 +292,7 @@ int change_disable(struct daemon *d, const char *by, const char *reason, struct 
 	if (state_disabled(d->state))
 		return diag_fail(why, EALREADY, "protection is disabled already");
 	/* What cannot be written down must not keep anybody from breaking the glass. */
-	if ((r = state_disable(d->state, reason, why)) < 0)
+	if (state_disable(d->state, reason, why) < 0)
 		log_warning("disabled only until the next start: %s", why->text);
 	if ((r = force_disable(d, why)) < 0) {
 		(void)state_enable(d->state, NULL);

@@ -172,7 +172,6 @@ static void export_line(struct engine *e, const char *text)
 static void do_one(struct engine *e, struct keying_todo *t)
 {
 	struct diag d = { 0 };
-	int r = 0;
 
 	switch (t->kind) {
 	case KEYING_SEND:
@@ -188,21 +187,21 @@ static void do_one(struct engine *e, struct keying_todo *t)
 		job_start(e->config.loop, t->job, e->store, job_came_back, e);
 		break;
 	case KEYING_RESERVE_SPI:
-		if ((r = sad_reserve_spi(e->sad, &t->selector.local, &t->selector.remote, t->request, &d)) < 0)
+		if (sad_reserve_spi(e->sad, &t->selector.local, &t->selector.remote, t->request, &d) < 0)
 			hear_failure(e, t->request, &d);
 		break;
 	case KEYING_RELEASE_SPI:
 		sad_release_spi(e->sad, t->spi);
 		break;
 	case KEYING_INSTALL:
-		if ((r = sad_install(e->sad, t->spec, t->request, &d)) < 0)
+		if (sad_install(e->sad, t->spec, t->request, &d) < 0)
 			hear_failure(e, t->request, &d);
 		else
 			child_up(e, t->spec);
 		break;
 	case KEYING_REMOVE:
 		child_down(e, t->pair);
-		if ((r = sad_remove(e->sad, t->pair, t->request, &d)) < 0)
+		if (sad_remove(e->sad, t->pair, t->request, &d) < 0)
 			hear_failure(e, t->request, &d);
 		break;
 	case KEYING_RELEASE_HELD:

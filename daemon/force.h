@@ -12,7 +12,7 @@ struct candidate {
 void candidate_wipe(struct candidate *c); /* for SCOPED */
 
 /* Takes the text over. Fails with words in `why` (one line) and findings in the report. */
-int candidate_make(struct daemon *d, struct text *policy, struct candidate *ret, struct diag *why);
+int candidate_make(struct daemon *d, struct text *text, struct candidate *ret, struct diag *why);
 
 /* Put it in force, and take over what it holds. On failure all is as it was. While protection is disabled it is only
  * kept.

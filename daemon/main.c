@@ -60,7 +60,7 @@ static int check_tun(struct diag *why)
 static int lock_run_dir(const struct daemon *d, struct diag *why)
 {
 	char path[PATH_TEXT], other[32] = "";
-	int fd, n;
+	int fd;
 
 	if (mkdir(d->options.run_dir, 0755) < 0 && errno != EEXIST)
 		return diag_errno(why, errno, "make the folder %s", d->options.run_dir);
@@ -76,7 +76,7 @@ static int lock_run_dir(const struct daemon *d, struct diag *why)
 		return diag_fail(why, EBUSY, "another cordond (process %s) runs already with %s: one host, one cordond",
 				 *other ? other : "?", d->options.run_dir);
 	}
-	if (ftruncate(fd, 0) < 0 || (n = dprintf(fd, "%ld\n", (long)getpid())) < 0)
+	if (ftruncate(fd, 0) < 0 || dprintf(fd, "%ld\n", (long)getpid()) < 0)
 		return diag_errno(why, errno, "write %s", path);
 	return 0; /* fd stays open on purpose */
 }

@@ -145,7 +145,7 @@ static bool zone_in_zone(struct load *l, uint32_t node, struct address_set *inne
 		SCOPED(str_wipe) struct str circle = { 0 };
 		size_t from = 0;
 
-		while (path[from] != inner)
+		while (from < depth && path[from] != inner)
 			from++;
 		for (; from < depth; from++)
 			str_addf(&circle, "%s -> ", path[from]->name);
@@ -248,7 +248,7 @@ static bool load_host_address(struct load *l, uint32_t node, struct host_address
 
 		if (n && n < sizeof digits)
 			memcpy(digits, slash + 1, n);
-		prefix = n && strspn(digits, "0123456789") == n ? atoi(digits) : 999;
+		prefix = n && strspn(digits, "0123456789") == n ? (int)strtol(digits, NULL, 10) : 999;
 		if ((unsigned)prefix > addr_bits(&a)) {
 			read_error(&l->rd, "bad-address", node, "%.*s: the prefix is not a number up to %u",
 				   len > 60 ? 60 : (int)len, text, addr_bits(&a));

@@ -122,7 +122,7 @@ static bool walk_group(struct walk *w, const struct group *g, struct place from,
 		SCOPED(str_wipe) struct str circle = { 0 };
 		size_t at = 0;
 
-		while (w->path[at] != g)
+		while (at < depth && w->path[at] != g)
 			at++;
 		for (; at < depth; at++)
 			str_addf(&circle, "%s -> ", w->path[at]->name);

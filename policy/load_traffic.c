@@ -3,6 +3,7 @@
 #include "base/str.h"
 #include "policy/model.h"
 
+#include <assert.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -192,10 +193,11 @@ static bool add_list(struct load *l, uint32_t node, struct services *all, struct
 		     struct traffic_list **path, size_t depth)
 {
 	if (inner->state == LIST_READING) {
+		assert(path); /* whoever is reading a list has a path to it */
 		SCOPED(str_wipe) struct str circle = { 0 };
 		size_t from = 0;
 
-		while (path[from] != inner)
+		while (from < depth && path[from] != inner)
 			from++;
 		for (; from < depth; from++)
 			str_addf(&circle, "%s -> ", path[from]->name);
@@ -262,6 +264,7 @@ static void read_list(struct load *l, struct traffic_list *list, struct traffic_
 
 	if (list->state == LIST_READ)
 		return;
+	assert(path && depth <= NESTING_MOST);
 	list->state = LIST_READING;
 	path[depth] = list;
 	if (node_is_map(&l->rd, list->node) || item_count(&l->rd, list->node) == 0)
@@ -480,7 +483,7 @@ int policy_traffic_parse(const struct policy *p, const char *text, size_t n, str
 	if (r == 0 && all.count > cap)
 		r = diag_fail(d, ERR_UNSUPPORTED, "'%.*s' is %zu protocols and ports, and %zu fit here",
 			      n > 60 ? 60 : (int)n, text, all.count, cap);
-	if (r == 0) {
+	if (r == 0 && all.at) {
 		memcpy(ret, all.at, all.count * sizeof *ret);
 		*ret_count = all.count;
 	}

@@ -44,8 +44,8 @@ unsigned rule_protectiveness(const struct rule *r)
 
 static bool same_machines(const struct rule *a, const struct rule *b)
 {
-	if (!a->machines != !b->machines || a->machine_count != b->machine_count)
-		return false;
+	if (!a->machines || !b->machines || a->machine_count != b->machine_count)
+		return a->machines == b->machines;
 	for (size_t i = 0; i < a->machine_count; i++)
 		if (a->machines[i] != b->machines[i])
 			return false;

@@ -166,7 +166,7 @@ static int on_scalar(struct reader *rd, struct fy_event *e)
 	struct fy_token *value = e->scalar.value;
 	const struct fy_mark *mark = value ? fy_token_start_mark(value) : NULL;
 	struct place place = mark ? mark_place(rd, mark) : event_place(rd, e);
-	uint32_t node, anchor;
+	uint32_t node = 0, anchor;
 	size_t len;
 	const char *text = token_text(value, &len);
 	int r;
@@ -232,7 +232,7 @@ static int on_alias(struct reader *rd, struct fy_event *e)
 	const struct anchor *a;
 	const struct yaml_node *target;
 	struct yaml_node *n;
-	uint32_t node;
+	uint32_t node = 0;
 	size_t len;
 	const char *name = token_text(e->alias.anchor, &len);
 	int r;
