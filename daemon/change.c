@@ -34,19 +34,33 @@ static bool peer_is_up(const struct daemon *d, const struct addr *peer)
 	return up;
 }
 
+static bool take_address(const char **at, struct addr *ret)
+{
+	size_t word = strcspn(*at, " "), scope = strcspn(*at, " %");
+	int r = addr_parse(*at, scope, ret, NULL);
+
+	*at += word + ((*at)[word] == ' ');
+	return r == 0;
+}
+
+static bool take_port(const char **at, uint16_t *ret)
+{
+	char *end = NULL;
+	unsigned long n = strtoul(*at, &end, 10);
+
+	if (end == *at || n > UINT16_MAX || (*end && *end != ' '))
+		return false;
+	*ret = (uint16_t)n;
+	*at = end + (*end == ' ');
+	return true;
+}
+
+/* "client-address client-port server-address server-port" */
 static bool parse_ssh(const char *text, struct plan_packet *ret)
 {
-	char client[ADDR_TEXT], server[ADDR_TEXT];
-	unsigned client_port, server_port;
-
 	*ret = (struct plan_packet){ .initiator = INITIATOR_REMOTE, .protocol = 6 };
-	if (sscanf(text, "%47s %5u %47s %5u", client, &client_port, server, &server_port) != 4 ||
-	    addr_parse(client, strcspn(client, "%"), &ret->remote, NULL) < 0 ||
-	    addr_parse(server, strcspn(server, "%"), &ret->local, NULL) < 0)
-		return false;
-	ret->remote_port = (uint16_t)client_port;
-	ret->local_port = (uint16_t)server_port;
-	return true;
+	return take_address(&text, &ret->remote) && take_port(&text, &ret->remote_port) &&
+	       take_address(&text, &ret->local) && take_port(&text, &ret->local_port);
 }
 
 struct ssh_fate ssh_fate(const struct daemon *d, const struct plan *plan, const char *ssh)
@@ -289,7 +303,7 @@ int change_disable(struct daemon *d, const char *by, const char *reason, struct 
 {
 	int r;
 
-	if (state_disabled(d->state))
+	if (d->state->disabled)
 		return diag_fail(why, EALREADY, "protection is disabled already");
 	/* What cannot be written down must not keep anybody from breaking the glass. */
 	if (state_disable(d->state, reason, why) < 0)
@@ -306,7 +320,7 @@ int change_enable(struct daemon *d, const char *by, struct diag *why)
 {
 	int r;
 
-	if (!state_disabled(d->state) && (d->engine || !d->plan))
+	if (!d->state->disabled && (d->engine || !d->plan))
 		return diag_fail(why, EALREADY, "protection is not disabled");
 	if ((r = state_enable(d->state, why)) < 0)
 		return r;
@@ -383,6 +397,7 @@ int change_refresh(struct daemon *d, const char *by, bool *ret_changed, struct d
 			 why);
 	if (r < 0) {
 		(void)snprintf(d->state->source_digest, STATE_DIGEST, "%s", before);
+		(void)state_save(d->state, NULL);
 		say_report(c.report);
 	}
 	return r;
@@ -419,7 +434,7 @@ int change_start(struct daemon *d, struct diag *why)
 	settle_pending(d);
 	if (!d->state->pending.version) {
 		if ((r = change_refresh(d, "cordond", &changed, why)) == 0 && changed)
-			return state_disabled(d->state) ? force_disable(d, why) : 0;
+			return d->state->disabled ? force_disable(d, why) : 0;
 		if (r < 0 && !d->state->current)
 			return r;
 		if (r < 0)
@@ -437,7 +452,7 @@ int change_start(struct daemon *d, struct diag *why)
 		say_report(c.report);
 	if (r < 0 || (r = force_candidate(d, &c, why)) < 0)
 		return r;
-	if (state_disabled(d->state))
+	if (d->state->disabled)
 		r = force_disable(d, why);
 	probation_watch(d);
 	return r;

@@ -81,7 +81,7 @@ static int put_plan(struct daemon *d, struct plan *plan, struct diag *why)
 	SCOPED(proofs_wipe) struct loaded_proofs loaded = { 0 };
 	int r;
 
-	if (state_disabled(d->state))
+	if (d->state->disabled)
 		return 0;
 	proofs_load(d, plan, &loaded);
 	say_lacking(plan, &loaded.proofs);

@@ -165,7 +165,7 @@ static void on_apply(struct daemon *d, struct control_call *call, const json_t *
 		put_report(reply, c.report, colour);
 	} else {
 		reply = json_pack("{s:b,s:I,s:b}", "ok", 1, "version", (json_int_t)result.version, "disabled",
-				  state_disabled(d->state));
+				  d->state->disabled);
 		(void)json_object_set_new(reply, "previous",
 					  d->state->pending.version ? json_integer(d->state->pending.previous)
 								    : json_null());

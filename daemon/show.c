@@ -212,45 +212,46 @@ static void quick_mode_rows(struct daemon *d, const struct live *l, json_t *rows
 	}
 }
 
-static json_t *rule_counters(const struct live *l, const struct rule *r)
-{
-	json_t *all = json_object();
+/* What is known of each rule, by its index: gathered in one pass, since there may be many of everything. */
+struct rule_facts {
+	bool here;
+	size_t children;
+	json_t *counters;
+};
 
+static struct rule_facts *gather_rules(const struct daemon *d, const struct live *l, const struct rule *rules, size_t n)
+{
+	struct rule_facts *all = mem_new(n + 1, sizeof *all);
+
+	for (size_t i = 0; i < n; i++)
+		all[i].counters = json_object();
+	for (size_t i = 0; i < plan_lists(d->plan); i++) {
+		struct plan_list list = plan_list(d->plan, (uint32_t)i);
+
+		for (size_t j = 0; j < list.count; j++)
+			all[list.entries[j].rule->index].here = true;
+	}
 	for (size_t i = 0; i < l->counter_count; i++) {
 		const struct gate_counter *c = &l->counters[i];
 
-		if (c->rule && c->rule->index == r->index && strcmp(c->rule->name, r->name) == 0)
-			put(all, c->name,
+		if (c->rule && c->rule->index < n && &rules[c->rule->index] == c->rule)
+			put(all[c->rule->index].counters, c->name,
 			    json_pack("{s:I,s:I}", "packets", (json_int_t)c->packets, "octets", (json_int_t)c->octets));
 	}
-	return all;
-}
+	for (size_t i = 0; i < l->child_count; i++) {
+		const struct rule *r = l->children[i].rule;
 
-static size_t children_of(const struct live *l, const struct rule *r)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < l->child_count; i++)
-		n += l->children[i].rule && strcmp(l->children[i].rule->name, r->name) == 0;
-	return n;
-}
-
-static bool concerns(const struct plan *plan, const struct rule *r)
-{
-	for (size_t i = 0; i < plan_lists(plan); i++) {
-		struct plan_list list = plan_list(plan, (uint32_t)i);
-
-		for (size_t j = 0; j < list.count; j++)
-			if (list.entries[j].rule == r)
-				return true;
+		if (r && r->index < n && &rules[r->index] == r)
+			all[r->index].children++;
 	}
-	return false;
+	return all;
 }
 
 static void rule_rows(struct daemon *d, const struct live *l, json_t *rows)
 {
 	const struct rule *rules = NULL;
 	size_t n = d->policy ? policy_rules(d->policy, &rules) : 0;
+	struct rule_facts *facts = n ? gather_rules(d, l, rules, n) : NULL;
 
 	for (size_t i = 0; i < n; i++) {
 		const struct rule *r = &rules[i];
@@ -263,13 +264,14 @@ static void rule_rows(struct daemon *d, const struct live *l, json_t *rows)
 		put(o, "name", words(r->name));
 		put(o, "mode", json_string(rule_mode_name(r->mode)));
 		put(o, "line", number(r->place.line));
-		put(o, "here", json_boolean(concerns(d->plan, r)));
+		put(o, "here", json_boolean(facts[i].here));
 		put(o, "authentication", r->auth ? words(r->auth->name) : json_null());
 		put(o, "proposals", suites);
-		put(o, "quick_modes", number(children_of(l, r)));
-		put(o, "counters", rule_counters(l, r));
+		put(o, "quick_modes", number(facts[i].children));
+		put(o, "counters", facts[i].counters);
 		(void)json_array_append_new(rows, o);
 	}
+	free(facts);
 }
 
 /* One row for each address that we have anything to do with; found again by the address. */
@@ -406,7 +408,7 @@ json_t *show_state(struct daemon *d)
 	json_t *o = json_pack("{s:b}", "ok", 1);
 
 	live_read(d, &l);
-	put(o, "disabled", json_boolean(state_disabled(d->state)));
+	put(o, "disabled", json_boolean(d->state->disabled));
 	put(o, "version", number(d->state->current));
 	for (size_t i = 0; i < ARRAY_LEN(tables); i++) {
 		json_t *rows = json_array();
@@ -464,7 +466,7 @@ static json_t *disabled_json(const struct daemon *d)
 	SCOPED(text_freep) struct text *t = NULL;
 	char path[4096];
 
-	if (!state_disabled(d->state))
+	if (!d->state->disabled)
 		return json_null();
 	(void)snprintf(path, sizeof path, "%s/disabled", d->state->folder);
 	(void)text_read(path, 4096, &t, NULL);
@@ -524,7 +526,7 @@ static json_t *certificates_json(const struct daemon *d)
 
 static const char *state_word(const struct daemon *d, json_t *peers)
 {
-	if (state_disabled(d->state))
+	if (d->state->disabled)
 		return "disabled";
 	if (!d->policy)
 		return "no-policy";

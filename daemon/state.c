@@ -89,6 +89,11 @@ static int read_json(const char *path, json_t **ret, struct diag *d)
 	return 0;
 }
 
+static void disabled_path(const struct state *s, char ret[PATH_TEXT])
+{
+	(void)snprintf(ret, PATH_TEXT, "%s/disabled", s->folder);
+}
+
 static uint64_t number_of(const json_t *o, const char *name)
 {
 	json_int_t n = json_integer_value(json_object_get(o, name));
@@ -165,6 +170,8 @@ int state_open(const char *folder, struct state **ret, struct diag *d)
 		return diag_fail(d, ENAMETOOLONG, "%s", folder);
 	if ((r = make_folder(folder, d)) < 0 || (r = make_folder(path, d)) < 0 || (r = state_load(s, d)) < 0)
 		return r;
+	disabled_path(s, path);
+	s->disabled = access(path, F_OK) == 0;
 	*ret = TAKE(s);
 	return 0;
 }
@@ -272,23 +279,11 @@ uint64_t state_pending_left_ms(const struct state *s, const struct state_clock *
 
 /* ---- break-glass ------------------------------------------------------------------------------------------------- */
 
-static void disabled_path(const struct state *s, char ret[PATH_TEXT])
-{
-	(void)snprintf(ret, PATH_TEXT, "%s/disabled", s->folder);
-}
-
-bool state_disabled(const struct state *s)
-{
-	char path[PATH_TEXT];
-
-	disabled_path(s, path);
-	return access(path, F_OK) == 0;
-}
-
 int state_disable(struct state *s, const char *reason, struct diag *d)
 {
 	char path[PATH_TEXT];
 
+	s->disabled = true;
 	disabled_path(s, path);
 	return text_replace(path, reason, strlen(reason), 0600, d);
 }
@@ -300,5 +295,6 @@ int state_enable(struct state *s, struct diag *d)
 	disabled_path(s, path);
 	if (unlink(path) < 0 && errno != ENOENT)
 		return diag_errno(d, errno, "remove %s", path);
+	s->disabled = false;
 	return 0;
 }

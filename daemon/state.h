@@ -37,6 +37,7 @@ struct state {
 	uint32_t newest;                  /* highest number given out */
 	char source_digest[STATE_DIGEST]; /* of the source's text when it was last taken */
 	struct state_pending pending;
+	bool disabled;
 };
 
 /* The clocks, in one place so that tests can set them. */
@@ -65,8 +66,9 @@ void state_pend(struct state *s, uint32_t version, uint32_t previous, uint64_t f
  * from it). */
 uint64_t state_pending_left_ms(const struct state *s, const struct state_clock *now);
 
-bool state_disabled(const struct state *s);
+/* s->disabled changes even where it cannot be written down: then it holds until the next start. */
 int state_disable(struct state *s, const char *reason, struct diag *d);
+/* s->disabled stays if the flag cannot be removed: the next start would open what this one closed. */
 int state_enable(struct state *s, struct diag *d);
 
 #endif

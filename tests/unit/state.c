@@ -71,7 +71,7 @@ static void new_folder_holds_nothing(void **state)
 
 	assert_int_equal(s->current, 0);
 	assert_int_equal(s->pending.version, 0);
-	assert_false(state_disabled(s));
+	assert_false(s->disabled);
 	state_free(s);
 }
 
@@ -150,10 +150,10 @@ static void disabled_flag_outlives_the_process(void **state)
 	assert_int_equal(state_disable(s, "storm", &d), 0);
 	state_free(s);
 	s = open_state(*state);
-	assert_true(state_disabled(s));
+	assert_true(s->disabled);
 	assert_int_equal(state_enable(s, &d), 0);
 	assert_int_equal(state_enable(s, &d), 0);
-	assert_false(state_disabled(s));
+	assert_false(s->disabled);
 	state_free(s);
 }
 
