@@ -318,6 +318,7 @@ int members_stop(struct members *ms, struct diag *d)
 		struct diag one = { 0 };
 		int e = members_reap(ms, &one);
 
+		members_hear(ms); /* they say that they stop, and wait if nobody listens */
 		if (e < 0 && first == 0) {
 			first = e;
 			if (d)
