@@ -66,7 +66,8 @@ static int lock_run_dir(const struct daemon *d, struct diag *why)
 		return diag_errno(why, errno, "make the folder %s", d->options.run_dir);
 	if (snprintf(path, sizeof path, "%s/cordond.pid", d->options.run_dir) >= (int)sizeof path)
 		return diag_fail(why, ENAMETOOLONG, "%s", d->options.run_dir);
-	if ((fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644)) < 0)
+	/* Whoever can open it can hold the lock, and keep us from starting. */
+	if ((fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600)) < 0 || fchmod(fd, 0600) < 0)
 		return diag_errno(why, errno, "open %s", path);
 	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
 		ssize_t len = read(fd, other, sizeof other - 1);

@@ -512,6 +512,23 @@ def refused():
     expect("wrong options: 2", subprocess.run(c.command("--nonsense"), capture_output=True).returncode == 2)
 
 
+def locked_out():
+    """a local user cannot hold the lock that says that a cordond runs already"""
+    a, _ = two_hosts()
+    a.start(policy=PSK % "require")
+    a.kill()
+    for folder in (a.folder, a.run_dir):
+        os.chmod(folder, 0o755)  # as /run/cordon is
+    taken = subprocess.Popen(["setpriv", "--reuid", "65534", "--clear-groups", "flock", a.run_dir + "/cordond.pid",
+                              "sleep", "20"], stderr=subprocess.DEVNULL)
+    on_exit(taken.kill)
+    time.sleep(0.5)
+    a.start(policy=PSK % "require")
+    expect("it starts", a.cordon("status")[1] != "")
+    taken.kill()
+    taken.wait()
+
+
 def good(host):
     return host.policy(PSK % "require")
 
@@ -543,4 +560,4 @@ def events_follow():
 
 if __name__ == "__main__":
     main([thin_path, certificates, killed, fallback, fallback_after_secured, addresses, applied, probation, first_probation, own_connection, source,
-          disabled, uninstalled, flushed, refused, checked, events_follow])
+          disabled, uninstalled, flushed, refused, locked_out, checked, events_follow])
