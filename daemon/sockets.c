@@ -1,6 +1,7 @@
 #include "daemon/sockets.h"
 
 #include "base/diag.h"
+#include "base/log.h"
 #include "base/mem.h"
 
 #include <errno.h>
@@ -107,7 +108,11 @@ int sockets_open(uint32_t mark, struct sockets **ret, struct diag *d)
 	for (size_t i = 0; i < SOCKETS_COUNT; i++) {
 		int r = open_one(i, mark, &s->fds[i], d);
 
-		if (r < 0)
+		/* Any local program may take a port over 1023 while we are not there, and must not keep us from
+		 * coming back. Only NATs need it. */
+		if (r == -EADDRINUSE && places[i].port == IKE_NAT_PORT)
+			log_warning("%s. Until cordond starts again nothing is protected through a NAT", d->text);
+		else if (r < 0)
 			return r;
 	}
 	*ret = TAKE(s);

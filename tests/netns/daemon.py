@@ -513,8 +513,8 @@ def refused():
 
 
 def locked_out():
-    """a local user cannot hold the lock that says that a cordond runs already"""
-    a, _ = two_hosts()
+    """a local user keeps cordond from starting neither by its lock nor by its port over 1023"""
+    a, b = two_hosts()
     a.start(policy=PSK % "require")
     a.kill()
     for folder in (a.folder, a.run_dir):
@@ -522,11 +522,18 @@ def locked_out():
     taken = subprocess.Popen(["setpriv", "--reuid", "65534", "--clear-groups", "flock", a.run_dir + "/cordond.pid",
                               "sleep", "20"], stderr=subprocess.DEVNULL)
     on_exit(taken.kill)
+    squatter = subprocess.Popen(["ip", "netns", "exec", a.name, "setpriv", "--reuid", "65534", "--clear-groups", "python3", "-c",
+                                 "import socket, time; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); "
+                                 "s.bind(('', 4500)); time.sleep(20)"])
+    on_exit(squatter.kill)
     time.sleep(0.5)
     a.start(policy=PSK % "require")
-    expect("it starts", a.cordon("status")[1] != "")
-    taken.kill()
-    taken.wait()
+    b.start(policy=PSK % "require")
+    expect("it starts, and protects", a.pings(B))
+    expect("port 4500 is missed in the log", "4500 is taken" in a.log())
+    for p in taken, squatter:
+        p.kill()
+        p.wait()
 
 
 def good(host):
