@@ -164,8 +164,8 @@ static void on_apply(struct daemon *d, struct control_call *call, const json_t *
 		(void)json_object_set_new(reply, "refused_ssh", json_boolean(result.refused_ssh));
 		put_report(reply, c.report, colour);
 	} else {
-		reply = json_pack("{s:b,s:I,s:b}", "ok", 1, "version", (json_int_t)result.version, "disabled",
-				  d->state->disabled);
+		reply = json_pack("{s:b,s:I,s:I,s:b}", "ok", 1, "version", (json_int_t)result.version, "rules_here",
+				  (json_int_t)show_rules_here(d), "disabled", d->state->disabled);
 		(void)json_object_set_new(reply, "previous",
 					  d->state->pending.version ? json_integer(d->state->pending.previous)
 								    : json_null());

@@ -448,6 +448,36 @@ static json_t *version_json(const struct daemon *d, uint32_t version)
 	return o;
 }
 
+unsigned show_rules_here(const struct daemon *d)
+{
+	const struct rule *rules = NULL;
+	size_t n = d->policy && d->plan ? policy_rules(d->policy, &rules) : 0;
+	bool *seen = mem_new(n + 1, sizeof *seen);
+	unsigned here = 0;
+
+	for (size_t i = 0; n && i < plan_lists(d->plan); i++) {
+		struct plan_list list = plan_list(d->plan, (uint32_t)i);
+
+		for (size_t j = 0; j < list.count; j++) {
+			bool *mine = &seen[list.entries[j].rule->index];
+
+			here += *mine ? 0u : 1u;
+			*mine = true;
+		}
+	}
+	free(seen);
+	return here;
+}
+
+static size_t established(const struct live *l)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < l->ike_count; i++)
+		n += l->ike[i].established;
+	return n;
+}
+
 static json_t *policy_json(const struct daemon *d)
 {
 	const struct rule *rules;
@@ -457,6 +487,7 @@ static json_t *policy_json(const struct daemon *d)
 		return json_null();
 	o = version_json(d, d->state->current);
 	put(o, "rules", number(policy_rules(d->policy, &rules)));
+	put(o, "rules_here", number(show_rules_here(d)));
 	put(o, "pending", pending_json(d));
 	return o;
 }
@@ -552,8 +583,9 @@ json_t *show_status(struct daemon *d)
 	put(o, "policy", policy_json(d));
 	put(o, "peers", peers);
 	put(o, "keying",
-	    json_pack("{s:I,s:I,s:o}", "main_mode", (json_int_t)l.ike_count, "quick_mode", (json_int_t)l.child_count,
-		      "failures", failures_json(rows)));
+	    json_pack("{s:I,s:I,s:I,s:o}", "main_mode", (json_int_t)established(&l), "negotiating",
+		      (json_int_t)(l.ike_count - established(&l)), "quick_mode", (json_int_t)l.child_count, "failures",
+		      failures_json(rows)));
 	put(o, "plane", json_pack("{s:s}", "kind", "userspace"));
 	put(o, "plane_dropped", number(dropped));
 	put(o, "certificates", certificates_json(d));

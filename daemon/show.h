@@ -11,5 +11,7 @@ json_t *show_table(struct daemon *d, const char *what);
 /* For `why`: the peers, the failures and what was dropped. */
 json_t *show_state(struct daemon *d);
 json_t *show_history(struct daemon *d);
+/* How many rules of the policy in force can concern this host. */
+unsigned show_rules_here(const struct daemon *d);
 
 #endif

@@ -325,6 +325,12 @@ def applied():
     a.kill()
     a.start()
     expect("a restart goes on with what was in force", a.json("status")["policy"]["version"] == 2)
+    expect("its rule concerns us", a.json("status")["policy"]["rules_here"] == 1)
+    elsewhere = "cordon: 1\nconnection-security:\n" \
+                "  - { name: far, endpoint1: [192.0.2.1], endpoint2: [192.0.2.2], mode: block }\n"
+    status, said = a.cordon("apply", a.policy(elsewhere))
+    expect("the policy of another network is applied with a question", status == 0 and "is it the right file?" in said)
+    expect("and status does not speak of protection", "Nothing to protect" in a.cordon("status")[1])
 
 
 def probation():

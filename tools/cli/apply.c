@@ -60,6 +60,9 @@ static void print_applied(const json_t *reply)
 	(void)putchar('\n');
 	if (json_is_true(json_object_get(reply, "disabled")))
 		(void)puts("Protection is disabled, so it has no effect until:  cordon enable");
+	else if (ask_number(reply, "rules_here") == 0)
+		(void)puts("No rule of it speaks of this host's addresses, so nothing is protected here: is it the "
+			   "right file?");
 	print_ssh(json_object_get(reply, "ssh"));
 }
 

@@ -380,7 +380,7 @@ static int matrix(int argc, char **argv)
 	SCOPED(why_freep) struct why *w = NULL;
 	SCOPED(alike_freep) struct alike *alike = NULL;
 	SCOPED(arena_wipe) struct arena memory = { 0 };
-	struct asked asked = { .policy = "/etc/cordon/policy.yaml" };
+	struct asked asked = { .policy = SAY_DEFAULT_POLICY };
 	struct matrix m;
 	struct diag d = { 0 };
 	int r;

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { COLUMNS = 80, LABEL = 10, ROWS_INDENTED = 2000 };
 
@@ -164,6 +165,8 @@ struct policy *say_load(const char *path, struct report *r)
 		return p;
 	report_text(r, false, &text);
 	(void)fputs(str_text(&text), stderr);
+	if (access(path, F_OK) < 0 && strcmp(path, SAY_DEFAULT_POLICY) == 0)
+		(void)fputs("  it is what is asked when no policy is named; name one, as --help tells\n", stderr);
 	str_wipe(&text);
 	return NULL;
 }

@@ -29,6 +29,8 @@ json_t *say_string_json(const char *text);
 /* Print a value, sorted as made, one line feed behind; takes it over. Returns 0. */
 int say_json(json_t *value);
 
+#define SAY_DEFAULT_POLICY "/etc/cordon/policy.yaml"
+
 /* Load a policy for a command that only asks: on failure the report is printed to standard error. */
 struct policy *say_load(const char *path, struct report *r);
 

@@ -35,6 +35,10 @@ static void print_verdict(const json_t *s)
 		(void)printf("%sNot protected: there is no policy yet.%s  cordon apply POLICY\n", red, end);
 		return;
 	}
+	if (ask_number(json_object_get(s, "policy"), "rules_here") == 0) {
+		(void)puts("Nothing to protect: no rule of the policy speaks of this host's addresses.");
+		return;
+	}
 	(void)printf(
 		"%s%s%s   %" PRIu64 " peer%s encrypted, %" PRIu64 " authenticated, %" PRIu64 " clear for want of IKE\n",
 		strcmp(state, "failing") == 0 ? red : green,
@@ -65,6 +69,8 @@ static void print_keying(const json_t *k)
 
 	(void)printf("Keying    %" PRIu64 " main mode, %" PRIu64 " quick mode", ask_number(k, "main_mode"),
 		     ask_number(k, "quick_mode"));
+	if (ask_number(k, "negotiating"))
+		(void)printf("; %" PRIu64 " under negotiation", ask_number(k, "negotiating"));
 	if (json_array_size(failures))
 		(void)printf("; %zu %s", json_array_size(failures),
 			     json_array_size(failures) == 1 ? "peer fails" : "peers fail");

@@ -274,7 +274,7 @@ static int why(int argc, char **argv)
 	SCOPED(why_freep) struct why *w = NULL;
 	SCOPED(alike_freep) struct alike *alike = NULL;
 	SCOPED(arena_wipe) struct arena memory = { 0 };
-	struct asked asked = { .policy = "/etc/cordon/policy.yaml" };
+	struct asked asked = { .policy = SAY_DEFAULT_POLICY };
 	struct question *q = arena_new(&memory, 1, sizeof *q);
 	struct answer a;
 	struct diag d = { 0 };
