@@ -5,6 +5,7 @@
 #include "base/str.h"
 #include "tools/lab/judge.h"
 #include "tools/lab/lab.h"
+#include "tools/lab/neighbours.h"
 #include "tools/lab/network.h"
 #include "tools/lab/probe.h"
 #include "tools/lab/scenario.h"
@@ -43,6 +44,7 @@ struct run {
 	size_t *first; /* of test i's wants; count + 1 of them */
 	struct table_row *rows;
 	struct arena memory;
+	uint64_t overflows; /* of the table of neighbours, before */
 	bool ok;
 };
 
@@ -255,6 +257,12 @@ static void report_rest(const struct run *r, size_t lost, size_t agree)
 			      "error: the capture lost %zu packets, so nothing above is certain: try again on a "
 			      "machine with less to do\n",
 			      lost);
+	if (agree < r->count && neighbours_overflows() != r->overflows)
+		(void)fprintf(
+			stderr,
+			"error: this machine's table of neighbours, which all its namespaces share, was full, and "
+			"the kernel\n  dropped packets: try again with a larger one, such as sysctl "
+			"net.ipv4.neigh.default.gc_thresh3=16384 (and ipv6)\n");
 	if (agree < r->count && !r->options->keep)
 		(void)fprintf(stderr, "  --keep FOLDER keeps the captures, keys and logs of such a run\n");
 }
@@ -295,6 +303,7 @@ static int bring_up_and_try(struct run *r, struct diag *d)
 	size_t lost;
 	int e, ended;
 
+	r->overflows = neighbours_overflows();
 	if ((e = twin_new(&to, &r->twin, d)) < 0)
 		return e;
 	up_s = (double)(twin_now_ms() - began) / 1000;

@@ -62,7 +62,10 @@ int scenario_load(const char *path, bool tests, bool colour, struct scenario *re
 	int e;
 
 	if (!s.policy_path) {
-		(void)fprintf(stderr, "cordon lab: %s: %s\n", path, strerror(errno));
+		struct stat st;
+		bool folder = errno == ENOENT && stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+
+		(void)fprintf(stderr, "cordon lab: %s%s: %s\n", path, folder ? "/policy.yaml" : "", strerror(errno));
 		scenario_wipe(&s);
 		return -ENOENT;
 	}
