@@ -252,6 +252,35 @@ int pki_issue(const char *dir, const struct pki_request *r, const char *out_dir,
 	return 0;
 }
 
+/* ---- revocation ---- */
+
+int pki_revocations(const char *dir, unsigned days, struct str *out, struct diag *d)
+{
+	SCOPED(x509_freep) X509 *authority = NULL;
+	SCOPED(pkey_freep) EVP_PKEY *key = NULL;
+	SCOPED(crl_freep) X509_CRL *list = X509_CRL_new();
+	SCOPED(bio_freep) BIO *pem = BIO_new(BIO_s_mem());
+	ASN1_TIME *from = X509_gmtime_adj(NULL, -CLOCKS_APART_S), *to = X509_gmtime_adj(NULL, (long)days * DAY_S);
+	char *at = NULL;
+	long len = 0;
+	int nid = NID_undef, r = authority_read(dir, &authority, &key, d);
+
+	/* Ed25519 signs without a digest, and says so. */
+	if (r == 0 && EVP_PKEY_get_default_digest_nid(key, &nid) <= 0)
+		nid = NID_undef;
+	if (r == 0 && (!list || !pem || !from || !to || X509_CRL_set_version(list, 1) != 1 ||
+		       X509_CRL_set_issuer_name(list, X509_get_subject_name(authority)) != 1 ||
+		       X509_CRL_set1_lastUpdate(list, from) != 1 || X509_CRL_set1_nextUpdate(list, to) != 1 ||
+		       X509_CRL_sort(list) != 1 || X509_CRL_sign(list, key, EVP_get_digestbynid(nid)) <= 0 ||
+		       PEM_write_bio_X509_CRL(pem, list) != 1 || (len = BIO_get_mem_data(pem, &at)) <= 0))
+		r = diag_fail(d, ERR_CRYPTO, "libcrypto cannot make a revocation list of %s", dir);
+	if (r == 0)
+		str_add_n(out, at, (size_t)len);
+	ASN1_TIME_free(from);
+	ASN1_TIME_free(to);
+	return r;
+}
+
 /* ---- show ---- */
 
 static void day_add(struct str *out, const char *what, const ASN1_TIME *t)

@@ -43,6 +43,9 @@ struct pki_issued {
 int pki_issue(const char *dir, const struct pki_request *r, const char *out_dir, struct pki_issued *ret,
 	      struct diag *d);
 
+/* The authority's revocation list of today, good for `days`, with nobody on it: PEM, added to *out. */
+int pki_revocations(const char *dir, unsigned days, struct str *out, struct diag *d);
+
 /* What the certificates of a PEM file say, for people. */
 int pki_show(const char *path, int64_t now_s, struct str *out, struct diag *d);
 

@@ -183,11 +183,25 @@ static bool same_certificate(const struct auth_method *a, const struct auth_meth
 	       (a->eku == b->eku || (a->eku && b->eku && strcmp(a->eku, b->eku) == 0));
 }
 
+static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-_";
+
+/* "CN=name" as RFC 4514 writes it. */
+static void add_subject(struct str *out, const char *name)
+{
+	str_add(out, "CN=");
+	for (size_t i = 0; name[i]; i++) {
+		bool end = i == 0 || !name[i + 1];
+
+		str_addf(out, "%s%c", strchr(",+\"\\<>;=#", name[i]) || (end && name[i] == ' ') ? "\\" : "", name[i]);
+	}
+}
+
 static int issue_certificate(struct secrets *s, const struct host *h, const struct auth_method *m, const char *root,
 			     size_t number, struct str *page, struct diag *d)
 {
 	SCOPED(str_wipe) struct str out = { 0 };
 	struct addr *addresses = mem_new(h->address_count, sizeof *addresses);
+	SCOPED(str_wipe) struct str subject = { 0 };
 	struct pki_request r = { .name = h->name,
 				 .addresses = addresses,
 				 .address_count = h->address_count,
@@ -200,6 +214,12 @@ static int issue_certificate(struct secrets *s, const struct host *h, const stru
 
 	for (size_t i = 0; i < h->address_count; i++)
 		addresses[i] = h->addresses[i].addr;
+	/* A name that is no file's needs one of the file's own. */
+	if (h->name[strspn(h->name, plain)] || h->name[0] == '.') {
+		add_subject(&subject, h->name);
+		r.name = "host";
+		r.subject = str_text(&subject);
+	}
 	str_addf(&out, "%s%s/%zu/", root, home, number);
 	if ((e = make_way(str_text(&out), d)) == 0 &&
 	    (e = pki_issue(s->authorities[authority_of(s, issuer_of(m))].folder, &r, str_text(&out), issued, d)) == 0) {
@@ -243,14 +263,18 @@ static int issue_certificates(struct secrets *s, const struct host *h, const cha
 static int give_authorities(const struct secrets *s, const char *root, struct str *page, struct diag *d)
 {
 	for (size_t i = 0; i < s->authority_count; i++) {
-		SCOPED(str_wipe) struct str from = { 0 }, to = { 0 };
+		SCOPED(str_wipe) struct str from = { 0 }, to = { 0 }, trust = { 0 };
 		SCOPED(text_freep) struct text *pem = NULL;
 		int e;
 
 		str_addf(&from, "%s/ca.pem", s->authorities[i].folder);
 		str_addf(&to, "%s/authority%zu.pem", home, i);
-		if ((e = text_read(str_text(&from), PEM_MOST, &pem, d)) < 0 ||
-		    (e = put_file(root, str_text(&to), pem->octets, pem->len, d)) < 0)
+		if ((e = text_read(str_text(&from), PEM_MOST, &pem, d)) < 0)
+			return e;
+		/* With a revocation list, so that a policy can ask for one. */
+		str_add_n(&trust, pem->octets, pem->len);
+		if ((e = pki_revocations(s->authorities[i].folder, LAB_DAYS, &trust, d)) < 0 ||
+		    (e = put_file(root, str_text(&to), str_text(&trust), trust.len, d)) < 0)
 			return e;
 		str_addf(page, "%s  - %s\n", i ? "" : "trust:\n", str_text(&to));
 	}
