@@ -133,7 +133,7 @@ static bool is_initial_contact(const struct ike_sa *sa)
 {
 	const struct ike_sa *other;
 
-	LIST_FOREACH (other, &sa->contact->ikes, of_contact)
+	LIST_FOREACH(other, &sa->contact->ikes, of_contact)
 		if (other->state >= IKE_ESTABLISHED)
 			return false;
 	return true;

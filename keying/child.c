@@ -105,7 +105,7 @@ struct child *child_by_spi(struct ike_sa *ike, uint32_t spi, bool ours)
 {
 	struct child *c;
 
-	LIST_FOREACH (c, &ike->children, entry)
+	LIST_FOREACH(c, &ike->children, entry)
 		if (spi && (ours ? c->spi_in : c->spi_out) == spi)
 			return c;
 	return NULL;
@@ -406,7 +406,7 @@ struct child *child_asked(struct ike_sa *ike, const struct ike_msg *m, bool with
 	}
 	size_t siblings = 0;
 	const struct child *sibling;
-	LIST_FOREACH (sibling, &ike->children, entry)
+	LIST_FOREACH(sibling, &ike->children, entry)
 		siblings++;
 	if (siblings >= CHILDREN_MOST) {
 		(void)diag_fail(d, ERR_POLICY, "it has %zu quick modes already", siblings);
@@ -694,7 +694,7 @@ void child_rekey(struct child *c)
 
 	if (c->state != CHILD_UP || c->replaced)
 		return;
-	LIST_FOREACH (other, &c->ike->children, entry)
+	LIST_FOREACH(other, &c->ike->children, entry)
 		if (other->replaces == c->pair)
 			return; /* somebody is at it */
 	if (!ike_usable(c->ike) || c->ike->replaced_by) {
@@ -739,9 +739,11 @@ void child_hand_over(struct child *old)
 {
 	struct child *c;
 
-	LIST_FOREACH (c, &old->ike->children, entry)
-		if (c->replaces == old->pair && c->state == CHILD_SETTLE)
+	LIST_FOREACH(c, &old->ike->children, entry)
+		if (c->replaces == old->pair && c->state == CHILD_SETTLE) {
+			old->replaced = true;
 			(void)child_step(c, CEV_SETTLED, NULL, NULL, NULL);
+		}
 }
 
 static void delete_now(struct child *c)

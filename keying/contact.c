@@ -159,7 +159,7 @@ struct ike_sa *contact_ike(struct contact *c, const struct rule *rule)
 {
 	struct ike_sa *sa, *making = NULL;
 
-	LIST_FOREACH (sa, &c->ikes, of_contact) {
+	LIST_FOREACH(sa, &c->ikes, of_contact) {
 		if (sa->auth_set != rule->auth || sa->ke_set != rule->key_exchange)
 			continue;
 		if (ike_usable(sa))

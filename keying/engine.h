@@ -94,8 +94,8 @@ uint64_t timer_first(const struct timers *t);
 struct contact {
 	struct keying *k;
 	struct addr local, remote;
-	LIST_HEAD(, ike_sa) ikes; /* proven, or ours; not what strangers have begun */
-	LIST_HEAD(, want) wants;
+	LIST_HEAD(ike_list, ike_sa) ikes; /* proven, or ours; not what strangers have begun */
+	LIST_HEAD(want_list, want) wants;
 	struct keying_failure *failure; /* the last one; NULL: none */
 	uint64_t told_ms;               /* when an event said so */
 	bool fell_back;                 /* request modes talk to it in clear */
@@ -274,12 +274,12 @@ struct ike_sa {
 	struct ike_crypt in, out;
 	uint32_t send_id, receive_id; /* of our next request, of the peer's */
 	struct request request;
-	TAILQ_HEAD(, task) tasks;
+	TAILQ_HEAD(task_queue, task) tasks;
 	size_t task_count;
 	uint8_t last_digest[DIGEST]; /* the peer's last request, and our reply to it */
 	struct owned last_reply;
 	bool answering; /* no reply to the last request yet */
-	LIST_HEAD(, child) children;
+	LIST_HEAD(child_list, child) children;
 	struct peer peer;
 
 	uint64_t job;
@@ -333,15 +333,15 @@ struct keying {
 	uint64_t now_ms;
 	bool closing;
 
-	TAILQ_HEAD(, todo_item) todos;
+	TAILQ_HEAD(todo_queue, todo_item) todos;
 	struct todo_item *taken; /* what keying_next gave last */
 
 	uint64_t last_number; /* jobs, requests, pairs, IKE SAs */
 	struct table jobs, requests, children, numbers, spis, half_open, contacts;
 	TAILQ_HEAD(ikes_list, ike_sa) ikes;
-	LIST_HEAD(, child) dead_children;
-	TAILQ_HEAD(, ike_sa) dead_ikes;
-	TAILQ_HEAD(, contact) busy, idle;
+	LIST_HEAD(dead_child_list, child) dead_children;
+	TAILQ_HEAD(dead_ike_list, ike_sa) dead_ikes;
+	TAILQ_HEAD(contact_queue, contact) busy, idle;
 	size_t idle_count, half_open_count, initiating_count, want_count;
 	uint32_t half_open_of[HALF_OPEN_BUCKETS]; /* by the remote address */
 	uint64_t strangers_ms;                    /* since when strangers_told are counted */

@@ -206,7 +206,7 @@ bool exchange_queued(const struct ike_sa *sa, enum task_kind kind, uint64_t obje
 
 	if (t && t->kind == kind && t->object == object)
 		return true;
-	TAILQ_FOREACH (t, &sa->tasks, entry)
+	TAILQ_FOREACH(t, &sa->tasks, entry)
 		if (t->kind == kind && t->object == object)
 			return true;
 	return false;

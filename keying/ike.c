@@ -255,7 +255,7 @@ static void forget_oldest(struct contact *c)
 	struct ike_sa *sa, *oldest = NULL;
 	size_t n = 0;
 
-	LIST_FOREACH (sa, &c->ikes, of_contact) {
+	LIST_FOREACH(sa, &c->ikes, of_contact) {
 		if (sa->state < IKE_ESTABLISHED)
 			continue;
 		n++;

@@ -109,7 +109,7 @@ void keying_free(struct keying *k)
 {
 	struct ike_sa *sa;
 	struct contact *c;
-	struct want *w;
+	struct want *w, *next;
 	struct todo_item *t;
 
 	if (!k)
@@ -120,9 +120,10 @@ void keying_free(struct keying *k)
 	while ((c = TAILQ_FIRST(&k->busy))) {
 		free(c->failure);
 		c->failure = NULL;
-		while ((w = LIST_FIRST(&c->wants)) && LIST_NEXT(w, entry))
+		for (w = LIST_FIRST(&c->wants); w; w = next) { /* the contact goes with its last */
+			next = LIST_NEXT(w, entry);
 			want_free(w);
-		want_free(w); /* the contact goes with its last */
+		}
 	}
 	while ((c = TAILQ_FIRST(&k->idle)))
 		contact_free(c);
@@ -607,7 +608,7 @@ void keying_set_plan(struct keying *k, const struct keying_config *c, struct pla
 	}
 	k->plan = plan_ref(plan);
 	set_config(k, c);
-	TAILQ_FOREACH (sa, &k->ikes, entry)
+	TAILQ_FOREACH(sa, &k->ikes, entry)
 		review_ike(sa, plan, &no_rule);
 	for (contact = TAILQ_FIRST(&k->busy); contact; contact = after) {
 		after = TAILQ_NEXT(contact, entry);

@@ -7,7 +7,7 @@ size_t keying_ike_rows(const struct keying *k, struct keying_ike_row *rows, size
 	const struct child *c;
 	size_t n = 0;
 
-	TAILQ_FOREACH (sa, &k->ikes, entry) {
+	TAILQ_FOREACH(sa, &k->ikes, entry) {
 		if (n < cap) {
 			struct keying_ike_row *row = &rows[n];
 			*row = (struct keying_ike_row){
@@ -23,7 +23,7 @@ size_t keying_ike_rows(const struct keying *k, struct keying_ike_row *rows, size
 				.up_at_ms = sa->up_ms,
 				.rekey_at_ms = sa->rekey_ms,
 			};
-			LIST_FOREACH (c, &sa->children, entry)
+			LIST_FOREACH(c, &sa->children, entry)
 				row->children += c->state == CHILD_UP;
 		}
 		n++;
@@ -37,8 +37,8 @@ size_t keying_child_rows(const struct keying *k, struct keying_child_row *rows, 
 	const struct child *c;
 	size_t n = 0;
 
-	TAILQ_FOREACH (sa, &k->ikes, entry)
-		LIST_FOREACH (c, &sa->children, entry) {
+	TAILQ_FOREACH(sa, &k->ikes, entry)
+		LIST_FOREACH(c, &sa->children, entry) {
 			if (c->state != CHILD_UP && c->state != CHILD_DELETING)
 				continue;
 			if (n < cap)

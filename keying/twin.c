@@ -62,7 +62,7 @@ static struct ike_sa *winner_over(const struct ike_sa *loser)
 {
 	struct ike_sa *other;
 
-	LIST_FOREACH (other, &loser->contact->ikes, of_contact)
+	LIST_FOREACH(other, &loser->contact->ikes, of_contact)
 		if (other != loser && other->auth_set == loser->auth_set && other->ke_set == loser->ke_set &&
 		    ike_usable(other) && !other->replaced_by)
 			return other;
@@ -73,7 +73,7 @@ static bool has_same(const struct ike_sa *sa, const struct sa_selector *s, bool 
 {
 	const struct child *c;
 
-	LIST_FOREACH (c, &sa->children, entry)
+	LIST_FOREACH(c, &sa->children, entry)
 		if (selector_same(&c->selector, s) && c->state <= CHILD_UP) {
 			*ret_up = c->state == CHILD_UP && c->sends;
 			return true;
@@ -95,7 +95,7 @@ void twin_review(struct ike_sa *sa)
 		sa->loser = false;
 		return;
 	}
-	LIST_FOREACH (c, &sa->children, entry) {
+	LIST_FOREACH(c, &sa->children, entry) {
 		bool up = false;
 		if (c->state == CHILD_UP && !has_same(winner, &c->asked, &up))
 			child_start(winner, &c->asked, c->rule, 0);
@@ -129,8 +129,8 @@ struct child *child_up_for(struct contact *contact, const struct sa_selector *s,
 	struct ike_sa *sa;
 	struct child *c;
 
-	LIST_FOREACH (sa, &contact->ikes, of_contact)
-		LIST_FOREACH (c, &sa->children, entry)
+	LIST_FOREACH(sa, &contact->ikes, of_contact)
+		LIST_FOREACH(c, &sa->children, entry)
 			if (c != but && c->state == CHILD_UP && !c->replaced && selector_same(&c->asked, s))
 				return c;
 	return NULL;
@@ -141,8 +141,8 @@ bool twin_child_sends(const struct child *c)
 	const struct ike_sa *sa;
 	const struct child *other;
 
-	LIST_FOREACH (sa, &c->ike->contact->ikes, of_contact)
-		LIST_FOREACH (other, &sa->children, entry)
+	LIST_FOREACH(sa, &c->ike->contact->ikes, of_contact)
+		LIST_FOREACH(other, &sa->children, entry)
 			if (children_are_twins(c, other) && other->sends && !child_stays(c, other))
 				return false;
 	return true;
@@ -153,8 +153,8 @@ void twin_child_up(struct child *c)
 	struct ike_sa *sa;
 	struct child *other;
 
-	LIST_FOREACH (sa, &c->ike->contact->ikes, of_contact)
-		LIST_FOREACH (other, &sa->children, entry) {
+	LIST_FOREACH(sa, &c->ike->contact->ikes, of_contact)
+		LIST_FOREACH(other, &sa->children, entry) {
 			if (!children_are_twins(c, other))
 				continue;
 			struct child *loser = child_stays(c, other) ? other : c;

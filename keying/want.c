@@ -73,7 +73,7 @@ struct want *want_find(struct contact *c, const struct sa_selector *s)
 {
 	struct want *w;
 
-	LIST_FOREACH (w, &c->wants, entry)
+	LIST_FOREACH(w, &c->wants, entry)
 		if (selector_same(&w->selector, s))
 			return w;
 	return NULL;
@@ -116,8 +116,8 @@ static bool is_answered(const struct contact *c, const struct sa_selector *s)
 	const struct ike_sa *sa;
 	const struct child *child;
 
-	LIST_FOREACH (sa, &c->ikes, of_contact)
-		LIST_FOREACH (child, &sa->children, entry)
+	LIST_FOREACH(sa, &c->ikes, of_contact)
+		LIST_FOREACH(child, &sa->children, entry)
 			if (!child->initiator && child->state >= CHILD_R_INBOUND && child->state <= CHILD_UP &&
 			    selector_same(&child->asked, s))
 				return true;
@@ -162,8 +162,8 @@ static bool in_progress(const struct contact *c, const struct sa_selector *s)
 	const struct ike_sa *sa;
 	const struct child *child;
 
-	LIST_FOREACH (sa, &c->ikes, of_contact)
-		LIST_FOREACH (child, &sa->children, entry)
+	LIST_FOREACH(sa, &c->ikes, of_contact)
+		LIST_FOREACH(child, &sa->children, entry)
 			if (child->state < CHILD_UP && (child->initiator || child->state >= CHILD_R_INBOUND) &&
 			    selector_same(&child->asked, s))
 				return true;

@@ -37,6 +37,8 @@ static void expect_renewed(struct world *w, uint32_t old_in)
 		if (w->hosts[0].sas[i].used && w->hosts[0].sas[i].inbound)
 			assert_true(w->hosts[0].sas[i].spi != old_in);
 	assert_int_equal(w->hosts[0].esp_lost + w->hosts[1].esp_lost, 0);
+	for (unsigned host = 0; host < HOSTS; host++) /* nobody is told that anything went down */
+		assert_int_equal(w->hosts[host].events[EVENT_QUICK_MODE_DOWN], 0);
 }
 
 static void either_end_renews_quick_mode_without_loss(void **state)

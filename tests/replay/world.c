@@ -464,7 +464,7 @@ static void credential_of(struct world_host *h, const struct policy *p)
 	h->config.credential_count = 1;
 }
 
-struct world *world_new_two(const char *policy0, const char *policy1)
+static struct world *new_at(const char *policy0, const char *policy1, const struct addr addrs[HOSTS])
 {
 	struct world *w = mem_new(1, sizeof *w);
 	const char *texts[HOSTS] = { policy0, policy1 };
@@ -476,7 +476,7 @@ struct world *world_new_two(const char *policy0, const char *policy1)
 	for (unsigned i = 0; i < HOSTS; i++) {
 		struct world_host *h = &w->hosts[i];
 		struct policy *p = parse(w, texts[i]);
-		h->addr = addr_v4(10, 0, 0, (uint8_t)(1 + i));
+		h->addr = addrs[i];
 		h->plan = compile(w, p, &h->addr);
 		h->config = keying_default;
 		h->psk = "a secret between us";
@@ -488,6 +488,18 @@ struct world *world_new_two(const char *policy0, const char *policy1)
 			fail_msg("%s", d.text);
 	}
 	return w;
+}
+
+struct world *world_new_two(const char *policy0, const char *policy1)
+{
+	return new_at(policy0, policy1, (struct addr[HOSTS]){ addr_v4(10, 0, 0, 1), addr_v4(10, 0, 0, 2) });
+}
+
+struct world *world_new_ipv6(const char *policy)
+{
+	return new_at(policy, policy,
+		      (struct addr[HOSTS]){ { 6, { 0x20, 1, 0xd, 0xb8, [15] = 1 } },
+					    { 6, { 0x20, 1, 0xd, 0xb8, [15] = 2 } } });
 }
 
 struct world *world_new(const char *policy)

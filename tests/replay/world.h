@@ -81,6 +81,8 @@ struct world {
 struct world *world_new(const char *policy);
 /* Different policies at the two ends. */
 struct world *world_new_two(const char *policy0, const char *policy1);
+/* The hosts are 2001:db8::1 and 2001:db8::2. */
+struct world *world_new_ipv6(const char *policy);
 void world_free(struct world *w);
 /* Play until nothing is on its way and no deadline before until_ms is left; the clock then stands at until_ms. */
 void world_run(struct world *w, uint64_t until_ms);
