@@ -12,6 +12,7 @@ extern const struct command command_history;
 extern const struct command command_lab;
 extern const struct command command_matrix;
 extern const struct command command_pki;
+extern const struct command command_refresh;
 extern const struct command command_rollback;
 extern const struct command command_show;
 extern const struct command command_status;
@@ -27,6 +28,7 @@ const struct command *const commands[] = {
 	&command_confirm,
 	&command_rollback,
 	&command_history,
+	&command_refresh,
 	&command_status,
 	&command_show,
 	&command_events,
