@@ -30,7 +30,7 @@ struct spoke {
 };
 
 struct search {
-	const struct terrain *w;
+	const struct terrain *t;
 	struct report *r;
 	size_t steps, meetings;
 	struct names met;      /* pairs of atoms judged already */
@@ -63,19 +63,19 @@ static bool remember(struct search *s, struct names *names, uint32_t a, uint32_t
 static void report_found(void *context, const struct plan_entry *a, const struct plan_entry *b)
 {
 	struct search *s = context;
-	struct addr x = s->w->atoms[s->atom].lo, y = s->w->atoms[s->other].lo;
+	struct addr x = s->t->atoms[s->atom].lo, y = s->t->atoms[s->other].lo;
 
 	if (!remember(s, &s->reported, a->rule->index, b->rule->index))
 		return;
 	if (s->atom == s->other)
 		(void)addr_next(&y);
-	conflict_report(s->w->policy, s->r, a, b, &x, &y);
+	conflict_report(s->t->policy, s->r, a, b, &x, &y);
 }
 
 /* Judge the meeting of two addresses, one of each atom. */
 static void judge(struct search *s, uint32_t atom, uint32_t other)
 {
-	const struct atom *x = &s->w->atoms[atom], *y = &s->w->atoms[other];
+	const struct atom *x = &s->t->atoms[atom], *y = &s->t->atoms[other];
 	size_t n;
 
 	if (x->lo.family != y->lo.family || (atom == other && addr_equal(&x->lo, &x->hi)) ||
@@ -84,20 +84,22 @@ static void judge(struct search *s, uint32_t atom, uint32_t other)
 	s->meetings++;
 	s->atom = atom;
 	s->other = other;
-	n = terrain_meet(s->w, atom, other, &s->meeting, &s->meeting_cap);
+	n = terrain_meet(s->t, atom, other, &s->meeting, &s->meeting_cap);
 	s->steps += n;
 	list_contradictions(s->meeting, n, true, report_found, s);
 }
 
-/* Overlaps of a group stand sorted by partner, a partner's together: the first at or behind `two`. */
-static size_t overlap_from(const struct terrain *w, uint32_t group, uint32_t two)
+/* Among a group's overlaps, the first at or behind the partner `two` of this size. */
+static size_t overlap_from(const struct terrain *t, uint32_t group, addr_count size, uint32_t two)
 {
-	size_t lo = w->overlap_firsts[group], hi = w->overlap_firsts[group + 1];
+	size_t lo = t->overlap_firsts[group], hi = t->overlap_firsts[group + 1];
 
 	while (lo < hi) {
 		size_t mid = lo + (hi - lo) / 2;
+		const struct overlap *o = &t->overlaps[mid];
+		addr_count its = t->groups[o->two].size;
 
-		if (w->overlaps[mid].two < two)
+		if (its < size || (its == size && o->two < two))
 			lo = mid + 1;
 		else
 			hi = mid;
@@ -105,48 +107,45 @@ static size_t overlap_from(const struct terrain *w, uint32_t group, uint32_t two
 	return lo;
 }
 
-/* The partners of a group one after another: *at begins at 0. False when there are no more. */
-static bool next_partner(const struct terrain *w, uint32_t group, uint32_t *at, uint32_t *ret)
+/* The partners of a group that have this size, one after another: *at begins at 0. False when there are no more. */
+static bool next_partner(const struct terrain *t, uint32_t group, addr_count size, uint32_t *at, uint32_t *ret)
 {
-	size_t o = overlap_from(w, group, *at);
+	size_t o = overlap_from(t, group, size, *at);
 
-	if (o == w->overlap_firsts[group + 1])
+	if (o == t->overlap_firsts[group + 1] || t->groups[t->overlaps[o].two].size != size)
 		return false;
-	*ret = w->overlaps[o].two;
+	*ret = t->overlaps[o].two;
 	*at = *ret + 1;
 	return true;
 }
 
-/* Those of the group's own size, itself among them. */
-static bool next_equal(const struct terrain *w, uint32_t group, uint32_t *at, uint32_t *ret)
-{
-	while (next_partner(w, group, at, ret))
-		if (w->groups[*ret].size == w->groups[group].size)
-			return true;
-	return false;
-}
-
 /* Some atoms where both groups count, spread over all of them. */
-static size_t samples(const struct terrain *w, uint32_t g, uint32_t h, uint32_t ret[SAMPLES_MOST])
+static size_t samples(const struct terrain *t, uint32_t g, uint32_t h, uint32_t ret[SAMPLES_MOST])
 {
-	size_t first = overlap_from(w, g, h), all = overlap_from(w, g, h + 1) - first;
+	addr_count size = t->groups[h].size;
+	size_t first = overlap_from(t, g, size, h), all = overlap_from(t, g, size, h + 1) - first;
 	size_t n = all < SAMPLES_MOST ? all : SAMPLES_MOST;
 
 	for (size_t i = 0; i < n; i++)
-		ret[i] = w->overlaps[first + all * i / n].atom;
+		ret[i] = t->overlaps[first + all * i / n].atom;
 	return n;
 }
 
-static uint64_t kind_of(const struct search *s, const struct plan_entry *e)
+/* Entries of one kind match and do the same, and have their small group at the same end. */
+static uint64_t kind_of(const struct search *s, size_t entry)
 {
+	const struct plan_entry *e = &s->entries[entry];
+	const struct candidate *g = &s->groups[entry];
+
 	const uint64_t what[] = {
-		s->w->effects[e->rule->index],
+		s->t->effects[e->rule->index],
 		(uint64_t)(uint16_t)e->protocol << 48 | (uint64_t)e->initiators << 40 | e->rule->profiles,
 		(uint64_t)e->local_port.lo << 48 | (uint64_t)e->local_port.hi << 32 |
 			(uint64_t)e->remote_port.lo << 16 | e->remote_port.hi,
 		(uint64_t)(uint16_t)e->icmp_type << 16 | (uint16_t)e->icmp_code,
 		(uint64_t)e->small,
 		(uint64_t)e->large,
+		s->t->groups[g->one].size < s->t->groups[g->two].size,
 	};
 
 	return hash_octets(3, what, sizeof what);
@@ -154,13 +153,13 @@ static uint64_t kind_of(const struct search *s, const struct plan_entry *e)
 
 static void add_field(struct search *s, const struct field *f)
 {
-	const struct terrain *w = s->w;
-	addr_count a = w->groups[f->one].size, b = w->groups[f->two].size;
+	const struct terrain *t = s->t;
+	addr_count a = t->groups[f->one].size, b = t->groups[f->two].size;
 	const struct rule *rules;
 
-	(void)policy_rules(w->policy, &rules);
+	(void)policy_rules(t->policy, &rules);
 	for (uint32_t u = 0; u < f->count; u++) {
-		const struct field_use *use = &w->uses[f->first + u];
+		const struct field_use *use = &t->uses[f->first + u];
 		struct plan_entry *e;
 
 		s->entries = mem_grow(s->entries, s->count, &s->cap, sizeof *s->entries);
@@ -191,8 +190,8 @@ static void judge_groups(void *context, const struct plan_entry *a, const struct
 
 	if (is_reported(s, a->rule, b->rule))
 		return;
-	n = samples(s->w, g->one, h->one, xs);
-	m = samples(s->w, g->two, h->two, ys);
+	n = samples(s->t, g->one, h->one, xs);
+	m = samples(s->t, g->two, h->two, ys);
 	for (size_t i = 0; i < n; i++)
 		for (size_t k = 0; k < m && !is_reported(s, a->rule, b->rule); k++)
 			judge(s, xs[i], ys[k]);
@@ -213,7 +212,7 @@ static void thin_out(struct search *s)
 		slots *= 2;
 	seen = mem_new(slots, sizeof *seen);
 	for (size_t i = 0; i < s->count; i++) {
-		uint64_t kind = kind_of(s, &s->entries[i]) | 1;
+		uint64_t kind = kind_of(s, i) | 1;
 		size_t at = (kind >> 1) & (slots - 1);
 
 		while (seen[at].kind && seen[at].kind != kind)
@@ -273,17 +272,19 @@ static void compare_fields(struct search *s, const struct field *f, const struct
 
 static void search_aligned(struct search *s)
 {
-	const struct terrain *w = s->w;
+	const struct terrain *t = s->t;
 
-	for (size_t i = 0; i < w->field_count && s->steps < STEPS_MOST; i++) {
-		const struct field *f = &w->fields[i];
+	for (size_t i = 0; i < t->field_count && s->steps < STEPS_MOST; i++) {
+		const struct field *f = &t->fields[i];
 		uint32_t one, two;
 
 		if (f->one > f->two)
 			continue; /* its mirror image is there too */
-		for (uint32_t a = 0; next_equal(w, f->one, &a, &one) && s->steps < STEPS_MOST;) {
-			for (uint32_t b = 0; next_equal(w, f->two, &b, &two) && s->steps < STEPS_MOST;) {
-				const struct field *g = terrain_field(w, one, two);
+		for (uint32_t a = 0;
+		     next_partner(t, f->one, t->groups[f->one].size, &a, &one) && s->steps < STEPS_MOST;) {
+			for (uint32_t b = 0;
+			     next_partner(t, f->two, t->groups[f->two].size, &b, &two) && s->steps < STEPS_MOST;) {
+				const struct field *g = terrain_field(t, one, two);
 
 				s->steps++;
 				if (g && (g >= f || g->one > g->two))
@@ -321,12 +322,12 @@ static size_t spokes_of(const struct spoke *all, size_t n, uint32_t far, uint32_
 	return end - lo;
 }
 
-static bool all_alike(const struct terrain *w, const struct spoke *a, size_t n, const struct spoke *b, size_t m)
+static bool all_alike(const struct terrain *t, const struct spoke *a, size_t n, const struct spoke *b, size_t m)
 {
-	uint64_t effect = w->fields[a[0].field].effect;
+	uint64_t effect = t->fields[a[0].field].effect;
 
 	for (size_t i = 0; i < n + m; i++) {
-		const struct field *f = &w->fields[i < n ? a[i].field : b[i - n].field];
+		const struct field *f = &t->fields[i < n ? a[i].field : b[i - n].field];
 
 		if (!f->uniform || f->effect != effect)
 			return false;
@@ -337,20 +338,18 @@ static bool all_alike(const struct terrain *w, const struct spoke *a, size_t n, 
 /* A field from small g to large N is met where g lies in a large M by fields from N's side: small h in N, large M. */
 static void search_crossed(struct search *s)
 {
-	const struct terrain *w = s->w;
+	const struct terrain *t = s->t;
 	struct spoke *all = NULL;
 	size_t n = 0, cap = 0;
 
-	for (size_t i = 0; i < w->field_count && s->steps < STEPS_MOST; i++) {
-		const struct field *f = &w->fields[i];
-		addr_count large = w->groups[f->two].size;
+	for (size_t i = 0; i < t->field_count && s->steps < STEPS_MOST; i++) {
+		const struct field *f = &t->fields[i];
+		addr_count large = t->groups[f->two].size;
 
-		if (w->groups[f->one].size >= large)
+		if (t->groups[f->one].size >= large)
 			continue;
-		for (uint32_t at = 0, far; next_partner(w, f->one, &at, &far);) {
+		for (uint32_t at = 0, far; next_partner(t, f->one, large, &at, &far);) {
 			s->steps++;
-			if (w->groups[far].size != large)
-				continue;
 			all = mem_grow(all, n, &cap, sizeof *all);
 			all[n++] = (struct spoke){ far, f->two, (uint32_t)i };
 		}
@@ -364,13 +363,13 @@ static void search_crossed(struct search *s)
 			count++;
 		back = all[i].far <= all[i].near ? spokes_of(all, n, all[i].near, all[i].far, &first) : 0;
 		s->steps += count;
-		if (back && !all_alike(w, &all[i], count, &all[first], back)) {
+		if (back && !all_alike(t, &all[i], count, &all[first], back)) {
 			for (size_t k = 0; k < count; k++)
-				add_field(s, &w->fields[all[i + k].field]);
+				add_field(s, &t->fields[all[i + k].field]);
 			for (size_t k = 0; k < back; k++) {
-				const struct field *f = &w->fields[all[first + k].field];
+				const struct field *f = &t->fields[all[first + k].field];
 
-				add_field(s, terrain_field(w, f->two, f->one));
+				add_field(s, terrain_field(t, f->two, f->one));
 			}
 			compare_entries(s);
 		}
@@ -381,10 +380,10 @@ static void search_crossed(struct search *s)
 
 void conflict_search(const struct policy *p, struct report *r)
 {
-	SCOPED(terrain_freep) struct terrain *w = terrain_new(p);
-	struct search s = { .w = w, .r = r };
+	SCOPED(terrain_freep) struct terrain *t = terrain_new(p);
+	struct search s = { .t = t, .r = r };
 
-	if (!w)
+	if (!t)
 		return;
 	search_aligned(&s);
 	search_crossed(&s);

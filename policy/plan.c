@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "policy/number.h"
 #include "policy/plan_inside.h"
+#include "policy/plan_long.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -31,6 +32,7 @@ void plan_free(struct plan *p)
 	free(p->regions);
 	free(p->lists.entries);
 	free(p->lists.matches);
+	plan_long_wipe(&p->lists);
 	free(p->lists.firsts);
 	policy_free(p->policy);
 	free(p);
@@ -141,6 +143,7 @@ static void index_entries(struct plan_lists *l)
 	l->matches = mem_new_huge(l->entry_count, sizeof *l->matches);
 	for (size_t i = 0; i < l->entry_count; i++)
 		l->matches[i] = match_of(&l->entries[i]);
+	plan_long_make(l);
 }
 
 void plan_index(struct plan *p)
@@ -223,44 +226,36 @@ struct plan_list plan_meet(const struct plan *p, const struct addr *local, const
 	return count ? (struct plan_list){ p->lists.entries + first, count } : (struct plan_list){ 0 };
 }
 
-static bool has(struct port_range r, uint16_t port)
-{
-	return r.lo <= port && port <= r.hi;
-}
-
-static bool matches(const struct plan_match *m, const struct plan_packet *k)
-{
-	if ((m->protocol != PROTOCOL_ANY && m->protocol != k->protocol) || !(m->initiators & k->initiator))
-		return false;
-	if (m->icmp_type >= 0)
-		return m->icmp_type == k->local_port >> 8 &&
-		       (m->icmp_code < 0 || m->icmp_code == (k->local_port & 0xff));
-	return has(m->local_port, k->local_port) && has(m->remote_port, k->remote_port);
-}
-
 bool plan_entry_matches(const struct plan_entry *e, const struct plan_packet *k)
 {
 	struct plan_match m = match_of(e);
 
-	return matches(&m, k);
+	return plan_match_packet(&m, k);
+}
+
+static const struct plan_entry *lookup(const struct plan *p, const struct plan_packet *k, bool protecting)
+{
+	size_t first, count = meet(p, &k->local, &k->remote, &first), found;
+
+	if (count >= PLAN_LONG_FROM) {
+		found = plan_long_find(&p->lists, first, count, k, protecting);
+		return found == SIZE_MAX ? NULL : &p->lists.entries[found];
+	}
+	for (size_t i = 0; i < count; i++) {
+		const struct plan_match *m = &p->lists.matches[first + i];
+
+		if ((m->protects || !protecting) && plan_match_packet(m, k))
+			return &p->lists.entries[first + i];
+	}
+	return NULL;
 }
 
 const struct plan_entry *plan_lookup(const struct plan *p, const struct plan_packet *k)
 {
-	size_t first, count = meet(p, &k->local, &k->remote, &first);
-
-	for (size_t i = 0; i < count; i++)
-		if (matches(&p->lists.matches[first + i], k))
-			return &p->lists.entries[first + i];
-	return NULL;
+	return lookup(p, k, false);
 }
 
 const struct plan_entry *plan_lookup_protecting(const struct plan *p, const struct plan_packet *k)
 {
-	size_t first, count = meet(p, &k->local, &k->remote, &first);
-
-	for (size_t i = 0; i < count; i++)
-		if (p->lists.matches[first + i].protects && matches(&p->lists.matches[first + i], k))
-			return &p->lists.entries[first + i];
-	return NULL;
+	return lookup(p, k, true);
 }

@@ -38,6 +38,8 @@ struct plan_match {
 struct plan_lists {
 	struct plan_entry *entries;
 	struct plan_match *matches; /* of each entry */
+	struct plan_long *longs;    /* for lists that are long; sorted by where they begin */
+	size_t long_count;
 	size_t entry_count, entry_cap;
 	uint32_t *firsts; /* of each list, and the end of the last; list 0 is empty */
 	size_t count, cap;

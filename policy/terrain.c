@@ -12,6 +12,7 @@
 
 enum {
 	OVERLAPS_MOST = 8000000,
+	PAIRS_MOST = 50000000,
 	USES_MOST = 2000000,
 	ACTIVE_MOST = 16000000, /* octets are four times that */
 	HOLE = -1,              /* as an event's group */
@@ -37,6 +38,7 @@ struct builder {
 	uint32_t *now;   /* live groups */
 	uint32_t *where; /* place in now plus one */
 	size_t now_count;
+	size_t pairs; /* of groups looked at */
 	bool tangled;
 };
 
@@ -403,6 +405,9 @@ static void note_overlaps(struct builder *b, const struct atom *a, uint32_t numb
 {
 	struct terrain *t = b->t;
 
+	b->pairs += (size_t)a->count * a->count / 2;
+	if (b->pairs > PAIRS_MOST)
+		b->tangled = true;
 	for (uint32_t i = 0; i < a->count && !b->tangled; i++) {
 		uint32_t g = t->active[a->first + i];
 
@@ -472,10 +477,13 @@ static void make_atoms(struct builder *b)
 	}
 }
 
-static int compare_overlaps(const void *x, const void *y)
+static int compare_overlaps(const void *x, const void *y, void *context)
 {
 	const struct overlap *a = x, *b = y;
+	const struct group_of_set *groups = context;
 
+	if (groups[a->two].size != groups[b->two].size)
+		return groups[a->two].size < groups[b->two].size ? -1 : 1;
 	return a->two != b->two ? (a->two < b->two ? -1 : 1) : a->atom < b->atom ? -1 : a->atom > b->atom;
 }
 
@@ -495,10 +503,10 @@ static void index_overlaps(struct terrain *t)
 		struct overlap *from = sorted + firsts[g];
 		size_t n = firsts[g + 1] - firsts[g], k = 1;
 
-		while (k < n && compare_overlaps(&from[k - 1], &from[k]) <= 0)
+		while (k < n && compare_overlaps(&from[k - 1], &from[k], t->groups) <= 0)
 			k++;
 		if (k < n)
-			qsort(from, n, sizeof *from, compare_overlaps);
+			qsort_r(from, n, sizeof *from, compare_overlaps, t->groups);
 	}
 	free(t->overlaps);
 	t->overlaps = sorted;

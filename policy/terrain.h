@@ -48,7 +48,7 @@ struct terrain {
 	size_t atom_count, atom_cap;
 	uint32_t *active;
 	size_t active_count, active_cap;
-	struct overlap *overlaps; /* sorted by (one, two); both ways round */
+	struct overlap *overlaps; /* both ways round; sorted by one, then by two's size, two and atom */
 	size_t overlap_count, overlap_cap;
 	uint32_t *overlap_firsts; /* by group */
 	struct field *fields;
