@@ -67,7 +67,8 @@ static unsigned change(struct world *w, struct datagram *d)
 
 static void run(struct world *w, const uint8_t *octets, size_t len)
 {
-	struct wire_in in = wire_in(octets, len), changes = { 0 };
+	static struct wire_in changes; /* the wire looks at it */
+	struct wire_in in = wire_in(octets, len);
 
 	for (unsigned n = 0; in.left && n < 64; n++) {
 		uint8_t order = wire_u8(&in);
