@@ -107,10 +107,10 @@ def one_run(build, case, count, a, b):
     if proof == "psk":
         how = "{ pre-shared-key: { file: /etc/cordon/psk } }"
     else:
-        how, ca = '{ certificate: { issuer: "CN=bench CA" } }', tempfile.mkdtemp(prefix="cordon-bench-")
-        on_exit(lambda: shutil.rmtree(ca, ignore_errors=True))
-        run(build + "/cordon", "pki", "init", ca + "/ca", "--name", "CN=bench CA", "--key", proof)
-        ca += "/ca"
+        how, folder = '{ certificate: { issuer: "CN=bench CA" } }', tempfile.mkdtemp(prefix="cordon-bench-")
+        on_exit(lambda: shutil.rmtree(folder, ignore_errors=True))
+        ca = folder + "/ca"
+        run(build + "/cordon", "pki", "init", ca, "--name", "CN=bench CA", "--key", proof)
     policy = POLICY % (RESPONDER, how, group)
     responder, initiator = (Daemon(build, h, name, policy, ca, proof) for h, name in ((b, "one"), (a, "many")))
     memory, cpu = responder.memory(), (initiator.cpu_s(), responder.cpu_s())
