@@ -75,6 +75,18 @@ const char *seen_name(enum seen s)
 	return names[s];
 }
 
+enum seen seen_of(enum outcome o)
+{
+	static const enum seen seen[] = {
+		[OUTCOME_CLEAR] = SEEN_CLEAR,
+		[OUTCOME_AUTHENTICATED] = SEEN_AUTHENTICATED,
+		[OUTCOME_ENCRYPTED] = SEEN_ENCRYPTED,
+		[OUTCOME_BLOCKED] = SEEN_BLOCKED,
+	};
+
+	return seen[o];
+}
+
 struct judge *judge_new(struct why *w, uint64_t run)
 {
 	struct judge *j = mem_new(1, sizeof *j);

@@ -33,6 +33,8 @@ enum seen {
 	SEEN_ERROR,   /* it could not be tried */
 };
 const char *seen_name(enum seen s);
+/* What is seen when all is as this outcome says. */
+enum seen seen_of(enum outcome o);
 
 /* run: a random number, in every marker. w: outlives the judge. */
 struct judge *judge_new(struct why *w, uint64_t run);

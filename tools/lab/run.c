@@ -188,7 +188,6 @@ static void note_of(const struct probe_want *w, const struct probe_result *p, co
 
 static void judge_row(struct run *r, size_t i, const struct probes *probes)
 {
-	static const enum seen as_seen[] = { SEEN_CLEAR, SEEN_AUTHENTICATED, SEEN_ENCRYPTED, SEEN_BLOCKED };
 	const struct policy_test *t = &r->tests[i];
 	struct table_row *row = &r->rows[i];
 	size_t pairs = r->first[i + 1] - r->first[i];
@@ -210,7 +209,7 @@ static void judge_row(struct run *r, size_t i, const struct probes *probes)
 		if (*p->error)
 			s.seen = SEEN_ERROR;
 		/* The first pair speaks for all, unless one of the others is not as expected. */
-		if (k != r->first[i] && s.seen == as_seen[t->expect])
+		if (k != r->first[i] && s.seen == seen_of(t->expect))
 			continue;
 		row->seen = s.seen;
 		note_of(&r->wants[k], p, &s, row->note, sizeof row->note);
@@ -220,7 +219,7 @@ static void judge_row(struct run *r, size_t i, const struct probes *probes)
 		if (k != r->first[i])
 			(void)snprintf(row->note + at, sizeof row->note - at, " (%s -> %s)",
 				       addr_text(&r->wants[k].from, from), addr_text(&r->wants[k].to, to));
-		if (s.seen != as_seen[t->expect])
+		if (s.seen != seen_of(t->expect))
 			break;
 	}
 }

@@ -21,11 +21,16 @@ void scenario_wipe(struct scenario *s)
 
 static char *policy_path_of(const char *path)
 {
-	SCOPED(str_wipe) struct str inside = { 0 };
+	SCOPED(str_wipe) struct str inside = { 0 }, steps = { 0 };
 	struct stat s;
 
 	if (stat(path, &s) == 0 && S_ISDIR(s.st_mode)) {
 		str_addf(&inside, "%s/policy.yaml", path);
+		str_addf(&steps, "%s/scenario.yaml", path);
+		if (stat(str_text(&steps), &s) == 0)
+			(void)fprintf(stderr,
+				      "cordon lab: %s: steps and faults cannot be played yet; the policy's tests are\n",
+				      str_text(&steps));
 		path = str_text(&inside);
 	}
 	return realpath(path, NULL);

@@ -8,14 +8,7 @@
 
 bool table_row_agrees(const struct table_row *r)
 {
-	static const enum seen as_seen[] = {
-		[OUTCOME_CLEAR] = SEEN_CLEAR,
-		[OUTCOME_AUTHENTICATED] = SEEN_AUTHENTICATED,
-		[OUTCOME_ENCRYPTED] = SEEN_ENCRYPTED,
-		[OUTCOME_BLOCKED] = SEEN_BLOCKED,
-	};
-
-	return r->expected == r->predicted && r->seen == as_seen[r->expected];
+	return r->expected == r->predicted && r->seen == seen_of(r->expected);
 }
 
 /* Colour never carries meaning alone: the word says it. */
