@@ -118,7 +118,7 @@ static int plan_probes(struct run *r, struct diag *d)
 
 static int probe_all(struct run *r, struct probes *probes, struct diag *d)
 {
-	size_t own = twin_rows(r->twin), all = r->first[r->count];
+	size_t own = twin_rows(r->twin), all = r->first[r->count], told = SIZE_MAX;
 	struct pollfd *rows = mem_new(own + PROBE_POLL_MOST, sizeof *rows);
 	bool tell = isatty(STDERR_FILENO) == 1;
 	uint64_t settled = 0;
@@ -129,9 +129,11 @@ static int probe_all(struct run *r, struct probes *probes, struct diag *d)
 		size_t n = probes_poll(probes, rows + own, PROBE_POLL_MOST);
 		uint64_t now;
 
-		if (tell)
+		if (tell && probes_open(probes) != told) {
+			told = probes_open(probes);
 			(void)fprintf(stderr, "\r\033[Ktrying: %zu of %zu questions are answered or given up ...",
-				      all - probes_open(probes), all);
+				      all - told, all);
+		}
 		if ((e = twin_turn(r->twin, rows, n, TURN_MS, d)) < 0)
 			break;
 		now = twin_now_ms();
