@@ -30,15 +30,21 @@ ip netns add $ours && ip netns add $peer || exit 1
 ip -n $ours link add eth0 type veth peer name eth0 netns $peer
 ip -n $ours addr add 10.98.0.1/24 dev eth0
 ip -n $peer addr add 10.98.0.2/24 dev eth0
-for ns in $ours $peer; do ip -n $ns link set lo up; ip -n $ns link set eth0 up; done
+for ns in $ours $peer; do
+	ip -n "$ns" link set lo up
+	ip -n "$ns" link set eth0 up
+done
 
 # --- credentials and policy
 mkdir -p "$work/swan/x509" "$work/swan/x509ca" "$work/swan/private" "$work/run" "$work/state"
 chmod 700 "$work"
 if [ "$proof" = cert ]; then
-	"$build/cordon" pki init "$work/ca" --name "CN=Interop CA" >"$work/pki.log" &&
-		"$build/cordon" pki issue "$work/ca" ours --address 10.98.0.1 --out "$work/ours" >>"$work/pki.log" &&
-		"$build/cordon" pki issue "$work/ca" peer --address 10.98.0.2 --out "$work/peer" >>"$work/pki.log" || fail "pki"
+	{
+		"$build/cordon" pki init "$work/ca" --name "CN=Interop CA"
+		"$build/cordon" pki issue "$work/ca" ours --address 10.98.0.1 --out "$work/ours"
+		"$build/cordon" pki issue "$work/ca" peer --address 10.98.0.2 --out "$work/peer"
+	} >"$work/pki.log"
+	[ -s "$work/peer/peer.pem" ] || fail "cordon pki made no certificates: $(cat "$work/pki.log")"
 	cp "$work/peer/peer.pem" "$work/swan/x509/peer.pem"
 	cp "$work/peer/peer.key" "$work/swan/private/peer.pem"
 	cp "$work/ca/ca.pem" "$work/swan/x509ca/ca.pem"
