@@ -38,7 +38,7 @@ void bits_clear(struct bits *b, size_t i)
 
 size_t bits_next(const struct bits *b, size_t i)
 {
-	size_t level = 0, sizes[ARRAY_LEN(b->levels)], n = b->count;
+	size_t level = 0, sizes[ARRAY_LEN(b->levels)] = { 0 }, n = b->count;
 
 	for (size_t k = 0; k < ARRAY_LEN(sizes); k++)
 		sizes[k] = n = (n + 63) / 64;

@@ -89,8 +89,8 @@ static bool is_any(const struct builder *b, size_t set)
 
 static void make_groups(struct builder *b)
 {
-	struct group_of_set *all = NULL;
 	size_t n = 0, cap = 0, unique = 0;
+	struct group_of_set *all = mem_grow(NULL, 0, &cap, sizeof *all);
 
 	for (size_t s = 0; s < b->set_count; s++) {
 		if (!b->used[s])
@@ -200,6 +200,7 @@ struct group_list {
 static void groups_of_end(const struct builder *b, const struct end *e, struct group_list *l)
 {
 	l->count = 0;
+	l->at = mem_grow(l->at, 0, &l->cap, sizeof *l->at);
 	for (size_t i = 0; i < e->count; i++) {
 		uint32_t s = number_of(b, &e->items[i]);
 
@@ -265,57 +266,81 @@ static void find_fields(struct builder *b, const struct rule *r, struct rule_fie
 	f->numbers[f->count++] = UINT32_MAX; /* the next rule */
 }
 
-static bool make_fields(struct builder *b)
+/* How much there would be; false when that is too much. */
+static bool count_fields(struct builder *b, struct rule_fields *f, size_t *ret_pairs, size_t *ret_uses)
 {
-	struct terrain *t = b->t;
 	const struct rule *rules;
-	size_t n = policy_rules(t->policy, &rules), pairs = 0, uses = 0;
-	struct rule_fields f = { 0 };
+	size_t n = policy_rules(b->t->policy, &rules), pairs = 0, uses = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		groups_of_end(b, &rules[i].end1, &f->one);
+		groups_of_end(b, &rules[i].end2, &f->two);
+		pairs += 2 * f->one.count * f->two.count;
+		uses += 2 * f->one.count * f->two.count * rules[i].service_count;
+		if (uses > USES_MOST)
+			return false;
+	}
+	*ret_pairs = pairs;
+	*ret_uses = uses;
+	return true;
+}
+
+/* From counts to places in one array; then every rule says its part. */
+static void fill_fields(struct terrain *t, const struct rule *rules, const struct rule_fields *f)
+{
 	uint32_t at = 0;
 
-	for (size_t i = 0; i < n && uses <= USES_MOST; i++) {
-		groups_of_end(b, &rules[i].end1, &f.one);
-		groups_of_end(b, &rules[i].end2, &f.two);
-		pairs += 2 * f.one.count * f.two.count;
-		uses += 2 * f.one.count * f.two.count * rules[i].service_count;
-	}
-	if (uses <= USES_MOST) {
-		t->fields = mem_new(pairs, sizeof *t->fields);
-		t->uses = mem_new(uses, sizeof *t->uses);
-		t->effects = mem_new(n, sizeof *t->effects);
-		for (t->field_slot_count = 64; t->field_slot_count < 2 * pairs;)
-			t->field_slot_count *= 2;
-		t->field_slots = mem_new(t->field_slot_count, sizeof *t->field_slots);
-		f.numbers = mem_new(pairs + n, sizeof *f.numbers);
-		for (size_t i = 0; i < n; i++) {
-			t->effects[i] = effect_of(&rules[i]);
-			find_fields(b, &rules[i], &f);
-		}
-		for (size_t i = 0; i < t->field_count; i++) {
-			uint32_t count = t->fields[i].first;
+	for (size_t i = 0; i < t->field_count; i++) {
+		uint32_t count = t->fields[i].first;
 
-			t->fields[i].first = at;
-			at += count;
-		}
-		for (size_t i = 0, rule = 0; i < f.count; i++) {
-			if (f.numbers[i] == UINT32_MAX) {
-				rule++;
-				continue;
-			}
-			add_uses(t, &rules[rule], f.numbers[i], true);
-			add_uses(t, &rules[rule], f.numbers[++i], false);
-		}
+		t->fields[i].first = at;
+		at += count;
 	}
-	free(f.one.at);
-	free(f.two.at);
-	free(f.numbers);
+	for (size_t i = 0, rule = 0; i < f->count; i++) {
+		if (f->numbers[i] == UINT32_MAX) {
+			rule++;
+			continue;
+		}
+		add_uses(t, &rules[rule], f->numbers[i], true);
+		add_uses(t, &rules[rule], f->numbers[++i], false);
+	}
 	for (size_t i = 0; i < t->field_count; i++) {
 		struct group_of_set *g = &t->groups[t->fields[i].one], *h = &t->groups[t->fields[i].two];
 
 		g->small |= g->size < h->size;
 		g->large |= g->size > h->size;
 	}
-	return uses <= USES_MOST;
+}
+
+static void rule_fields_wipe(struct rule_fields *f)
+{
+	free(f->one.at);
+	free(f->two.at);
+	free(f->numbers);
+}
+
+static bool make_fields(struct builder *b)
+{
+	SCOPED(rule_fields_wipe) struct rule_fields f = { 0 };
+	struct terrain *t = b->t;
+	const struct rule *rules;
+	size_t n = policy_rules(t->policy, &rules), pairs, uses;
+
+	if (!count_fields(b, &f, &pairs, &uses))
+		return false;
+	t->fields = mem_new(pairs, sizeof *t->fields);
+	t->uses = mem_new(uses, sizeof *t->uses);
+	t->effects = mem_new(n, sizeof *t->effects);
+	for (t->field_slot_count = 64; t->field_slot_count < 2 * pairs;)
+		t->field_slot_count *= 2;
+	t->field_slots = mem_new(t->field_slot_count, sizeof *t->field_slots);
+	f.numbers = mem_new(pairs + n, sizeof *f.numbers);
+	for (size_t i = 0; i < n; i++) {
+		t->effects[i] = effect_of(&rules[i]);
+		find_fields(b, &rules[i], &f);
+	}
+	fill_fields(t, rules, &f);
+	return true;
 }
 
 /* ---- atoms --------------------------------------------------------------------------------------------------------

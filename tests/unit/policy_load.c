@@ -70,11 +70,43 @@ static void the_other_examples_load(void **state)
 	}
 }
 
+/* Names as people may write them, and what they come to. */
+static void quoted_words_say_what_they_say(void **state)
+{
+	static const char text[] = "cordon: 1\n"
+				   "zones:\n"
+				   "  'it''s': 10.0.0.1\n"
+				   "  'a''''b': 10.0.0.2\n"
+				   "  '''''': 10.0.0.3\n"
+				   "  \"t\\tb \\\"q\\\" \\\\ \\u00e4\": 10.0.0.4\n"
+				   "  plain words here: '10.0.0.5'\n"
+				   "  ? 'question'\n"
+				   "  : 10.0.0.6\n";
+	static const char *const names[] = { "it's",    "a''b", "''", "t\tb \"q\" \\ \xc3\xa4", "plain words here",
+					     "question" };
+	SCOPED(report_freep) struct report *r = report_new();
+	SCOPED(policy_freep) struct policy *p = NULL;
+	SCOPED(str_wipe) struct str out = { 0 };
+
+	(void)state;
+	if (policy_parse(text_new("names.yaml", text, sizeof text - 1), NULL, r, &p) < 0) {
+		report_text(r, false, &out);
+		fail_msg("%s", str_text(&out));
+	}
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		const struct address_set *s = policy_zone_by_name(p, names[i]);
+
+		if (!s || s->count != 1 || s->elements[0].lo.octets[3] != i + 1)
+			fail_msg("%s", names[i]);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_domain_isolation_example_loads),
 		cmocka_unit_test(the_other_examples_load),
+		cmocka_unit_test(quoted_words_say_what_they_say),
 	};
 
 	folder = argc > 1 ? argv[1] : "examples";
