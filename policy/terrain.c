@@ -7,6 +7,7 @@
 #include "policy/outside.h"
 #include "policy/rank.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -256,6 +257,7 @@ static void find_fields(struct builder *b, const struct rule *r, struct rule_fie
 	groups_of_end(b, &r->end1, &f->one);
 	groups_of_end(b, &r->end2, &f->two);
 	for (size_t k = 0; k < f->one.count * f->two.count; k++) {
+		assert(f->one.at && f->two.at); /* counted, so there */
 		uint32_t g = f->one.at[k / f->two.count], h = f->two.at[k % f->two.count];
 
 		if (t->groups[g].family != t->groups[h].family)
@@ -305,6 +307,7 @@ static void fill_fields(struct terrain *t, const struct rule *rules, const struc
 		add_uses(t, &rules[rule], f->numbers[++i], false);
 	}
 	for (size_t i = 0; i < t->field_count; i++) {
+		assert(t->groups); /* a field lies between two */
 		struct group_of_set *g = &t->groups[t->fields[i].one], *h = &t->groups[t->fields[i].two];
 
 		g->small |= g->size < h->size;
