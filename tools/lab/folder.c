@@ -12,7 +12,10 @@
 #include <stdlib.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
+
+enum { TRIES_MORE = 20 };
 
 struct folder {
 	char *path;
@@ -99,20 +102,35 @@ static int take_folder(const char *path, struct folder **ret, struct diag *d)
 	return 0;
 }
 
-int folder_new(const char *name, struct folder **ret, struct diag *d)
+/* One try: whatever nobody holds goes, then the folder is ours or somebody else's. */
+static int try_folder(const char *path, struct folder **ret, struct diag *d)
 {
-	SCOPED(str_wipe) struct str path = { 0 };
 	int base = lock_base(d), e;
 
 	if (base < 0)
 		return base;
+	sweep();
+	e = take_folder(path, ret, d);
+	(void)close(base);
+	return e;
+}
+
+int folder_new(const char *name, struct folder **ret, struct diag *d)
+{
+	/* The kernel takes its time to close what a killed lab held. */
+	const struct timespec nap = { .tv_nsec = 100 * 1000 * 1000 };
+	SCOPED(str_wipe) struct str path = { 0 };
+	int e;
+
 	if (name)
 		str_addf(&path, "%s/%s", folder_base(), name);
 	else
 		str_addf(&path, "%s/%ld", folder_base(), (long)getpid());
-	sweep();
-	e = take_folder(str_text(&path), ret, d);
-	(void)close(base);
+	e = try_folder(str_text(&path), ret, d);
+	for (unsigned again = 0; e == -EBUSY && again < TRIES_MORE; again++) {
+		(void)nanosleep(&nap, NULL);
+		e = try_folder(str_text(&path), ret, d);
+	}
 	return e;
 }
 
