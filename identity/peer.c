@@ -1,5 +1,17 @@
 #include "identity/peer.h"
 
+#include "base/mem.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* The words one after the other, each with its end: id, subject, issuer, names. */
+struct peer_kept {
+	uint64_t not_after_s;
+	uint32_t method, name_count;
+	char words[];
+};
+
 const char *peer_method_name(enum peer_method m)
 {
 	switch (m) {
@@ -13,4 +25,60 @@ const char *peer_method_name(enum peer_method m)
 		break;
 	}
 	return "unproven";
+}
+
+/* The fields of a peer that are words, in their order: n from 0; NULL: there are no more. */
+static char *word(struct peer *p, size_t n)
+{
+	char *const first[] = { p->id, p->subject, p->issuer };
+	size_t firsts = sizeof first / sizeof first[0];
+
+	if (n < firsts)
+		return first[n];
+	return n - firsts < p->name_count ? p->names[n - firsts] : NULL;
+}
+
+struct peer_kept *peer_keep(const struct peer *p)
+{
+	struct peer all = *p;
+	size_t octets = sizeof(struct peer_kept), at = 0;
+	struct peer_kept *k;
+	const char *w;
+
+	for (size_t i = 0; (w = word(&all, i)); i++)
+		octets += strlen(w) + 1;
+	k = mem_new(1, octets);
+	*k = (struct peer_kept){ p->not_after_s, (uint32_t)p->method, (uint32_t)p->name_count };
+	for (size_t i = 0; (w = word(&all, i)); i++) {
+		memcpy(k->words + at, w, strlen(w) + 1);
+		at += strlen(w) + 1;
+	}
+	return k;
+}
+
+void peer_of_kept(const struct peer_kept *k, struct peer *ret)
+{
+	const char *from = k ? k->words : NULL;
+	char *to;
+
+	*ret = (struct peer){ 0 };
+	if (!k)
+		return;
+	ret->method = (enum peer_method)k->method;
+	ret->name_count = k->name_count;
+	ret->not_after_s = k->not_after_s;
+	for (size_t i = 0; (to = word(ret, i)); i++) {
+		(void)snprintf(to, PEER_TEXT, "%s", from);
+		from += strlen(from) + 1;
+	}
+}
+
+const char *peer_kept_id(const struct peer_kept *k)
+{
+	return k ? k->words : "";
+}
+
+enum peer_method peer_kept_method(const struct peer_kept *k)
+{
+	return k ? (enum peer_method)k->method : PEER_UNPROVEN;
 }

@@ -20,4 +20,11 @@ struct peer {
 	uint64_t not_after_s; /* certificate: end of validity, Unix time; 0: none */
 };
 
+/* The same to be kept for as long as an SA lives: only as large as its words. NULL stands for one that is unproven. */
+struct peer_kept;
+struct peer_kept *peer_keep(const struct peer *p); /* free() it */
+void peer_of_kept(const struct peer_kept *k, struct peer *ret);
+const char *peer_kept_id(const struct peer_kept *k);
+enum peer_method peer_kept_method(const struct peer_kept *k);
+
 #endif

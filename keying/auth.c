@@ -2,6 +2,7 @@
  * made and checked by jobs; the CHILD SA may be refused while the IKE SA stays. */
 #include "keying/engine.h"
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* ---- our own proof ----------------------------------------------------------------------------------------------- */
@@ -41,9 +42,9 @@ static int ask_sign(struct ike_sa *sa, struct diag *d)
 	wire_put(&out, id.at, id.len);
 	if (out.failed)
 		return diag_fail(d, ERR_UNSUPPORTED, "an identity of %zu octets", id.len);
-	r = keymat_signed_octets(sa->suite.prf, sa->initiator ? &sa->keys.pi : &sa->keys.pr,
+	r = keymat_signed_octets(sa->suite.prf, sa->initiator ? &sa->making->keys.pi : &sa->making->keys.pr,
 				 owned_octets(sa->initiator ? &sa->init_request : &sa->init_reply),
-				 nonce_octets(sa->initiator ? &sa->nonce_r : &sa->nonce_i),
+				 owned_octets(sa->initiator ? &sa->nonce_r : &sa->nonce_i),
 				 (struct keying_octets){ body, out.len }, &octets, &len, d);
 	if (r < 0)
 		return r;
@@ -89,9 +90,9 @@ static int ask_verify(struct ike_sa *sa, const struct ike_msg *m, const struct i
 {
 	uint8_t *octets;
 	size_t len;
-	int r = keymat_signed_octets(sa->suite.prf, sa->initiator ? &sa->keys.pr : &sa->keys.pi,
+	int r = keymat_signed_octets(sa->suite.prf, sa->initiator ? &sa->making->keys.pr : &sa->making->keys.pi,
 				     owned_octets(sa->initiator ? &sa->init_reply : &sa->init_request),
-				     nonce_octets(sa->initiator ? &sa->nonce_i : &sa->nonce_r), id->body, &octets, &len,
+				     owned_octets(sa->initiator ? &sa->nonce_i : &sa->nonce_r), id->body, &octets, &len,
 				     d);
 
 	if (r < 0)
@@ -180,7 +181,7 @@ int auth_verify(struct ike_sa *sa, const struct step_input *in, struct diag *d)
 
 	exchange_done(sa);
 	if (child_answered(sa->first, m, &why) < 0)
-		words_copy(sa->hint, sizeof sa->hint, why.text); /* told when we know who refused */
+		words_copy(sa->making->hint, sizeof sa->making->hint, why.text); /* told when we know who refused */
 	return ask_verify(sa, m, &m->id_r, d);
 }
 
@@ -192,11 +193,17 @@ static void not_proven(struct ike_sa *sa, const char *why)
 
 	contact_failed(k, &sa->local, &sa->remote, ike_rule_name(sa), EVENT_MAIN_MODE_FAILED,
 		       "we refused the proof of %s in IKE_AUTH: %s", addr_text(&sa->remote, remote), why);
-	words_copy(sa->first_rule, sizeof sa->first_rule, ike_rule_name(sa));
+	ike_name_rule(sa, ike_rule_name(sa));
 	child_drop(sa->first, NULL);
 	sa->state = IKE_DELETING;
 	exchange_queue(sa, TASK_NOT_PROVEN, 0);
 	want_fail_all(k, sa);
+}
+
+static void keep_peer(struct ike_sa *sa, const struct peer *p)
+{
+	free(sa->peer);
+	sa->peer = peer_keep(p);
 }
 
 int auth_established(struct ike_sa *sa, const struct step_input *in, struct diag *d)
@@ -208,14 +215,14 @@ int auth_established(struct ike_sa *sa, const struct step_input *in, struct diag
 		not_proven(sa, r->why);
 		return STEP_STAY;
 	}
-	sa->peer = r->peer;
+	keep_peer(sa, &r->peer);
 	struct child *first = sa->first;
 	sa->state = IKE_ESTABLISHED; /* for whom the CHILD SA asks */
-	if (sa->hint[0])
-		child_fail(first, "%s", sa->hint);
+	if (sa->making->hint[0])
+		child_fail(first, "%s", sa->making->hint);
 	else
 		(void)child_step(first, CEV_PROVEN, NULL, NULL, NULL);
-	sa->hint[0] = '\0';
+	sa->making->hint[0] = '\0';
 	return 0;
 }
 
@@ -270,9 +277,9 @@ int auth_request(struct ike_sa *sa, const struct step_input *in, struct diag *d)
 		sa->first->first = true;
 		sa->first->state = CHILD_R_FIRST;
 	} else {
-		words_copy(sa->hint, sizeof sa->hint, why.text);
+		words_copy(sa->making->hint, sizeof sa->making->hint, why.text);
 	}
-	words_copy(sa->first_rule, sizeof sa->first_rule, rule->name);
+	ike_name_rule(sa, rule->name);
 	sa->auth_set = rule->auth;
 	sa->ke_set = rule->key_exchange;
 	sa->initial_contact = ike_find_notify(m, N_INITIAL_CONTACT);
@@ -294,7 +301,7 @@ int auth_answer(struct ike_sa *sa, const struct step_input *in, struct diag *d)
 		refuse(sa, r->why);
 		return STEP_STAY;
 	}
-	sa->peer = r->peer;
+	keep_peer(sa, &r->peer);
 	return ask_sign(sa, d);
 }
 
@@ -336,9 +343,10 @@ int auth_respond(struct ike_sa *sa, const struct step_input *in, struct diag *d)
 	if (!sa->contact)
 		ike_join(sa, contact_get(sa->k, &sa->local, &sa->remote));
 	exchange_reply(sa, &w, sk);
-	if (!sa->first && sa->hint[0])
+	if (!sa->first && sa->making->hint[0])
 		contact_failed(sa->k, &sa->local, &sa->remote, sa->first_rule, EVENT_QUICK_MODE_FAILED,
-			       "%s asked for a quick mode, and we refused: %s", sa->peer.id, sa->hint);
-	sa->hint[0] = '\0';
+			       "%s asked for a quick mode, and we refused: %s", peer_kept_id(sa->peer),
+			       sa->making->hint);
+	sa->making->hint[0] = '\0';
 	return 0;
 }

@@ -59,8 +59,9 @@ void capture_ike(struct ike_sa *sa)
 	struct keying_todo *t = todo_add(sa->k, KEYING_KEYS);
 	(void)snprintf(t->text, sizeof t->text,
 		       "ikev2_decryption_table: %016" PRIx64 ",%016" PRIx64 ",%s,%s,\"%s\",%s,%s,\"%s\"", sa->spi_i,
-		       sa->spi_r, hex(&sa->keys.ei, 0, ei), hex(&sa->keys.er, 0, er), name_of(sa->suite.encr)->ike,
-		       hex(&sa->keys.ai, 0, ai), hex(&sa->keys.ar, 0, ar), name_of(sa->suite.integ)->ike);
+		       sa->spi_r, hex(&sa->making->keys.ei, 0, ei), hex(&sa->making->keys.er, 0, er),
+		       name_of(sa->suite.encr)->ike, hex(&sa->making->keys.ai, 0, ai), hex(&sa->making->keys.ar, 0, ar),
+		       name_of(sa->suite.integ)->ike);
 	explicit_bzero(ei, sizeof ei);
 	explicit_bzero(er, sizeof er);
 	explicit_bzero(ai, sizeof ai);

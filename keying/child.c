@@ -152,11 +152,10 @@ static int ask_spi(struct child *c, const struct child_input *in, struct diag *d
 static int keep_nonce(struct child *c, const struct child_input *in, struct diag *d)
 {
 	const struct keying_result *r = in->result;
-	struct nonce *own = c->initiator ? &c->nonce_i : &c->nonce_r;
+	struct owned *own = c->initiator ? &c->nonce_i : &c->nonce_r;
 
 	if (!own->len) { /* another group keeps it */
-		own->len = sizeof r->nonce;
-		memcpy(own->at, r->nonce, sizeof r->nonce);
+		owned_set(own, r->nonce, sizeof r->nonce);
 	}
 	c->private = r->private;
 	owned_set(&c->public, r->public, r->public_len);
@@ -263,8 +262,7 @@ static int read_reply(struct child *c, const struct child_input *in, struct diag
 		return r;
 	if (!m->nonce.len)
 		return diag_fail(d, ERR_SYNTAX, "the peer's reply has no nonce");
-	c->nonce_r.len = m->nonce.len;
-	memcpy(c->nonce_r.at, m->nonce.at, m->nonce.len);
+	owned_set(&c->nonce_r, m->nonce.at, m->nonce.len);
 	if (!c->choice.suite.group) {
 		c->group = NULL;
 		return 0;
@@ -455,7 +453,7 @@ void child_request(struct ike_sa *ike, const struct ike_msg *m)
 		if (refusal.notify != N_INVALID_KE_PAYLOAD) /* that one is no failure: it tries again */
 			contact_failed(ike->k, &ike->local, &ike->remote, old ? old->rule->name : "",
 				       EVENT_QUICK_MODE_FAILED, "%s asked for a quick mode, and we refused: %s",
-				       ike->peer.id, d.text);
+				       peer_kept_id(ike->peer), d.text);
 		reply_refusal(ike, &refusal);
 		return;
 	}
@@ -470,8 +468,7 @@ static int ask_answer(struct child *c, const struct child_input *in, struct diag
 	struct keying_job *job = job_new(c->group ? JOB_ANSWER : JOB_BEGIN);
 
 	(void)d;
-	c->nonce_i.len = m->nonce.len;
-	memcpy(c->nonce_i.at, m->nonce.at, m->nonce.len);
+	owned_set(&c->nonce_i, m->nonce.at, m->nonce.len);
 	job->group = c->group;
 	if (c->group)
 		job->peer_public = job_octets(m->ke);
@@ -532,8 +529,8 @@ static void install(struct child *c, bool inbound)
 {
 	struct keying *k = c->ike->k;
 	bool as_initiator = c->initiator != inbound; /* whose sending direction is it? */
-	struct key *encr = as_initiator ? &c->keys.encr_i : &c->keys.encr_r;
-	struct key *integ = as_initiator ? &c->keys.integ_i : &c->keys.integ_r;
+	struct key *encr = as_initiator ? &c->keys->encr_i : &c->keys->encr_r;
+	struct key *integ = as_initiator ? &c->keys->integ_i : &c->keys->integ_r;
 	uint64_t most = c->rule->protection->lifetime_octets;
 	struct sa_spec spec = {
 		.spi = inbound ? c->spi_in : c->spi_out,
@@ -557,18 +554,29 @@ static void install(struct child *c, bool inbound)
 	todo_install(k, &spec, request_ask(k, c->pair, inbound ? WAIT_INBOUND : WAIT_OUTBOUND));
 }
 
-static int key_with(struct child *c, struct keying_octets secret, const struct nonce *ni, const struct nonce *nr,
+static void forget_keys(struct child *c)
+{
+	if (c->keys)
+		child_keys_wipe(c->keys);
+	free(c->keys);
+	c->keys = NULL;
+}
+
+static int key_with(struct child *c, struct keying_octets secret, const struct owned *ni, const struct owned *nr,
 		    struct diag *d)
 {
 	const struct keymat_input in = {
 		.secret = secret,
-		.nonce_i = nonce_octets(ni),
-		.nonce_r = nonce_octets(nr),
+		.nonce_i = owned_octets(ni),
+		.nonce_r = owned_octets(nr),
 	};
-	int r = keymat_child(c->ike->suite.prf, &c->ike->keys.d, &c->choice.suite, &in, &c->keys, d);
+	SCOPED(child_keys_wipe) struct child_keys keys = { 0 };
+	int r = keymat_child(c->ike->suite.prf, &c->ike->sk_d, &c->choice.suite, &in, &keys, d);
 
 	if (r < 0)
 		return r;
+	forget_keys(c);
+	c->keys = mem_copy(&keys, sizeof keys);
 	install(c, true);
 	return 0;
 }
@@ -577,8 +585,8 @@ static int key_with(struct child *c, struct keying_octets secret, const struct n
 static int key_first(struct child *c, const struct child_input *in, struct diag *d)
 {
 	(void)in;
-	c->nonce_i = c->ike->nonce_i;
-	c->nonce_r = c->ike->nonce_r;
+	owned_set(&c->nonce_i, c->ike->nonce_i.at, c->ike->nonce_i.len);
+	owned_set(&c->nonce_r, c->ike->nonce_r.at, c->ike->nonce_r.len);
 	return key_with(c, (struct keying_octets){ 0 }, &c->nonce_i, &c->nonce_r, d);
 }
 
@@ -605,11 +613,11 @@ static int send(struct child *c, const struct child_input *in, struct diag *d)
 	c->sends = twin_child_sends(c);
 	if (c->sends)
 		install(c, false);
-	child_keys_wipe(&c->keys);
+	forget_keys(c);
 	return 0;
 }
 
-static uint64_t spread(const struct nonce *n, uint64_t below)
+static uint64_t spread(const struct owned *n, uint64_t below)
 {
 	return below ? table_hash(n->at, n->len, 2) % below : 0;
 }
@@ -630,8 +638,8 @@ static int up(struct child *c, const struct child_input *in, struct diag *d)
 		c->soft_ms = k->now_ms + life / 100 * (c->initiator ? 80 : 92) + spread(&c->nonce_i, life / 20 + 1);
 		c->hard_ms = k->now_ms + life;
 	}
-	todo_event(k, EVENT_QUICK_MODE_UP, &c->selector.local, &c->selector.remote, c->rule->name, ike->peer.id,
-		   c->spi_in, "%s %s by %s%s", selector_text(&c->selector, what),
+	todo_event(k, EVENT_QUICK_MODE_UP, &c->selector.local, &c->selector.remote, c->rule->name,
+		   peer_kept_id(ike->peer), c->spi_in, "%s %s by %s%s", selector_text(&c->selector, what),
 		   child_suite_encrypts(&c->choice.suite) ? "is encrypted" : "is authenticated",
 		   child_suite_text(&c->choice.suite, suite), c->replaces ? " (renewed)" : "");
 	if (old) {
@@ -717,7 +725,7 @@ void child_drop(struct child *c, const char *why)
 		return;
 	if (why && was_up && !c->replaced)
 		todo_event(k, EVENT_QUICK_MODE_DOWN, &c->selector.local, &c->selector.remote, c->rule->name,
-			   ike->peer.id, c->spi_in, "quick mode is down: %s", why);
+			   peer_kept_id(ike->peer), c->spi_in, "quick mode is down: %s", why);
 	c->state = CHILD_DEAD;
 	if (c->installed)
 		todo_add(k, KEYING_REMOVE)->pair = c->pair;
@@ -801,6 +809,9 @@ void child_free(struct child *c)
 {
 	owned_wipe(&c->public);
 	owned_wipe(&c->secret);
+	owned_wipe(&c->nonce_i);
+	owned_wipe(&c->nonce_r);
+	forget_keys(c);
 	explicit_bzero(c, sizeof *c);
 	free(c);
 }

@@ -51,12 +51,7 @@ enum {
 	DIGEST = 32,
 };
 
-struct nonce {
-	size_t len;
-	uint8_t at[IKE_NONCE_MOST];
-};
-
-/* Octets of our own. */
+/* Octets of our own, as many as there are: an established pair is to cost little. */
 struct owned {
 	uint8_t *at;
 	size_t len;
@@ -66,10 +61,6 @@ void owned_wipe(struct owned *o);
 static inline struct keying_octets owned_octets(const struct owned *o)
 {
 	return (struct keying_octets){ o->at, o->len };
-}
-static inline struct keying_octets nonce_octets(const struct nonce *n)
-{
-	return (struct keying_octets){ n->at, n->len };
 }
 
 /* ---- timer.c ----------------------------------------------------------------------------------------------------- */
@@ -158,15 +149,15 @@ struct child {
 	uint32_t spi_in, spi_out;
 	bool sends;     /* outbound is installed */
 	bool installed; /* at least one direction */
-	struct nonce nonce_i, nonce_r;
+	struct owned nonce_i, nonce_r;
 	const struct algorithm *group; /* of our KE; NULL: none */
 	struct key private;
 	struct owned public, secret;
 	unsigned tries;
-	bool made;              /* initiator: the peer has installed it */
-	struct child_keys keys; /* until both directions are installed */
-	uint64_t replaces;      /* pair of the CHILD SA that this one rekeys; 0: none */
-	bool replaced;          /* a newer one is up */
+	bool made;               /* initiator: the peer has installed it */
+	struct child_keys *keys; /* until both directions are installed; then NULL */
+	uint64_t replaces;       /* pair of the CHILD SA that this one rekeys; 0: none */
+	bool replaced;           /* a newer one is up */
 	uint64_t job;
 	uint64_t up_ms, soft_ms, hard_ms, settle_ms, linger_ms; /* UINT64_MAX: not */
 	struct timer timer;
@@ -230,6 +221,16 @@ struct request {
 	struct task *task; /* NULL: IKE_SA_INIT or IKE_AUTH */
 };
 
+/* What only the making of an IKE SA needs. */
+struct ike_making {
+	struct key private;
+	struct ike_keys
+		keys; /* but SK_d: pi and pr until both have proven themselves, the others until in and out are keyed */
+	uint8_t cookie[IKE_COOKIE_MOST];
+	size_t cookie_len;
+	char hint[384]; /* what an unprotected reply said */
+};
+
 struct ike_sa {
 	struct keying *k;
 	struct contact *contact; /* NULL: a stranger has begun it */
@@ -248,12 +249,10 @@ struct ike_sa {
 	struct ike_suite suite;
 
 	/* while it is made; wiped when it is up */
-	struct nonce nonce_i, nonce_r;
+	struct owned nonce_i, nonce_r;
 	const struct algorithm *group;
-	struct key private;
+	struct ike_making *making; /* NULL when it is up */
 	struct owned public;
-	uint8_t cookie[IKE_COOKIE_MOST];
-	size_t cookie_len;
 	unsigned tries;
 	struct owned init_request, init_reply; /* as they were on the wire: AUTH covers them */
 	uint64_t init_key;                     /* responder: where half_open has it */
@@ -264,13 +263,12 @@ struct ike_sa {
 	uint32_t credential;
 	uint16_t peer_hashes;
 	struct refusal refusal;
-	char hint[384]; /* what an unprotected reply said */
 	uint64_t give_up_ms;
 	bool initial_contact; /* the peer said so in IKE_AUTH */
 	struct child *first;  /* the CHILD SA of IKE_AUTH; NULL: none */
-	char first_rule[128]; /* for words when there is none */
+	char *first_rule;     /* for words when there is none */
 
-	struct ike_keys keys; /* d, pi, pr; pi and pr only until it is proven */
+	struct key sk_d;
 	struct ike_crypt in, out;
 	uint32_t send_id, receive_id; /* of our next request, of the peer's */
 	struct request request;
@@ -280,7 +278,7 @@ struct ike_sa {
 	struct owned last_reply;
 	bool answering; /* no reply to the last request yet */
 	LIST_HEAD(child_list, child) children;
-	struct peer peer;
+	struct peer_kept *peer; /* NULL: not proven */
 
 	uint64_t job;
 	uint64_t created_ms, up_ms, rekey_ms, expire_ms, heard_ms, childless_ms, twin_ms;
@@ -435,6 +433,7 @@ uint64_t ike_own_spi(const struct ike_sa *sa);
 void ike_arm(struct ike_sa *sa);
 void ike_free(struct ike_sa *sa);
 const char *ike_rule_name(const struct ike_sa *sa);
+void ike_name_rule(struct ike_sa *sa, const char *rule); /* for words when there is no first CHILD SA */
 const struct keying_credential *ike_credential(const struct ike_sa *sa);
 /* The one that the set asks for first; NULL: none. */
 const struct keying_credential *ike_pick_credential(const struct keying *k, const struct auth_set *set);
@@ -510,7 +509,7 @@ void rekey_reply(struct ike_sa *sa, const struct ike_msg *m);
 void rekey_request(struct ike_sa *old, const struct ike_msg *m);
 
 /* twin.c: both ends began at the same time */
-bool twin_stays(const struct nonce *a_i, const struct nonce *a_r, const struct nonce *b_i, const struct nonce *b_r);
+bool twin_stays(const struct owned *a_i, const struct owned *a_r, const struct owned *b_i, const struct owned *b_r);
 void twin_ike_up(struct ike_sa *sa);
 void twin_review(struct ike_sa *sa); /* its timer */
 bool twin_child_sends(const struct child *c);

@@ -367,7 +367,7 @@ void exchange_message(struct ike_sa *sa, const struct ike_header *h, const uint8
 	struct wire_in inner;
 	uint8_t first;
 
-	if (from_initiator == sa->initiator || !sa->in.seal)
+	if (from_initiator == sa->initiator || !sa->in.keys)
 		return;
 	if (!is_reply && memcmp(digest, sa->last_digest, DIGEST) == 0) {
 		if (!sa->answering && sa->last_reply.len)

@@ -107,7 +107,15 @@ void ike_set_spi(struct ike_sa *sa)
 
 const char *ike_rule_name(const struct ike_sa *sa)
 {
-	return sa->first ? sa->first->rule->name : sa->first_rule;
+	return sa->first ? sa->first->rule->name : sa->first_rule ? sa->first_rule : "";
+}
+
+void ike_name_rule(struct ike_sa *sa, const char *rule)
+{
+	char *name = mem_string(rule);
+
+	free(sa->first_rule); /* which may be what was given */
+	sa->first_rule = name;
 }
 
 const struct keying_credential *ike_credential(const struct ike_sa *sa)
@@ -147,6 +155,7 @@ struct ike_sa *ike_new(struct keying *k, bool initiator, const struct addr *loca
 	*sa = (struct ike_sa){
 		.k = k,
 		.number = keying_number(k),
+		.making = mem_new(1, sizeof *sa->making),
 		.initiator = initiator,
 		.local = *local,
 		.local_port = local_port,
@@ -179,24 +188,25 @@ void ike_join(struct ike_sa *sa, struct contact *c)
 int ike_key(struct ike_sa *sa, struct keying_octets secret, const struct ike_sa *old, struct diag *d)
 {
 	const struct keymat_input in = { .secret = secret,
-					 .nonce_i = nonce_octets(&sa->nonce_i),
-					 .nonce_r = nonce_octets(&sa->nonce_r),
+					 .nonce_i = owned_octets(&sa->nonce_i),
+					 .nonce_r = owned_octets(&sa->nonce_r),
 					 .spi_i = sa->spi_i,
 					 .spi_r = sa->spi_r };
 	struct ike_crypt *of_i = sa->initiator ? &sa->out : &sa->in, *of_r = sa->initiator ? &sa->in : &sa->out;
-	struct ike_keys *k = &sa->keys;
+	struct ike_keys *k = &sa->making->keys;
 	int r;
 
-	if ((r = keymat_ike(&sa->suite, &in, old ? old->suite.prf : NULL, old ? &old->keys.d : NULL, k, d)) < 0 ||
+	if ((r = keymat_ike(&sa->suite, &in, old ? old->suite.prf : NULL, old ? &old->sk_d : NULL, k, d)) < 0 ||
 	    (r = ike_crypt_new(&sa->suite, &k->ei, &k->ai, of_i, d)) < 0 ||
 	    (r = ike_crypt_new(&sa->suite, &k->er, &k->ar, of_r, d)) < 0)
 		return r;
+	key_move(&sa->sk_d, &k->d);
 	capture_ike(sa);
 	key_wipe(&k->ei);
 	key_wipe(&k->er);
 	key_wipe(&k->ai);
 	key_wipe(&k->ar);
-	key_wipe(&sa->private);
+	key_wipe(&sa->making->private);
 	return 0;
 }
 
@@ -215,9 +225,10 @@ static void close_half(struct ike_sa *sa)
 /* What only the making needs. */
 static void forget_making(struct ike_sa *sa)
 {
-	key_wipe(&sa->private);
-	key_wipe(&sa->keys.pi);
-	key_wipe(&sa->keys.pr);
+	if (sa->making)
+		explicit_bzero(sa->making, sizeof *sa->making);
+	free(sa->making);
+	sa->making = NULL;
 	owned_wipe(&sa->public);
 	owned_wipe(&sa->init_request);
 	owned_wipe(&sa->init_reply);
@@ -231,7 +242,7 @@ static void forget_making(struct ike_sa *sa)
 }
 
 /* A number between 0 and below, the same for the same SA: spreads rekeys without a random source. */
-static uint64_t spread(const struct nonce *n, uint64_t below)
+static uint64_t spread(const struct owned *n, uint64_t below)
 {
 	return below ? table_hash(n->at, n->len, 0) % below : 0;
 }
@@ -244,8 +255,9 @@ static void forget_older(struct ike_sa *sa)
 	for (other = LIST_FIRST(&sa->contact->ikes); other; other = next) {
 		next = LIST_NEXT(other, of_contact);
 		if (other != sa && other->state >= IKE_ESTABLISHED && other->up_ms < sa->created_ms &&
-		    other->peer.method == sa->peer.method && strcmp(other->peer.id, sa->peer.id) == 0)
-			ike_down(other, EVENT_MAIN_MODE_DOWN, "%s has started afresh", sa->peer.id);
+		    peer_kept_method(other->peer) == peer_kept_method(sa->peer) &&
+		    strcmp(peer_kept_id(other->peer), peer_kept_id(sa->peer)) == 0)
+			ike_down(other, EVENT_MAIN_MODE_DOWN, "%s has started afresh", peer_kept_id(sa->peer));
 	}
 }
 
@@ -280,9 +292,10 @@ void ike_established(struct ike_sa *sa)
 	}
 	close_half(sa);
 	forget_making(sa);
-	todo_event(k, EVENT_MAIN_MODE_UP, &sa->local, &sa->remote, ike_rule_name(sa), sa->peer.id, 0,
-		   "%s proved itself by %s; main mode is %s%s", sa->peer.id, peer_method_name(sa->peer.method),
-		   ike_suite_text(&sa->suite, suite), sa->replaces ? " (renewed)" : "");
+	todo_event(k, EVENT_MAIN_MODE_UP, &sa->local, &sa->remote, ike_rule_name(sa), peer_kept_id(sa->peer), 0,
+		   "%s proved itself by %s; main mode is %s%s", peer_kept_id(sa->peer),
+		   peer_method_name(peer_kept_method(sa->peer)), ike_suite_text(&sa->suite, suite),
+		   sa->replaces ? " (renewed)" : "");
 	sa->childless_ms = LIST_EMPTY(&sa->children) ? k->now_ms + CHILDLESS_MS : UINT64_MAX;
 	if (!sa->replaces) {
 		if (sa->initial_contact)
@@ -326,8 +339,8 @@ static void unanswered(struct ike_sa *sa)
 
 	if (sa->state == IKE_DELETING)
 		ike_drop(sa);
-	else if (sa->state == IKE_I_INIT_SENT && sa->hint[0])
-		ike_fail(sa, "%s", sa->hint);
+	else if (sa->state == IKE_I_INIT_SENT && sa->making->hint[0])
+		ike_fail(sa, "%s", sa->making->hint);
 	else if (sa->state < IKE_ESTABLISHED)
 		ike_fail(sa,
 			 "no answer from %s while %s. Is IKE (UDP 500) running there, and does nothing on the way drop "
@@ -359,7 +372,7 @@ static void fire(void *owner)
 
 	if (sa->give_up_ms <= now) {
 		if (sa->initiator)
-			ike_fail(sa, "%s", sa->hint);
+			ike_fail(sa, "%s", sa->making->hint);
 		else
 			ike_drop(sa); /* a stranger that never proved itself */
 		return;
@@ -429,7 +442,7 @@ void ike_fail(struct ike_sa *sa, const char *fmt, ...)
 {
 	struct keying *k = sa->k;
 	struct addr local = sa->local, remote = sa->remote;
-	bool unreachable = sa->initiator && sa->request.out && !sa->hint[0] && sa->state < IKE_ESTABLISHED;
+	bool unreachable = sa->initiator && sa->request.out && sa->state < IKE_ESTABLISHED && !sa->making->hint[0];
 	char text[384], rule[128];
 	va_list ap;
 
@@ -452,7 +465,8 @@ void ike_down(struct ike_sa *sa, enum event_id id, const char *fmt, ...)
 	va_start(ap, fmt);
 	(void)vsnprintf(text, sizeof text, fmt, ap);
 	va_end(ap);
-	todo_event(k, id, &sa->local, &sa->remote, ike_rule_name(sa), sa->peer.id, 0, "main mode is down: %s", text);
+	todo_event(k, id, &sa->local, &sa->remote, ike_rule_name(sa), peer_kept_id(sa->peer), 0,
+		   "main mode is down: %s", text);
 	drop(sa, text);
 	struct contact *c = contact_find(k, &sa->local, &sa->remote);
 	if (c)
@@ -467,10 +481,14 @@ void ike_delete(struct ike_sa *sa)
 
 void ike_free(struct ike_sa *sa)
 {
-	ike_keys_wipe(&sa->keys);
+	key_wipe(&sa->sk_d);
 	ike_crypt_wipe(&sa->in);
 	ike_crypt_wipe(&sa->out);
 	owned_wipe(&sa->last_reply);
+	owned_wipe(&sa->nonce_i);
+	owned_wipe(&sa->nonce_r);
+	free(sa->first_rule);
+	free(sa->peer);
 	explicit_bzero(sa, sizeof *sa);
 	free(sa);
 }

@@ -237,10 +237,10 @@ void ike_put_ts(struct ike_writer *w, enum ike_payload type, const struct ike_ts
 
 /* One direction of an IKE SA. */
 struct ike_crypt {
-	struct seal *seal;
 	const struct algorithm *encr, *integ, *prf;
-	struct key iv_key; /* makes the IVs of CBC: unpredictable, and no random number is needed */
-	uint64_t count;    /* messages sealed: never one IV twice */
+	uint8_t *keys;  /* of encr (key and salt), then of integ; NULL: not keyed yet. A cipher is made of them for each
+			   message: messages are few, SAs many, and a keyed cipher is large */
+	uint64_t count; /* messages sealed: never one IV twice */
 };
 
 int ike_crypt_new(const struct ike_suite *suite, const struct key *encr, const struct key *integ, struct ike_crypt *ret,

@@ -26,12 +26,6 @@ static uint16_t hashes_of(const struct ike_msg *m)
 	return bits;
 }
 
-static void set_nonce(struct nonce *n, const void *at, size_t len)
-{
-	n->len = len;
-	memcpy(n->at, at, len); /* the decoder has seen to its length */
-}
-
 /* ---- initiator --------------------------------------------------------------------------------------------------- */
 
 bool init_initiate(struct contact *c, struct want *w)
@@ -64,7 +58,7 @@ bool init_initiate(struct contact *c, struct want *w)
 	sa->first = child_new(sa, true, &w->selector, rule);
 	sa->first->state = CHILD_FIRST;
 	sa->first->first = true;
-	words_copy(sa->first_rule, sizeof sa->first_rule, rule->name);
+	ike_name_rule(sa, rule->name);
 	(void)ike_step(sa, EV_START, NULL, NULL, &d);
 	return true;
 }
@@ -94,8 +88,8 @@ static int send_request(struct ike_sa *sa, struct diag *d)
 
 	proposal_offer_ike(sa->ke_set, 0, &offer);
 	ike_write_begin(&w, sa->k->out, sizeof sa->k->out, &h);
-	if (sa->cookie_len) /* must be the first (2.6) */
-		ike_put_notify(&w, N_COOKIE, sa->cookie, sa->cookie_len);
+	if (sa->making->cookie_len) /* must be the first (2.6) */
+		ike_put_notify(&w, N_COOKIE, sa->making->cookie, sa->making->cookie_len);
 	ike_put_sa(&w, &offer);
 	ike_put_ke(&w, sa->group->ikev2, sa->public.at, sa->public.len);
 	ike_put_nonce(&w, sa->nonce_i.at, sa->nonce_i.len);
@@ -127,9 +121,9 @@ int init_send(struct ike_sa *sa, const struct step_input *in, struct diag *d)
 		}
 		sa->spi_i = r->spi;
 		ike_set_spi(sa);
-		set_nonce(&sa->nonce_i, r->nonce, sizeof r->nonce);
+		owned_set(&sa->nonce_i, r->nonce, sizeof r->nonce);
 	}
-	sa->private = r->private;
+	sa->making->private = r->private;
 	owned_set(&sa->public, r->public, r->public_len);
 	return send_request(sa, d);
 }
@@ -145,12 +139,12 @@ int init_cookie(struct ike_sa *sa, const struct step_input *in, struct diag *d)
 {
 	const struct ike_notification *n = ike_find_notify(in->msg, N_COOKIE);
 
-	if (n->data.len == sa->cookie_len && memcmp(n->data.at, sa->cookie, n->data.len) == 0)
+	if (n->data.len == sa->making->cookie_len && memcmp(n->data.at, sa->making->cookie, n->data.len) == 0)
 		return STEP_STAY; /* a reply to what we sent before */
 	if (one_more_try(sa, d) < 0)
 		return STEP_STAY;
-	sa->cookie_len = n->data.len;
-	memcpy(sa->cookie, n->data.at, n->data.len);
+	sa->making->cookie_len = n->data.len;
+	memcpy(sa->making->cookie, n->data.at, n->data.len);
 	return send_request(sa, d);
 }
 
@@ -174,7 +168,7 @@ int init_other_group(struct ike_sa *sa, const struct step_input *in, struct diag
 
 static void hint(struct ike_sa *sa, const char *text)
 {
-	words_copy(sa->hint, sizeof sa->hint, text);
+	words_copy(sa->making->hint, sizeof sa->making->hint, text);
 	if (sa->give_up_ms == UINT64_MAX)
 		sa->give_up_ms = sa->k->now_ms + HINT_MS;
 }
@@ -182,7 +176,7 @@ static void hint(struct ike_sa *sa, const char *text)
 int init_refused(struct ike_sa *sa, const struct step_input *in, struct diag *d)
 {
 	const struct ike_notification *n = ike_find_error(in->msg);
-	char remote[ADDR_TEXT], offered[PROPOSALS_TEXT], text[sizeof sa->hint + ADDR_TEXT];
+	char remote[ADDR_TEXT], offered[PROPOSALS_TEXT], text[sizeof sa->making->hint + ADDR_TEXT];
 
 	(void)d;
 	(void)snprintf(text, sizeof text, "%s refused main mode (%s); rule '%s' offers %s",
@@ -203,7 +197,7 @@ int init_reply(struct ike_sa *sa, const struct step_input *in, struct diag *d)
 	    m->ke_group != sa->group->ikev2 || m->ke.len != sa->group->public_octets)
 		return STEP_STAY;
 	if (nat_between(sa, m)) {
-		char remote[ADDR_TEXT], text[sizeof sa->hint];
+		char remote[ADDR_TEXT], text[sizeof sa->making->hint];
 		(void)snprintf(
 			text, sizeof text,
 			"a NAT changes addresses between here and %s; protection through a NAT is not supported yet",
@@ -214,16 +208,16 @@ int init_reply(struct ike_sa *sa, const struct step_input *in, struct diag *d)
 	}
 	exchange_done(sa);
 	sa->give_up_ms = UINT64_MAX;
-	sa->hint[0] = '\0';
+	sa->making->hint[0] = '\0';
 	sa->spi_r = m->h.spi_r;
 	sa->suite = choice.suite;
 	sa->peer_hashes = hashes_of(m);
-	set_nonce(&sa->nonce_r, m->nonce.at, m->nonce.len);
+	owned_set(&sa->nonce_r, m->nonce.at, m->nonce.len);
 	owned_set(&sa->init_reply, m->raw.at, m->raw.len);
 
 	struct keying_job *job = job_new(JOB_DERIVE);
 	job->group = sa->group;
-	key_move(&job->private, &sa->private);
+	key_move(&job->private, &sa->making->private);
 	job->peer_public = job_octets(m->ke);
 	sa->job = job_ask(sa->k, OWNER_IKE, sa->number, job);
 	return 0;
@@ -402,7 +396,7 @@ static void request(struct keying *k, const struct path *p, const struct ike_hea
 	table_add(&k->half_open, key, sa);
 	sa->suite = choice.suite;
 	sa->tries = choice.number; /* told in the answer */
-	words_copy(sa->first_rule, sizeof sa->first_rule, rule->name);
+	ike_name_rule(sa, rule->name);
 	(void)ike_step(sa, EV_INIT_REQUEST, &m, NULL, &d);
 }
 
@@ -417,7 +411,7 @@ int init_answer(struct ike_sa *sa, const struct step_input *in, struct diag *d)
 	sa->peer_hashes = hashes_of(m);
 	sa->receive_id = 1;
 	sa->give_up_ms = sa->k->now_ms + HALF_OPEN_MS;
-	set_nonce(&sa->nonce_i, m->nonce.at, m->nonce.len);
+	owned_set(&sa->nonce_i, m->nonce.at, m->nonce.len);
 	owned_set(&sa->init_request, m->raw.at, m->raw.len);
 	job->group = sa->group;
 	job->peer_public = job_octets(m->ke);
@@ -438,7 +432,7 @@ int init_respond(struct ike_sa *sa, const struct step_input *in, struct diag *d)
 		return diag_fail(d, ERR_UNEXPECTED, "two SAs drew one SPI"); /* once in 2^64; the peer repeats itself */
 	h.spi_r = sa->spi_r = r->spi;
 	ike_set_spi(sa);
-	set_nonce(&sa->nonce_r, r->nonce, sizeof r->nonce);
+	owned_set(&sa->nonce_r, r->nonce, sizeof r->nonce);
 	proposal_answer_ike(&sa->suite, (uint8_t)sa->tries, 0, &offer);
 	ike_write_begin(&w, k->out, sizeof k->out, &h);
 	ike_put_sa(&w, &offer);

@@ -10,18 +10,14 @@ static struct ike_sa *successor(struct ike_sa *old, bool initiator)
 	new->auth_set = old->auth_set;
 	new->ke_set = old->ke_set;
 	new->credential = old->credential;
-	new->peer = old->peer;
+	struct peer peer;
+	peer_of_kept(old->peer, &peer);
+	new->peer = peer_keep(&peer);
 	new->sent_esp_ms = old->sent_esp_ms;
-	words_copy(new->first_rule, sizeof new->first_rule, ike_rule_name(old));
+	ike_name_rule(new, ike_rule_name(old));
 	new->replaces = old;
 	old->replaced_by = new;
 	return new;
-}
-
-static void set_nonce(struct nonce *n, const void *at, size_t len)
-{
-	n->len = len;
-	memcpy(n->at, at, len);
 }
 
 /* All that lives under the old one lives under the new one from now on. */
@@ -94,9 +90,9 @@ int rekey_begun(struct ike_sa *sa, const struct step_input *in, struct diag *d)
 			return diag_fail(d, ERR_UNEXPECTED, "two SAs drew one SPI");
 		sa->spi_i = r->spi;
 		ike_set_spi(sa);
-		set_nonce(&sa->nonce_i, r->nonce, sizeof r->nonce);
+		owned_set(&sa->nonce_i, r->nonce, sizeof r->nonce);
 	}
-	sa->private = r->private;
+	sa->making->private = r->private;
 	owned_set(&sa->public, r->public, r->public_len);
 	sa->state = IKE_NEW_QUEUED; /* it may be its turn at once */
 	exchange_queue(sa->replaces, TASK_REKEY_IKE, sa->number);
@@ -152,10 +148,10 @@ void rekey_reply(struct ike_sa *sa, const struct ike_msg *m)
 	}
 	sa->suite = choice.suite;
 	sa->spi_r = choice.spi;
-	set_nonce(&sa->nonce_r, m->nonce.at, m->nonce.len);
+	owned_set(&sa->nonce_r, m->nonce.at, m->nonce.len);
 	struct keying_job *job = job_new(JOB_DERIVE);
 	job->group = sa->group;
-	key_move(&job->private, &sa->private);
+	key_move(&job->private, &sa->making->private);
 	job->peer_public = job_octets(m->ke);
 	sa->state = IKE_NEW_DERIVE;
 	sa->job = job_ask(sa->k, OWNER_IKE, sa->number, job);
@@ -203,7 +199,7 @@ void rekey_request(struct ike_sa *old, const struct ike_msg *m)
 	new->suite = choice.suite;
 	new->spi_i = choice.spi;
 	new->tries = choice.number;
-	set_nonce(&new->nonce_i, m->nonce.at, m->nonce.len);
+	owned_set(&new->nonce_i, m->nonce.at, m->nonce.len);
 	new->state = IKE_NEW_ANSWER;
 	struct keying_job *job = job_new(JOB_ANSWER);
 	job->group = choice.suite.group;
@@ -224,7 +220,7 @@ int rekey_answered(struct ike_sa *sa, const struct step_input *in, struct diag *
 		return diag_fail(d, ERR_UNEXPECTED, "two SAs drew one SPI");
 	sa->spi_r = r->spi;
 	ike_set_spi(sa);
-	set_nonce(&sa->nonce_r, r->nonce, sizeof r->nonce);
+	owned_set(&sa->nonce_r, r->nonce, sizeof r->nonce);
 	if ((e = ike_key(sa, (struct keying_octets){ r->secret, r->secret_len }, old, d)) < 0)
 		return e;
 	proposal_answer_ike(&sa->suite, (uint8_t)sa->tries, sa->spi_r, &offer);

@@ -3,6 +3,7 @@
 #include "base/diag.h"
 #include "base/mem.h"
 #include "keying/ike.h"
+#include <stdlib.h>
 #include <string.h>
 
 enum { IV_MOST = 16, GENERIC_HEADER = 4 };
@@ -12,26 +13,47 @@ static size_t icv_octets(const struct ike_crypt *c)
 	return c->integ ? c->integ->icv : c->encr->icv;
 }
 
+static size_t keys_len(const struct ike_crypt *c)
+{
+	return (size_t)c->encr->key + c->encr->salt + (c->integ ? c->integ->key : 0u);
+}
+
+static int cipher_of(const struct ike_crypt *c, struct seal **ret, struct diag *d)
+{
+	SCOPED(key_wipe) struct key encr = { 0 }, integ = { 0 };
+
+	if (!c->keys)
+		return diag_fail(d, ERR_UNEXPECTED, "this IKE SA has no keys yet");
+	if (!key_set(&encr, c->keys, (size_t)c->encr->key + c->encr->salt) ||
+	    (c->integ && !key_set(&integ, c->keys + encr.len, c->integ->key)))
+		return diag_fail(d, ERR_CRYPTO, "keys of %zu octets", keys_len(c));
+	return seal_new(c->encr, &encr, c->integ, &integ, ret, d);
+}
+
 int ike_crypt_new(const struct ike_suite *suite, const struct key *encr, const struct key *integ, struct ike_crypt *ret,
 		  struct diag *d)
 {
-	static const char label[] = "IKE message IV";
 	SCOPED(ike_crypt_wipe) struct ike_crypt c = { .encr = suite->encr, .integ = suite->integ, .prf = suite->prf };
-	struct octets text = { label, sizeof label - 1 };
+	SCOPED(seal_freep) struct seal *tried = NULL;
 	int r;
 
-	if ((r = seal_new(suite->encr, encr, suite->integ, integ, &c.seal, d)) < 0)
+	/* Lengths and libraries are asked now, so that no message to come can fail for them. */
+	if ((r = seal_new(suite->encr, encr, suite->integ, integ, &tried, d)) < 0)
 		return r;
-	if (!suite->encr->aead && (r = crypto_prf(suite->prf, encr->octets, encr->len, &text, 1, &c.iv_key, d)) < 0)
-		return r;
+	c.keys = mem_new(1, keys_len(&c));
+	memcpy(c.keys, encr->octets, encr->len);
+	if (c.integ)
+		memcpy(c.keys + encr->len, integ->octets, integ->len);
 	*ret = c;
-	c.seal = NULL;
+	c.keys = NULL;
 	return 0;
 }
 
 void ike_crypt_wipe(struct ike_crypt *c)
 {
-	seal_free(c->seal);
+	if (c->keys)
+		explicit_bzero(c->keys, keys_len(c));
+	free(c->keys);
 	explicit_bzero(c, sizeof *c);
 }
 
@@ -40,8 +62,9 @@ static int next_iv(struct ike_crypt *c, uint8_t *iv, struct diag *d)
 {
 	uint8_t count[8];
 	struct wire_out out = wire_out(count, sizeof count);
-	SCOPED(key_wipe) struct key block = { 0 };
-	struct octets part = { count, sizeof count };
+	static const char label[] = "IKE message IV";
+	SCOPED(key_wipe) struct key iv_key = { 0 }, block = { 0 };
+	struct octets text = { label, sizeof label - 1 }, part = { count, sizeof count };
 	int r;
 
 	wire_put_u64(&out, ++c->count);
@@ -49,7 +72,8 @@ static int next_iv(struct ike_crypt *c, uint8_t *iv, struct diag *d)
 		memcpy(iv, count, sizeof count);
 		return 0;
 	}
-	if ((r = crypto_prf(c->prf, c->iv_key.octets, c->iv_key.len, &part, 1, &block, d)) < 0)
+	if ((r = crypto_prf(c->prf, c->keys, c->encr->key, &text, 1, &iv_key, d)) < 0 ||
+	    (r = crypto_prf(c->prf, iv_key.octets, iv_key.len, &part, 1, &block, d)) < 0)
 		return r;
 	if (block.len < c->encr->iv)
 		return diag_fail(d, ERR_CRYPTO, "%s gives too few octets for an IV", c->prf->name);
@@ -70,6 +94,7 @@ int ike_sk_end(struct ike_writer *w, size_t at, struct ike_crypt *c, struct diag
 	size_t iv_at = at + GENERIC_HEADER, text_at = iv_at + c->encr->iv;
 	size_t block = c->encr->aead || !c->encr->block ? 1 : c->encr->block;
 	size_t pad = (block - (w->out.len + 1 - text_at) % block) % block;
+	SCOPED(seal_freep) struct seal *cipher = NULL;
 	uint8_t iv[IV_MOST];
 	int r;
 
@@ -81,7 +106,7 @@ int ike_sk_end(struct ike_writer *w, size_t at, struct ike_crypt *c, struct diag
 	ike_write_end(w);
 	if (w->out.failed)
 		return diag_fail(d, ERR_UNSUPPORTED, "the message does not fit %d octets", IKE_MESSAGE_MOST);
-	if ((r = next_iv(c, iv, d)) < 0)
+	if ((r = cipher_of(c, &cipher, d)) < 0 || (r = next_iv(c, iv, d)) < 0)
 		return r;
 	uint8_t *m = w->out.buf;
 	memcpy(m + iv_at, iv, c->encr->iv);
@@ -93,7 +118,7 @@ int ike_sk_end(struct ike_writer *w, size_t at, struct ike_crypt *c, struct diag
 		.covered = { m, icv_at },
 		.icv = m + icv_at,
 	};
-	return seal_close(c->seal, &s, d);
+	return seal_close(cipher, &s, d);
 }
 
 /* Where the Encrypted payload stands: usually first, always last (3.14). Returns its offset, or 0. */
@@ -125,6 +150,7 @@ int ike_sk_open(struct ike_crypt *c, uint8_t *message, size_t len, struct wire_i
 	uint8_t first = PL_NONE;
 	size_t at = find_sk(message, len, &first), icv = icv_octets(c);
 	size_t block = c->encr->aead || !c->encr->block ? 1 : c->encr->block;
+	SCOPED(seal_freep) struct seal *cipher = NULL;
 	int r;
 
 	if (!at)
@@ -141,7 +167,7 @@ int ike_sk_open(struct ike_crypt *c, uint8_t *message, size_t len, struct wire_i
 		.covered = { message, text_at + text_len },
 		.icv = message + text_at + text_len,
 	};
-	if ((r = seal_open(c->seal, &s, d)) < 0)
+	if ((r = cipher_of(c, &cipher, d)) < 0 || (r = seal_open(cipher, &s, d)) < 0)
 		return r;
 	size_t pad = message[text_at + text_len - 1];
 	if (pad + 1 > text_len)

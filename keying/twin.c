@@ -7,7 +7,7 @@
 
 enum { REVIEWS_MOST = 10 };
 
-static int compare(const struct nonce *a, const struct nonce *b)
+static int compare(const struct owned *a, const struct owned *b)
 {
 	size_t n = a->len < b->len ? a->len : b->len;
 	int order = memcmp(a->at, b->at, n);
@@ -15,12 +15,12 @@ static int compare(const struct nonce *a, const struct nonce *b)
 	return order ? order : (a->len > b->len) - (a->len < b->len);
 }
 
-static const struct nonce *lower(const struct nonce *a, const struct nonce *b)
+static const struct owned *lower(const struct owned *a, const struct owned *b)
 {
 	return compare(a, b) < 0 ? a : b;
 }
 
-bool twin_stays(const struct nonce *a_i, const struct nonce *a_r, const struct nonce *b_i, const struct nonce *b_r)
+bool twin_stays(const struct owned *a_i, const struct owned *a_r, const struct owned *b_i, const struct owned *b_r)
 {
 	return compare(lower(a_i, a_r), lower(b_i, b_r)) > 0;
 }

@@ -25,7 +25,7 @@ static void sealed(struct world *w, struct wire_in *body, bool reply)
 	struct ike_writer out;
 	size_t sk;
 
-	if (!sa || !sa->out.seal || body->failed || body->left > 2048)
+	if (!sa || !sa->out.keys || body->failed || body->left > 2048)
 		return;
 	exchange_begin_message(sa, &out, (enum ike_exchange)exchange, reply, &sk);
 	out.out.buf[out.next_at] = first;
