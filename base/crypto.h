@@ -39,6 +39,8 @@ int crypto_prf_plus(const struct algorithm *prf, const struct key *key, const st
 struct seal;
 int seal_new(const struct algorithm *encr, const struct key *encr_key, const struct algorithm *integ,
 	     const struct key *integ_key, struct seal **ret, struct diag *d);
+/* Give the keyed contexts back, which are ten times as large as the keys; the next packet makes them anew. */
+void seal_cool(struct seal *s);
 void seal_free(struct seal *s);
 SCOPE_FREEP(struct seal, seal)
 /* Encrypt text[0..n) in place and write the check value (algorithm's icv octets) to icv.

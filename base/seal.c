@@ -26,10 +26,9 @@ struct seal {
 	enum mode mode;
 	/* One context a direction, made at the first packet of that direction: an SA has but one. */
 	EVP_CIPHER_CTX *close, *open;
-	struct key key;
+	uint8_t *key; /* of encr, without salt */
 	uint8_t salt[SALT_MAX];
-	bool has_hmac;
-	struct hmac hmac;
+	struct hmac *hmac; /* NULL: no separate integrity */
 };
 
 static enum mode mode_of(const struct algorithm *encr)
@@ -55,7 +54,7 @@ static EVP_CIPHER_CTX *context(struct seal *s, bool closing, struct diag *d)
 		return c;
 	cipher = EVP_CIPHER_fetch(NULL, s->encr->openssl, NULL);
 	c = EVP_CIPHER_CTX_new();
-	if (!cipher || !c || EVP_CipherInit_ex2(c, cipher, s->key.octets, NULL, closing, NULL) != 1 ||
+	if (!cipher || !c || EVP_CipherInit_ex2(c, cipher, s->key, NULL, closing, NULL) != 1 ||
 	    EVP_CIPHER_CTX_set_padding(c, 0) != 1) {
 		EVP_CIPHER_CTX_free(c);
 		(void)diag_fail(d, ERR_UNSUPPORTED, "this libcrypto has no %s", s->encr->openssl);
@@ -86,28 +85,39 @@ int seal_new(const struct algorithm *encr, const struct key *encr_key, const str
 		if (!key || key->len != (size_t)encr->key + encr->salt)
 			return diag_fail(d, ERR_CRYPTO, "%s takes a key of %u octets", encr->name,
 					 encr->key + encr->salt);
-		if (!key_set(&s->key, key->octets, encr->key))
-			return diag_fail(d, ERR_CRYPTO, "%s: key too long", encr->name);
+		s->key = mem_copy(key->octets, encr->key);
 		memcpy(s->salt, key->octets + encr->key, encr->salt);
 	}
 	if (integ) {
 		if (!integ_key || integ_key->len != integ->key)
 			return diag_fail(d, ERR_CRYPTO, "%s takes a key of %u octets", integ->name, integ->key);
-		if (integ->icv > ICV_MAX || !hmac_init(&s->hmac, integ->openssl, integ_key->octets, integ_key->len))
+		s->hmac = mem_new(1, sizeof *s->hmac);
+		if (integ->icv > ICV_MAX || !hmac_init(s->hmac, integ->openssl, integ_key->octets, integ_key->len))
 			return diag_fail(d, ERR_UNSUPPORTED, "%s is no integrity algorithm", integ->name);
 		s->integ = integ;
-		s->has_hmac = true;
 	}
 	*ret = TAKE(s);
 	return 0;
+}
+
+void seal_cool(struct seal *s)
+{
+	EVP_CIPHER_CTX_free(s->close); /* both cleanse their key schedules */
+	EVP_CIPHER_CTX_free(s->open);
+	s->close = s->open = NULL;
 }
 
 void seal_free(struct seal *s)
 {
 	if (!s)
 		return;
-	EVP_CIPHER_CTX_free(s->close); /* both cleanse their key schedules */
-	EVP_CIPHER_CTX_free(s->open);
+	seal_cool(s);
+	if (s->key)
+		explicit_bzero(s->key, s->encr->key);
+	free(s->key);
+	if (s->hmac)
+		hmac_wipe(s->hmac);
+	free(s->hmac);
 	explicit_bzero(s, sizeof *s);
 	free(s);
 }
@@ -169,16 +179,16 @@ static int cipher(struct seal *s, const struct sealed *p, bool closing, struct d
 
 static void check_value(struct seal *s, const struct sealed *p, uint8_t *ret)
 {
-	hmac_add(&s->hmac, p->covered.at, p->covered.len);
-	hmac_add(&s->hmac, p->behind.at, p->behind.len);
-	hmac_end(&s->hmac, ret, s->integ->icv);
+	hmac_add(s->hmac, p->covered.at, p->covered.len);
+	hmac_add(s->hmac, p->behind.at, p->behind.len);
+	hmac_end(s->hmac, ret, s->integ->icv);
 }
 
 int seal_close(struct seal *s, const struct sealed *packet, struct diag *d)
 {
 	int r = cipher(s, packet, true, d);
 
-	if (r == 0 && s->has_hmac)
+	if (r == 0 && s->hmac)
 		check_value(s, packet, packet->icv);
 	return r;
 }
@@ -187,7 +197,7 @@ int seal_open(struct seal *s, const struct sealed *packet, struct diag *d)
 {
 	uint8_t icv[ICV_MAX];
 
-	if (s->has_hmac) {
+	if (s->hmac) {
 		check_value(s, packet, icv);
 		if (!octets_equal(icv, packet->icv, s->integ->icv))
 			return diag_fail(d, ERR_CRYPTO, "%s: wrong check value", s->integ->name);

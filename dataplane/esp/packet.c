@@ -128,6 +128,7 @@ int esp_seal(struct sa *sa, const struct ip_packet *ip, const uint8_t *packet, s
 		return diag_fail(d, ENOBUFS, "no room for %zu octets", total);
 	cover = cover_of(sa, seq);
 	sealed = sealed_of(sa, &cover, out->buf + esp, text);
+	sa_use(sa);
 	if ((r = seal_close(sa->seal, &sealed, d)) < 0)
 		goto undo;
 	ip_patch(out->buf + start, ip, total, encapsulation(sa) ? IP_UDP : IP_ESP);
@@ -178,6 +179,7 @@ int esp_open(struct sa *sa, const struct ip_packet *ip, uint8_t *packet, size_t 
 		return diag_fail(d, r, "SPI %08x: replayed", spi);
 	cover = cover_of(sa, seq);
 	sealed = sealed_of(sa, &cover, esp, text);
+	sa_use(sa);
 	if ((r = seal_open(sa->seal, &sealed, d)) < 0)
 		return r;
 	if ((r = replay_accept(&sa->replay, seq)) < 0)

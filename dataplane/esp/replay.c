@@ -1,10 +1,26 @@
 #include "dataplane/esp/replay.h"
 
+#include "base/mem.h"
+
 #include <errno.h>
+#include <stdlib.h>
+
+/* A window touches a word more than it fills. */
+void replay_init(struct replay *w, uint32_t bits)
+{
+	*w = (struct replay){ .bits = bits, .words = (bits + 63) / 64 + 1 };
+	w->seen = mem_new(w->words, sizeof *w->seen);
+}
+
+void replay_wipe(struct replay *w)
+{
+	free(w->seen);
+	*w = (struct replay){ 0 };
+}
 
 static uint64_t *word_of(struct replay *w, uint64_t seq)
 {
-	return &w->seen[seq / 64 % REPLAY_WORDS];
+	return &w->seen[seq / 64 % w->words];
 }
 
 int replay_check(const struct replay *w, uint64_t seq)
@@ -15,16 +31,16 @@ int replay_check(const struct replay *w, uint64_t seq)
 		return 0;
 	if (w->top - seq >= w->bits)
 		return -ESTALE;
-	return w->seen[seq / 64 % REPLAY_WORDS] >> seq % 64 & 1 ? -EALREADY : 0;
+	return w->seen[seq / 64 % w->words] >> seq % 64 & 1 ? -EALREADY : 0;
 }
 
-/* The ring is twice the widest window, so the words between the old top and the new one are never still in use. */
+/* The words that the window enters are those that it leaves. */
 static void advance(struct replay *w, uint64_t seq)
 {
 	uint64_t words = seq / 64 - w->top / 64;
 
-	if (words > REPLAY_WORDS)
-		words = REPLAY_WORDS;
+	if (words > w->words)
+		words = w->words;
 	for (uint64_t i = 0; i < words; i++)
 		*word_of(w, seq - 64 * i) = 0;
 	w->top = seq;

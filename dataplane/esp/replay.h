@@ -5,13 +5,16 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { REPLAY_LEAST = 64, REPLAY_MOST = 4096, REPLAY_WORDS = 2 * REPLAY_MOST / 64 };
+enum { REPLAY_LEAST = 64, REPLAY_MOST = 4096 };
 
 struct replay {
-	uint32_t bits;               /* packets that the window spans, at most REPLAY_MOST */
-	uint64_t top;                /* highest number accepted; 0: none yet */
-	uint64_t seen[REPLAY_WORDS]; /* a ring: the bit of number n is bit n % 64 of word n / 64 % REPLAY_WORDS */
+	uint32_t bits, words; /* packets that the window spans, at most REPLAY_MOST; words of the ring */
+	uint64_t top;         /* highest number accepted; 0: none yet */
+	uint64_t *seen;       /* a ring: the bit of number n is bit n % 64 of word n / 64 % words */
 };
+
+void replay_init(struct replay *w, uint32_t bits);
+void replay_wipe(struct replay *w);
 
 /* Would this number be accepted? The cheap question before the ICV is computed. 0, -EALREADY or -ESTALE. */
 int replay_check(const struct replay *w, uint64_t seq);

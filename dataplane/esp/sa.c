@@ -14,8 +14,42 @@ int sa_table_init(struct sa_table *t, struct diag *d)
 	return crypto_random(&t->seed, sizeof t->seed, d);
 }
 
+static void warm_up(struct sa *sa)
+{
+	struct sa_warm *w = sa->warm;
+	struct sa *there;
+
+	while ((there = w->ring[w->hand]) && there->used) {
+		there->used = false;
+		w->hand = (w->hand + 1) % SA_WARM_MOST;
+	}
+	if (there) {
+		seal_cool(there->seal);
+		there->is_warm = false;
+	}
+	w->ring[w->hand] = sa;
+	w->hand = (w->hand + 1) % SA_WARM_MOST;
+	sa->is_warm = true;
+}
+
+void sa_use(struct sa *sa)
+{
+	if (!sa->is_warm)
+		warm_up(sa);
+	sa->used = true;
+}
+
+static void leave_ring(struct sa *sa)
+{
+	for (size_t i = 0; sa->is_warm && i < SA_WARM_MOST; i++)
+		if (sa->warm->ring[i] == sa)
+			sa->warm->ring[i] = NULL;
+}
+
 static void sa_free(struct sa *sa)
 {
+	leave_ring(sa);
+	replay_wipe(&sa->replay);
 	seal_free(sa->seal);
 	free(sa);
 }
@@ -190,7 +224,9 @@ int sa_install(struct sa_table *t, const struct sa_spec *spec, struct sa **ret, 
 	sa->iv = encr->iv;
 	sa->icv = encr->aead ? encr->icv : integ->icv;
 	sa->align = encr->block > 4 ? encr->block : 4;
-	sa->replay.bits = spec->replay_window;
+	sa->warm = &t->warm;
+	if (spec->inbound)
+		replay_init(&sa->replay, spec->replay_window);
 	enter(t, sa);
 	*ret = sa;
 	return 0;

@@ -18,12 +18,23 @@ struct sa {
 	size_t iv, icv, align;             /* octets of the ESP packet's parts */
 	uint64_t sequence;                 /* outbound: of the last packet sent */
 	struct replay replay;              /* inbound */
+	struct sa_warm *warm;              /* of its table */
+	bool is_warm, used;                /* its cipher is keyed; was used since the ring last came by */
 	uint64_t packets, octets, last_ms;
 	bool soft_told;
 	bool going; /* used up: to be removed with its pair when the packet in hand is done */
 };
 
+/* The SAs whose ciphers are keyed: a keyed cipher is large, and of 10,000 SAs few have packets now. A ring with a hand
+ * that goes round and cools those that were not used since it came by last. */
+enum { SA_WARM_MOST = 2048 };
+struct sa_warm {
+	struct sa *ring[SA_WARM_MOST];
+	size_t hand;
+};
+
 struct sa_table {
+	struct sa_warm warm;
 	struct sa *found[SA_BUCKETS], *pair[SA_BUCKETS];
 	size_t reserved, count;
 	uint64_t seed; /* so that nobody chooses his bucket */
@@ -39,6 +50,8 @@ void sa_release(struct sa_table *t, uint32_t spi);
 
 /* Key and enter one direction; an inbound one takes the place of its reservation. */
 int sa_install(struct sa_table *t, const struct sa_spec *spec, struct sa **ret, struct diag *d);
+/* Before its cipher is used. */
+void sa_use(struct sa *sa);
 size_t sa_remove_pair(struct sa_table *t, uint64_t pair); /* number of SAs removed */
 
 struct sa *sa_find_in(const struct sa_table *t, uint32_t spi); /* not a mere reservation */

@@ -69,7 +69,11 @@ static void fuzz_reset(struct sad *s)
 	size_t bucket = 0;
 
 	for (struct sa *sa = sa_next(&s->sas, &bucket, NULL); sa; sa = sa_next(&s->sas, &bucket, sa)) {
-		sa->replay = (struct replay){ .bits = sa->replay.bits };
+		uint32_t bits = sa->replay.bits;
+
+		replay_wipe(&sa->replay);
+		if (bits)
+			replay_init(&sa->replay, bits);
 		sa->sequence = sa->octets = 0;
 	}
 	memset(&s->paths.rows, 0, sizeof s->paths.rows);

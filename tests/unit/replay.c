@@ -19,9 +19,10 @@ static void replay_window_takes_each_number_once(void **state)
 		{ 936, -ESTALE },  { 999, 0 },        { 999, -EALREADY }, { UINT64_MAX, 0 }, { UINT64_MAX, -EALREADY },
 		{ 1001, -ESTALE },
 	};
-	struct replay w = { .bits = 64 };
+	SCOPED(replay_wipe) struct replay w;
 
 	(void)state;
+	replay_init(&w, 64);
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
 		if (replay_accept(&w, rows[i].seq) != rows[i].want)
 			fail_msg("row %zu: seq %" PRIu64, i, rows[i].seq);
@@ -37,9 +38,10 @@ static void replay_windows_of_all_sizes_agree_with_a_list(void **state)
 
 	(void)state;
 	for (size_t n = 0; n < ARRAY_LEN(sizes); n++) {
-		struct replay w = { .bits = sizes[n] };
+		SCOPED(replay_wipe) struct replay w;
 		uint64_t top = 0;
 
+		replay_init(&w, sizes[n]);
 		memset(seen, 0, sizeof seen);
 		for (unsigned i = 0; i < TRIES; i++) {
 			uint64_t around = top + random_below(&seed, 40);
