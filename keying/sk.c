@@ -1,4 +1,5 @@
-/* keying/sk.c - the Encrypted payload: AES-CBC with HMAC (RFC 7296 3.14), AES-GCM (RFC 5282). */
+/* keying/sk.c - the Encrypted payload: CBC and CTR with HMAC (RFC 7296 3.14, 5930), AEADs
+ * (RFC 5282, 7634). */
 #include "base/crypto.h"
 #include "base/diag.h"
 #include "base/mem.h"
@@ -57,7 +58,8 @@ void ike_crypt_wipe(struct ike_crypt *c)
 	explicit_bzero(c, sizeof *c);
 }
 
-/* Never the same twice under one key; for CBC not to be foretold either (a counter under a secret PRF key). */
+/* Never the same twice under one key; for CBC not to be foretold either (a counter under a secret PRF key). A stream
+ * cipher (block 1: every AEAD, and CTR, RFC 5930) needs the counter itself. */
 static int next_iv(struct ike_crypt *c, uint8_t *iv, struct diag *d)
 {
 	uint8_t count[8];
@@ -68,7 +70,7 @@ static int next_iv(struct ike_crypt *c, uint8_t *iv, struct diag *d)
 	int r;
 
 	wire_put_u64(&out, ++c->count);
-	if (c->encr->aead) {
+	if (c->encr->block == 1) {
 		memcpy(iv, count, sizeof count);
 		return 0;
 	}

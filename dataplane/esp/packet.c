@@ -78,12 +78,13 @@ static struct sealed sealed_of(const struct sa *sa, const struct cover *c, uint8
 	};
 }
 
-/* A counter never repeats under one key, which is all that GCM asks; CBC wants its IV unpredictable (RFC 3602 3). */
+/* A counter never repeats under one key, which is all that a stream cipher asks, and the least: CTR and every AEAD
+ * (RFC 3686 2.1, 4106 3.1). CBC wants its IV unpredictable (RFC 3602 3). */
 static int put_iv(const struct sa *sa, uint64_t seq, struct wire_out *out, struct diag *d)
 {
 	uint8_t *iv;
 
-	if (sa->spec.suite.encr->aead && sa->iv == 8) {
+	if (sa->spec.suite.encr->block == 1 && sa->iv == 8) {
 		wire_put_u64(out, seq);
 		return 0;
 	}
