@@ -13,16 +13,35 @@
 #define NO 0
 const struct algorithm algorithms[] = {
 	/* name             kind        v2 bits v1  p2  kernel                          libcrypto            key sa  iv blk icv   pub   sec aead   legacy */
-	/* Encryption. CBC RFC 3602, GCM 4106, CTR 3686, ChaCha20 7634, NULL 2410, GMAC 4543, 3DES 2451. */
+	/* Encryption. CBC RFC 3602, GCM 4106, CCM 4309, CTR 3686, Camellia 4312, ChaCha20 7634, NULL 2410, GMAC 4543,
+	 * 3DES 2451. A figure at the end is a shorter check value, which GCM and CCM suffer. */
 	{ "aes128",           ALG_ENCR,  12, 128, 7,  12, "cbc(aes)",                     "AES-128-CBC",       16, 0, 16, 16,  0,   NO,   NO, false, false },
 	{ "aes192",           ALG_ENCR,  12, 192, 7,  12, "cbc(aes)",                     "AES-192-CBC",       24, 0, 16, 16,  0,   NO,   NO, false, false },
 	{ "aes256",           ALG_ENCR,  12, 256, 7,  12, "cbc(aes)",                     "AES-256-CBC",       32, 0, 16, 16,  0,   NO,   NO, false, false },
 	{ "aes128gcm",        ALG_ENCR,  20, 128, NO, 20, "rfc4106(gcm(aes))",            "AES-128-GCM",       16, 4,  8,  1, 16,   NO,   NO, true,  false },
 	{ "aes192gcm",        ALG_ENCR,  20, 192, NO, 20, "rfc4106(gcm(aes))",            "AES-192-GCM",       24, 4,  8,  1, 16,   NO,   NO, true,  false },
 	{ "aes256gcm",        ALG_ENCR,  20, 256, NO, 20, "rfc4106(gcm(aes))",            "AES-256-GCM",       32, 4,  8,  1, 16,   NO,   NO, true,  false },
+	{ "aes128gcm8",      ALG_ENCR,  18, 128, NO, 18, "rfc4106(gcm(aes))",            "AES-128-GCM",       16, 4,  8,  1,  8,   NO,   NO, true,  false },
+	{ "aes128gcm12",     ALG_ENCR,  19, 128, NO, 19, "rfc4106(gcm(aes))",            "AES-128-GCM",       16, 4,  8,  1, 12,   NO,   NO, true,  false },
+	{ "aes192gcm8",      ALG_ENCR,  18, 192, NO, 18, "rfc4106(gcm(aes))",            "AES-192-GCM",       24, 4,  8,  1,  8,   NO,   NO, true,  false },
+	{ "aes192gcm12",     ALG_ENCR,  19, 192, NO, 19, "rfc4106(gcm(aes))",            "AES-192-GCM",       24, 4,  8,  1, 12,   NO,   NO, true,  false },
+	{ "aes256gcm8",      ALG_ENCR,  18, 256, NO, 18, "rfc4106(gcm(aes))",            "AES-256-GCM",       32, 4,  8,  1,  8,   NO,   NO, true,  false },
+	{ "aes256gcm12",     ALG_ENCR,  19, 256, NO, 19, "rfc4106(gcm(aes))",            "AES-256-GCM",       32, 4,  8,  1, 12,   NO,   NO, true,  false },
+	{ "aes128ccm8",       ALG_ENCR,  14, 128, NO, 14, "rfc4309(ccm(aes))",            "AES-128-CCM",       16, 3,  8,  1,  8,   NO,   NO, true,  false },
+	{ "aes128ccm12",      ALG_ENCR,  15, 128, NO, 15, "rfc4309(ccm(aes))",            "AES-128-CCM",       16, 3,  8,  1, 12,   NO,   NO, true,  false },
+	{ "aes128ccm",        ALG_ENCR,  16, 128, NO, 16, "rfc4309(ccm(aes))",            "AES-128-CCM",       16, 3,  8,  1, 16,   NO,   NO, true,  false },
+	{ "aes192ccm8",       ALG_ENCR,  14, 192, NO, 14, "rfc4309(ccm(aes))",            "AES-192-CCM",       24, 3,  8,  1,  8,   NO,   NO, true,  false },
+	{ "aes192ccm12",      ALG_ENCR,  15, 192, NO, 15, "rfc4309(ccm(aes))",            "AES-192-CCM",       24, 3,  8,  1, 12,   NO,   NO, true,  false },
+	{ "aes192ccm",        ALG_ENCR,  16, 192, NO, 16, "rfc4309(ccm(aes))",            "AES-192-CCM",       24, 3,  8,  1, 16,   NO,   NO, true,  false },
+	{ "aes256ccm8",       ALG_ENCR,  14, 256, NO, 14, "rfc4309(ccm(aes))",            "AES-256-CCM",       32, 3,  8,  1,  8,   NO,   NO, true,  false },
+	{ "aes256ccm12",      ALG_ENCR,  15, 256, NO, 15, "rfc4309(ccm(aes))",            "AES-256-CCM",       32, 3,  8,  1, 12,   NO,   NO, true,  false },
+	{ "aes256ccm",        ALG_ENCR,  16, 256, NO, 16, "rfc4309(ccm(aes))",            "AES-256-CCM",       32, 3,  8,  1, 16,   NO,   NO, true,  false },
 	{ "aes128ctr",        ALG_ENCR,  13, 128, NO, 13, "rfc3686(ctr(aes))",            "AES-128-CTR",       16, 4,  8,  1,  0,   NO,   NO, false, false },
 	{ "aes192ctr",        ALG_ENCR,  13, 192, NO, 13, "rfc3686(ctr(aes))",            "AES-192-CTR",       24, 4,  8,  1,  0,   NO,   NO, false, false },
 	{ "aes256ctr",        ALG_ENCR,  13, 256, NO, 13, "rfc3686(ctr(aes))",            "AES-256-CTR",       32, 4,  8,  1,  0,   NO,   NO, false, false },
+	{ "camellia128",      ALG_ENCR,  23, 128, 8,  22, "cbc(camellia)",                "CAMELLIA-128-CBC",  16, 0, 16, 16,  0,   NO,   NO, false, false },
+	{ "camellia192",      ALG_ENCR,  23, 192, 8,  22, "cbc(camellia)",                "CAMELLIA-192-CBC",  24, 0, 16, 16,  0,   NO,   NO, false, false },
+	{ "camellia256",      ALG_ENCR,  23, 256, 8,  22, "cbc(camellia)",                "CAMELLIA-256-CBC",  32, 0, 16, 16,  0,   NO,   NO, false, false },
 	{ "chacha20poly1305", ALG_ENCR,  28, NO,  NO, NO, "rfc7539esp(chacha20,poly1305)", "ChaCha20-Poly1305", 32, 4,  8,  1, 16,   NO,   NO, true,  false },
 	{ "null",             ALG_ENCR,  11, NO,  NO, 11, "ecb(cipher_null)",             NULL,                 0, 0,  0,  1,  0,   NO,   NO, false, false },
 	{ "aes128gmac",       ALG_ENCR,  21, 128, NO, 23, "rfc4543(gcm(aes))",            "AES-128-GCM",       16, 4,  8,  1, 16,   NO,   NO, true,  false },
@@ -31,25 +50,30 @@ const struct algorithm algorithms[] = {
 	{ "3des",             ALG_ENCR,   3, NO,  5,  3,  "cbc(des3_ede)",                "DES-EDE3-CBC",      24, 0,  8,  8,  0,   NO,   NO, false, true  },
 
 	/* Integrity: the key is as long as the hash, the check value half of it (RFC 4868), for MD5 and SHA-1 96 bits (2403,
-	 * 2404). The GMAC rows are for AH, which carries their IV in front of the check value (4543 5). */
+	 * 2404), as for XCBC and CMAC (3566, 4494). The GMAC rows are for AH, which carries their IV in front of the check value (4543 5). */
 	{ "md5",              ALG_INTEG,  1, NO,  1,  1,  "hmac(md5)",                    "MD5",               16, 0,  0,  1, 12,   NO,   NO, false, true  },
 	{ "sha1",             ALG_INTEG,  2, NO,  2,  2,  "hmac(sha1)",                   "SHA1",              20, 0,  0,  1, 12,   NO,   NO, false, true  },
 	{ "sha256",           ALG_INTEG, 12, NO,  4,  5,  "hmac(sha256)",                 "SHA256",            32, 0,  0,  1, 16,   NO,   NO, false, false },
 	{ "sha384",           ALG_INTEG, 13, NO,  5,  6,  "hmac(sha384)",                 "SHA384",            48, 0,  0,  1, 24,   NO,   NO, false, false },
 	{ "sha512",           ALG_INTEG, 14, NO,  6,  7,  "hmac(sha512)",                 "SHA512",            64, 0,  0,  1, 32,   NO,   NO, false, false },
+	{ "aesxcbc",          ALG_INTEG,  5, NO,  NO, 9,  "xcbc(aes)",                    "AES-XCBC",         16, 0,  0,  1, 12,   NO,   NO, false, false },
+	{ "aescmac",          ALG_INTEG,  8, NO,  NO, NO, "cmac(aes)",                    "AES-CMAC",         16, 0,  0,  1, 12,   NO,   NO, false, false },
 	{ "aes128gmac",       ALG_INTEG,  9, NO,  NO, 11, "rfc4543(gcm(aes))",            "AES-128-GCM",       16, 4,  8,  1, 16,   NO,   NO, true,  false },
 	{ "aes192gmac",       ALG_INTEG, 10, NO,  NO, 12, "rfc4543(gcm(aes))",            "AES-192-GCM",       24, 4,  8,  1, 16,   NO,   NO, true,  false },
 	{ "aes256gmac",       ALG_INTEG, 11, NO,  NO, 13, "rfc4543(gcm(aes))",            "AES-256-GCM",       32, 4,  8,  1, 16,   NO,   NO, true,  false },
 
-	/* Pseudo-random functions: HMAC, whole. IKEv1 takes the hash that was negotiated. */
+	/* Pseudo-random functions: HMAC, or a MAC of AES (RFC 4434, 4615), whole. IKEv1 takes the hash that was negotiated. */
 	{ "md5",              ALG_PRF,    1, NO,  1,  NO, NULL,                           "MD5",               16, 0,  0,  1,  0,   NO,   NO, false, true  },
 	{ "sha1",             ALG_PRF,    2, NO,  2,  NO, NULL,                           "SHA1",              20, 0,  0,  1,  0,   NO,   NO, false, true  },
 	{ "sha256",           ALG_PRF,    5, NO,  4,  NO, NULL,                           "SHA256",            32, 0,  0,  1,  0,   NO,   NO, false, false },
 	{ "sha384",           ALG_PRF,    6, NO,  5,  NO, NULL,                           "SHA384",            48, 0,  0,  1,  0,   NO,   NO, false, false },
 	{ "sha512",           ALG_PRF,    7, NO,  6,  NO, NULL,                           "SHA512",            64, 0,  0,  1,  0,   NO,   NO, false, false },
+	{ "aesxcbc",          ALG_PRF,    4, NO,  NO, NO, NULL,                           "AES-XCBC",         16, 0,  0,  1,  0,   NO,   NO, false, false },
+	{ "aescmac",          ALG_PRF,    8, NO,  NO, NO, NULL,                           "AES-CMAC",         16, 0,  0,  1,  0,   NO,   NO, false, false },
 
-	/* Groups: MODP RFC 2409 and 3526, ECP 5903, Curve25519 and Curve448 8031. RFC 8247 2.4 retires the first three. key:
-	 * our private value, for MODP twice the group's strength or more. */
+	/* Groups: MODP RFC 2409, 3526 and (with a subgroup) 5114, ECP 5903 and 5114, Brainpool 6954, Curve25519 and Curve448
+	 * 8031. RFC 8247 2.4 retires 1, 2, 5 and those of 5114. key: our private value, for MODP twice the group's strength
+	 * or more, in a subgroup as long as its order. */
 	{ "modp768",          ALG_GROUP,  1, NO,  1,  1,  NULL,                           "modp_768",          32, 0,  0,  1,  0,   96,   96, false, true  },
 	{ "modp1024",         ALG_GROUP,  2, NO,  2,  2,  NULL,                           "modp_1024",         32, 0,  0,  1,  0,  128,  128, false, true  },
 	{ "modp1536",         ALG_GROUP,  5, NO,  5,  5,  NULL,                           "modp_1536",         32, 0,  0,  1,  0,  192,  192, false, true  },
@@ -58,9 +82,18 @@ const struct algorithm algorithms[] = {
 	{ "modp4096",         ALG_GROUP, 16, NO,  16, 16, NULL,                           "modp_4096",         40, 0,  0,  1,  0,  512,  512, false, false },
 	{ "modp6144",         ALG_GROUP, 17, NO,  17, 17, NULL,                           "modp_6144",         48, 0,  0,  1,  0,  768,  768, false, false },
 	{ "modp8192",         ALG_GROUP, 18, NO,  18, 18, NULL,                           "modp_8192",         56, 0,  0,  1,  0, 1024, 1024, false, false },
+	{ "modp1024s160",     ALG_GROUP, 22, NO,  22, 22, NULL,                           "dh_1024_160",      20, 0,  0,  1,  0,  128,  128, false, true  },
+	{ "modp2048s224",     ALG_GROUP, 23, NO,  23, 23, NULL,                           "dh_2048_224",      28, 0,  0,  1,  0,  256,  256, false, true  },
+	{ "modp2048s256",     ALG_GROUP, 24, NO,  24, 24, NULL,                           "dh_2048_256",      32, 0,  0,  1,  0,  256,  256, false, true  },
 	{ "ecp256",           ALG_GROUP, 19, NO,  19, 19, NULL,                           "P-256",             32, 0,  0,  1,  0,   64,   32, false, false },
 	{ "ecp384",           ALG_GROUP, 20, NO,  20, 20, NULL,                           "P-384",             48, 0,  0,  1,  0,   96,   48, false, false },
 	{ "ecp521",           ALG_GROUP, 21, NO,  21, 21, NULL,                           "P-521",             66, 0,  0,  1,  0,  132,   66, false, false },
+	{ "ecp192",           ALG_GROUP, 25, NO,  25, 25, NULL,                           "P-192",            24, 0,  0,  1,  0,   48,   24, false, true  },
+	{ "ecp224",           ALG_GROUP, 26, NO,  26, 26, NULL,                           "P-224",            28, 0,  0,  1,  0,   56,   28, false, false },
+	{ "brainpool224",     ALG_GROUP, 27, NO,  27, 27, NULL,                           "brainpoolP224r1",  28, 0,  0,  1,  0,   56,   28, false, false },
+	{ "brainpool256",     ALG_GROUP, 28, NO,  28, 28, NULL,                           "brainpoolP256r1",  32, 0,  0,  1,  0,   64,   32, false, false },
+	{ "brainpool384",     ALG_GROUP, 29, NO,  29, 29, NULL,                           "brainpoolP384r1",  48, 0,  0,  1,  0,   96,   48, false, false },
+	{ "brainpool512",     ALG_GROUP, 30, NO,  30, 30, NULL,                           "brainpoolP512r1",  64, 0,  0,  1,  0,  128,   64, false, false },
 	{ "x25519",           ALG_GROUP, 31, NO,  NO, NO, NULL,                           "X25519",            32, 0,  0,  1,  0,   32,   32, false, false },
 	{ "x448",             ALG_GROUP, 32, NO,  NO, NO, NULL,                           "X448",              56, 0,  0,  1,  0,   56,   56, false, false },
 };
@@ -147,21 +180,45 @@ static size_t split(const char *text, size_t n, struct part parts[PARTS_MOST])
 	return count;
 }
 
+/* What other products name and we leave out on purpose. */
+static const char *gone(struct part p)
+{
+	static const struct {
+		const char *name, *why;
+	} rows[] = {
+		{ "des", "its 56 bits are tried out in a day" },
+		{ "blowfish", "its blocks of 64 bits repeat; take aes256" },
+		{ "cast128", "its blocks of 64 bits repeat; take aes256" },
+		{ "rc4", "it is broken" },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		if (p.len == strlen(rows[i].name) && memcmp(p.at, rows[i].name, p.len) == 0)
+			return rows[i].why;
+	return NULL;
+}
+
 static int fail_unknown(struct diag *d, const char *text, size_t n, struct part p, enum algorithm_kind kind,
 			const char *what, bool main_mode)
 {
 	SCOPED(str_wipe) struct str known = { 0 };
+	const char *why = gone(p);
 
+	if (why)
+		return diag_fail(d, ERR_SYNTAX, "'%s': there is no %s in Cordon, not even as legacy: %s",
+				 quote(text, n).text, quote(p.at, p.len).text, why);
 	for (size_t i = 0; i < algorithms_count; i++) {
 		const struct algorithm *a = &algorithms[i];
 
-		if (a->kind != kind || (kind == ALG_INTEG && a->aead) ||
+		/* the usual ones: the page has the rest */
+		if (a->kind != kind || (kind == ALG_INTEG && a->aead) || a->legacy || (a->aead && a->icv < 16) ||
 		    (main_mode && kind == ALG_ENCR && !hides_data(a)))
 			continue;
 		str_addf(&known, "%s%s", known.len ? ", " : "", a->name);
 	}
-	return diag_fail(d, ERR_SYNTAX, "'%s': '%s' is no %s; known are %s", quote(text, n).text,
-			 quote(p.at, p.len).text, what, str_text(&known));
+	return diag_fail(d, ERR_SYNTAX,
+			 "'%s': '%s' is no %s; known are %s, and the rarer ones of docs/policy-language.md",
+			 quote(text, n).text, quote(p.at, p.len).text, what, str_text(&known));
 }
 
 /* Right in its place elsewhere? Then saying where helps more than the list of what is known. */

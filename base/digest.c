@@ -3,7 +3,7 @@
 
 #include "base/algorithm.h"
 #include "base/diag.h"
-#include "base/hmac.h"
+#include "base/mac.h"
 
 #include <limits.h>
 #include <openssl/evp.h>
@@ -50,38 +50,38 @@ int crypto_digest(const char *name, const struct octets *parts, size_t n, uint8_
 int crypto_prf(const struct algorithm *prf, const void *key, size_t key_len, const struct octets *parts, size_t n,
 	       struct key *ret, struct diag *d)
 {
-	SCOPED(hmac_wipe) struct hmac h;
+	SCOPED(mac_wipe) struct mac h;
 
-	if (!prf->openssl || !hmac_init(&h, prf->openssl, key, key_len))
+	if (!prf->openssl || !mac_init(&h, prf->openssl, key, key_len))
 		return diag_fail(d, ERR_UNSUPPORTED, "%s is no pseudo-random function", prf->name);
 	for (size_t i = 0; i < n; i++)
-		hmac_add(&h, parts[i].at, parts[i].len);
+		mac_add(&h, parts[i].at, parts[i].len);
 	key_wipe(ret);
-	ret->len = hmac_octets(&h);
-	hmac_end(&h, ret->octets, ret->len);
+	ret->len = mac_octets(&h);
+	mac_end(&h, ret->octets, ret->len);
 	return 0;
 }
 
 int crypto_prf_plus(const struct algorithm *prf, const struct key *key, const struct octets *seed, size_t n,
 		    uint8_t *ret, size_t ret_len, struct diag *d)
 {
-	SCOPED(hmac_wipe) struct hmac h;
+	SCOPED(mac_wipe) struct mac h;
 	SCOPED(key_wipe) struct key block = { 0 };
 	size_t done = 0;
 
-	if (!prf->openssl || !hmac_init(&h, prf->openssl, key->octets, key->len))
+	if (!prf->openssl || !mac_init(&h, prf->openssl, key->octets, key->len))
 		return diag_fail(d, ERR_UNSUPPORTED, "%s is no pseudo-random function", prf->name);
-	if (ret_len > 255 * hmac_octets(&h)) /* the counter is one octet */
+	if (ret_len > 255 * mac_octets(&h)) /* the counter is one octet */
 		return diag_fail(d, ERR_CRYPTO, "prf+ gives at most 255 blocks");
 	for (uint8_t counter = 1; done < ret_len; counter++) {
-		size_t take = hmac_octets(&h);
+		size_t take = mac_octets(&h);
 
-		hmac_add(&h, block.octets, block.len);
+		mac_add(&h, block.octets, block.len);
 		for (size_t i = 0; i < n; i++)
-			hmac_add(&h, seed[i].at, seed[i].len);
-		hmac_add(&h, &counter, 1);
+			mac_add(&h, seed[i].at, seed[i].len);
+		mac_add(&h, &counter, 1);
 		block.len = take;
-		hmac_end(&h, block.octets, block.len);
+		mac_end(&h, block.octets, block.len);
 		if (take > ret_len - done)
 			take = ret_len - done;
 		memcpy(ret + done, block.octets, take);

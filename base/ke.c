@@ -8,8 +8,11 @@
 #include <nettle/curve25519.h>
 #include <nettle/curve448.h>
 #include <openssl/bn.h>
+#include <openssl/core_names.h>
 #include <openssl/ec.h>
+#include <openssl/evp.h>
 #include <openssl/obj_mac.h>
+#include <openssl/params.h>
 #include <openssl/rand.h>
 #include <string.h>
 #include <threads.h>
@@ -21,7 +24,8 @@ struct method {
 	bool (*make)(const struct method *m, const struct algorithm *g, const uint8_t *private, uint8_t *ret);
 	bool (*derive)(const struct method *m, const struct algorithm *g, const uint8_t *private, const uint8_t *peer,
 		       uint8_t *ret);
-	BIGNUM *(*prime)(BIGNUM *to); /* MODP */
+	BIGNUM *(*prime)(BIGNUM *to); /* MODP with a safe prime */
+	int curve;                    /* ECP: libcrypto's number of it */
 };
 
 /* ---- MODP (RFC 2409, 3526): the generator is 2 and the prime is safe ---- */
@@ -71,23 +75,81 @@ static bool modp_derive(const struct method *m, const struct algorithm *g, const
 	return power(prime, g, y, private, ret);
 }
 
-/* ---- ECP (RFC 5903): x|y out, x is the secret ---- */
+/* ---- MODP with a subgroup of prime order (RFC 5114 2.1 to 2.3) ---- */
 
-/* Made once: parameters cost as much as a multiplication. Threads only read them. */
-static EC_GROUP *p256, *p521;
+struct subgroup {
+	BIGNUM *prime, *generator, *order;
+};
 
-static void groups_make(void)
+static void subgroup_wipe(struct subgroup *s)
 {
-	p256 = EC_GROUP_new_by_curve_name(NID_X9_62_prime256v1);
-	p521 = EC_GROUP_new_by_curve_name(NID_secp521r1);
+	BN_free(s->prime);
+	BN_free(s->generator);
+	BN_free(s->order);
 }
+
+static void parameters_freep(EVP_PKEY **p)
+{
+	EVP_PKEY_free(*p);
+}
+
+static void parameters_ctx_freep(EVP_PKEY_CTX **c)
+{
+	EVP_PKEY_CTX_free(*c);
+}
+
+static bool subgroup_get(const struct algorithm *g, struct subgroup *ret)
+{
+	SCOPED(parameters_ctx_freep) EVP_PKEY_CTX *c = EVP_PKEY_CTX_new_from_name(NULL, "DHX", NULL);
+	SCOPED(parameters_freep) EVP_PKEY *p = NULL;
+	OSSL_PARAM name[] = { OSSL_PARAM_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME, (char *)(uintptr_t)g->openssl, 0),
+			      OSSL_PARAM_END };
+
+	name[0].data_size = strlen(g->openssl);
+	return c && EVP_PKEY_fromdata_init(c) == 1 && EVP_PKEY_fromdata(c, &p, EVP_PKEY_KEY_PARAMETERS, name) == 1 &&
+	       EVP_PKEY_get_bn_param(p, OSSL_PKEY_PARAM_FFC_P, &ret->prime) == 1 &&
+	       EVP_PKEY_get_bn_param(p, OSSL_PKEY_PARAM_FFC_G, &ret->generator) == 1 &&
+	       EVP_PKEY_get_bn_param(p, OSSL_PKEY_PARAM_FFC_Q, &ret->order) == 1;
+}
+
+static bool subgroup_make(const struct method *m, const struct algorithm *g, const uint8_t *private, uint8_t *ret)
+{
+	SCOPED(subgroup_wipe) struct subgroup s = { 0 };
+
+	(void)m;
+	return subgroup_get(g, &s) && power(s.prime, g, s.generator, private, ret);
+}
+
+/* Only a value of the subgroup is safe to use (RFC 6989 2.2): its order's power is one. */
+static bool subgroup_derive(const struct method *m, const struct algorithm *g, const uint8_t *private,
+			    const uint8_t *peer, uint8_t *ret)
+{
+	SCOPED(subgroup_wipe) struct subgroup s = { 0 };
+	SCOPED(number_freep) BIGNUM *y = BN_bin2bn(peer, g->public_octets, NULL);
+	SCOPED(number_freep) BIGNUM *one = BN_new();
+	SCOPED(numbers_freep) BN_CTX *ctx = BN_CTX_new();
+
+	(void)m;
+	if (!y || !one || !ctx || !subgroup_get(g, &s) || BN_is_zero(y) || BN_is_one(y) || BN_cmp(y, s.prime) >= 0 ||
+	    BN_mod_exp(one, y, s.order, s.prime, ctx) != 1 || !BN_is_one(one))
+		return false;
+	return power(s.prime, g, y, private, ret);
+}
+
+/* ---- ECP and Brainpool (RFC 5903, 6954): x|y out, x is the secret ---- */
+
+enum { GROUP_FIRST = 19, GROUP_COUNT = 12 }; /* 19 to 30 are curves */
+
+/* Made once: parameters cost as much as a multiplication. Threads only read them. NULL: this libcrypto has it not. */
+static EC_GROUP *groups[GROUP_COUNT];
+static void groups_make(void);
 
 static const EC_GROUP *group_of(const struct method *m)
 {
 	static once_flag once = ONCE_FLAG_INIT;
 
 	call_once(&once, groups_make);
-	return m->group == 19 ? p256 : p521;
+	return groups[m->group - GROUP_FIRST];
 }
 
 static void point_freep(EC_POINT **p)
@@ -199,12 +261,28 @@ static const struct method methods[] = {
 	{ .group = 16, modp_make, modp_derive, .prime = BN_get_rfc3526_prime_4096 },
 	{ .group = 17, modp_make, modp_derive, .prime = BN_get_rfc3526_prime_6144 },
 	{ .group = 18, modp_make, modp_derive, .prime = BN_get_rfc3526_prime_8192 },
-	{ .group = 19, ecp_make, ecp, NULL },
-	{ .group = 20, p384_make, p384_derive, NULL },
-	{ .group = 21, ecp_make, ecp, NULL },
-	{ .group = 31, x25519_make, x25519_derive, NULL },
-	{ .group = 32, x448_make, x448_derive, NULL },
+	{ .group = 19, ecp_make, ecp, .curve = NID_X9_62_prime256v1 },
+	{ .group = 20, p384_make, p384_derive, .curve = 0 },
+	{ .group = 21, ecp_make, ecp, .curve = NID_secp521r1 },
+	{ .group = 22, subgroup_make, subgroup_derive, .curve = 0 },
+	{ .group = 23, subgroup_make, subgroup_derive, .curve = 0 },
+	{ .group = 24, subgroup_make, subgroup_derive, .curve = 0 },
+	{ .group = 25, ecp_make, ecp, .curve = NID_X9_62_prime192v1 },
+	{ .group = 26, ecp_make, ecp, .curve = NID_secp224r1 },
+	{ .group = 27, ecp_make, ecp, .curve = NID_brainpoolP224r1 },
+	{ .group = 28, ecp_make, ecp, .curve = NID_brainpoolP256r1 },
+	{ .group = 29, ecp_make, ecp, .curve = NID_brainpoolP384r1 },
+	{ .group = 30, ecp_make, ecp, .curve = NID_brainpoolP512r1 },
+	{ .group = 31, x25519_make, x25519_derive, .curve = 0 },
+	{ .group = 32, x448_make, x448_derive, .curve = 0 },
 };
+
+static void groups_make(void)
+{
+	for (size_t i = 0; i < ARRAY_LEN(methods); i++)
+		if (methods[i].curve)
+			groups[methods[i].group - GROUP_FIRST] = EC_GROUP_new_by_curve_name(methods[i].curve);
+}
 
 static const struct method *method_of(const struct algorithm *group)
 {

@@ -3,7 +3,7 @@
 
 #include "base/algorithm.h"
 #include "base/diag.h"
-#include "base/hmac.h"
+#include "base/mac.h"
 #include "base/mem.h"
 
 #include <limits.h>
@@ -16,10 +16,11 @@ enum mode {
 	MODE_CBC,  /* RFC 3602, 2451 */
 	MODE_CTR,  /* RFC 3686: nonce is salt, IV and a block counter that begins with 1 */
 	MODE_AEAD, /* RFC 4106, 7634: nonce is salt and IV */
+	MODE_CCM,  /* RFC 4309: the same, but libcrypto wants to know the lengths before the octets */
 	MODE_GMAC, /* RFC 4543: everything is authenticated, nothing encrypted */
 };
 
-enum { NONCE_MAX = 16, SALT_MAX = 4, ICV_MAX = 32, ID_GMAC = 21 };
+enum { NONCE_MAX = 16, SALT_MAX = 4, ICV_MAX = 32, ID_CCM_8 = 14, ID_CCM_16 = 16, ID_GMAC = 21 };
 
 struct seal {
 	const struct algorithm *encr, *integ; /* encr: NULL for none; integ: NULL with an AEAD */
@@ -28,21 +29,31 @@ struct seal {
 	EVP_CIPHER_CTX *close, *open;
 	uint8_t *key; /* of encr, without salt */
 	uint8_t salt[SALT_MAX];
-	struct hmac *hmac; /* NULL: no separate integrity */
+	struct mac *mac; /* NULL: no separate integrity */
 };
 
 static enum mode mode_of(const struct algorithm *encr)
 {
 	if (!encr || !encr->openssl)
 		return MODE_NULL;
+	if (encr->aead && (encr->ikev2 == ID_GMAC || encr->kind == ALG_INTEG))
+		return MODE_GMAC;
 	if (encr->aead)
-		return encr->ikev2 == ID_GMAC || encr->kind == ALG_INTEG ? MODE_GMAC : MODE_AEAD;
+		return encr->ikev2 >= ID_CCM_8 && encr->ikev2 <= ID_CCM_16 ? MODE_CCM : MODE_AEAD;
 	return encr->block > 1 ? MODE_CBC : MODE_CTR;
 }
 
 static void cipher_freep(EVP_CIPHER **c)
 {
 	EVP_CIPHER_free(*c);
+}
+
+/* CCM keys itself for one length of nonce and check value. */
+static bool sizes_set(const struct seal *s, EVP_CIPHER_CTX *c)
+{
+	return s->mode != MODE_CCM ||
+	       (EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_AEAD_SET_IVLEN, s->encr->salt + s->encr->iv, NULL) == 1 &&
+		EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_AEAD_SET_TAG, s->encr->icv, NULL) == 1);
 }
 
 static EVP_CIPHER_CTX *context(struct seal *s, bool closing, struct diag *d)
@@ -54,8 +65,9 @@ static EVP_CIPHER_CTX *context(struct seal *s, bool closing, struct diag *d)
 		return c;
 	cipher = EVP_CIPHER_fetch(NULL, s->encr->openssl, NULL);
 	c = EVP_CIPHER_CTX_new();
-	if (!cipher || !c || EVP_CipherInit_ex2(c, cipher, s->key, NULL, closing, NULL) != 1 ||
-	    EVP_CIPHER_CTX_set_padding(c, 0) != 1) {
+	if (!cipher || !c || EVP_CipherInit_ex2(c, cipher, NULL, NULL, closing, NULL) != 1 ||
+	    EVP_CIPHER_CTX_set_padding(c, 0) != 1 || !sizes_set(s, c) ||
+	    EVP_CipherInit_ex2(c, NULL, s->key, NULL, closing, NULL) != 1) {
 		EVP_CIPHER_CTX_free(c);
 		(void)diag_fail(d, ERR_UNSUPPORTED, "this libcrypto has no %s", s->encr->openssl);
 		return NULL;
@@ -91,8 +103,8 @@ int seal_new(const struct algorithm *encr, const struct key *encr_key, const str
 	if (integ) {
 		if (!integ_key || integ_key->len != integ->key)
 			return diag_fail(d, ERR_CRYPTO, "%s takes a key of %u octets", integ->name, integ->key);
-		s->hmac = mem_new(1, sizeof *s->hmac);
-		if (integ->icv > ICV_MAX || !hmac_init(s->hmac, integ->openssl, integ_key->octets, integ_key->len))
+		s->mac = mem_new(1, sizeof *s->mac);
+		if (integ->icv > ICV_MAX || !mac_init(s->mac, integ->openssl, integ_key->octets, integ_key->len))
 			return diag_fail(d, ERR_UNSUPPORTED, "%s is no integrity algorithm", integ->name);
 		s->integ = integ;
 	}
@@ -115,9 +127,9 @@ void seal_free(struct seal *s)
 	if (s->key)
 		explicit_bzero(s->key, s->encr->key);
 	free(s->key);
-	if (s->hmac)
-		hmac_wipe(s->hmac);
-	free(s->hmac);
+	if (s->mac)
+		mac_wipe(s->mac);
+	free(s->mac);
 	explicit_bzero(s, sizeof *s);
 	free(s);
 }
@@ -136,6 +148,15 @@ static bool run(EVP_CIPHER_CTX *c, uint8_t *to, const void *from, size_t n)
 	int done = 0;
 
 	return n == 0 || (EVP_CipherUpdate(c, to, &done, from, (int)n) == 1 && (size_t)done == n);
+}
+
+/* CCM makes and checks its value in this one call, so that it is made even for no text. */
+static bool run_ccm(EVP_CIPHER_CTX *c, uint8_t *text, size_t n)
+{
+	uint8_t nothing = 0;
+	int done = 0;
+
+	return EVP_CipherUpdate(c, n ? text : &nothing, &done, n ? text : &nothing, (int)n) == 1 && (size_t)done == n;
 }
 
 /* Everything but separate integrity. With an AEAD closing writes the check value and opening reads it. */
@@ -158,7 +179,10 @@ static int cipher(struct seal *s, const struct sealed *p, bool closing, struct d
 	ok = EVP_CipherInit_ex2(c, NULL, NULL, nonce, closing, NULL) == 1;
 	if (ok && s->encr->aead && !closing)
 		ok = EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_AEAD_SET_TAG, s->encr->icv, p->icv) == 1;
-	if (s->mode == MODE_GMAC && s->encr->kind == ALG_INTEG)
+	if (s->mode == MODE_CCM)
+		ok = ok && EVP_CipherUpdate(c, NULL, &none, NULL, (int)p->text_len) == 1 &&
+		     run(c, NULL, p->aad.at, p->aad.len) && run_ccm(c, p->text, p->text_len);
+	else if (s->mode == MODE_GMAC && s->encr->kind == ALG_INTEG)
 		ok = ok && run(c, NULL, p->covered.at, p->covered.len) && run(c, NULL, p->behind.at, p->behind.len);
 	else if (s->mode == MODE_GMAC)
 		ok = ok && run(c, NULL, p->aad.at, p->aad.len) && run(c, NULL, p->iv, s->encr->iv) &&
@@ -167,28 +191,29 @@ static int cipher(struct seal *s, const struct sealed *p, bool closing, struct d
 		ok = ok && run(c, NULL, p->aad.at, p->aad.len) && run(c, p->text, p->text, p->text_len);
 	else
 		ok = ok && run(c, p->text, p->text, p->text_len);
-	if (ok && s->encr->aead)
+	if (ok && s->encr->aead && (s->mode != MODE_CCM || closing))
 		ok = EVP_CipherFinal_ex(c, rest, &none) == 1 &&
 		     (!closing || EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_AEAD_GET_TAG, s->encr->icv, p->icv) == 1);
 	if (ok)
 		return 0;
-	if (s->mode == MODE_AEAD) /* what was decrypted before the check failed is nobody's business */
+	if (s->mode == MODE_AEAD ||
+	    s->mode == MODE_CCM) /* what was decrypted before the check failed is nobody's business */
 		explicit_bzero(p->text, p->text_len);
 	return diag_fail(d, ERR_CRYPTO, closing ? "%s failed" : "%s: wrong check value", s->encr->name);
 }
 
 static void check_value(struct seal *s, const struct sealed *p, uint8_t *ret)
 {
-	hmac_add(s->hmac, p->covered.at, p->covered.len);
-	hmac_add(s->hmac, p->behind.at, p->behind.len);
-	hmac_end(s->hmac, ret, s->integ->icv);
+	mac_add(s->mac, p->covered.at, p->covered.len);
+	mac_add(s->mac, p->behind.at, p->behind.len);
+	mac_end(s->mac, ret, s->integ->icv);
 }
 
 int seal_close(struct seal *s, const struct sealed *packet, struct diag *d)
 {
 	int r = cipher(s, packet, true, d);
 
-	if (r == 0 && s->hmac)
+	if (r == 0 && s->mac)
 		check_value(s, packet, packet->icv);
 	return r;
 }
@@ -197,7 +222,7 @@ int seal_open(struct seal *s, const struct sealed *packet, struct diag *d)
 {
 	uint8_t icv[ICV_MAX];
 
-	if (s->hmac) {
+	if (s->mac) {
 		check_value(s, packet, icv);
 		if (!octets_equal(icv, packet->icv, s->integ->icv))
 			return diag_fail(d, ERR_CRYPTO, "%s: wrong check value", s->integ->name);

@@ -7,7 +7,7 @@
 #include "keying/keymat.h"
 #include <string.h>
 
-enum { KEYMAT_MOST = 7 * KEY_MAX };
+enum { KEYMAT_MOST = 7 * KEY_MAX, PRF_AES_XCBC = 4, PRF_AES_CMAC = 8 };
 
 struct keymat {
 	uint8_t octets[KEYMAT_MOST];
@@ -73,6 +73,11 @@ static int seed_of(const struct ike_suite *suite, const struct keymat_input *in,
 	if (old_d) /* 2.18: the old SA's prf */
 		return crypto_prf(old_prf, old_d->octets, old_d->len, (struct octets[]){ secret, nonce_i, nonce_r }, 3,
 				  ret, d);
+	if (suite->prf->ikev2 == PRF_AES_XCBC || suite->prf->ikev2 == PRF_AES_CMAC) {
+		/* 2.14: these two take 64 bits of each nonce, here only */
+		nonce_i.len = nonce_i.len < 8 ? nonce_i.len : 8;
+		nonce_r.len = nonce_r.len < 8 ? nonce_r.len : 8;
+	}
 	struct wire_out key = wire_out(nonces, sizeof nonces);
 	wire_put(&key, nonce_i.at, nonce_i.len);
 	wire_put(&key, nonce_r.at, nonce_r.len);

@@ -4,6 +4,7 @@
 #include "base/crypto.h"
 #include "base/diag.h"
 
+#include <nettle/ccm.h>
 #include <string.h>
 
 enum { MOST = 512 };
@@ -142,6 +143,21 @@ static void ciphers_give_what_the_rfcs_print(void **state)
 		/* RFC 3686 6, vector 1 */
 		{ "aes128ctr", "ae6852f8121067cc4bf7a5765577f39e 00000030", "0000000000000000",
 		  "53696e676c6520626c6f636b206d7367", "e4095d4fb7a7b3792d6175a3261311b8" },
+		/* RFC 3686 6, vectors 5 and 8 */
+		{ "aes192ctr", "7c5cb2401b3dc33c19e7340819e0f69c678c3db8e6f6a91a 0096b03b", "020c6eadc2cb500d",
+		  "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f",
+		  "453243fc609b23327edfaafa7131cd9f8490701c5ad4a79cfc1fe0ff42f4fb00" },
+		{ "aes256ctr", "f6d66d6bd52d59bb0796365879eff886c66dd51a5b6a99744b50590c87a23884 00faac24",
+		  "c1585ef15a43d875", "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f",
+		  "f05e231b3894612c49ee000b804eb2a9b8306b508f839d6a5530831d9344af1c" },
+		/* RFC 3713 appendix A, one block */
+		{ "camellia128", "0123456789abcdeffedcba9876543210", "00000000000000000000000000000000",
+		  "0123456789abcdeffedcba9876543210", "67673138549669730857065648eabe43" },
+		{ "camellia192", "0123456789abcdeffedcba98765432100011223344556677", "00000000000000000000000000000000",
+		  "0123456789abcdeffedcba9876543210", "b4993401b3e996f84ee5cee7d79b09b9" },
+		{ "camellia256", "0123456789abcdeffedcba987654321000112233445566778899aabbccddeeff",
+		  "00000000000000000000000000000000", "0123456789abcdeffedcba9876543210",
+		  "9acc237dff16d76c20ef7c919e3a7509" },
 	};
 
 	(void)state;
@@ -250,6 +266,71 @@ static void every_cipher_and_integrity_works_together(void **state)
 		}
 }
 
+/* There are no vectors for ESP with CCM: nettle's own answer is asked (RFC 4309: salt of 3 octets, then the IV). */
+static void ccm_and_short_check_values_are_what_nettle_makes(void **state)
+{
+	static const char *const names[] = { "aes256ccm8", "aes256ccm12", "aes256ccm" };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(names); i++)
+		for (size_t n = 0; n < 70; n += 1 + n / 3) {
+			const struct algorithm *a = named(ALG_ENCR, names[i]);
+			struct key key = { .len = 35 };
+			uint8_t nonce[11], aad[12] = "SPI and seq", text[MOST], want[MOST + 16], icv[16];
+			SCOPED(seal_freep) struct seal *s = NULL;
+			struct sealed p = { .iv = nonce + 3, .text = text, .text_len = n, .icv = icv };
+			struct ccm_aes256_ctx c;
+
+			for (size_t k = 0; k < key.len; k++)
+				key.octets[k] = (uint8_t)(k * 5 + 1);
+			p.aad = (struct octets){ aad, sizeof aad };
+			memcpy(nonce, key.octets + 32, 3);
+			memset(nonce + 3, 0x77, 8);
+			memset(text, 0x5a, n);
+			ccm_aes256_set_key(&c, key.octets);
+			ccm_aes256_encrypt_message(&c, sizeof nonce, nonce, sizeof aad, aad, a->icv, n + a->icv, want,
+						   text);
+			assert_int_equal(seal_new(a, &key, NULL, NULL, &s, NULL), 0);
+			for (int round = 0; round < 2; round++) {
+				assert_int_equal(seal_close(s, &p, NULL), 0);
+				assert_memory_equal(text, want, n);
+				assert_memory_equal(icv, want + n, a->icv);
+				assert_int_equal(seal_open(s, &p, NULL), 0);
+				for (size_t k = 0; k < n; k++)
+					assert_int_equal(text[k], 0x5a);
+				memcpy(text, want, n);
+				icv[a->icv - 1] ^= 1;
+				assert_int_equal(seal_open(s, &p, NULL), -ERR_CRYPTO);
+				memset(text, 0x5a, n);
+			}
+		}
+}
+
+/* The first octets of the whole value (RFC 4106 6). */
+static void gcm_check_values_may_be_short(void **state)
+{
+	static const char *const names[] = { "aes128gcm8", "aes128gcm12" };
+	uint8_t iv[8] = { 1 }, aad[8] = { 2 }, whole[16];
+	struct key key = { .len = 20 };
+
+	(void)state;
+	for (size_t i = 0; i < 1 + ARRAY_LEN(names); i++) {
+		const struct algorithm *a = named(ALG_ENCR, i ? names[i - 1] : "aes128gcm");
+		uint8_t text[30] = { 3 }, icv[16] = { 0 };
+		SCOPED(seal_freep) struct seal *s = NULL;
+		struct sealed p = { .iv = iv, .text = text, .text_len = sizeof text, .icv = icv };
+
+		p.aad = (struct octets){ aad, sizeof aad };
+		assert_int_equal(seal_new(a, &key, NULL, NULL, &s, NULL), 0);
+		assert_int_equal(seal_close(s, &p, NULL), 0);
+		if (i == 0)
+			memcpy(whole, icv, sizeof whole);
+		assert_memory_equal(icv, whole, a->icv);
+		assert_int_equal(icv[15] == whole[15], i == 0);
+		assert_int_equal(seal_open(s, &p, NULL), 0);
+	}
+}
+
 static void wrong_keys_are_refused(void **state)
 {
 	struct key k36 = { .len = 36 }, k32 = { .len = 32 }, k31 = { .len = 31 };
@@ -273,6 +354,8 @@ int main(void)
 		cmocka_unit_test(separate_integrity_covers_header_text_and_what_is_behind),
 		cmocka_unit_test(ah_gmac_checks_what_is_covered),
 		cmocka_unit_test(every_cipher_and_integrity_works_together),
+		cmocka_unit_test(ccm_and_short_check_values_are_what_nettle_makes),
+		cmocka_unit_test(gcm_check_values_may_be_short),
 		cmocka_unit_test(wrong_keys_are_refused),
 	};
 
