@@ -24,6 +24,26 @@ struct sa_selector {
 	struct port_range local_port, remote_port;
 };
 
+/* That of a whole plan entry between two addresses. ICMP's type and code stand in the local port (RFC 7296 3.13.1). */
+static inline struct sa_selector sa_selector_of(const struct plan_entry *e, const struct addr *local,
+						const struct addr *remote)
+{
+	struct sa_selector s = { .local = *local,
+				 .remote = *remote,
+				 .protocol = e->protocol,
+				 .local_port = e->local_port,
+				 .remote_port = e->remote_port };
+
+	if ((e->protocol == 1 || e->protocol == 58) && e->icmp_type >= 0) {
+		unsigned type = (unsigned)e->icmp_type << 8;
+
+		s.local_port.lo = (uint16_t)(type | (e->icmp_code < 0 ? 0u : (unsigned)e->icmp_code));
+		s.local_port.hi = (uint16_t)(type | (e->icmp_code < 0 ? 255u : (unsigned)e->icmp_code));
+		s.remote_port = PORT_ANY;
+	}
+	return s;
+}
+
 /* One direction of an SA. */
 struct sa_spec {
 	uint32_t spi; /* host order; inbound: as reserved; outbound: as the peer gave it */

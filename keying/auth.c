@@ -267,7 +267,7 @@ int auth_request(struct ike_sa *sa, const struct step_input *in, struct diag *d)
 	struct diag why = { 0 };
 
 	sa->turn_ms = sa->k->now_ms - sa->request.sent_ms; /* since our reply to IKE_SA_INIT */
-	sa->first = child_asked(sa, m, false, &sa->refusal, &why);
+	sa->first = child_asked(sa, m, NULL, &sa->refusal, &why);
 	rule = sa->first ? sa->first->rule : any_rule(sa);
 	if (!rule) {
 		refuse(sa, "no rule between us wants this main mode any more");

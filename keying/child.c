@@ -113,15 +113,47 @@ struct child *child_by_spi(struct ike_sa *ike, uint32_t spi, bool ours)
 
 /* ---- initiator --------------------------------------------------------------------------------------------------- */
 
-void child_start(struct ike_sa *ike, const struct sa_selector *s, const struct rule *rule, uint64_t replaces)
+static void start(struct child *c)
 {
-	struct child *c = child_new(ike, true, s, rule);
 	struct diag d = { 0 };
 
-	c->replaces = replaces;
-	c->group = rule->protection->suites[0].group;
+	c->group = c->rule->protection->suites[0].group;
 	if (child_step(c, CEV_START, NULL, NULL, &d) < 0)
 		child_fail(c, "%s", d.text);
+}
+
+/* What the packet that waits is in; with nothing around it, or named in front of the rule's own selectors. */
+static struct sa_selector of_packet(const struct child *c)
+{
+	struct sa_selector s = c->asked;
+
+	s.protocol = c->packet.protocol;
+	s.local_port = (struct port_range){ c->packet.local_port, c->packet.local_port };
+	if (selector_is_icmp(s.protocol))
+		s.remote_port = PORT_ANY;
+	else
+		s.remote_port = (struct port_range){ c->packet.remote_port, c->packet.remote_port };
+	return s;
+}
+
+void child_start_like(struct ike_sa *ike, const struct child *like, uint64_t replaces)
+{
+	struct child *c = child_new(ike, true, &like->asked, like->rule);
+
+	c->selector = like->selector; /* as narrow as it was made, or another rule of the peer's might answer */
+	c->replaces = replaces;
+	start(c);
+}
+
+void child_start_for(struct ike_sa *ike, const struct want *w)
+{
+	struct child *c = child_new(ike, true, &w->selector, w->rule);
+
+	c->packet = w->packet;
+	c->names_packet = w->names_packet;
+	if (w->packet_only)
+		c->selector = of_packet(c);
+	start(c);
 }
 
 static int ask_nonce(struct child *c, const struct child_input *in, struct diag *d)
@@ -195,10 +227,13 @@ static int tell_ike(struct child *c, const struct child_input *in, struct diag *
 
 static void put_selectors(const struct child *c, struct ike_writer *w)
 {
-	struct ike_ts here = selector_ts(&c->selector, true), there = selector_ts(&c->selector, false);
+	struct sa_selector packet = c->names_packet ? of_packet(c) : c->selector;
+	const struct ike_ts here[] = { selector_ts(&packet, true), selector_ts(&c->selector, true) };
+	const struct ike_ts there[] = { selector_ts(&packet, false), selector_ts(&c->selector, false) };
+	size_t from = c->names_packet ? 0 : 1;
 
-	ike_put_ts(w, PL_TSI, c->initiator ? &here : &there);
-	ike_put_ts(w, PL_TSR, c->initiator ? &there : &here);
+	ike_put_ts_list(w, PL_TSI, (c->initiator ? here : there) + from, 2 - from);
+	ike_put_ts_list(w, PL_TSR, (c->initiator ? there : here) + from, 2 - from);
 }
 
 void child_put_offer(struct child *c, struct ike_writer *w)
@@ -227,6 +262,7 @@ int child_answered(struct child *c, const struct ike_msg *m, struct diag *d)
 	struct sa_selector s;
 	char text[PROPOSALS_TEXT], what[SELECTOR_TEXT];
 
+	c->refused = error ? error->type : 0;
 	if (error)
 		return diag_fail(d, ERR_POLICY, "the peer refused quick mode for %s (%s); rule '%s' offers %s",
 				 selector_text(&c->selector, what), ike_notify_name(error->type), c->rule->name,
@@ -360,16 +396,33 @@ static bool set_takes(const struct key_exchange_set *set, const struct ike_suite
 	return false;
 }
 
-struct child *child_asked(struct ike_sa *ike, const struct ike_msg *m, bool with_group, struct refusal *ret_refusal,
-			  struct diag *d)
+/* Which rule, and how much of it. */
+static bool narrow(const struct ike_sa *ike, const struct ike_msg *m, const struct child *old, struct narrowed *ret)
 {
-	struct keying *k = ike->k;
+	struct asked a = { .local = &ike->local, .remote = &ike->remote, .mine = &m->ts_r, .theirs = &m->ts_i };
+
+	if (!m->has_ts_i || !m->has_ts_r)
+		return false;
+	if (old) {
+		a.rule = old->rule;
+		a.least = &old->selector;
+		if (selector_narrow(ike->k->plan, &a, ret))
+			return true;
+		a.rule = NULL;
+		a.least = NULL;
+	}
+	return selector_narrow(ike->k->plan, &a, ret);
+}
+
+struct child *child_asked(struct ike_sa *ike, const struct ike_msg *m, const struct child *old,
+			  struct refusal *ret_refusal, struct diag *d)
+{
+	const bool with_group = m->h.exchange == CREATE_CHILD_SA;
 	char offered[PROPOSALS_TEXT], wanted[PROPOSALS_TEXT];
 	struct proposal_child_choice choice;
-	const struct plan_entry *e = NULL;
+	struct narrowed n = { 0 };
+	const struct plan_entry *e = narrow(ike, m, old, &n) ? n.entry : NULL;
 
-	if (m->has_ts_i && m->has_ts_r)
-		e = selector_narrow(k->plan, &ike->local, &ike->remote, &m->ts_r, &m->ts_i);
 	if (!e) {
 		(void)diag_fail(d, ERR_POLICY, "no rule protects the traffic that it asked for");
 		return refuse(ret_refusal, N_TS_UNACCEPTABLE);
@@ -410,8 +463,9 @@ struct child *child_asked(struct ike_sa *ike, const struct ike_msg *m, bool with
 		(void)diag_fail(d, ERR_POLICY, "it has %zu quick modes already", siblings);
 		return refuse(ret_refusal, N_NO_ADDITIONAL_SAS);
 	}
-	struct sa_selector s = selector_of_entry(e, &ike->local, &ike->remote);
-	struct child *c = child_new(ike, false, &s, e->rule);
+	struct child *c = child_new(ike, false, &n.whole, e->rule);
+	c->selector = n.selector;
+	c->more_possible = n.more;
 	c->choice = choice;
 	c->chosen = true;
 	c->spi_out = choice.spi;
@@ -448,7 +502,7 @@ void child_request(struct ike_sa *ike, const struct ike_msg *m)
 		exchange_reply_notify(ike, CREATE_CHILD_SA, N_TEMPORARY_FAILURE, NULL, 0);
 		return;
 	}
-	struct child *c = child_asked(ike, m, true, &refusal, &d);
+	struct child *c = child_asked(ike, m, old, &refusal, &d);
 	if (!c) {
 		if (refusal.notify != N_INVALID_KE_PAYLOAD) /* that one is no failure: it tries again */
 			contact_failed(ike->k, &ike->local, &ike->remote, old ? old->rule->name : "",
@@ -481,6 +535,8 @@ void child_put_answer(struct child *c, struct ike_writer *w)
 	struct ike_offer offer;
 
 	ike_put_notify(w, N_USE_TRANSPORT_MODE, NULL, 0);
+	if (c->more_possible)
+		ike_put_notify(w, N_ADDITIONAL_TS_POSSIBLE, NULL, 0);
 	proposal_answer_child(&c->choice, c->spi_in, &offer);
 	ike_put_sa(w, &offer);
 	if (!c->first) {
@@ -651,7 +707,7 @@ static int up(struct child *c, const struct child_input *in, struct diag *d)
 	}
 	twin_child_up(c);
 	contact_works(ike->contact);
-	want_met(ike->contact, &c->asked);
+	want_met(c);
 	child_arm(c);
 	if (c->doomed)
 		child_delete(c);
@@ -710,7 +766,7 @@ void child_rekey(struct child *c)
 		child_arm(c);
 		return;
 	}
-	child_start(c->ike, &c->asked, c->rule, c->pair);
+	child_start_like(c->ike, c, c->pair);
 }
 
 /* ---- end --------------------------------------------------------------------------------------------------------- */
@@ -779,6 +835,12 @@ void child_fail(struct child *c, const char *fmt, ...)
 	char text[384];
 	va_list ap;
 
+	if (c->initiator && c->refused == N_SINGLE_PAIR_REQUIRED && want_ask_packet_only(c)) {
+		struct want *w = want_find(ike->contact, &c->asked);
+		child_drop(c, NULL);
+		want_drive(w);
+		return;
+	}
 	va_start(ap, fmt);
 	(void)vsnprintf(text, sizeof text, fmt, ap);
 	va_end(ap);

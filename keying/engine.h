@@ -100,12 +100,15 @@ struct want {
 	LIST_ENTRY(want) entry;
 	struct sa_selector selector;
 	const struct rule *rule;
-	bool failed;         /* until retry_ms nothing is tried */
-	bool fell_back;      /* a request mode: its packets go in clear meanwhile */
-	unsigned failures;   /* in a row */
-	uint64_t release_ms; /* packets are held at most until then; UINT64_MAX: none are */
-	uint64_t retry_ms;   /* failed: from then on; trying after TEMPORARY_FAILURE: then */
-	bool later;          /* wait for retry_ms, then try again */
+	struct plan_packet packet; /* the last that asked; local.family 0: none has */
+	bool names_packet;         /* the peer has narrowed what we asked for: the packet is named in front (2.9) */
+	bool packet_only;          /* the peer takes no more (SINGLE_PAIR_REQUIRED) */
+	bool failed;               /* until retry_ms nothing is tried */
+	bool fell_back;            /* a request mode: its packets go in clear meanwhile */
+	unsigned failures;         /* in a row */
+	uint64_t release_ms;       /* packets are held at most until then; UINT64_MAX: none are */
+	uint64_t retry_ms;         /* failed: from then on; trying after TEMPORARY_FAILURE: then */
+	bool later;                /* wait for retry_ms, then try again */
 	struct timer timer;
 };
 
@@ -142,7 +145,11 @@ struct child {
 	bool initiator;                     /* of its exchange */
 	bool first;                         /* negotiated in IKE_AUTH */
 	bool doomed;                        /* the peer deleted it, or we do, when the other half of a step is done */
-	struct sa_selector selector, asked; /* in force; as it was wanted */
+	struct sa_selector selector, asked; /* in force, maybe narrower; the whole that its rule wants */
+	struct plan_packet packet;          /* initiator: that it is made for */
+	bool names_packet;                  /* initiator: in front of its selectors */
+	uint16_t refused;                   /* initiator: the error that the peer answered with */
+	bool more_possible;                 /* responder: the peer asked for more than one CHILD SA holds */
 	const struct rule *rule;
 	struct proposal_child_choice choice; /* suite, the peer's SPI, ESN */
 	bool chosen;
@@ -401,7 +408,8 @@ void contact_works(struct contact *c); /* a CHILD SA is up */
 struct ike_sa *contact_ike(struct contact *c, const struct rule *rule);
 
 /* want.c */
-void want_acquire(struct keying *k, const struct sa_selector *s, const struct rule *rule);
+void want_acquire(struct keying *k, const struct sa_selector *s, const struct rule *rule,
+		  const struct plan_packet *packet);
 /* NULL: there are too many. */
 struct want *want_get(struct contact *c, const struct sa_selector *s, const struct rule *rule);
 struct want *want_find(struct contact *c, const struct sa_selector *s);
@@ -410,7 +418,8 @@ void want_drive_all(struct contact *c);
 void want_fail(struct want *w);
 void want_later(struct want *w);                               /* TEMPORARY_FAILURE */
 void want_fail_all(struct keying *k, const struct ike_sa *of); /* what waited for this IKE SA */
-void want_met(struct contact *c, const struct sa_selector *s);
+void want_met(struct child *up);
+bool want_ask_packet_only(const struct child *refused); /* false: it did already, or no packet is known */
 void want_free(struct want *w);
 
 /* ike.c */
@@ -480,16 +489,17 @@ void informational_put_deletes(struct ike_sa *sa, struct ike_writer *w, uint64_t
 
 /* child.c */
 struct child *child_new(struct ike_sa *ike, bool initiator, const struct sa_selector *s, const struct rule *rule);
-void child_start(struct ike_sa *ike, const struct sa_selector *s, const struct rule *rule, uint64_t replaces);
+void child_start_like(struct ike_sa *ike, const struct child *like, uint64_t replaces);
+void child_start_for(struct ike_sa *ike, const struct want *w);
 int child_step(struct child *c, enum child_event ev, const struct ike_msg *m, const struct keying_result *r,
 	       struct diag *d);
 void child_request(struct ike_sa *ike, const struct ike_msg *m); /* CREATE_CHILD_SA for a CHILD SA */
 void child_reply(struct child *c, const struct ike_msg *m);
 void child_put_offer(struct child *c, struct ike_writer *w);
 void child_put_answer(struct child *c, struct ike_writer *w);
-/* IKE_AUTH: what the initiator's message asks for. On refusal *ret_refusal says what the reply says; words in d. */
-struct child *child_asked(struct ike_sa *ike, const struct ike_msg *m, bool with_group, struct refusal *ret_refusal,
-			  struct diag *d);
+/* What a request asks for; old: that it rekeys. On refusal *ret_refusal says what the reply says; words in d. */
+struct child *child_asked(struct ike_sa *ike, const struct ike_msg *m, const struct child *old,
+			  struct refusal *ret_refusal, struct diag *d);
 int child_answered(struct child *c, const struct ike_msg *m, struct diag *d);
 void child_fail(struct child *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void child_delete(struct child *c);                /* with a Delete */

@@ -67,6 +67,7 @@ enum ike_notify {
 	N_ERRORS_END = 16384, /* below: errors; from here on: status */
 	N_INITIAL_CONTACT = 16384,
 	N_SET_WINDOW_SIZE = 16385,
+	N_ADDITIONAL_TS_POSSIBLE = 16386,
 	N_NAT_DETECTION_SOURCE_IP = 16388,
 	N_NAT_DETECTION_DESTINATION_IP = 16389,
 	N_COOKIE = 16390,
@@ -232,6 +233,7 @@ void ike_put_notify_spi(struct ike_writer *w, uint16_t type, uint8_t protocol, u
 void ike_put_delete_ike(struct ike_writer *w);
 void ike_put_delete(struct ike_writer *w, uint8_t protocol, const uint32_t *spis, size_t n);
 void ike_put_ts(struct ike_writer *w, enum ike_payload type, const struct ike_ts *ts);
+void ike_put_ts_list(struct ike_writer *w, enum ike_payload type, const struct ike_ts *list, size_t n);
 
 /* ---- the Encrypted payload (sk.c) -------------------------------------------------------------------------------- */
 

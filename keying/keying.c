@@ -283,7 +283,7 @@ static void unknown_esp(struct keying *k, const struct addr *local, const struct
 		const struct plan_entry *e = &list.entries[i];
 		if (!selector_negotiable(e))
 			continue;
-		struct sa_selector s = selector_of_entry(e, local, remote);
+		struct sa_selector s = sa_selector_of(e, local, remote);
 		struct want *w = want_get(contact_get(k, local, remote), &s, e->rule);
 		if (w && (!w->failed || k->now_ms >= w->retry_ms)) {
 			k->probes++;
@@ -302,7 +302,7 @@ static void acquire(struct keying *k, const struct sad_event *e)
 		return;
 	const struct plan_entry *ours = selector_find(k->plan, &e->selector, entry->rule->name);
 	if (ours) { /* else: an older plan's; or a tunnel, which nobody can negotiate yet */
-		want_acquire(k, &e->selector, ours->rule);
+		want_acquire(k, &e->selector, ours->rule, &e->packet);
 		return;
 	}
 	struct keying_todo *t = todo_add(k, KEYING_RELEASE_HELD);

@@ -61,18 +61,28 @@ int ike_decode_ts_r(struct wire_in *in, struct ike_msg *m, struct diag *d)
 	return decode_ts(in, &m->ts_r, d);
 }
 
+void ike_put_ts_list(struct ike_writer *w, enum ike_payload type, const struct ike_ts *list, size_t n)
+{
+	size_t at = ike_payload_begin(w, type);
+
+	wire_put_u8(&w->out, (uint8_t)n);
+	wire_put(&w->out, "\0\0\0", 3);
+	for (size_t i = 0; i < n; i++) {
+		const struct ike_ts *ts = &list[i];
+		size_t octets = addr_octets(&ts->range.lo);
+
+		wire_put_u8(&w->out, ts->range.lo.family == 4 ? TS_IPV4_ADDR_RANGE : TS_IPV6_ADDR_RANGE);
+		wire_put_u8(&w->out, ts->protocol);
+		wire_put_u16(&w->out, (uint16_t)(8 + 2 * octets));
+		wire_put_u16(&w->out, ts->port_lo);
+		wire_put_u16(&w->out, ts->port_hi);
+		wire_put(&w->out, ts->range.lo.octets, octets);
+		wire_put(&w->out, ts->range.hi.octets, octets);
+	}
+	ike_payload_end(w, at);
+}
+
 void ike_put_ts(struct ike_writer *w, enum ike_payload type, const struct ike_ts *ts)
 {
-	size_t at = ike_payload_begin(w, type), octets = addr_octets(&ts->range.lo);
-
-	wire_put_u8(&w->out, 1);
-	wire_put(&w->out, "\0\0\0", 3);
-	wire_put_u8(&w->out, ts->range.lo.family == 4 ? TS_IPV4_ADDR_RANGE : TS_IPV6_ADDR_RANGE);
-	wire_put_u8(&w->out, ts->protocol);
-	wire_put_u16(&w->out, (uint16_t)(8 + 2 * octets));
-	wire_put_u16(&w->out, ts->port_lo);
-	wire_put_u16(&w->out, ts->port_hi);
-	wire_put(&w->out, ts->range.lo.octets, octets);
-	wire_put(&w->out, ts->range.hi.octets, octets);
-	ike_payload_end(w, at);
+	ike_put_ts_list(w, type, ts, 1);
 }

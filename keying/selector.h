@@ -6,17 +6,34 @@
 #include "keying/ike.h"
 #include "policy/plan.h"
 
+bool selector_is_icmp(int16_t protocol); /* or ICMPv6 */
 bool selector_same(const struct sa_selector *a, const struct sa_selector *b);
-struct sa_selector selector_of_entry(const struct plan_entry *e, const struct addr *local, const struct addr *remote);
 /* One end of it on the wire. */
 struct ike_ts selector_ts(const struct sa_selector *s, bool local);
 
-/* Which entry a request is about: the one that it names exactly; else, when its first selectors are those of a packet,
- * the one that the packet meets; else the first in rank order that it wholly covers. NULL: none. */
-const struct plan_entry *selector_narrow(const struct plan *plan, const struct addr *local, const struct addr *remote,
-					 const struct ike_ts_list *mine, const struct ike_ts_list *theirs);
+bool selector_covers(const struct sa_selector *wide, const struct sa_selector *narrow);
+bool selector_holds(const struct sa_selector *s, const struct plan_packet *k);
 
-/* What the peer made of our request: the same or narrower, one selector at each end. */
+/* What a peer asks for. */
+struct asked {
+	const struct addr *local, *remote; /* of the IKE SA */
+	const struct ike_ts_list *mine, *theirs;
+	/* A rekey: of the same rule, and no narrower than what it replaces (2.9.2). NULL: a new one. */
+	const struct rule *rule;
+	const struct sa_selector *least;
+};
+struct narrowed {
+	const struct plan_entry *entry;
+	struct sa_selector whole, selector; /* of the entry; what is granted of it */
+	bool more;                          /* the request asks for what another CHILD SA would give (2.9) */
+};
+/* Which entry a request is about, and how much of it: the entry that it names exactly; else, when its first selectors
+ * are those of a packet, the one that the packet meets; else the first in rank order that it wholly covers; else the
+ * first that has something in common with it which no earlier entry takes. A CHILD SA is bound to one entry; packets in
+ * it that are another rule's are refused by the data plane. false: none. */
+bool selector_narrow(const struct plan *plan, const struct asked *a, struct narrowed *ret);
+
+/* What the peer made of our request: the same or narrower. Of several selectors one must cover the others. */
 bool selector_accept(const struct sa_selector *asked, const struct ike_ts_list *mine, const struct ike_ts_list *theirs,
 		     struct sa_selector *ret);
 

@@ -69,12 +69,14 @@ static struct ike_sa *winner_over(const struct ike_sa *loser)
 	return NULL;
 }
 
-static bool has_same(const struct ike_sa *sa, const struct sa_selector *s, bool *ret_up)
+/* Does the winner carry what this one carries, or will it? What is on its way may yet be narrowed. */
+static bool has_same(const struct ike_sa *sa, const struct child *lost, bool *ret_up)
 {
 	const struct child *c;
 
 	LIST_FOREACH(c, &sa->children, entry)
-		if (selector_same(&c->selector, s) && c->state <= CHILD_UP) {
+		if (c->state <= CHILD_UP && selector_same(&c->asked, &lost->asked) &&
+		    (c->state < CHILD_UP || selector_covers(&c->selector, &lost->selector))) {
 			*ret_up = c->state == CHILD_UP && c->sends;
 			return true;
 		}
@@ -97,8 +99,8 @@ void twin_review(struct ike_sa *sa)
 	}
 	LIST_FOREACH(c, &sa->children, entry) {
 		bool up = false;
-		if (c->state == CHILD_UP && !has_same(winner, &c->asked, &up))
-			child_start(winner, &c->asked, c->rule, 0);
+		if (c->state == CHILD_UP && !has_same(winner, c, &up))
+			child_start_like(winner, c, 0);
 		ready &= up || c->state == CHILD_DELETING;
 	}
 	if (ready)

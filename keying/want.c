@@ -110,8 +110,16 @@ void want_free(struct want *w)
 	contact_review(c);
 }
 
+/* Would a CHILD SA carry what waits? A narrower one carries what is in it. */
+static bool carries(const struct child *child, const struct want *w)
+{
+	return selector_same(&child->asked, &w->selector) &&
+	       (selector_same(&child->selector, &child->asked) ||
+		(w->packet.local.family && selector_holds(&child->selector, &w->packet)));
+}
+
 /* Has the peer begun one itself, so that we are about to send under it? */
-static bool is_answered(const struct contact *c, const struct sa_selector *s)
+static bool is_answered(const struct contact *c, const struct want *w)
 {
 	const struct ike_sa *sa;
 	const struct child *child;
@@ -119,12 +127,13 @@ static bool is_answered(const struct contact *c, const struct sa_selector *s)
 	LIST_FOREACH(sa, &c->ikes, of_contact)
 		LIST_FOREACH(child, &sa->children, entry)
 			if (!child->initiator && child->state >= CHILD_R_INBOUND && child->state <= CHILD_UP &&
-			    selector_same(&child->asked, s))
+			    carries(child, w))
 				return true;
 	return false;
 }
 
-void want_acquire(struct keying *k, const struct sa_selector *s, const struct rule *rule)
+void want_acquire(struct keying *k, const struct sa_selector *s, const struct rule *rule,
+		  const struct plan_packet *packet)
 {
 	struct contact *c = contact_get(k, &s->local, &s->remote);
 	struct want *w = want_get(c, s, rule);
@@ -136,7 +145,8 @@ void want_acquire(struct keying *k, const struct sa_selector *s, const struct ru
 			       "%d negotiations are waiting already; this one has to wait", WANTS_MOST);
 		return;
 	}
-	bool answered = is_answered(c, s);
+	w->packet = *packet;
+	bool answered = is_answered(c, w);
 	if (w->failed && k->now_ms < w->retry_ms && !answered) { /* no storm: it failed a moment ago */
 		release(w);
 		return;
@@ -157,37 +167,79 @@ void want_acquire(struct keying *k, const struct sa_selector *s, const struct ru
 }
 
 /* Is a CHILD SA on its way for it? Then its outcome is waited for. */
-static bool in_progress(const struct contact *c, const struct sa_selector *s)
+static bool in_progress(const struct contact *c, const struct want *w)
 {
 	const struct ike_sa *sa;
 	const struct child *child;
 
 	LIST_FOREACH(sa, &c->ikes, of_contact)
-		LIST_FOREACH(child, &sa->children, entry)
-			if (child->state < CHILD_UP && (child->initiator || child->state >= CHILD_R_INBOUND) &&
-			    selector_same(&child->asked, s))
+		LIST_FOREACH(child, &sa->children, entry) {
+			if (child->state >= CHILD_UP)
+				continue;
+			if (child->initiator ? selector_same(&child->asked, &w->selector)
+					     : child->state >= CHILD_R_INBOUND && carries(child, w))
 				return true;
+		}
 	return false;
 }
 
+/* The CHILD SA of this want that is up: one that carries what waits, else any that is narrower. */
+static const struct child *one_up(const struct want *w)
+{
+	const struct child *narrower = NULL, *child;
+	const struct ike_sa *sa;
+
+	LIST_FOREACH(sa, &w->contact->ikes, of_contact)
+		LIST_FOREACH(child, &sa->children, entry) {
+			if (child->state != CHILD_UP || child->replaced || !child->sends ||
+			    !selector_same(&child->asked, &w->selector))
+				continue;
+			if (carries(child, w))
+				return child;
+			if (child->initiator)
+				narrower = child;
+		}
+	return narrower;
+}
+
 /* There is one already. Either the packet came before the news of it, or the peer has narrowed what we asked for and
- * the packet is outside: asking again would bring the same. */
+ * the packet is outside. Asking again would bring the same, unless the packet is named; and if that brings none that
+ * carries it, the peer has no rule for it. */
 static bool is_there(struct want *w)
 {
 	struct contact *c = w->contact;
-	const struct child *child = child_up_for(c, &w->selector, NULL);
+	const struct child *child = one_up(w);
 	char asked[SELECTOR_TEXT], got[SELECTOR_TEXT];
 
-	if (!child || !child->sends)
+	if (!child)
 		return false;
-	if (selector_same(&child->selector, &child->asked)) {
+	if (carries(child, w)) {
 		want_free(w);
 		return true;
+	}
+	if (!w->packet.local.family) { /* wanted for no packet: what there is must do */
+		want_free(w);
+		return true;
+	}
+	if (!w->names_packet) {
+		w->names_packet = true;
+		return false;
 	}
 	contact_failed(c->k, &c->local, &c->remote, w->rule->name, EVENT_QUICK_MODE_FAILED,
 		       "rule '%s' protects %s here, but the peer's rule only %s: make the two policies the same",
 		       w->rule->name, selector_text(&child->asked, asked), selector_text(&child->selector, got));
 	want_fail(w);
+	return true;
+}
+
+bool want_ask_packet_only(const struct child *refused)
+{
+	struct contact *c = refused->ike->contact;
+	struct want *w = c && !refused->replaces ? want_find(c, &refused->asked) : NULL;
+
+	if (!w || !w->packet.local.family || w->packet_only)
+		return false;
+	w->packet_only = true;
 	return true;
 }
 
@@ -210,7 +262,7 @@ void want_drive(struct want *w)
 
 	if (sa)
 		nudge(sa);
-	if (w->failed || w->later || c->k->closing || in_progress(c, &w->selector) || is_there(w))
+	if (w->failed || w->later || c->k->closing || in_progress(c, w) || is_there(w))
 		return;
 	if (!sa) {
 		if (!init_initiate(c, w))
@@ -222,7 +274,7 @@ void want_drive(struct want *w)
 	if (sa->replaced_by) /* the old one may not begin anything new (RFC 7296 2.8) */
 		want_later(w);
 	else
-		child_start(sa, &w->selector, w->rule, 0);
+		child_start_for(sa, w);
 }
 
 void want_drive_all(struct contact *c)
@@ -273,10 +325,16 @@ void want_later(struct want *w)
 	arm(w);
 }
 
-void want_met(struct contact *c, const struct sa_selector *s)
+void want_met(struct child *up)
 {
-	struct want *w = want_find(c, s);
+	struct want *w = want_find(up->ike->contact, &up->asked);
 
-	if (w)
+	if (!w)
+		return;
+	if (!w->packet.local.family || carries(up, w)) {
 		want_free(w);
+	} else if (!w->failed) { /* what waits is outside: it gets its own, or the reason why not */
+		up->doomed |= up->names_packet;
+		want_drive(w);
+	}
 }

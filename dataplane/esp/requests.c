@@ -87,8 +87,8 @@ void sad_release_held(struct sad *s, const struct sa_selector *selector, bool cl
 	plane_leave(s);
 }
 
-/* The rule of the new plan that goes on with the SA: of the same name, with an entry of the same selector, and for
- * which the SA is still good enough. */
+/* The rule of the new plan that goes on with the SA: of the same name, with an entry that still speaks of all that it
+ * carries, and for which it is still good enough. */
 static const struct rule *rule_again(const struct plan *plan, const struct sa_spec *spec)
 {
 	const struct sa_selector *sel = &spec->selector;
@@ -96,10 +96,10 @@ static const struct rule *rule_again(const struct plan *plan, const struct sa_sp
 
 	for (size_t i = 0; i < list.count; i++) {
 		const struct plan_entry *e = &list.entries[i];
-		struct sa_selector of_entry = { sel->local, sel->remote, e->protocol, e->local_port, e->remote_port };
+		struct sa_selector whole = sa_selector_of(e, &sel->local, &sel->remote);
 
 		if (rule_mode_protects(e->rule->mode) && strcmp(e->rule->name, spec->rule->name) == 0 &&
-		    sa_selector_equal(&of_entry, sel) && check_satisfies(spec->rule, &spec->suite, e->rule))
+		    sa_selector_covers(&whole, sel) && check_satisfies(spec->rule, &spec->suite, e->rule))
 			return e->rule;
 	}
 	return NULL;

@@ -296,15 +296,25 @@ static bool range_has(struct port_range r, uint16_t port)
 
 bool sa_selector_has(const struct sa_selector *s, const struct plan_packet *flow)
 {
-	bool icmp = flow->protocol == IP_ICMP || flow->protocol == IP_ICMP6;
-
 	if (!addr_equal(&s->local, &flow->local) || !addr_equal(&s->remote, &flow->remote))
 		return false;
 	if (s->protocol == PROTOCOL_ANY)
 		return true;
-	/* ICMP's type and code are the rule's business, which the caller asks as well. */
-	return s->protocol == flow->protocol &&
-	       (icmp || (range_has(s->local_port, flow->local_port) && range_has(s->remote_port, flow->remote_port)));
+	return s->protocol == flow->protocol && range_has(s->local_port, flow->local_port) &&
+	       range_has(s->remote_port, flow->remote_port);
+}
+
+static bool range_covers(struct port_range wide, struct port_range narrow)
+{
+	return wide.lo <= narrow.lo && wide.hi >= narrow.hi;
+}
+
+bool sa_selector_covers(const struct sa_selector *wide, const struct sa_selector *narrow)
+{
+	return addr_equal(&wide->local, &narrow->local) && addr_equal(&wide->remote, &narrow->remote) &&
+	       (wide->protocol == PROTOCOL_ANY || wide->protocol == narrow->protocol) &&
+	       range_covers(wide->local_port, narrow->local_port) &&
+	       range_covers(wide->remote_port, narrow->remote_port);
 }
 
 bool sa_selector_equal(const struct sa_selector *a, const struct sa_selector *b)

@@ -66,6 +66,7 @@ struct sa *sa_find_pair(const struct sa_table *t, uint64_t pair, bool inbound);
 struct sa *sa_next(const struct sa_table *t, size_t *bucket, const struct sa *after);
 
 bool sa_selector_has(const struct sa_selector *s, const struct plan_packet *flow);
+bool sa_selector_covers(const struct sa_selector *wide, const struct sa_selector *narrow);
 bool sa_selector_equal(const struct sa_selector *a, const struct sa_selector *b);
 
 #endif

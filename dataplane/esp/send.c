@@ -56,13 +56,7 @@ static void hold(struct sad *s, const struct outgoing *o, const struct flow *f, 
 {
 	struct sad_event e = {
 		.kind = SAD_ACQUIRE,
-		.selector = {
-			.local = f->key.local,
-			.remote = f->key.remote,
-			.protocol = f->entry->protocol,
-			.local_port = f->entry->local_port,
-			.remote_port = f->entry->remote_port,
-		},
+		.selector = sa_selector_of(f->entry, &f->key.local, &f->key.remote),
 		.packet = f->key,
 		.entry = f->entry,
 	};

@@ -233,6 +233,7 @@ static const char two_rules[] =
 	"      authentication: password, protection: pfs }\n"
 	"  - { name: mail, endpoint1: [10.0.0.1], endpoint2: [10.0.0.2], protocol: tcp, port2: 25, mode: require,\n"
 	"      authentication: password }\n"
+	"  - { name: gre, endpoint1: [10.0.0.1], endpoint2: [10.0.0.2], protocol: gre, mode: block }\n"
 	"  - { name: rest, endpoint1: [10.0.0.1], endpoint2: [10.0.0.2], mode: require, authentication: password }\n";
 
 static void wider_requests_are_narrowed_to_a_rule(void **state)
@@ -244,13 +245,15 @@ static void wider_requests_are_narrowed_to_a_rule(void **state)
 		uint16_t notify;
 		uint8_t got_protocol;
 		uint16_t got_lo, got_hi;
+		bool more;
 	} rows[] = {
-		{ "exactly a rule", 6, 25, 25, 0, 6, 25, 25 },
-		{ "exactly the wide rule, and others within", 0, 0, 65535, 0, 0, 0, 65535 },
-		{ "ports around one rule", 6, 20, 30, 0, 6, 25, 25 },
-		{ "within the wide rule only: no", 17, 53, 53, N_TS_UNACCEPTABLE, 0, 0, 0 },
-		{ "part of a range", 6, 26, 79, N_TS_UNACCEPTABLE, 0, 0, 0 },
-		{ "opaque ports", 6, 65535, 0, N_TS_UNACCEPTABLE, 0, 0, 0 },
+		{ "exactly a rule", 6, 25, 25, 0, 6, 25, 25, false },
+		{ "exactly the wide rule, and others within", 0, 0, 65535, 0, 0, 0, 65535, false },
+		{ "ports around one rule", 6, 20, 30, 0, 6, 25, 25, true },
+		{ "within the wide rule only", 17, 53, 53, 0, 17, 53, 53, false },
+		{ "part of a range", 6, 26, 79, 0, 6, 26, 79, false },
+		{ "what another rule blocks", 47, 0, 65535, N_TS_UNACCEPTABLE, 0, 0, 0, false },
+		{ "opaque ports", 6, 65535, 0, N_TS_UNACCEPTABLE, 0, 0, 0, false },
 	};
 
 	(void)state;
@@ -271,6 +274,8 @@ static void wider_requests_are_narrowed_to_a_rule(void **state)
 			assert_int_equal(m.ts_r.at[0].port_lo, rows[i].got_lo);
 			assert_int_equal(m.ts_r.at[0].port_hi, rows[i].got_hi);
 			assert_non_null(ike_find_notify(&m, N_USE_TRANSPORT_MODE));
+			/* what the request asks for beyond the answer another CHILD SA would give */
+			assert_int_equal(ike_find_notify(&m, N_ADDITIONAL_TS_POSSIBLE) != NULL, rows[i].more);
 		}
 		world_free(w);
 	}
@@ -308,6 +313,32 @@ static void a_packet_named_first_decides_the_rule(void **state)
 	assert_null(ike_find_error(&m));
 	assert_int_equal(m.ts_r.at[0].port_lo, 25);
 	assert_int_equal(m.ts_i.at[0].port_hi, 65535);
+	world_free(w);
+}
+
+/* A peer whose own rule is narrower asks for less than ours; its packets and ours fit the same CHILD SA, and what it
+ * did not ask for gets another. */
+static void a_rekey_keeps_what_the_old_one_carried(void **state)
+{
+	struct world *w = established(two_rules);
+	static struct ike_msg m;
+	uint32_t spi = 0x5555;
+
+	(void)state;
+	for (unsigned turn = 0; turn < 3; turn++) {
+		struct forgery f = begin(w, CREATE_CHILD_SA);
+		if (turn)
+			ike_put_notify_spi(&f.w, N_REKEY_SA, PROTO_ESP, spi++);
+		put_child(&f, protection(w), spi, true);
+		put_ts(&f, PL_TSI, 1, turn == 2 ? 0 : 17, 0, 65535);
+		put_ts(&f, PL_TSR, 2, turn == 2 ? 0 : 17, turn == 2 ? 0 : 53, turn == 2 ? 65535 : 53);
+		deliver(w, &f);
+		open_reply(w, MSG_CHILD_REPLY, &m);
+		assert_null(ike_find_error(&m));
+		assert_int_equal(m.ts_r.at[0].protocol, turn == 2 ? 0 : 17);
+		assert_int_equal(m.ts_r.at[0].port_lo, turn == 2 ? 0 : 53);
+		world_run(w, w->now_ms + 15000);
+	}
 	world_free(w);
 }
 
@@ -584,6 +615,7 @@ int main(void)
 		cmocka_unit_test(ike_auth_counts_once),
 		cmocka_unit_test(wider_requests_are_narrowed_to_a_rule),
 		cmocka_unit_test(a_packet_named_first_decides_the_rule),
+		cmocka_unit_test(a_rekey_keeps_what_the_old_one_carried),
 		cmocka_unit_test(other_addresses_are_not_for_us),
 		cmocka_unit_test(tunnel_mode_is_refused_in_words),
 		cmocka_unit_test(key_exchange_values_of_wrong_length_or_group_are_not_computed_with),

@@ -228,6 +228,63 @@ static void the_responder_narrows_to_its_rule(void **state)
 	world_free(w);
 }
 
+#define PORT_RULE(name, port) \
+	"  - { name: " name ", endpoint1: [10.0.0.1], endpoint2: [10.0.0.2], mode: require, authentication: " \
+	"password, protocol: tcp, port2: " port " }\n"
+
+static void what_the_peer_left_out_gets_a_child_sa_of_its_own(void **state)
+{
+	/* Here one rule for all, there two: each packet brings the CHILD SA that it is in. */
+	struct world *w =
+		world_new_two(HEAD RULE(""), HEAD "connection-security:\n" PORT_RULE("a", "443") PORT_RULE("b", "80"));
+
+	(void)state;
+	world_packet(w, 0, 6, 40000, 443);
+	world_run(w, 1900);
+	world_packet(w, 0, 6, 40000, 80);
+	world_run(w, 3900);
+	assert_int_equal(world_children(w, 0), 2);
+	assert_int_equal(world_children(w, 1), 2);
+	assert_int_equal(w->hosts[1].esp_received, 2);
+	world_packet(w, 0, 6, 40001, 443);
+	world_packet(w, 1, 6, 80, 40001);
+	world_run(w, 4900);
+	assert_int_equal(w->hosts[1].esp_received, 3);
+	assert_int_equal(w->hosts[0].esp_received, 1);
+	assert_int_equal(failures(w, 0), 0);
+	world_packet(w, 0, 6, 40000, 22); /* nobody there wants it: told, once, and nothing piles up */
+	world_run(w, 9900);
+	expect_text(&w->hosts[0], EVENT_QUICK_MODE_FAILED, "make the two policies the same");
+	assert_int_equal(world_children(w, 0), 2);
+	assert_int_equal(world_children(w, 1), 2);
+	assert_int_equal(w->hosts[0].held_count, 0);
+	world_free(w);
+}
+
+static void a_narrower_request_is_granted_and_the_rest_is_asked_for(void **state)
+{
+	/* There one rule for a port, here one for all: what they ask for they get, and what we send outside of it asks
+	 * for the whole. */
+	struct world *w = world_new_two(HEAD RULE(", protocol: tcp, port2: 445"), HEAD RULE(""));
+
+	(void)state;
+	world_packet(w, 0, 6, 40000, 445);
+	world_run(w, 1900);
+	assert_int_equal(world_children(w, 1), 1);
+	world_packet(w, 1, 6, 445, 40000); /* inside */
+	world_run(w, 2900);
+	assert_int_equal(world_children(w, 1), 1);
+	assert_int_equal(w->hosts[0].esp_received, 1);
+	world_packet(w, 1, 17, 53, 53); /* outside: there no rule wants it */
+	world_run(w, 9900);
+	expect_text(&w->hosts[1], EVENT_QUICK_MODE_FAILED, "make the two policies the same");
+	world_packet(w, 1, 6, 445, 40000);
+	world_run(w, 10900);
+	assert_int_equal(w->hosts[0].esp_received, 2);
+	assert_true(world_children(w, 1) <= 2);
+	world_free(w);
+}
+
 static void traffic_that_no_rule_of_the_peer_protects_is_refused(void **state)
 {
 	struct world *w =
@@ -474,6 +531,8 @@ int main(void)
 		cmocka_unit_test(a_host_without_credential_says_so_and_sends_nothing),
 		cmocka_unit_test(failures_do_not_storm),
 		cmocka_unit_test(the_responder_narrows_to_its_rule),
+		cmocka_unit_test(what_the_peer_left_out_gets_a_child_sa_of_its_own),
+		cmocka_unit_test(a_narrower_request_is_granted_and_the_rest_is_asked_for),
 		cmocka_unit_test(traffic_that_no_rule_of_the_peer_protects_is_refused),
 		cmocka_unit_test(each_authentication_has_its_own_main_mode),
 		cmocka_unit_test(the_data_plane_may_fail),

@@ -6,6 +6,7 @@
 #include "base/report.h"
 #include "base/str.h"
 #include "base/text.h"
+#include "keying/selector.h"
 #include "tests/unit/unit.h"
 
 #include <inttypes.h>
@@ -177,15 +178,14 @@ static void receive_esp(struct world *w, unsigned host, uint32_t spi)
 
 /* ---- data plane -------------------------------------------------------------------------------------------------- */
 
-static const struct world_sa *sender(const struct world_host *h, const struct sa_selector *s)
+static const struct world_sa *sender(const struct world_host *h, const char *rule, const struct plan_packet *k)
 {
 	const struct world_sa *best = NULL;
 
 	for (size_t i = 0; i < SAS_MOST; i++) {
 		const struct world_sa *sa = &h->sas[i];
-		if (sa->used && !sa->inbound && sa->selector.protocol == s->protocol &&
-		    sa->selector.local_port.lo == s->local_port.lo &&
-		    sa->selector.remote_port.lo == s->remote_port.lo && (!best || sa->order > best->order))
+		if (sa->used && !sa->inbound && strcmp(sa->rule, rule) == 0 && selector_holds(&sa->selector, k) &&
+		    (!best || sa->order > best->order))
 			best = sa;
 	}
 	return best;
@@ -213,7 +213,7 @@ static void install(struct world *w, unsigned host, const struct sa_spec *spec)
 	if (spec->inbound)
 		return;
 	for (size_t i = 0; i < h->held_count;) { /* what waited goes now */
-		if (sender(h, &h->held[i]) != sa) {
+		if (sender(h, h->held[i].rule, &h->held[i].packet) != sa) {
 			i++;
 			continue;
 		}
@@ -230,9 +230,7 @@ void world_sad_event(struct world *w, unsigned host, const struct sad_event *e)
 static void release(struct world_host *h, const struct keying_todo *t)
 {
 	for (size_t i = 0; i < h->held_count;) {
-		if (h->held[i].protocol != t->selector.protocol ||
-		    h->held[i].local_port.lo != t->selector.local_port.lo ||
-		    h->held[i].remote_port.lo != t->selector.remote_port.lo) {
+		if (!selector_same(&h->held[i].selector, &t->selector)) {
 			i++;
 			continue;
 		}
@@ -257,13 +255,15 @@ void world_packet(struct world *w, unsigned host, int16_t protocol, uint16_t loc
 
 	assert_non_null(e);
 	struct sa_selector s = { k.local, k.remote, e->protocol, e->local_port, e->remote_port };
-	const struct world_sa *sa = sender(h, &s);
+	const struct world_sa *sa = sender(h, e->rule->name, &k);
 	if (sa) {
 		send_esp(w, host, sa->spi);
 		return;
 	}
 	assert_true(h->held_count < HELD_MOST);
-	h->held[h->held_count++] = s;
+	h->held[h->held_count].selector = s;
+	h->held[h->held_count].packet = k;
+	(void)snprintf(h->held[h->held_count++].rule, sizeof h->held[0].rule, "%s", e->rule->name);
 	struct sad_event ev = { .kind = SAD_ACQUIRE, .selector = s, .packet = k, .entry = e };
 	keying_sad_event(h->keying, &ev, w->now_ms);
 }

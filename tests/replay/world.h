@@ -34,7 +34,11 @@ struct world_host {
 	uint32_t next_spi;
 	unsigned installs;
 	struct world_sa sas[SAS_MOST];
-	struct sa_selector held[HELD_MOST];
+	struct {
+		struct sa_selector selector;
+		struct plan_packet packet;
+		char rule[64];
+	} held[HELD_MOST];
 	size_t held_count;
 	uint64_t acquired_ms;
 	/* what it did */
