@@ -162,8 +162,8 @@ static void main_mode_rows(struct daemon *d, const struct live *l, json_t *rows)
 		put(o, "remote", addr_json(&k->remote));
 		put(o, "state", json_string(k->established ? "established" : "negotiating"));
 		put(o, "role", json_string(k->initiator ? "initiator" : "responder"));
-		put(o, "identity", k->peer.method == PEER_UNPROVEN ? json_null() : words(k->peer.id));
-		put(o, "method", json_string(peer_method_name(k->peer.method)));
+		put(o, "identity", k->peer ? words(peer_kept_id(k->peer)) : json_null());
+		put(o, "method", json_string(peer_method_name(peer_kept_method(k->peer))));
 		put(o, "authentication", words(k->auth_set));
 		put(o, "suite", k->suite.encr ? json_string(ike_suite_text(&k->suite, suite)) : json_null());
 		put(o, "spi_i", spi_json(k->spi_i, 16));
@@ -196,7 +196,7 @@ static void quick_mode_rows(struct daemon *d, const struct live *l, json_t *rows
 		char suite[SUITE_TEXT];
 
 		put_selector(o, &c->selector);
-		put(o, "identity", words(c->peer.id));
+		put(o, "identity", words(peer_kept_id(c->peer)));
 		put(o, "rule", c->rule ? words(c->rule->name) : json_null());
 		put(o, "protection", json_string(protection_of(&c->suite)));
 		put(o, "suite", json_string(child_suite_text(&c->suite, suite)));
@@ -328,7 +328,7 @@ static void peer_rows(struct daemon *d, const struct live *l, json_t *rows)
 		json_t *o = peer_row(d, all, &l->ike[i].remote);
 
 		if (l->ike[i].established) {
-			put(o, "identity", words(l->ike[i].peer.id));
+			put(o, "identity", words(peer_kept_id(l->ike[i].peer)));
 			add_to(o, "main_modes", 1);
 		}
 	}

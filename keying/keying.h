@@ -175,7 +175,7 @@ struct keying_ike_row { /* main mode */
 	uint64_t spi_i, spi_r;
 	bool initiator, established;
 	struct ike_suite suite;
-	struct peer peer;
+	const struct peer_kept *peer; /* the engine's, until its next event; NULL: not proven */
 	const char *auth_set;
 	uint64_t up_at_ms, rekey_at_ms;
 	size_t children;
@@ -186,7 +186,7 @@ struct keying_child_row { /* quick mode */
 	struct sa_selector selector;
 	const struct rule *rule;
 	struct child_suite suite;
-	struct peer peer;
+	const struct peer_kept *peer; /* likewise */
 	uint64_t up_at_ms, rekey_at_ms;
 };
 struct keying_failure { /* the last one for each peer */

@@ -18,11 +18,11 @@ size_t keying_ike_rows(const struct keying *k, struct keying_ike_row *rows, size
 				.initiator = sa->initiator,
 				.established = sa->state == IKE_ESTABLISHED,
 				.suite = sa->suite,
+				.peer = sa->peer,
 				.auth_set = sa->auth_set ? sa->auth_set->name : "",
 				.up_at_ms = sa->up_ms,
 				.rekey_at_ms = sa->rekey_ms,
 			};
-			peer_of_kept(sa->peer, &row->peer);
 			LIST_FOREACH(c, &sa->children, entry)
 				row->children += c->state == CHILD_UP;
 		}
@@ -41,7 +41,7 @@ size_t keying_child_rows(const struct keying *k, struct keying_child_row *rows, 
 		LIST_FOREACH(c, &sa->children, entry) {
 			if (c->state != CHILD_UP && c->state != CHILD_DELETING)
 				continue;
-			if (n < cap) {
+			if (n < cap)
 				rows[n] = (struct keying_child_row){
 					.pair = c->pair,
 					.spi_in = c->spi_in,
@@ -50,10 +50,9 @@ size_t keying_child_rows(const struct keying *k, struct keying_child_row *rows, 
 					.rule = c->rule,
 					.suite = c->choice.suite,
 					.up_at_ms = c->up_ms,
+					.peer = sa->peer,
 					.rekey_at_ms = c->soft_ms,
 				};
-				peer_of_kept(sa->peer, &rows[n].peer);
-			}
 			n++;
 		}
 	return n;

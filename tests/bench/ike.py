@@ -24,9 +24,9 @@ from lib import Namespace, need_root, on_exit, run, wire  # noqa: E402
 # case: how peers prove themselves, the group
 CASES = {"psk-x25519": ("psk", "x25519"), "psk-ecp384": ("psk", "ecp384"), "ecdsa-ecp384": ("ecdsa-p384", "ecp384"),
          "ecdsa-x25519": ("ecdsa-p256", "x25519")}
-RESPONDER = "10.89.0.1"
+RESPONDERS = ["10.89.0.%d" % n for n in (1, 2, 3, 4)]  # a host has at most 4,096 addresses
 POLICY = """cordon: 1
-zones: { many: [10.88.0.0/16], one: [%s] }
+zones: { many: [10.88.0.0/16], one: [10.89.0.0/24] }
 authentication: { how: [ %s ] }
 key-exchange: { default: { proposals: [aes256gcm-sha384-%s], lifetime: 8h } }
 connection-security:
@@ -87,7 +87,7 @@ class Daemon:
 
 
 def addresses(count):
-    return ["10.88.%d.%d" % (n // 250, n % 250 + 1) for n in range(count)]
+    return ["10.88.%d.%d" % (n // 250, n % 250 + 1) for n in range((count + len(RESPONDERS) - 1) // len(RESPONDERS))]
 
 
 def hosts(count):
@@ -95,8 +95,9 @@ def hosts(count):
     wire(a, b)
     many = "".join("addr add %s/32 dev eth0\n" % address for address in addresses(count))
     subprocess.run(["ip", "-n", a.name, "-batch", "-"], input=many, text=True, check=True)
-    b.sh("ip", "addr", "add", RESPONDER + "/32", "dev", "eth0")
-    a.sh("ip", "route", "add", RESPONDER + "/32", "dev", "eth0")
+    for address in RESPONDERS:
+        b.sh("ip", "addr", "add", address + "/32", "dev", "eth0")
+        a.sh("ip", "route", "add", address + "/32", "dev", "eth0")
     # By way of one address: the kernel's neighbour table has room for 1,024.
     a.sh("ip", "addr", "add", "10.87.0.1/24", "dev", "eth0")
     b.sh("ip", "addr", "add", "10.87.0.2/24", "dev", "eth0")
@@ -104,9 +105,9 @@ def hosts(count):
     return a, b
 
 
-def send_each(sockets):
-    for n, s in enumerate(sockets):
-        s.sendto(b"x", (RESPONDER, 9))
+def send_each(sockets, count):
+    for n in range(count):
+        sockets[n // len(RESPONDERS)].sendto(b"x", (RESPONDERS[n % len(RESPONDERS)], 9))
         if n % 64 == 63:  # as fast as the daemon takes them, not as fast as the kernel could drop them
             time.sleep(0.005)
 
@@ -121,18 +122,18 @@ def one_run(build, case, count, a, b):
         on_exit(lambda: shutil.rmtree(folder, ignore_errors=True))
         ca = folder + "/ca"
         run(build + "/cordon", "pki", "init", ca, "--name", "CN=bench CA", "--key", proof)
-    policy = POLICY % (RESPONDER, how, group)
+    policy = POLICY % (how, group)
     responder, initiator = (Daemon(build, h, name, policy, ca, proof) for h, name in ((b, "one"), (a, "many")))
     memory, cpu = responder.memory(), (initiator.cpu_s(), responder.cpu_s())
     sockets = [a.socket(socket.AF_INET, socket.SOCK_DGRAM, bind=(address, 0)) for address in addresses(count)]
     begin = time.monotonic()
-    send_each(sockets)
+    send_each(sockets, count)
     done, end = 0, begin
     while done < count and time.monotonic() - begin < BOUND_S:
         time.sleep(0.05)
         now, end = responder.set_up(), time.monotonic()
         if now == done < count:  # packets that the kernel dropped before the daemon saw them
-            send_each(sockets)
+            send_each(sockets, count)
         done = now
     result = {"rate": done / (end - begin), "done": done, "cpu_s": initiator.cpu_s() + responder.cpu_s() - sum(cpu),
               "per_sa": (responder.memory() - memory) / max(1, done)}
