@@ -365,6 +365,14 @@ static void drop_rows(struct daemon *d, const struct live *l, json_t *rows)
 							    sad_drops[i].name, "rule", "unit", sad_drops[i].unit,
 							    "meaning", sad_drops[i].meaning, "count", (json_int_t)n));
 	}
+	for (int i = 0; d->engine && i < KEYING_DROP_COUNT; i++) {
+		uint64_t n = keying_dropped(engine_keying(d->engine), (enum keying_drop)i);
+
+		(void)json_array_append_new(rows,
+					    json_pack("{s:s,s:s,s:n,s:s,s:s,s:I}", "where", "keying", "name",
+						      keying_drops[i].name, "rule", "unit", keying_drops[i].unit,
+						      "meaning", keying_drops[i].meaning, "count", (json_int_t)n));
+	}
 	for (size_t i = 0; i < l->counter_count; i++) {
 		json_t *o = json_pack("{s:s,s:s,s:s,s:I,s:I}", "where", "ruleset", "name", l->counters[i].name, "unit",
 				      "packets", "count", (json_int_t)l->counters[i].packets, "octets",

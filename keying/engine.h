@@ -5,6 +5,7 @@
  *	want.c        packets that wait         init.c    IKE_SA_INIT        auth.c    IKE_AUTH
  *	contact.c     two hosts, failures       child.c   a CHILD SA's states: one table of steps
  *	exchange.c    requests and replies      rekey.c   a new IKE SA in place of an old one
+ *	fragment.c    messages in pieces      drops.c   what had no effect
  *	twin.c        two that should be one    todo.c, job.c, timer.c, table.c, cookie.c, row.c
  *
  * Who ends an object only marks it; keying_settle frees it when the event has been dealt with, so no caller on the way
@@ -14,6 +15,7 @@
 #include "base/crypto.h"
 #include "base/diag.h"
 #include "base/mem.h"
+#include "keying/fragment.h"
 #include "keying/ike.h"
 #include "keying/keymat.h"
 #include "keying/proposal.h"
@@ -46,6 +48,7 @@ enum {
 	IKES_MOST = 16,          /* IKE SAs with one peer; the oldest goes first */
 	CHILDREN_MOST = 1024,    /* CHILD SAs under one IKE SA */
 	PROBES_MOST = 16,        /* negotiations per second because of ESP that we have no SA for */
+	REPEAT_MS = 100,         /* a reply is repeated at most so often */
 	TASKS_MOST = 256,        /* requests that wait on one IKE SA */
 	REPLAY_WINDOW = 1024,
 	DIGEST = 32,
@@ -283,7 +286,10 @@ struct ike_sa {
 	size_t task_count;
 	uint8_t last_digest[DIGEST]; /* the peer's last request, and our reply to it */
 	struct owned last_reply;
-	bool answering; /* no reply to the last request yet */
+	bool answering;                   /* no reply to the last request yet */
+	uint64_t repeated_ms;             /* when the last reply was repeated */
+	bool fragments;                   /* both ends take fragments (RFC 7383) */
+	struct reassembly *reassembly[2]; /* of the peer's request, of its reply; NULL: none */
 	LIST_HEAD(child_list, child) children;
 	struct peer_kept *peer; /* NULL: not proven */
 
@@ -360,14 +366,17 @@ struct keying {
 	uint64_t probe_ms;
 	unsigned probes;
 
+	struct reassembly_pool pools[POOLS];
+	uint64_t dropped[KEYING_DROP_COUNT];
 	uint8_t in[IKE_MESSAGE_MOST], out[IKE_MESSAGE_MOST];
+	uint8_t *sealed; /* the datagrams of the last message that went in fragments; NULL: none did */
 };
 
 /* todo.c: things to do */
 struct keying_todo *todo_add(struct keying *k, enum keying_todo_kind kind);
 void todo_send(struct keying *k, const struct addr *local, uint16_t local_port, const struct addr *remote,
 	       uint16_t remote_port, const void *octets, size_t len);
-void todo_send_ike(struct ike_sa *sa, const struct owned *message);
+void todo_send_ike(struct ike_sa *sa, const struct owned *message); /* all its datagrams */
 /* spec is moved: keys in *spec are wiped. */
 void todo_install(struct keying *k, struct sa_spec *spec, uint64_t request);
 void todo_event(struct keying *k, enum event_id id, const struct addr *local, const struct addr *remote,
@@ -474,6 +483,7 @@ void exchange_pump(struct ike_sa *sa);
 void exchange_send_request(struct ike_sa *sa, struct ike_writer *w, struct task *t);
 void exchange_done(struct ike_sa *sa);   /* the reply came */
 bool exchange_resend(struct ike_sa *sa); /* false: tried often enough */
+void exchange_hurry(struct ike_sa *sa);  /* a part of the reply came: the peer is there, ask for the rest soon */
 void exchange_begin_message(struct ike_sa *sa, struct ike_writer *w, enum ike_exchange exchange, bool reply,
 			    size_t *ret_sk);
 int exchange_end_message(struct ike_sa *sa, struct ike_writer *w, size_t sk, struct diag *d);

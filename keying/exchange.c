@@ -143,7 +143,7 @@ void exchange_begin_message(struct ike_sa *sa, struct ike_writer *w, enum ike_ex
 
 int exchange_end_message(struct ike_sa *sa, struct ike_writer *w, size_t sk, struct diag *d)
 {
-	return ike_sk_end(w, sk, &sa->out, d);
+	return fragment_seal(sa, w, sk, d);
 }
 
 static void send_out(struct ike_sa *sa)
@@ -178,11 +178,19 @@ bool exchange_resend(struct ike_sa *sa)
 	return true;
 }
 
+void exchange_hurry(struct ike_sa *sa)
+{
+	sa->request.tries = 2; /* more than once: how long the peer took cannot be known */
+	sa->request.resend_ms = sa->k->now_ms + sa->k->config.retransmit_first_ms;
+	ike_arm(sa);
+}
+
 void exchange_done(struct ike_sa *sa)
 {
 	if (sa->request.out && sa->request.tries == 1)
 		sa->turn_ms = sa->k->now_ms - sa->request.sent_ms;
 	owned_wipe(&sa->request.octets);
+	fragment_forget(sa, true);
 	sa->request.out = false;
 	free(sa->request.task);
 	sa->request.task = NULL;
@@ -358,38 +366,99 @@ static void reply(struct ike_sa *sa, struct ike_msg *m, struct wire_in *in, uint
 		exchange_pump(sa);
 }
 
+/* The request that was answered last, once more: the same octets, or its first fragment (RFC 7383 2.6.1), cut
+ * otherwise if it is authentic. */
+static bool repeated(struct ike_sa *sa, const struct ike_header *h, const struct ike_envelope *e, const uint8_t *octets,
+		     size_t len, const uint8_t digest[DIGEST])
+{
+	struct keying *k = sa->k;
+	struct wire_in content;
+
+	if (memcmp(digest, sa->last_digest, DIGEST) == 0)
+		return true;
+	if (h->id + 1 != sa->receive_id || e->number != 1 || !sa->fragments || sa->answering ||
+	    k->now_ms - sa->repeated_ms < REPEAT_MS)
+		return false;
+	memcpy(k->in, octets, len);
+	return ike_envelope_open(&sa->in, k->in, len, e, &content, NULL) == 0;
+}
+
+static void reply_again(struct ike_sa *sa)
+{
+	struct keying *k = sa->k;
+
+	if (sa->answering || !sa->last_reply.len || k->now_ms - sa->repeated_ms < REPEAT_MS) {
+		k->dropped[KEYING_DROP_REPEATED]++;
+		return;
+	}
+	sa->repeated_ms = k->now_ms;
+	todo_send_ike(sa, &sa->last_reply);
+}
+
+/* Is it the one that is due? Asked before anything is decrypted. Counts why not. */
+static bool due(struct ike_sa *sa, const struct ike_header *h, bool is_reply)
+{
+	struct keying *k = sa->k;
+
+	if (is_reply ? !sa->request.out || h->id != sa->request.id || sa->state == IKE_I_VERIFY
+		     : h->id != sa->receive_id || sa->answering) {
+		k->dropped[KEYING_DROP_MESSAGE_ID]++;
+		return false;
+	}
+	if (is_reply ? h->exchange != (sa->request.task ? tasks[sa->request.task->kind].exchange : IKE_AUTH)
+		     : !in_season(sa, h->exchange)) {
+		k->dropped[KEYING_DROP_EXCHANGE]++;
+		return false;
+	}
+	return true;
+}
+
 void exchange_message(struct ike_sa *sa, const struct ike_header *h, const uint8_t *octets, size_t len,
 		      const uint8_t digest[DIGEST])
 {
 	struct keying *k = sa->k;
 	bool is_reply = h->flags & IKE_FLAG_RESPONSE, from_initiator = h->flags & IKE_FLAG_INITIATOR;
 	struct ike_msg m = { .h = *h, .raw = { octets, len } };
+	uint8_t first_digest[DIGEST];
+	struct ike_envelope e;
 	struct wire_in inner;
-	uint8_t first;
 
-	if (from_initiator == sa->initiator || !sa->in.keys)
-		return;
-	if (!is_reply && memcmp(digest, sa->last_digest, DIGEST) == 0) {
-		if (!sa->answering && sa->last_reply.len)
-			todo_send_ike(sa, &sa->last_reply);
+	if (from_initiator == sa->initiator || !sa->in.keys) {
+		k->dropped[KEYING_DROP_DIRECTION]++;
 		return;
 	}
-	if (is_reply ? !sa->request.out || h->id != sa->request.id || sa->state == IKE_I_VERIFY
-		     : h->id != sa->receive_id || sa->answering || !in_season(sa, h->exchange))
+	if (ike_envelope_find(octets, len, &e, NULL) < 0) {
+		k->dropped[KEYING_DROP_MALFORMED]++;
 		return;
-	if (is_reply && h->exchange != (sa->request.task ? tasks[sa->request.task->kind].exchange : IKE_AUTH))
+	}
+	if (!is_reply && repeated(sa, h, &e, octets, len, digest)) {
+		reply_again(sa);
 		return;
+	}
+	if (!due(sa, h, is_reply))
+		return;
+	if (e.total && !fragment_wanted(sa, is_reply, &e)) {
+		k->dropped[KEYING_DROP_FRAGMENT]++;
+		return;
+	}
 	memcpy(k->in, octets, len);
-	if (ike_sk_open(&sa->in, k->in, len, &inner, &first, NULL) < 0)
-		return; /* forged or damaged: as if it had not come */
+	if (ike_envelope_open(&sa->in, k->in, len, &e, &inner, NULL) < 0) {
+		k->dropped[KEYING_DROP_BAD_ICV]++; /* as if it had not come */
+		return;
+	}
+	memcpy(first_digest, digest, DIGEST);
+	if (e.total && !fragment_keep(sa, is_reply, &e, inner, digest, &inner, &e.first, first_digest))
+		return;
 	sa->heard_ms = k->now_ms;
 	if (is_reply) {
-		reply(sa, &m, &inner, first);
+		reply(sa, &m, &inner, e.first);
 		return;
 	}
+	fragment_forget(sa, false);
 	sa->receive_id++;
-	memcpy(sa->last_digest, digest, DIGEST);
+	memcpy(sa->last_digest, first_digest, DIGEST);
 	sa->answering = true;
+	sa->repeated_ms = 0;
 	owned_wipe(&sa->last_reply);
-	request(sa, &m, &inner, first);
+	request(sa, &m, &inner, e.first);
 }

@@ -420,6 +420,7 @@ static void drop(struct ike_sa *sa, const char *why)
 	close_half(sa);
 	forget_making(sa);
 	exchange_clear(sa);
+	fragment_forget(sa, false);
 	timer_stop(&k->timers, &sa->timer);
 	table_remove(&k->numbers, sa->number, sa);
 	if (ike_own_spi(sa))

@@ -20,7 +20,7 @@ enum {
 	IKE_NAT_PORT = 4500,
 	IKE_VERSION = 0x20,
 	IKE_HEADER = 28,
-	IKE_MESSAGE_MOST = 32768, /* longer ones are not looked at */
+	IKE_MESSAGE_MOST = 65536, /* as one, whole or reassembled; a datagram is never longer */
 };
 
 enum ike_exchange { IKE_SA_INIT = 34, IKE_AUTH = 35, CREATE_CHILD_SA = 36, INFORMATIONAL = 37 };
@@ -43,7 +43,8 @@ enum ike_payload {
 	PL_TSR,
 	PL_SK,
 	PL_CP,
-	PL_EAP, /* the last that RFC 7296 defines: a critical one of these is never "unknown" (2.5) */
+	PL_EAP,      /* the last that RFC 7296 defines: a critical one of these is never "unknown" (2.5) */
+	PL_SKF = 53, /* RFC 7383 */
 };
 
 enum ike_notify {
@@ -73,6 +74,7 @@ enum ike_notify {
 	N_COOKIE = 16390,
 	N_USE_TRANSPORT_MODE = 16391,
 	N_REKEY_SA = 16393,
+	N_FRAGMENTATION_SUPPORTED = 16430,
 	N_SIGNATURE_HASH_ALGORITHMS = 16431,
 };
 
@@ -252,8 +254,26 @@ void ike_crypt_wipe(struct ike_crypt *c);
 /* Everything put between the two is encrypted; after ike_sk_end the message is whole. */
 size_t ike_sk_begin(struct ike_writer *w, const struct ike_crypt *c);
 int ike_sk_end(struct ike_writer *w, size_t at, struct ike_crypt *c, struct diag *d);
-/* Check and decrypt a message in place. *ret_inner: the payloads inside, the first of type *ret_first.
- * -ERR_SYNTAX: no Encrypted payload in it, or its lengths are wrong; -ERR_CRYPTO: the check value is. */
+/* The same of fragment `number` of `total` (RFC 7383 2.5). */
+size_t ike_skf_begin(struct ike_writer *w, const struct ike_crypt *c, uint16_t number, uint16_t total);
+int ike_skf_end(struct ike_writer *w, size_t at, struct ike_crypt *c, struct diag *d);
+/* How long a message with so much content is, whole; how much content a fragment of so many octets holds. */
+size_t ike_sk_octets(const struct ike_crypt *c, size_t content);
+size_t ike_skf_room(const struct ike_crypt *c, size_t octets);
+
+/* The Encrypted payload of a message, or the Encrypted Fragment payload; always the last (3.14). */
+struct ike_envelope {
+	size_t at;
+	uint8_t first;          /* type of the first payload in it */
+	uint16_t number, total; /* of a fragment; 0: the message is whole */
+};
+/* -ERR_SYNTAX: there is none, or its lengths or its numbers are wrong. Nothing is verified yet. */
+int ike_envelope_find(const uint8_t *message, size_t len, struct ike_envelope *ret, struct diag *d);
+/* Check and decrypt a message in place. *ret_content: what was in the envelope.
+ * -ERR_SYNTAX: its lengths are wrong; -ERR_CRYPTO: the check value is. */
+int ike_envelope_open(struct ike_crypt *c, uint8_t *message, size_t len, const struct ike_envelope *e,
+		      struct wire_in *ret_content, struct diag *d);
+/* Both, for a message that must be whole. *ret_inner: the payloads inside, the first of type *ret_first. */
 int ike_sk_open(struct ike_crypt *c, uint8_t *message, size_t len, struct wire_in *ret_inner, uint8_t *ret_first,
 		struct diag *d);
 

@@ -94,6 +94,8 @@ static int send_request(struct ike_sa *sa, struct diag *d)
 	ike_put_ke(&w, sa->group->ikev2, sa->public.at, sa->public.len);
 	ike_put_nonce(&w, sa->nonce_i.at, sa->nonce_i.len);
 	nat_put(sa, &w);
+	if (sa->k->config.fragment_octets)
+		ike_put_notify(&w, N_FRAGMENTATION_SUPPORTED, NULL, 0);
 	ike_put_notify(&w, N_SIGNATURE_HASH_ALGORITHMS, signature_hashes, sizeof signature_hashes);
 	ike_write_end(&w);
 	if (w.out.failed)
@@ -213,6 +215,7 @@ int init_reply(struct ike_sa *sa, const struct step_input *in, struct diag *d)
 	sa->suite = choice.suite;
 	sa->peer_hashes = hashes_of(m);
 	owned_set(&sa->nonce_r, m->nonce.at, m->nonce.len);
+	sa->fragments = sa->k->config.fragment_octets && ike_find_notify(m, N_FRAGMENTATION_SUPPORTED);
 	owned_set(&sa->init_reply, m->raw.at, m->raw.len);
 
 	struct keying_job *job = job_new(JOB_DERIVE);
@@ -409,6 +412,7 @@ int init_answer(struct ike_sa *sa, const struct step_input *in, struct diag *d)
 	sa->spi_i = m->h.spi_i;
 	sa->group = sa->suite.group;
 	sa->peer_hashes = hashes_of(m);
+	sa->fragments = sa->k->config.fragment_octets && ike_find_notify(m, N_FRAGMENTATION_SUPPORTED);
 	sa->receive_id = 1;
 	sa->give_up_ms = sa->k->now_ms + HALF_OPEN_MS;
 	owned_set(&sa->nonce_i, m->nonce.at, m->nonce.len);
@@ -441,6 +445,8 @@ int init_respond(struct ike_sa *sa, const struct step_input *in, struct diag *d)
 	nat_put(sa, &w);
 	if (k->config.authority_count)
 		ike_put_certreq(&w, k->config.authorities, k->config.authority_count);
+	if (sa->fragments)
+		ike_put_notify(&w, N_FRAGMENTATION_SUPPORTED, NULL, 0);
 	ike_put_notify(&w, N_SIGNATURE_HASH_ALGORITHMS, signature_hashes, sizeof signature_hashes);
 	ike_write_end(&w);
 	if (w.out.failed)

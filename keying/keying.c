@@ -12,6 +12,7 @@ const struct keying_config keying_default = {
 	.fallback_s = 60,
 	.half_open_cookie = 64,
 	.half_open_most = 4096,
+	.fragment_octets = 1280,
 };
 
 enum { HINT_EVERY_MS = 1000, NON_ESP_MARKER = 4 };
@@ -87,6 +88,7 @@ int keying_new(const struct keying_config *c, struct plan *plan, struct keying *
 	TAILQ_INIT(&k->dead_ikes);
 	TAILQ_INIT(&k->busy);
 	TAILQ_INIT(&k->idle);
+	fragment_pools_init(k);
 	k->plan = plan_ref(plan);
 	set_config(k, c);
 	*ret = k;
@@ -141,6 +143,9 @@ void keying_free(struct keying *k)
 	table_wipe(&k->half_open);
 	table_wipe(&k->contacts);
 	free(k->timers.heap);
+	if (k->sealed)
+		explicit_bzero(k->sealed, FRAGMENTS_SEALED_MOST);
+	free(k->sealed);
 	arena_wipe(k->memory);
 	free(k->memory);
 	plan_free(k->plan);
@@ -234,9 +239,12 @@ static void message(struct keying *k, const struct addr *local, uint16_t local_p
 	size_t digest_len;
 	int r;
 
-	if (len > IKE_MESSAGE_MOST)
+	if (len > IKE_MESSAGE_MOST) {
+		k->dropped[KEYING_DROP_MALFORMED]++;
 		return;
+	}
 	if ((r = ike_decode_header(&in, &h, NULL)) < 0) {
+		k->dropped[r == -ERR_UNSUPPORTED ? KEYING_DROP_VERSION : KEYING_DROP_MALFORMED]++;
 		if (r == -ERR_UNSUPPORTED)
 			other_version(k, &h, local, local_port, remote, remote_port);
 		return;
@@ -247,11 +255,15 @@ static void message(struct keying *k, const struct addr *local, uint16_t local_p
 	}
 	struct ike_sa *sa = table_find(&k->spis, h.flags & IKE_FLAG_INITIATOR ? h.spi_r : h.spi_i, NULL, NULL);
 	if (!sa || sa->spi_i != h.spi_i || (sa->spi_r != h.spi_r)) {
+		k->dropped[KEYING_DROP_UNKNOWN_SPI]++;
 		unknown_spi(k, &h, local, local_port, remote, remote_port);
 		return;
 	}
-	if (!addr_equal(&sa->remote, remote) || !addr_equal(&sa->local, local) || hint(k, sa, &h, octets, len) ||
-	    crypto_digest("SHA256", &all, 1, digest, &digest_len, NULL) < 0)
+	if (!addr_equal(&sa->remote, remote) || !addr_equal(&sa->local, local)) {
+		k->dropped[KEYING_DROP_ADDRESS]++;
+		return;
+	}
+	if (hint(k, sa, &h, octets, len) || crypto_digest("SHA256", &all, 1, digest, &digest_len, NULL) < 0)
 		return;
 	exchange_message(sa, &h, octets, len, digest);
 }

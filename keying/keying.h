@@ -48,7 +48,8 @@ struct keying_config {
 	uint32_t fallback_s;          /* how long a peer without IKE is remembered. Default 60 */
 	uint32_t half_open_cookie;    /* half-open SAs from which on we ask for cookies. Default 64 */
 	uint32_t half_open_most;      /* then new ones are dropped. Default 4096 */
-	bool export_keys;             /* debug, lab only: KEYING_KEYS things to do appear */
+	uint32_t fragment_octets; /* longer IP packets are sent as IKE fragments (RFC 7383). Default 1280; 0: never */
+	bool export_keys;         /* debug, lab only: KEYING_KEYS things to do appear */
 };
 extern const struct keying_config keying_default;
 
@@ -198,5 +199,30 @@ struct keying_failure { /* the last one for each peer */
 size_t keying_ike_rows(const struct keying *k, struct keying_ike_row *rows, size_t cap); /* number there are */
 size_t keying_child_rows(const struct keying *k, struct keying_child_row *rows, size_t cap);
 size_t keying_failures(const struct keying *k, struct keying_failure *rows, size_t cap);
+
+/* Messages that had no effect, by reason: one table row each (drops.c). */
+enum keying_drop {
+	KEYING_DROP_MALFORMED,
+	KEYING_DROP_VERSION,
+	KEYING_DROP_UNKNOWN_SPI,
+	KEYING_DROP_ADDRESS,
+	KEYING_DROP_DIRECTION,
+	KEYING_DROP_BAD_ICV,
+	KEYING_DROP_MESSAGE_ID,
+	KEYING_DROP_EXCHANGE,
+	KEYING_DROP_REPEATED,
+	KEYING_DROP_FRAGMENT,
+	KEYING_DROP_FRAGMENT_LOST,
+	KEYING_DROP_INIT_REPLY,
+	KEYING_DROP_HALF_OPEN,
+	KEYING_DROP_COOKIE,
+	KEYING_DROP_RATE,
+	KEYING_DROP_COUNT
+};
+struct keying_drop_row {
+	const char *name, *unit, *meaning;
+};
+extern const struct keying_drop_row keying_drops[KEYING_DROP_COUNT];
+uint64_t keying_dropped(const struct keying *k, enum keying_drop why);
 
 #endif

@@ -13,6 +13,7 @@ static struct ike_sa *successor(struct ike_sa *old, bool initiator)
 	struct peer peer;
 	peer_of_kept(old->peer, &peer);
 	new->peer = peer_keep(&peer);
+	new->fragments = old->fragments;
 	new->sent_esp_ms = old->sent_esp_ms;
 	ike_name_rule(new, ike_rule_name(old));
 	new->replaces = old;

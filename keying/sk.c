@@ -1,5 +1,5 @@
-/* keying/sk.c - the Encrypted payload: CBC and CTR with HMAC (RFC 7296 3.14, 5930), AEADs
- * (RFC 5282, 7634). */
+/* keying/sk.c - the Encrypted payload: CBC and CTR with HMAC (RFC 7296 3.14, 5930), AEADs (RFC 5282, 7634); and the
+ * Encrypted Fragment payload, which is the same with two numbers in front of the IV (RFC 7383 2.5). */
 #include "base/crypto.h"
 #include "base/diag.h"
 #include "base/mem.h"
@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { IV_MOST = 16, GENERIC_HEADER = 4 };
+enum { IV_MOST = 16, GENERIC_HEADER = 4, FRAGMENT_HEADER = 8 };
 
 static size_t icv_octets(const struct ike_crypt *c)
 {
@@ -83,6 +83,26 @@ static int next_iv(struct ike_crypt *c, uint8_t *iv, struct diag *d)
 	return 0;
 }
 
+/* The text is a multiple of this. */
+static size_t block_octets(const struct ike_crypt *c)
+{
+	return c->encr->aead || !c->encr->block ? 1 : c->encr->block;
+}
+
+size_t ike_sk_octets(const struct ike_crypt *c, size_t content)
+{
+	size_t block = block_octets(c);
+
+	return IKE_HEADER + GENERIC_HEADER + c->encr->iv + (content + block) / block * block + icv_octets(c);
+}
+
+size_t ike_skf_room(const struct ike_crypt *c, size_t octets)
+{
+	size_t around = IKE_HEADER + FRAGMENT_HEADER + c->encr->iv + icv_octets(c), block = block_octets(c);
+
+	return octets < around + block ? 0 : (octets - around) / block * block - 1;
+}
+
 size_t ike_sk_begin(struct ike_writer *w, const struct ike_crypt *c)
 {
 	size_t at = ike_payload_begin(w, PL_SK);
@@ -91,10 +111,19 @@ size_t ike_sk_begin(struct ike_writer *w, const struct ike_crypt *c)
 	return at;
 }
 
-int ike_sk_end(struct ike_writer *w, size_t at, struct ike_crypt *c, struct diag *d)
+size_t ike_skf_begin(struct ike_writer *w, const struct ike_crypt *c, uint16_t number, uint16_t total)
 {
-	size_t iv_at = at + GENERIC_HEADER, text_at = iv_at + c->encr->iv;
-	size_t block = c->encr->aead || !c->encr->block ? 1 : c->encr->block;
+	size_t at = ike_payload_begin(w, PL_SKF);
+
+	wire_put_u16(&w->out, number);
+	wire_put_u16(&w->out, total);
+	(void)wire_put_space(&w->out, c->encr->iv);
+	return at;
+}
+
+static int close_envelope(struct ike_writer *w, size_t at, size_t header, struct ike_crypt *c, struct diag *d)
+{
+	size_t iv_at = at + header, text_at = iv_at + c->encr->iv, block = block_octets(c);
 	size_t pad = (block - (w->out.len + 1 - text_at) % block) % block;
 	SCOPED(seal_freep) struct seal *cipher = NULL;
 	uint8_t iv[IV_MOST];
@@ -123,49 +152,63 @@ int ike_sk_end(struct ike_writer *w, size_t at, struct ike_crypt *c, struct diag
 	return seal_close(cipher, &s, d);
 }
 
-/* Where the Encrypted payload stands: usually first, always last (3.14). Returns its offset, or 0. */
-static size_t find_sk(const uint8_t *message, size_t len, uint8_t *ret_first)
+int ike_sk_end(struct ike_writer *w, size_t at, struct ike_crypt *c, struct diag *d)
+{
+	return close_envelope(w, at, GENERIC_HEADER, c, d);
+}
+
+int ike_skf_end(struct ike_writer *w, size_t at, struct ike_crypt *c, struct diag *d)
+{
+	return close_envelope(w, at, FRAGMENT_HEADER, c, d);
+}
+
+int ike_envelope_find(const uint8_t *message, size_t len, struct ike_envelope *ret, struct diag *d)
 {
 	struct wire_in in = wire_in(message, len);
 	struct ike_header h;
+	int r;
 
-	if (ike_decode_header(&in, &h, NULL) < 0)
-		return 0;
+	if ((r = ike_decode_header(&in, &h, d)) < 0)
+		return r;
 	for (uint8_t type = h.next; type != PL_NONE && !in.failed;) {
-		size_t at = len - in.left;
-		uint8_t next = wire_u8(&in);
+		struct ike_envelope e = { .at = len - in.left, .first = wire_u8(&in) };
 		(void)wire_u8(&in);
 		uint16_t n = wire_u16(&in);
-		(void)wire_sub(&in, n < GENERIC_HEADER ? SIZE_MAX : n - (size_t)GENERIC_HEADER);
-		if (type == PL_SK) {
-			*ret_first = next;
-			return wire_done(&in) ? at : 0;
+		struct wire_in body = wire_sub(&in, n < GENERIC_HEADER ? SIZE_MAX : n - (size_t)GENERIC_HEADER);
+		if (type != PL_SK && type != PL_SKF) {
+			type = e.first;
+			continue;
 		}
-		type = next;
+		if (type == PL_SKF) {
+			e.number = wire_u16(&body);
+			e.total = wire_u16(&body);
+			if (!e.number || e.number > e.total)
+				return diag_fail(d, ERR_SYNTAX, "fragment %u of %u", e.number, e.total);
+		}
+		if (body.failed || !wire_done(&in))
+			break;
+		*ret = e;
+		return 0;
 	}
-	return 0;
+	return diag_fail(d, ERR_SYNTAX, "no Encrypted payload at the end");
 }
 
-int ike_sk_open(struct ike_crypt *c, uint8_t *message, size_t len, struct wire_in *ret_inner, uint8_t *ret_first,
-		struct diag *d)
+int ike_envelope_open(struct ike_crypt *c, uint8_t *message, size_t len, const struct ike_envelope *e,
+		      struct wire_in *ret_content, struct diag *d)
 {
-	uint8_t first = PL_NONE;
-	size_t at = find_sk(message, len, &first), icv = icv_octets(c);
-	size_t block = c->encr->aead || !c->encr->block ? 1 : c->encr->block;
+	size_t iv_at = e->at + (e->total ? FRAGMENT_HEADER : GENERIC_HEADER), text_at = iv_at + c->encr->iv;
+	size_t icv = icv_octets(c), block = block_octets(c);
 	SCOPED(seal_freep) struct seal *cipher = NULL;
 	int r;
 
-	if (!at)
-		return diag_fail(d, ERR_SYNTAX, "no Encrypted payload");
-	size_t text_at = at + GENERIC_HEADER + c->encr->iv;
 	if (len < text_at + icv || len - text_at - icv < block || (len - text_at - icv) % block)
-		return diag_fail(d, ERR_SYNTAX, "an Encrypted payload of %zu octets", len - at);
+		return diag_fail(d, ERR_SYNTAX, "an Encrypted payload of %zu octets", len - e->at);
 	size_t text_len = len - text_at - icv;
 	struct sealed s = {
-		.iv = message + at + GENERIC_HEADER,
+		.iv = message + iv_at,
 		.text = message + text_at,
 		.text_len = text_len,
-		.aad = { message, at + GENERIC_HEADER },
+		.aad = { message, iv_at },
 		.covered = { message, text_at + text_len },
 		.icv = message + text_at + text_len,
 	};
@@ -174,7 +217,22 @@ int ike_sk_open(struct ike_crypt *c, uint8_t *message, size_t len, struct wire_i
 	size_t pad = message[text_at + text_len - 1];
 	if (pad + 1 > text_len)
 		return diag_fail(d, ERR_SYNTAX, "%zu octets of padding in %zu", pad, text_len);
-	*ret_inner = wire_in(message + text_at, text_len - pad - 1);
-	*ret_first = first;
+	*ret_content = wire_in(message + text_at, text_len - pad - 1);
+	return 0;
+}
+
+int ike_sk_open(struct ike_crypt *c, uint8_t *message, size_t len, struct wire_in *ret_inner, uint8_t *ret_first,
+		struct diag *d)
+{
+	struct ike_envelope e;
+	int r;
+
+	if ((r = ike_envelope_find(message, len, &e, d)) < 0)
+		return r;
+	if (e.total)
+		return diag_fail(d, ERR_SYNTAX, "a fragment, not a whole message");
+	if ((r = ike_envelope_open(c, message, len, &e, ret_inner, d)) < 0)
+		return r;
+	*ret_first = e.first;
 	return 0;
 }

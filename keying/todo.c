@@ -51,7 +51,10 @@ void todo_send(struct keying *k, const struct addr *local, uint16_t local_port, 
 
 void todo_send_ike(struct ike_sa *sa, const struct owned *message)
 {
-	todo_send(sa->k, &sa->local, sa->local_port, &sa->remote, sa->remote_port, message->at, message->len);
+	const uint8_t *at = message->at;
+
+	for (size_t left = message->len, n; (n = fragment_first(at, left)) > 0; at += n, left -= n)
+		todo_send(sa->k, &sa->local, sa->local_port, &sa->remote, sa->remote_port, at, n);
 }
 
 void todo_install(struct keying *k, struct sa_spec *spec, uint64_t request)
