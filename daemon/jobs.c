@@ -3,6 +3,7 @@
 #include "base/crypto.h"
 #include "base/diag.h"
 #include "base/mem.h"
+#include "identity/name.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -101,6 +102,15 @@ static int verify(const struct keying_job *j, const struct credential_store *sto
 	return credential_verify(store, &proof, &ret->peer, d);
 }
 
+static void claimed(const struct keying_job *j, struct keying_result *ret)
+{
+	const struct octets id = { j->id.at, j->id.len };
+	char text[PEER_TEXT];
+
+	(void)snprintf(ret->claimed, sizeof ret->claimed, "%.*s", (int)sizeof ret->claimed - 1,
+		       name_identity_text(j->id_type, &id, text));
+}
+
 void job_do(const struct keying_job *j, const struct credential_store *store, struct keying_result *ret)
 {
 	struct diag d = { 0 };
@@ -129,6 +139,8 @@ void job_do(const struct keying_job *j, const struct credential_store *store, st
 	ret->number = j->number;
 	ret->error = r;
 	(void)snprintf(ret->why, sizeof ret->why, "%.*s", (int)sizeof ret->why - 1, d.text);
+	if (j->kind == JOB_VERIFY)
+		claimed(j, ret);
 }
 
 /* ---- on a thread ------------------------------------------------------------------------------------------------- */

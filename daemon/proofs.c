@@ -138,6 +138,7 @@ static void describe(const struct credential_store *s, size_t number, const stru
 		.chain = c->chain,
 		.chain_lens = c->chain_lens,
 		.chain_count = c->chain_count,
+		.subject = c->kind == AUTH_CERTIFICATE ? c->subject : NULL,
 		.satisfies = satisfies,
 	};
 	for (size_t i = 0; i < sets->count; i++)

@@ -139,13 +139,21 @@ static const struct sa_usage *usage_of(const struct live *l, uint64_t pair)
 	return l->usage_count ? bsearch(&key, l->usage, l->usage_count, sizeof key, by_pair) : NULL;
 }
 
-/* A failure is over once main mode has come up after it. */
+/* A failure is over once something works that came up after it; and what somebody says in a peer's name is not even one
+ * while there is anything that works. */
 static bool failure_stands(const struct live *l, const struct keying_failure *f)
 {
 	for (size_t i = 0; i < l->child_count; i++)
-		if (addr_equal(&l->children[i].selector.remote, &f->remote) && l->children[i].up_at_ms >= f->at_ms)
+		if (addr_equal(&l->children[i].selector.remote, &f->remote) &&
+		    (f->stranger || l->children[i].up_at_ms >= f->at_ms))
 			return false;
 	return true;
+}
+
+/* Anybody may knock: that is worth a line, and no worry. */
+static bool failure_matters(const struct keying_failure *f)
+{
+	return !f->stranger || (f->code != FAILURE_NO_RULE && f->code != FAILURE_MALFORMED);
 }
 
 /* ---- tables ------------------------------------------------------------------------------------------------------ */
@@ -292,8 +300,11 @@ static json_t *peer_row(struct daemon *d, json_t *by_address, const struct addr 
 	put(o, "quick_modes", number(0));
 	put(o, "octets_in", number(0));
 	put(o, "octets_out", number(0));
+	put(o, "method", json_null());
+	put(o, "negotiating", number(0));
 	put(o, "failure", json_null());
 	put(o, "failed_ms", json_null());
+	put(o, "failed", json_null());
 	put(by_address, text, o);
 	return o;
 }
@@ -316,6 +327,38 @@ static void count_child(json_t *o, const struct keying_child_row *c, const struc
 	add_to(o, "octets_out", u ? u->octets_out : 0);
 }
 
+static json_t *or_null(const char *text)
+{
+	return text && *text ? words(text) : json_null();
+}
+
+static void put_failure(json_t *o, const struct keying_failure *f)
+{
+	json_t *failed = json_object();
+
+	put(failed, "code", json_string(failure_name(f->code)));
+	put(failed, "brief", json_string(failure_brief(f->code)));
+	put(failed, "refused_by", json_string(failure_side_name(f->by)));
+	put(failed, "step", or_null(f->step));
+	put(failed, "notify", or_null(f->notify));
+	put(failed, "local", addr_json(&f->local));
+	put(failed, "rule", or_null(f->rule));
+	put(failed, "identity", or_null(f->peer));
+	put(failed, "times", number(f->times));
+	put(failed, "left_out", number(f->left_out));
+	put(failed, "next_try_ms", f->next_ms ? number(unix_ms(f->next_ms)) : json_null());
+	put(failed, "matters", json_boolean(failure_matters(f)));
+	put(o, "failed", failed);
+	put(o, "failure", words(f->text));
+	put(o, "failed_ms", number(unix_ms(f->at_ms)));
+}
+
+/* Of several failures with one address, that of another local address, the last one. */
+static bool is_later(const json_t *o, const struct keying_failure *f)
+{
+	return (json_int_t)unix_ms(f->at_ms) >= json_integer_value(json_object_get(o, "failed_ms"));
+}
+
 static void peer_rows(struct daemon *d, const struct live *l, json_t *rows)
 {
 	const struct engine_fallback *fallbacks = NULL;
@@ -329,7 +372,10 @@ static void peer_rows(struct daemon *d, const struct live *l, json_t *rows)
 
 		if (l->ike[i].established) {
 			put(o, "identity", words(peer_kept_id(l->ike[i].peer)));
+			put(o, "method", json_string(peer_method_name(peer_kept_method(l->ike[i].peer))));
 			add_to(o, "main_modes", 1);
+		} else {
+			add_to(o, "negotiating", 1);
 		}
 	}
 	for (size_t i = 0; i < l->child_count; i++)
@@ -346,8 +392,8 @@ static void peer_rows(struct daemon *d, const struct live *l, json_t *rows)
 		if (failure_stands(l, &l->failures[i])) {
 			json_t *o = peer_row(d, all, &l->failures[i].remote);
 
-			put(o, "failure", words(l->failures[i].text));
-			put(o, "failed_ms", number(unix_ms(l->failures[i].at_ms)));
+			if (is_later(o, &l->failures[i]))
+				put_failure(o, &l->failures[i]);
 		}
 	json_object_foreach(all, address, row)
 	{
@@ -522,7 +568,7 @@ static json_t *peers_json(json_t *rows)
 	{
 		const char *outcome = json_string_value(json_object_get(o, "outcome"));
 
-		failing += json_is_string(json_object_get(o, "failure"));
+		failing += json_is_true(json_object_get(json_object_get(o, "failed"), "matters"));
 		if (outcome) {
 			encrypted += strcmp(outcome, outcome_name(OUTCOME_ENCRYPTED)) == 0;
 			authenticated += strcmp(outcome, outcome_name(OUTCOME_AUTHENTICATED)) == 0;
@@ -540,7 +586,7 @@ static json_t *failures_json(json_t *rows)
 
 	json_array_foreach(rows, i, o)
 	{
-		if (json_is_string(json_object_get(o, "failure")))
+		if (json_is_true(json_object_get(json_object_get(o, "failed"), "matters")))
 			(void)json_array_append(all, o);
 	}
 	return all;

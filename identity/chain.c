@@ -5,6 +5,7 @@
 #include "identity/name.h"
 #include "identity/signature.h"
 #include "identity/usage.h"
+#include "observe/event.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -158,10 +159,9 @@ int chain_read(const struct octets *der, size_t count, STACK_OF(X509) * *ret, st
 {
 	SCOPED(x509_stack_freep) STACK_OF(X509) *all = sk_X509_new_null();
 	char subject[PEER_TEXT], type[KEY_TYPE_TEXT];
-	int r;
 
 	if (count == 0)
-		return diag_fail(d, ERR_AUTH, "the peer sent no certificate");
+		return diag_fail(d, failure_error(FAILURE_CERTIFICATE_MISSING), "the peer sent no certificate");
 	if (count > CHAIN_MOST)
 		return diag_fail(d, ERR_AUTH, "the peer sent %zu certificates; %d are the most", count, CHAIN_MOST);
 	for (size_t i = 0; i < count; i++) {
@@ -174,14 +174,15 @@ int chain_read(const struct octets *der, size_t count, STACK_OF(X509) * *ret, st
 		c = d2i_X509(NULL, &at, (long)der[i].len);
 		if (!c || !all || sk_X509_push(all, c) <= 0) {
 			X509_free(c);
-			return diag_fail(d, ERR_SYNTAX, "the peer's certificate %zu of %zu is malformed", i + 1, count);
+			return diag_fail(d, failure_error(FAILURE_CERTIFICATE_MALFORMED),
+					 "the peer's certificate %zu of %zu is malformed", i + 1, count);
 		}
 		if (at != (const unsigned char *)der[i].at + der[i].len)
-			return diag_fail(d, ERR_SYNTAX, "octets follow the peer's certificate %zu of %zu", i + 1,
-					 count);
+			return diag_fail(d, failure_error(FAILURE_CERTIFICATE_MALFORMED),
+					 "octets follow the peer's certificate %zu of %zu", i + 1, count);
 		(void)name_text(X509_get_subject_name(c), subject);
-		if ((r = signature_key_check(X509_get0_pubkey(c), subject, type, d)) < 0)
-			return r;
+		if (signature_key_check(X509_get0_pubkey(c), subject, type, d) < 0)
+			return -failure_error(FAILURE_CERTIFICATE_WEAK);
 	}
 	*ret = TAKE(all);
 	return 0;
@@ -215,37 +216,40 @@ static int fail_path(const X509_STORE_CTX *ctx, uint64_t now_s, struct diag *d)
 	switch (error) {
 	case X509_V_ERR_CERT_HAS_EXPIRED:
 		day_text(X509_get0_notAfter(c), day);
-		return diag_fail(d, ERR_AUTH, "%s: the certificate expired on %s; here it is %s (UTC)", subject, day,
-				 today);
+		return diag_fail(d, failure_error(FAILURE_CERTIFICATE_EXPIRED),
+				 "%s: the certificate expired on %s; here it is %s (UTC)", subject, day, today);
 	case X509_V_ERR_CERT_NOT_YET_VALID:
 		day_text(X509_get0_notBefore(c), day);
-		return diag_fail(d, ERR_AUTH, "%s: the certificate is valid from %s on; here it is %s (UTC)", subject,
-				 day, today);
+		return diag_fail(d, failure_error(FAILURE_CERTIFICATE_EARLY),
+				 "%s: the certificate is valid from %s on; here it is %s (UTC)", subject, day, today);
 	case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
 	case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
 	case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
-		return diag_fail(d, ERR_AUTH,
+		return diag_fail(d, failure_error(FAILURE_CERTIFICATE_UNTRUSTED),
 				 "%s was issued by %s, which is not trusted here and was not sent along; add its "
 				 "certificate to `trust` in host.yaml, or send the whole chain",
 				 subject, issuer);
 	case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
 	case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
-		return diag_fail(d, ERR_AUTH, "%s is self-signed and not trusted here%s", subject,
+		return diag_fail(d, failure_error(FAILURE_CERTIFICATE_UNTRUSTED),
+				 "%s is self-signed and not trusted here%s", subject,
 				 depth ? "; add it to `trust` in host.yaml" : "");
 	case X509_V_ERR_CERT_SIGNATURE_FAILURE:
-		return diag_fail(d, ERR_AUTH, "%s: the certificate was not signed by the %s that we know", subject,
-				 issuer);
+		return diag_fail(d, failure_error(FAILURE_CERTIFICATE_UNTRUSTED),
+				 "%s: the certificate was not signed by the %s that we know", subject, issuer);
 	case X509_V_ERR_CA_MD_TOO_WEAK:
-		return diag_fail(d, ERR_AUTH, "%s: the certificate is signed with a hash that is too weak (SHA-1, MD5)",
-				 subject);
+		return diag_fail(d, failure_error(FAILURE_CERTIFICATE_WEAK),
+				 "%s: the certificate is signed with a hash that is too weak (SHA-1, MD5)", subject);
 	case X509_V_ERR_EE_KEY_TOO_SMALL:
 	case X509_V_ERR_CA_KEY_TOO_SMALL:
-		return diag_fail(d, ERR_AUTH, "%s: the key is too short", subject);
+		return diag_fail(d, failure_error(FAILURE_CERTIFICATE_WEAK), "%s: the key is too short", subject);
 	case X509_V_ERR_INVALID_CA:
 	case X509_V_ERR_KEYUSAGE_NO_CERTSIGN:
-		return diag_fail(d, ERR_AUTH, "%s stands as an authority, but may not issue certificates", subject);
+		return diag_fail(d, failure_error(FAILURE_CERTIFICATE_UNTRUSTED),
+				 "%s stands as an authority, but may not issue certificates", subject);
 	default:
-		return diag_fail(d, ERR_AUTH, "%s: %s", subject, X509_verify_cert_error_string(error));
+		return diag_fail(d, failure_error(FAILURE_CERTIFICATE_UNTRUSTED), "%s: %s", subject,
+				 X509_verify_cert_error_string(error));
 	}
 }
 
@@ -268,7 +272,8 @@ int chain_build(X509_STORE *store, STACK_OF(X509) * certificates, uint64_t now_s
 		return fail_path(ctx, now_s, d);
 	usage = X509_get_key_usage(leaf); /* all bits when the extension is absent; RFC 4945 5.1.3.2 */
 	if (!(usage & (KU_DIGITAL_SIGNATURE | KU_NON_REPUDIATION)))
-		return diag_fail(d, ERR_AUTH, "%s: the certificate's key usage does not allow signatures", c.subject);
+		return diag_fail(d, failure_error(FAILURE_CERTIFICATE_USE),
+				 "%s: the certificate's key usage does not allow signatures", c.subject);
 	c.path = X509_STORE_CTX_get1_chain(ctx);
 	*ret = c;
 	c = (struct chain){ 0 };
@@ -295,18 +300,19 @@ static int satisfies_usage(const struct chain *c, const char *eku, const char *a
 	if (!usage_named(leaf, eku)) {
 		(void)usage_list(leaf, list);
 		if (strcmp(list, "none") == 0)
-			return diag_fail(d, ERR_POLICY, "%s has no extended key usage; %s asks for %s", c->subject,
-					 asker, usage_name(eku));
-		return diag_fail(d, ERR_POLICY, "%s has extended key usage %s only; %s asks for %s", c->subject, list,
-				 asker, usage_name(eku));
+			return diag_fail(d, failure_error(FAILURE_USAGE),
+					 "%s has no extended key usage; %s asks for %s", c->subject, asker,
+					 usage_name(eku));
+		return diag_fail(d, failure_error(FAILURE_USAGE), "%s has extended key usage %s only; %s asks for %s",
+				 c->subject, list, asker, usage_name(eku));
 	}
 	for (int i = 1; i < sk_X509_num(c->path); i++) {
 		X509 *a = sk_X509_value(c->path, i);
 
 		if (!usage_issuable(a, eku))
-			return diag_fail(d, ERR_POLICY, "%s: its authority %s may not issue for %s, which %s asks for",
-					 c->subject, name_text(X509_get_subject_name(a), authority), usage_name(eku),
-					 asker);
+			return diag_fail(d, failure_error(FAILURE_USAGE),
+					 "%s: its authority %s may not issue for %s, which %s asks for", c->subject,
+					 name_text(X509_get_subject_name(a), authority), usage_name(eku), asker);
 	}
 	return 0;
 }
@@ -323,16 +329,17 @@ int chain_satisfies(const struct chain *c, const struct auth_method *m, const ch
 		if ((r = name_parse(m->issuer, &wanted, d)) < 0)
 			return r;
 		if (!issued_by(c, wanted))
-			return diag_fail(d, ERR_POLICY, "%s was issued under %s; %s asks for %s", c->subject,
-					 name_text(X509_get_issuer_name(last), root), quoted, m->issuer);
+			return diag_fail(d, failure_error(FAILURE_ISSUER), "%s was issued under %s; %s asks for %s",
+					 c->subject, name_text(X509_get_issuer_name(last), root), quoted, m->issuer);
 	}
 	if (m->eku && (r = satisfies_usage(c, m->eku, quoted, d)) < 0)
 		return r;
 	if (m->revocation != REVOCATION_OFF && c->revoked)
-		return diag_fail(d, ERR_POLICY, "%s: the certificate has been revoked", c->subject);
+		return diag_fail(d, failure_error(FAILURE_CERTIFICATE_REVOKED), "%s: the certificate has been revoked",
+				 c->subject);
 	if (m->revocation == REVOCATION_REQUIRE && c->revocation_unknown)
 		return diag_fail(
-			d, ERR_POLICY,
+			d, failure_error(FAILURE_REVOCATION_UNKNOWN),
 			"%s: whether the certificate is revoked is not known, and %s asks for it; put a current "
 			"revocation list of its issuer into a `trust` file",
 			c->subject, quoted);

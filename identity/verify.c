@@ -2,10 +2,19 @@
 #include "base/diag.h"
 #include "identity/name.h"
 #include "identity/store.h"
+#include "observe/event.h"
 
 #include <openssl/err.h>
 #include <stdio.h>
 #include <string.h>
+
+/* The words are there already; this is what they come to. */
+static int failed_as(enum failure_code c, struct diag *d)
+{
+	if (d)
+		d->code = -failure_error(c);
+	return -failure_error(c);
+}
 
 /* What the set asks for, in words. */
 static const char *asked(const struct auth_set *set)
@@ -47,9 +56,10 @@ static int verify_psk(const struct credential_store *s, const struct credential_
 		(void)name_identity_text(p->id_type, &p->id, peer->id);
 		return 0;
 	}
-	return tried ? diag_fail(d, ERR_AUTH, "the peer has another pre-shared key than '%s' asks for", p->set->name)
-		     : diag_fail(d, ERR_POLICY, "the peer has a pre-shared key; '%s' asks for %s", p->set->name,
-				 asked(p->set));
+	return tried ? diag_fail(d, failure_error(FAILURE_WRONG_KEY),
+				 "the peer has another pre-shared key than '%s' asks for", p->set->name)
+		     : diag_fail(d, failure_error(FAILURE_WRONG_METHOD),
+				 "the peer has a pre-shared key; '%s' asks for %s", p->set->name, asked(p->set));
 }
 
 /* The first method that the path satisfies, else what the first one misses. */
@@ -59,14 +69,19 @@ static int path_satisfies_set(const struct chain *c, const struct auth_set *set,
 	int r = 0;
 
 	for (size_t i = 0; i < set->count; i++) {
+		int e;
+
 		if (set->methods[i].kind != AUTH_CERTIFICATE)
 			continue;
-		if (chain_satisfies(c, &set->methods[i], set->name, r < 0 ? &other : d) == 0)
+		e = chain_satisfies(c, &set->methods[i], set->name, r < 0 ? &other : d);
+		if (e == 0)
 			return 0;
-		r = -ERR_POLICY;
+		if (r == 0)
+			r = e;
 	}
 	return r < 0 ? r
-		     : diag_fail(d, ERR_POLICY, "the peer has a certificate; '%s' asks for %s", set->name, asked(set));
+		     : diag_fail(d, failure_error(FAILURE_WRONG_METHOD), "the peer has a certificate; '%s' asks for %s",
+				 set->name, asked(set));
 }
 
 static void describe(const struct chain *c, struct peer *peer)
@@ -98,10 +113,10 @@ static int verify_certificate(const struct credential_store *s, const struct cre
 	    (r = path_satisfies_set(&c, p->set, d)) < 0)
 		return r;
 	leaf = sk_X509_value(c.path, 0);
-	if ((r = name_is_identity(leaf, p->id_type, &p->id, d)) < 0 ||
-	    (r = signature_check(X509_get0_pubkey(leaf), p->peer_hashes, p->auth_method, &p->auth, &p->signed_octets,
-				 d)) < 0)
-		return r;
+	if (name_is_identity(leaf, p->id_type, &p->id, d) < 0)
+		return failed_as(FAILURE_IDENTITY, d);
+	if (signature_check(X509_get0_pubkey(leaf), p->peer_hashes, p->auth_method, &p->auth, &p->signed_octets, d) < 0)
+		return failed_as(FAILURE_SIGNATURE, d);
 	describe(&c, peer);
 	return 0;
 }

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { PROOF_TEXT = 320, WHO_TEXT = 192 };
+
 /* ---- our own proof ----------------------------------------------------------------------------------------------- */
 
 /* A pre-shared key has no name of its own: the address that we speak from. */
@@ -21,7 +23,8 @@ static void own_id(const struct ike_sa *sa, const struct keying_credential *c, u
 
 static int no_credential(const struct ike_sa *sa, struct diag *d)
 {
-	return diag_fail(d, ERR_AUTH, "this host has nothing to prove itself with for authentication '%s'",
+	return diag_fail(d, failure_error(FAILURE_NO_CREDENTIAL),
+			 "this host has nothing to prove itself with for authentication '%s'",
 			 sa->auth_set ? sa->auth_set->name : "");
 }
 
@@ -157,20 +160,29 @@ int auth_send(struct ike_sa *sa, const struct step_input *in, struct diag *d)
 	return 0;
 }
 
+/* "certificate CN=dc1", "the pre-shared key": what we showed. */
+static const char *own_proof(const struct ike_sa *sa, char buf[PROOF_TEXT])
+{
+	const struct keying_credential *c = ike_credential(sa);
+
+	if (c && c->kind == AUTH_PSK)
+		(void)snprintf(buf, PROOF_TEXT, "the pre-shared key %s (authentication '%s')", c->psk_file,
+			       sa->auth_set->name);
+	else
+		(void)snprintf(buf, PROOF_TEXT, "certificate %s (authentication '%s')",
+			       c && c->subject ? c->subject : "of host.yaml", sa->auth_set->name);
+	return buf;
+}
+
 int auth_refused(struct ike_sa *sa, const struct step_input *in, struct diag *d)
 {
 	const struct ike_notification *n = ike_find_error(in->msg);
-	const struct keying_credential *c = ike_credential(sa);
-	char remote[ADDR_TEXT];
+	char remote[ADDR_TEXT], ours[PROOF_TEXT], words[REFUSAL_TEXT];
 
 	(void)d;
 	exchange_done(sa);
-	ike_fail(sa,
-		 "%s refused us in IKE_AUTH (%s). We proved ourselves by %s for authentication '%s'; why it does not "
-		 "like "
-		 "that stands in its own log",
-		 addr_text(&sa->remote, remote), ike_notify_name(n->type),
-		 c && c->kind == AUTH_PSK ? "a pre-shared key" : "our certificate", sa->auth_set->name);
+	ike_fault(sa, fault_of_notify(IKE_AUTH, n->type), "%s refused us in IKE_AUTH, %s",
+		  addr_text(&sa->remote, remote), refusal_words(IKE_AUTH, n->type, own_proof(sa, ours), words));
 	return 0;
 }
 
@@ -180,19 +192,34 @@ int auth_verify(struct ike_sa *sa, const struct step_input *in, struct diag *d)
 	struct diag why = { 0 };
 
 	exchange_done(sa);
-	if (child_answered(sa->first, m, &why) < 0)
-		words_copy(sa->making->hint, sizeof sa->making->hint, why.text); /* told when we know who refused */
+	if (child_answered(sa->first, m, &why) < 0) { /* told when we know who refused */
+		words_copy(sa->making->hint, sizeof sa->making->hint, why.text);
+		sa->making->hint_fault = child_fault_of(m, &why);
+		sa->making->hint_fault.exchange = IKE_AUTH;
+	}
 	return ask_verify(sa, m, &m->id_r, d);
 }
 
-/* Tell the peer that its proof is not good enough: it thinks that all is well (2.21.2). */
-static void not_proven(struct ike_sa *sa, const char *why)
+/* "10.0.0.1 (CN=dc1)": the name is what it claims, nothing more. */
+static const char *who_text(const struct ike_sa *sa, const struct fault *f, char buf[WHO_TEXT])
 {
 	char remote[ADDR_TEXT];
+	const char *there = addr_text(&sa->remote, remote);
+	bool named = f->peer && *f->peer && strcmp(f->peer, there) != 0;
+
+	(void)snprintf(buf, WHO_TEXT, "%s%s%s%s", there, named ? " (" : "", named ? f->peer : "", named ? ")" : "");
+	return buf;
+}
+
+/* Tell the peer that its proof is not good enough: it thinks that all is well (2.21.2). */
+static void not_proven(struct ike_sa *sa, struct fault f, const char *why)
+{
+	char who[WHO_TEXT];
 	struct keying *k = sa->k;
 
-	contact_failed(k, &sa->local, &sa->remote, ike_rule_name(sa), EVENT_MAIN_MODE_FAILED,
-		       "we refused the proof of %s in IKE_AUTH: %s", addr_text(&sa->remote, remote), why);
+	contact_fault(k, &sa->local, &sa->remote, ike_rule_name(sa), EVENT_MAIN_MODE_FAILED, f,
+		      "we refused the proof of %s in IKE_AUTH: %s (rule '%s')", who_text(sa, &f, who), why,
+		      ike_rule_name(sa));
 	ike_name_rule(sa, ike_rule_name(sa));
 	child_drop(sa->first, NULL);
 	sa->state = IKE_DELETING;
@@ -206,20 +233,25 @@ static void keep_peer(struct ike_sa *sa, const struct peer *p)
 	sa->peer = peer_keep(p);
 }
 
+static struct fault fault_of_result(const struct keying_result *r)
+{
+	return (struct fault){ .code = failure_of(r->error), .exchange = IKE_AUTH, .peer = r->claimed };
+}
+
 int auth_established(struct ike_sa *sa, const struct step_input *in, struct diag *d)
 {
 	const struct keying_result *r = in->result;
 
 	(void)d;
 	if (r->error) {
-		not_proven(sa, r->why);
+		not_proven(sa, fault_of_result(r), r->why);
 		return STEP_STAY;
 	}
 	keep_peer(sa, &r->peer);
 	struct child *first = sa->first;
 	sa->state = IKE_ESTABLISHED; /* for whom the CHILD SA asks */
 	if (sa->making->hint[0])
-		child_fail(first, "%s", sa->making->hint);
+		child_fault(first, sa->making->hint_fault, "%s", sa->making->hint);
 	else
 		(void)child_step(first, CEV_PROVEN, NULL, NULL, NULL);
 	sa->making->hint[0] = '\0';
@@ -243,14 +275,16 @@ static const struct rule *any_rule(const struct ike_sa *sa)
 	return NULL;
 }
 
-/* The reply that ends it: AUTHENTICATION_FAILED, and nothing stays. */
-static void refuse(struct ike_sa *sa, const char *why)
+/* The reply that ends it: AUTHENTICATION_FAILED and not a word more, and nothing stays. */
+static void refuse(struct ike_sa *sa, struct fault f, const char *why)
 {
 	struct keying *k = sa->k;
-	char remote[ADDR_TEXT];
+	const char *rule = ike_rule_name(sa);
+	char who[WHO_TEXT];
 
-	contact_refused(k, &sa->local, &sa->remote, ike_rule_name(sa), "we refused %s in IKE_AUTH: %s",
-			addr_text(&sa->remote, remote), why);
+	f.exchange = IKE_AUTH;
+	contact_fault_stranger(k, &sa->local, &sa->remote, rule, f, "we refused %s in IKE_AUTH: %s%s%s%s",
+			       who_text(sa, &f, who), why, *rule ? " (rule '" : "", rule, *rule ? "')" : "");
 	exchange_reply_notify(sa, IKE_AUTH, N_AUTHENTICATION_FAILED, NULL, 0);
 	/* Stays as it is for repetitions of the request, until it is given up; but it is no longer half-open work. */
 	if (sa->first)
@@ -270,7 +304,8 @@ int auth_request(struct ike_sa *sa, const struct step_input *in, struct diag *d)
 	sa->first = child_asked(sa, m, NULL, &sa->refusal, &why);
 	rule = sa->first ? sa->first->rule : any_rule(sa);
 	if (!rule) {
-		refuse(sa, "no rule between us wants this main mode any more");
+		refuse(sa, (struct fault){ .code = FAILURE_NO_RULE },
+		       "no rule between us wants this main mode any more");
 		return STEP_STAY;
 	}
 	if (sa->first) {
@@ -278,6 +313,7 @@ int auth_request(struct ike_sa *sa, const struct step_input *in, struct diag *d)
 		sa->first->state = CHILD_R_FIRST;
 	} else {
 		words_copy(sa->making->hint, sizeof sa->making->hint, why.text);
+		sa->making->hint_fault = (struct fault){ .code = failure_of(why.code), .exchange = IKE_AUTH };
 	}
 	ike_name_rule(sa, rule->name);
 	sa->auth_set = rule->auth;
@@ -286,7 +322,7 @@ int auth_request(struct ike_sa *sa, const struct step_input *in, struct diag *d)
 	credential = ike_pick_credential(sa->k, rule->auth);
 	if (!credential) {
 		(void)no_credential(sa, &why);
-		refuse(sa, why.text);
+		refuse(sa, (struct fault){ .code = FAILURE_NO_CREDENTIAL }, why.text);
 		return STEP_STAY;
 	}
 	sa->credential = credential->number;
@@ -298,7 +334,7 @@ int auth_answer(struct ike_sa *sa, const struct step_input *in, struct diag *d)
 	const struct keying_result *r = in->result;
 
 	if (r->error) {
-		refuse(sa, r->why);
+		refuse(sa, fault_of_result(r), r->why);
 		return STEP_STAY;
 	}
 	keep_peer(sa, &r->peer);
@@ -311,7 +347,7 @@ int auth_child(struct ike_sa *sa, const struct step_input *in, struct diag *d)
 	struct diag why = { 0 };
 
 	if (r->error) {
-		refuse(sa, r->why);
+		refuse(sa, fault_of_result(r), r->why);
 		return STEP_STAY;
 	}
 	keep_proof(sa, r);
@@ -344,9 +380,9 @@ int auth_respond(struct ike_sa *sa, const struct step_input *in, struct diag *d)
 		ike_join(sa, contact_get(sa->k, &sa->local, &sa->remote));
 	exchange_reply(sa, &w, sk);
 	if (!sa->first && sa->making->hint[0])
-		contact_failed(sa->k, &sa->local, &sa->remote, sa->first_rule, EVENT_QUICK_MODE_FAILED,
-			       "%s asked for a quick mode, and we refused: %s", peer_kept_id(sa->peer),
-			       sa->making->hint);
+		contact_fault(sa->k, &sa->local, &sa->remote, sa->first_rule, EVENT_QUICK_MODE_FAILED,
+			      sa->making->hint_fault, "%s asked for a quick mode, and we refused: %s",
+			      peer_kept_id(sa->peer), sa->making->hint);
 	sa->making->hint[0] = '\0';
 	return 0;
 }

@@ -254,6 +254,30 @@ void child_put_offer(struct child *c, struct ike_writer *w)
 	put_selectors(c, w);
 }
 
+struct fault child_fault_of(const struct ike_msg *m, const struct diag *d)
+{
+	const struct ike_notification *error = ike_find_error(m);
+
+	if (error)
+		return fault_of_notify(CREATE_CHILD_SA, error->type);
+	return (struct fault){ .code = failure_of(d->code), .exchange = CREATE_CHILD_SA };
+}
+
+static int refused(const struct child *c, const struct ike_notification *error, struct diag *d)
+{
+	uint8_t exchange = c->first ? IKE_AUTH : CREATE_CHILD_SA;
+	enum failure_code code = fault_of_notify(exchange, error->type).code;
+	char remote[ADDR_TEXT], what[SELECTOR_TEXT], text[PROPOSALS_TEXT], words[REFUSAL_TEXT], ours[320];
+
+	(void)snprintf(ours, sizeof ours, "%s (rule '%s')",
+		       code == FAILURE_SELECTORS ? selector_text(&c->selector, what)
+						 : proposal_protection_text(c->rule->protection, text),
+		       c->rule->name);
+	return diag_fail(d, failure_error(code), "%s refused quick mode in %s, %s",
+			 addr_text(&c->selector.remote, remote), ike_exchange_name(exchange),
+			 refusal_words(exchange, error->type, ours, words));
+}
+
 /* What the responder made of our offer. Nothing is changed when it is not acceptable. */
 int child_answered(struct child *c, const struct ike_msg *m, struct diag *d)
 {
@@ -264,9 +288,7 @@ int child_answered(struct child *c, const struct ike_msg *m, struct diag *d)
 
 	c->refused = error ? error->type : 0;
 	if (error)
-		return diag_fail(d, ERR_POLICY, "the peer refused quick mode for %s (%s); rule '%s' offers %s",
-				 selector_text(&c->selector, what), ike_notify_name(error->type), c->rule->name,
-				 proposal_protection_text(c->rule->protection, text));
+		return refused(c, error, d);
 	if (m->has_sa && m->offer.count) { /* from here on the peer has it, whatever we think of it */
 		c->made = true;
 		c->choice.suite.protocol = (enum ipsec_protocol)m->offer.proposals[0].protocol;
@@ -277,11 +299,12 @@ int child_answered(struct child *c, const struct ike_msg *m, struct diag *d)
 		return diag_fail(d, ERR_NO_PROPOSAL, "the peer took %s for quick mode, which rule '%s' did not offer",
 				 proposal_text(&m->offer, text), c->rule->name);
 	if (!selector_accept(&c->selector, &m->ts_i, &m->ts_r, &s))
-		return diag_fail(d, ERR_POLICY, "the peer answered with other traffic selectors than %s",
+		return diag_fail(d, failure_error(FAILURE_SELECTORS),
+				 "the peer answered with other traffic selectors than %s",
 				 selector_text(&c->selector, what));
 	if (!ike_find_notify(m, N_USE_TRANSPORT_MODE))
-		return diag_fail(d, ERR_POLICY, "the peer insists on tunnel mode; rule '%s' asks for transport mode",
-				 c->rule->name);
+		return diag_fail(d, failure_error(FAILURE_TUNNEL),
+				 "the peer insists on tunnel mode; rule '%s' asks for transport mode", c->rule->name);
 	c->choice = choice;
 	c->chosen = true;
 	c->spi_out = choice.spi;
@@ -377,7 +400,7 @@ void child_reply(struct child *c, const struct ike_msg *m)
 		return;
 	}
 	if (child_step(c, CEV_REPLY, m, NULL, &d) < 0)
-		child_fail(c, "%s", d.text);
+		child_fault(c, child_fault_of(m, &d), "%s", d.text);
 }
 
 /* ---- responder --------------------------------------------------------------------------------------------------- */
@@ -418,29 +441,32 @@ struct child *child_asked(struct ike_sa *ike, const struct ike_msg *m, const str
 			  struct refusal *ret_refusal, struct diag *d)
 {
 	const bool with_group = m->h.exchange == CREATE_CHILD_SA;
-	char offered[PROPOSALS_TEXT], wanted[PROPOSALS_TEXT];
+	char offered[PROPOSALS_TEXT], wanted[PROPOSALS_TEXT], asked[ASKED_TEXT], rules[ASKED_TEXT];
 	struct proposal_child_choice choice;
 	struct narrowed n = { 0 };
 	const struct plan_entry *e = narrow(ike, m, old, &n) ? n.entry : NULL;
 
 	if (!e) {
-		(void)diag_fail(d, ERR_POLICY, "no rule protects the traffic that it asked for");
+		(void)diag_fail(d, failure_error(FAILURE_SELECTORS),
+				"no rule of this host protects just what it asked for, %s; the rules between us are %s",
+				asked_text(m, asked), rules_text(ike->k->plan, &ike->local, &ike->remote, rules));
 		return refuse(ret_refusal, N_TS_UNACCEPTABLE);
 	}
 	if (ike->auth_set && e->rule->auth != ike->auth_set) {
-		(void)diag_fail(d, ERR_POLICY, "rule '%s' asks for authentication '%s', and the peer proved '%s'",
-				e->rule->name, e->rule->auth->name, ike->auth_set->name);
+		(void)diag_fail(d, failure_error(FAILURE_WRONG_METHOD),
+				"rule '%s' asks for authentication '%s', and the peer proved '%s'", e->rule->name,
+				e->rule->auth->name, ike->auth_set->name);
 		return refuse(ret_refusal, N_TS_UNACCEPTABLE);
 	}
 	if (!set_takes(e->rule->key_exchange, &ike->suite)) {
-		(void)diag_fail(d, ERR_POLICY, "main mode is %s, rule '%s' wants %s",
+		(void)diag_fail(d, failure_error(FAILURE_NO_PROPOSAL), "main mode is %s, rule '%s' wants %s",
 				ike_suite_text(&ike->suite, offered), e->rule->name,
 				proposal_set_text(e->rule->key_exchange, wanted));
 		return refuse(ret_refusal, N_NO_PROPOSAL_CHOSEN);
 	}
 	if (!ike_find_notify(m, N_USE_TRANSPORT_MODE)) {
-		(void)diag_fail(d, ERR_POLICY, "it asks for tunnel mode, rule '%s' wants transport mode",
-				e->rule->name);
+		(void)diag_fail(d, failure_error(FAILURE_TUNNEL),
+				"it asks for tunnel mode, rule '%s' wants transport mode", e->rule->name);
 		return refuse(ret_refusal, N_NO_PROPOSAL_CHOSEN);
 	}
 	if (!proposal_choose_child(&m->offer, e->rule->protection, with_group, &choice)) {
@@ -460,7 +486,7 @@ struct child *child_asked(struct ike_sa *ike, const struct ike_msg *m, const str
 	LIST_FOREACH(sibling, &ike->children, entry)
 		siblings++;
 	if (siblings >= CHILDREN_MOST) {
-		(void)diag_fail(d, ERR_POLICY, "it has %zu quick modes already", siblings);
+		(void)diag_fail(d, failure_error(FAILURE_BUSY), "it has %zu quick modes already", siblings);
 		return refuse(ret_refusal, N_NO_ADDITIONAL_SAS);
 	}
 	struct child *c = child_new(ike, false, &n.whole, e->rule);
@@ -505,9 +531,11 @@ void child_request(struct ike_sa *ike, const struct ike_msg *m)
 	struct child *c = child_asked(ike, m, old, &refusal, &d);
 	if (!c) {
 		if (refusal.notify != N_INVALID_KE_PAYLOAD) /* that one is no failure: it tries again */
-			contact_failed(ike->k, &ike->local, &ike->remote, old ? old->rule->name : "",
-				       EVENT_QUICK_MODE_FAILED, "%s asked for a quick mode, and we refused: %s",
-				       peer_kept_id(ike->peer), d.text);
+			contact_fault(ike->k, &ike->local, &ike->remote, old ? old->rule->name : "",
+				      EVENT_QUICK_MODE_FAILED,
+				      (struct fault){ failure_of(d.code), SIDE_HERE, CREATE_CHILD_SA, 0,
+						      peer_kept_id(ike->peer) },
+				      "%s asked for a quick mode, and we refused: %s", peer_kept_id(ike->peer), d.text);
 		reply_refusal(ike, &refusal);
 		return;
 	}
@@ -828,12 +856,10 @@ void child_delete(struct child *c)
 		delete_now(c);
 }
 
-void child_fail(struct child *c, const char *fmt, ...)
+static void fail(struct child *c, struct fault f, const char *text)
 {
 	struct ike_sa *ike = c->ike;
 	struct keying *k = ike->k;
-	char text[384];
-	va_list ap;
 
 	if (c->initiator && c->refused == N_SINGLE_PAIR_REQUIRED && want_ask_packet_only(c)) {
 		struct want *w = want_find(ike->contact, &c->asked);
@@ -841,10 +867,11 @@ void child_fail(struct child *c, const char *fmt, ...)
 		want_drive(w);
 		return;
 	}
-	va_start(ap, fmt);
-	(void)vsnprintf(text, sizeof text, fmt, ap);
-	va_end(ap);
-	contact_failed(k, &c->selector.local, &c->selector.remote, c->rule->name, EVENT_QUICK_MODE_FAILED, "%s", text);
+	if (!f.exchange)
+		f.exchange = c->first ? IKE_AUTH : CREATE_CHILD_SA;
+	f.peer = peer_kept_id(ike->peer);
+	contact_fault(k, &c->selector.local, &c->selector.remote, c->rule->name, EVENT_QUICK_MODE_FAILED, f, "%s",
+		      text);
 	if (!c->initiator) {
 		bool first = c->first, unanswered = c->state <= CHILD_R_INBOUND;
 		child_drop(c, NULL);
@@ -865,6 +892,28 @@ void child_fail(struct child *c, const char *fmt, ...)
 		delete_now(c);
 	else
 		child_drop(c, NULL);
+}
+
+void child_fault(struct child *c, struct fault f, const char *fmt, ...)
+{
+	char text[EVENT_TEXT];
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(text, sizeof text, fmt, ap);
+	va_end(ap);
+	fail(c, f, text);
+}
+
+void child_fail(struct child *c, const char *fmt, ...)
+{
+	char text[EVENT_TEXT];
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(text, sizeof text, fmt, ap);
+	va_end(ap);
+	fail(c, (struct fault){ 0 }, text);
 }
 
 void child_free(struct child *c)

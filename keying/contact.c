@@ -99,27 +99,91 @@ static bool may_tell_of_stranger(struct keying *k)
 	return true;
 }
 
+/* What is known keeps its place: a forger could say anything in a peer's name. */
+static bool keeps(const struct failure_record *r, bool stranger, uint64_t now_ms)
+{
+	return stranger && r->last.at_ms && !r->last.stranger && now_ms - r->last.at_ms < BACKOFF_MOST_MS;
+}
+
+static void tell(struct keying *k, struct contact *c, enum event_id id, const struct fault *fault)
+{
+	struct keying_failure *f = &c->failure->last;
+
+	todo_event(k, id, &f->local, &f->remote, f->rule, f->peer, 0, "%s", f->text);
+	struct event *e = &todo_last(k)->event;
+	e->failure = fault->code;
+	e->by = fault->by;
+	e->step = f->step;
+	e->left_out = f->left_out;
+	f->left_out = 0;
+	if (f->stranger && k->strangers_left_out) {
+		size_t len = strlen(e->text);
+		(void)snprintf(e->text + len, sizeof e->text - len, " (%u more of other hosts were not told)",
+			       k->strangers_left_out);
+		k->strangers_left_out = 0;
+	}
+}
+
 static void failed(struct keying *k, const struct addr *local, const struct addr *remote, const char *rule,
-		   enum event_id id, bool stranger, const char *fmt, va_list ap)
+		   enum event_id id, bool stranger, struct fault fault, const char *fmt, va_list ap)
 {
 	struct contact *c = contact_find(k, local, remote);
-	struct keying_failure f = { .local = *local, .remote = *remote, .at_ms = k->now_ms };
-	bool tell;
 
-	(void)vsnprintf(f.text, sizeof f.text, fmt, ap);
-	(void)snprintf(f.rule, sizeof f.rule, "%s", rule ? rule : "");
-	tell = !c || !c->failure || strcmp(c->failure->text, f.text) != 0 || k->now_ms - c->told_ms >= EVENT_AGAIN_MS;
-	if (tell && stranger && !may_tell_of_stranger(k))
+	if (fault.code == FAILURE_NONE)
+		fault.code = FAILURE_INTERNAL;
+	if (stranger && !c && !may_tell_of_stranger(k)) { /* nor fill our memory */
+		k->strangers_left_out++;
 		return;
+	}
+	bool known = c != NULL;
 	if (!c)
 		c = contact_get(k, local, remote);
-	if (tell) {
-		c->told_ms = k->now_ms;
-		todo_event(k, id, local, remote, rule, NULL, 0, "%s", f.text);
-	}
 	if (!c->failure)
 		c->failure = mem_new(1, sizeof *c->failure);
-	*c->failure = f;
+	struct failure_record *r = c->failure;
+	r->last.times++;
+	r->last.left_out++;
+	if (keeps(r, stranger, k->now_ms))
+		return;
+	struct keying_failure f = { .local = *local,
+				    .remote = *remote,
+				    .at_ms = k->now_ms,
+				    .code = fault.code,
+				    .by = fault.by,
+				    .step = fault.exchange ? ike_exchange_name(fault.exchange) : NULL,
+				    .notify = fault.notify ? ike_notify_name(fault.notify) : NULL,
+				    .times = r->last.times,
+				    .left_out = r->last.left_out,
+				    .stranger = stranger };
+
+	(void)vsnprintf(f.text, sizeof f.text, fmt, ap);
+	words_copy(f.rule, sizeof f.rule, rule ? rule : "");
+	words_copy(f.peer, sizeof f.peer, fault.peer ? fault.peer : "");
+	r->last = f;
+	if (!failure_may_be_told(r, stranger, k->now_ms) || (stranger && known && !may_tell_of_stranger(k)))
+		return;
+	r->last.left_out--; /* this one is told */
+	tell(k, c, id, &fault);
+}
+
+void contact_fault(struct keying *k, const struct addr *local, const struct addr *remote, const char *rule,
+		   enum event_id id, struct fault f, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	failed(k, local, remote, rule, id, false, f, fmt, ap);
+	va_end(ap);
+}
+
+void contact_fault_stranger(struct keying *k, const struct addr *local, const struct addr *remote, const char *rule,
+			    struct fault f, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	failed(k, local, remote, rule, EVENT_MAIN_MODE_FAILED, true, f, fmt, ap);
+	va_end(ap);
 }
 
 void contact_failed(struct keying *k, const struct addr *local, const struct addr *remote, const char *rule,
@@ -128,7 +192,7 @@ void contact_failed(struct keying *k, const struct addr *local, const struct add
 	va_list ap;
 
 	va_start(ap, fmt);
-	failed(k, local, remote, rule, id, false, fmt, ap);
+	failed(k, local, remote, rule, id, false, (struct fault){ 0 }, fmt, ap);
 	va_end(ap);
 }
 
@@ -138,7 +202,7 @@ void contact_refused(struct keying *k, const struct addr *local, const struct ad
 	va_list ap;
 
 	va_start(ap, fmt);
-	failed(k, local, remote, rule, EVENT_MAIN_MODE_FAILED, true, fmt, ap);
+	failed(k, local, remote, rule, EVENT_MAIN_MODE_FAILED, true, (struct fault){ 0 }, fmt, ap);
 	va_end(ap);
 }
 

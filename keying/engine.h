@@ -15,6 +15,7 @@
 #include "base/crypto.h"
 #include "base/diag.h"
 #include "base/mem.h"
+#include "keying/failure.h"
 #include "keying/fragment.h"
 #include "keying/ike.h"
 #include "keying/keymat.h"
@@ -38,18 +39,17 @@ enum {
 	RETRY_TEMPORARY_MS = 500, /* TEMPORARY_FAILURE */
 	BACKOFF_FIRST_MS = 1000,  /* after a failure; doubled, up to: */
 	BACKOFF_MOST_MS = 60000,
-	FORGET_MS = 120000,      /* failures are forgotten so long after the last */
-	EVENT_AGAIN_MS = 600000, /* the same failure is told again after so long */
-	CHILDLESS_MS = 60000,    /* an IKE SA without CHILD SAs stays so long */
-	INIT_TRIES_MOST = 5,     /* cookies and other groups */
-	STRANGERS_MOST = 1024,   /* hosts of which only a failure is known */
-	WANTS_MOST = 65536,      /* selectors that wait for a CHILD SA, all peers together */
-	INITIATING_MOST = 4096,  /* IKE SAs of ours that are being made */
-	IKES_MOST = 16,          /* IKE SAs with one peer; the oldest goes first */
-	CHILDREN_MOST = 1024,    /* CHILD SAs under one IKE SA */
-	PROBES_MOST = 16,        /* negotiations per second because of ESP that we have no SA for */
-	REPEAT_MS = 100,         /* a reply is repeated at most so often */
-	TASKS_MOST = 256,        /* requests that wait on one IKE SA */
+	FORGET_MS = 120000,     /* failures are forgotten so long after the last */
+	CHILDLESS_MS = 60000,   /* an IKE SA without CHILD SAs stays so long */
+	INIT_TRIES_MOST = 5,    /* cookies and other groups */
+	STRANGERS_MOST = 1024,  /* hosts of which only a failure is known */
+	WANTS_MOST = 65536,     /* selectors that wait for a CHILD SA, all peers together */
+	INITIATING_MOST = 4096, /* IKE SAs of ours that are being made */
+	IKES_MOST = 16,         /* IKE SAs with one peer; the oldest goes first */
+	CHILDREN_MOST = 1024,   /* CHILD SAs under one IKE SA */
+	PROBES_MOST = 16,       /* negotiations per second because of ESP that we have no SA for */
+	REPEAT_MS = 100,        /* a reply is repeated at most so often */
+	TASKS_MOST = 256,       /* requests that wait on one IKE SA */
 	REPLAY_WINDOW = 1024,
 	DIGEST = 32,
 };
@@ -90,8 +90,7 @@ struct contact {
 	struct addr local, remote;
 	LIST_HEAD(ike_list, ike_sa) ikes; /* proven, or ours; not what strangers have begun */
 	LIST_HEAD(want_list, want) wants;
-	struct keying_failure *failure; /* the last one; NULL: none */
-	uint64_t told_ms;               /* when an event said so */
+	struct failure_record *failure; /* NULL: none */
 	bool fell_back;                 /* request modes talk to it in clear */
 	bool idle;                      /* on the list of those that may be forgotten */
 	TAILQ_ENTRY(contact) entry;
@@ -238,7 +237,8 @@ struct ike_making {
 		keys; /* but SK_d: pi and pr until both have proven themselves, the others until in and out are keyed */
 	uint8_t cookie[IKE_COOKIE_MOST];
 	size_t cookie_len;
-	char hint[384]; /* what an unprotected reply said */
+	char hint[EVENT_TEXT]; /* what an unprotected reply said; what a refused first CHILD SA lacks */
+	struct fault hint_fault;
 };
 
 struct ike_sa {
@@ -356,7 +356,7 @@ struct keying {
 	size_t idle_count, half_open_count, initiating_count, want_count;
 	uint32_t half_open_of[HALF_OPEN_BUCKETS]; /* by the remote address */
 	uint64_t strangers_ms;                    /* since when strangers_told are counted */
-	unsigned strangers_told;
+	unsigned strangers_told, strangers_left_out;
 	struct timers timers;
 
 	struct cookie_secret secrets[2]; /* newest first */
@@ -374,6 +374,7 @@ struct keying {
 
 /* todo.c: things to do */
 struct keying_todo *todo_add(struct keying *k, enum keying_todo_kind kind);
+struct keying_todo *todo_last(struct keying *k); /* that was added */
 void todo_send(struct keying *k, const struct addr *local, uint16_t local_port, const struct addr *remote,
 	       uint16_t remote_port, const void *octets, size_t len);
 void todo_send_ike(struct ike_sa *sa, const struct owned *message); /* all its datagrams */
@@ -406,10 +407,15 @@ struct contact *contact_find(struct keying *k, const struct addr *local, const s
 struct contact *contact_get(struct keying *k, const struct addr *local, const struct addr *remote);
 void contact_review(struct contact *c); /* busy or idle? */
 void contact_free(struct contact *c);
-/* Note it, and tell it once. */
+/* Note it, and tell it, but not again and again. */
+void contact_fault(struct keying *k, const struct addr *local, const struct addr *remote, const char *rule,
+		   enum event_id id, struct fault f, const char *fmt, ...) __attribute__((format(printf, 7, 8)));
+/* The same of a host that asks and has not proven itself; too many in a second are not told. */
+void contact_fault_stranger(struct keying *k, const struct addr *local, const struct addr *remote, const char *rule,
+			    struct fault f, const char *fmt, ...) __attribute__((format(printf, 6, 7)));
+/* Likewise, for a failure on this side that has no code of its own. */
 void contact_failed(struct keying *k, const struct addr *local, const struct addr *remote, const char *rule,
 		    enum event_id id, const char *fmt, ...) __attribute__((format(printf, 6, 7)));
-/* The same of a host that asks and has not proven itself; too many in a second are not told. */
 void contact_refused(struct keying *k, const struct addr *local, const struct addr *remote, const char *rule,
 		     const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 void contact_works(struct contact *c); /* a CHILD SA is up */
@@ -442,7 +448,9 @@ bool ike_usable(const struct ike_sa *sa); /* established, and new CHILD SAs may 
 const char *ike_state_name(enum ike_state s);
 /* The end, without a word to the peer: its CHILD SAs go. event 0..: why in words; fmt NULL: silently. */
 void ike_drop(struct ike_sa *sa);
+void ike_fault(struct ike_sa *sa, struct fault f, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 void ike_fail(struct ike_sa *sa, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+uint8_t ike_exchange_of(const struct ike_sa *sa); /* the step that it is in */
 void ike_down(struct ike_sa *sa, enum event_id id, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 void ike_delete(struct ike_sa *sa); /* with a Delete */
 void ike_established(struct ike_sa *sa);
@@ -511,6 +519,8 @@ void child_put_answer(struct child *c, struct ike_writer *w);
 struct child *child_asked(struct ike_sa *ike, const struct ike_msg *m, const struct child *old,
 			  struct refusal *ret_refusal, struct diag *d);
 int child_answered(struct child *c, const struct ike_msg *m, struct diag *d);
+struct fault child_fault_of(const struct ike_msg *m, const struct diag *d); /* when the reply was no success */
+void child_fault(struct child *c, struct fault f, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 void child_fail(struct child *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void child_delete(struct child *c);                /* with a Delete */
 void child_hand_over(struct child *old);           /* what replaces it sends from now on */

@@ -314,7 +314,9 @@ static void malformed(struct ike_sa *sa, const struct ike_msg *m, int error, con
 	else
 		exchange_reply_notify(sa, (enum ike_exchange)m->h.exchange, N_INVALID_SYNTAX, NULL, 0);
 	if (sa->state == IKE_R_INIT_SENT)
-		ike_fail(sa, "the peer's IKE_AUTH makes no sense: %s", why);
+		ike_fault(sa,
+			  (struct fault){ .code = error == -ERR_CRITICAL ? FAILURE_UNSUPPORTED : FAILURE_MALFORMED },
+			  "we refused the peer's IKE_AUTH: it makes no sense: %s", why);
 	else if (error != -ERR_CRITICAL) /* an extension that we lack is no reason to part */
 		ike_down(sa, EVENT_MAIN_MODE_DOWN, "the peer's %s request makes no sense: %s",
 			 ike_exchange_name(m->h.exchange), why);
@@ -348,7 +350,8 @@ static void reply(struct ike_sa *sa, struct ike_msg *m, struct wire_in *in, uint
 
 	if (ike_decode_payloads(in, t ? tasks[t->kind].reply : MSG_AUTH_REPLY, first, m, &d) < 0) {
 		if (sa->state < IKE_ESTABLISHED)
-			ike_fail(sa, "the peer's reply to IKE_AUTH makes no sense: %s", d.text);
+			ike_fault(sa, (struct fault){ .code = FAILURE_MALFORMED },
+				  "the peer's reply to IKE_AUTH makes no sense: %s", d.text);
 		else
 			ike_down(sa, EVENT_MAIN_MODE_DOWN, "the peer's reply makes no sense: %s", d.text);
 		return;

@@ -90,6 +90,15 @@ int ike_step(struct ike_sa *sa, enum ike_event ev, const struct ike_msg *m, cons
 	return diag_fail(d, ERR_UNEXPECTED, "event %d while %s", ev, ike_state_name(sa->state));
 }
 
+uint8_t ike_exchange_of(const struct ike_sa *sa)
+{
+	if (sa->state >= IKE_ESTABLISHED)
+		return INFORMATIONAL;
+	if (sa->state >= IKE_NEW_BEGIN)
+		return CREATE_CHILD_SA;
+	return sa->state <= IKE_I_INIT_SENT || sa->state == IKE_R_ANSWER ? IKE_SA_INIT : IKE_AUTH;
+}
+
 bool ike_usable(const struct ike_sa *sa)
 {
 	return sa->state == IKE_ESTABLISHED && !sa->loser;
@@ -334,18 +343,25 @@ void ike_arm(struct ike_sa *sa)
 
 static void unanswered(struct ike_sa *sa)
 {
+	const struct fault silence = { .code = FAILURE_NO_ANSWER, .by = SIDE_NOBODY };
 	char remote[ADDR_TEXT];
 	const char *there = addr_text(&sa->remote, remote);
 
 	if (sa->state == IKE_DELETING)
 		ike_drop(sa);
 	else if (sa->state == IKE_I_INIT_SENT && sa->making->hint[0])
-		ike_fail(sa, "%s", sa->making->hint);
+		ike_fault(sa, sa->making->hint_fault, "%s", sa->making->hint);
+	else if (sa->state == IKE_I_INIT_SENT)
+		ike_fault(sa, silence,
+			  "no answer from %s to IKE_SA_INIT. Is it up, and does IKE run there? Does nothing on the way "
+			  "drop UDP 500 and 4500? It may also have no rule for this host",
+			  there);
 	else if (sa->state < IKE_ESTABLISHED)
-		ike_fail(sa,
-			 "no answer from %s while %s. Is IKE (UDP 500) running there, and does nothing on the way drop "
-			 "it?",
-			 there, ike_state_name(sa->state));
+		ike_fault(
+			sa, silence,
+			"no answer from %s to IKE_AUTH, though it answered IKE_SA_INIT. Something on the way may drop "
+			"long or fragmented UDP datagrams, or the peer has dropped our proof without a word",
+			there);
 	else
 		ike_down(sa, EVENT_PEER_UNREACHABLE, "%s no longer answers", there);
 }
@@ -372,7 +388,7 @@ static void fire(void *owner)
 
 	if (sa->give_up_ms <= now) {
 		if (sa->initiator)
-			ike_fail(sa, "%s", sa->making->hint);
+			ike_fault(sa, sa->making->hint_fault, "%s", sa->making->hint);
 		else
 			ike_drop(sa); /* a stranger that never proved itself */
 		return;
@@ -439,22 +455,38 @@ void ike_drop(struct ike_sa *sa)
 	drop(sa, NULL);
 }
 
-void ike_fail(struct ike_sa *sa, const char *fmt, ...)
+static void fail(struct ike_sa *sa, struct fault f, const char *fmt, va_list ap)
 {
 	struct keying *k = sa->k;
 	struct addr local = sa->local, remote = sa->remote;
-	bool unreachable = sa->initiator && sa->request.out && sa->state < IKE_ESTABLISHED && !sa->making->hint[0];
-	char text[384], rule[128];
+	char text[EVENT_TEXT], rule[128];
+
+	(void)vsnprintf(text, sizeof text, fmt, ap);
+	words_copy(rule, sizeof rule, ike_rule_name(sa));
+	if (!f.exchange)
+		f.exchange = ike_exchange_of(sa);
+	drop(sa, NULL);
+	contact_fault(k, &local, &remote, rule,
+		      f.code == FAILURE_NO_ANSWER ? EVENT_PEER_UNREACHABLE : EVENT_MAIN_MODE_FAILED, f, "%s", text);
+	want_fail_all(k, sa);
+}
+
+void ike_fault(struct ike_sa *sa, struct fault f, const char *fmt, ...)
+{
 	va_list ap;
 
 	va_start(ap, fmt);
-	(void)vsnprintf(text, sizeof text, fmt, ap);
+	fail(sa, f, fmt, ap);
 	va_end(ap);
-	(void)snprintf(rule, sizeof rule, "%s", ike_rule_name(sa));
-	drop(sa, NULL);
-	contact_failed(k, &local, &remote, rule, unreachable ? EVENT_PEER_UNREACHABLE : EVENT_MAIN_MODE_FAILED, "%s",
-		       text);
-	want_fail_all(k, sa);
+}
+
+void ike_fail(struct ike_sa *sa, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	fail(sa, (struct fault){ 0 }, fmt, ap);
+	va_end(ap);
 }
 
 void ike_down(struct ike_sa *sa, enum event_id id, const char *fmt, ...)

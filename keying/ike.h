@@ -65,7 +65,8 @@ enum ike_notify {
 	N_INVALID_SELECTORS = 39,
 	N_TEMPORARY_FAILURE = 43,
 	N_CHILD_SA_NOT_FOUND = 44,
-	N_ERRORS_END = 16384, /* below: errors; from here on: status */
+	N_WINDOWS_STATUS = 12345, /* private: what Windows tells of a failure */
+	N_ERRORS_END = 16384,     /* below: errors; from here on: status */
 	N_INITIAL_CONTACT = 16384,
 	N_SET_WINDOW_SIZE = 16385,
 	N_ADDITIONAL_TS_POSSIBLE = 16386,
@@ -74,8 +75,14 @@ enum ike_notify {
 	N_COOKIE = 16390,
 	N_USE_TRANSPORT_MODE = 16391,
 	N_REKEY_SA = 16393,
+	N_ANOTHER_AUTH_FOLLOWS = 16405,      /* RFC 4739 */
+	N_REDIRECT = 16407,                  /* RFC 5685 */
+	N_CHILDLESS_IKEV2_SUPPORTED = 16418, /* RFC 6023 */
 	N_FRAGMENTATION_SUPPORTED = 16430,
 	N_SIGNATURE_HASH_ALGORITHMS = 16431,
+	N_USE_PPK = 16435, /* RFC 8784 */
+	N_PPK_IDENTITY = 16436,
+	N_NO_PPK_AUTH = 16437,
 };
 
 enum { TRANSFORM_ESN = 5, ATTRIBUTE_KEY_LENGTH = 14 };

@@ -27,6 +27,8 @@ static void delete_children(struct ike_sa *sa, const struct ike_delete *del, str
 void informational_request(struct ike_sa *sa, const struct ike_msg *m)
 {
 	const struct ike_notification *error = ike_find_error(m);
+	const struct keying_credential *own = ike_credential(sa);
+	const char *own_proof = own && own->kind == AUTH_PSK ? "a pre-shared key" : "a certificate";
 	bool the_end = false;
 	struct ike_writer w;
 	size_t sk;
@@ -40,12 +42,10 @@ void informational_request(struct ike_sa *sa, const struct ike_msg *m)
 	}
 	exchange_reply(sa, &w, sk);
 	if (error && error->type == N_AUTHENTICATION_FAILED) {
-		char remote[ADDR_TEXT];
-		ike_fail(
-			sa,
-			"%s refused our proof in IKE_AUTH (AUTHENTICATION_FAILED); why it does not like that stands in "
-			"its own log",
-			addr_text(&sa->remote, remote));
+		char remote[ADDR_TEXT], words[REFUSAL_TEXT];
+		ike_fault(sa, fault_of_notify(INFORMATIONAL, N_AUTHENTICATION_FAILED),
+			  "%s refused our proof in IKE_AUTH, %s", addr_text(&sa->remote, remote),
+			  refusal_words(INFORMATIONAL, N_AUTHENTICATION_FAILED, own_proof, words));
 	} else if (the_end && (sa->replaced_by || sa->loser)) {
 		ike_drop(sa);
 	} else if (the_end) {

@@ -1,6 +1,7 @@
 /* keying/init.c - IKE_SA_INIT (RFC 7296 1.2, 2.6, 2.14): nothing in it is protected yet, so a reply that makes no sense
  * is passed over, and a refusal is a hint that is believed only when nothing better comes. */
 #include "keying/engine.h"
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -36,16 +37,18 @@ bool init_initiate(struct contact *c, struct want *w)
 	struct diag d = { 0 };
 
 	if (!credential) {
-		contact_failed(
+		contact_fault(
 			k, &c->local, &c->remote, rule->name, EVENT_MAIN_MODE_FAILED,
+			(struct fault){ .code = FAILURE_NO_CREDENTIAL },
 			"this host has nothing to prove itself with: rule '%s' asks for authentication '%s'. Name a "
 			"certificate that satisfies it in host.yaml, or its pre-shared key's file",
 			rule->name, rule->auth->name);
 		return false;
 	}
 	if (k->initiating_count >= INITIATING_MOST) {
-		contact_failed(k, &c->local, &c->remote, rule->name, EVENT_MAIN_MODE_FAILED,
-			       "%d main modes are being negotiated already; this one has to wait", INITIATING_MOST);
+		contact_fault(k, &c->local, &c->remote, rule->name, EVENT_MAIN_MODE_FAILED,
+			      (struct fault){ .code = FAILURE_BUSY },
+			      "%d main modes are being negotiated already; this one has to wait", INITIATING_MOST);
 		return false;
 	}
 	struct ike_sa *sa = ike_new(k, true, &c->local, IKE_PORT, &c->remote, IKE_PORT);
@@ -168,25 +171,46 @@ int init_other_group(struct ike_sa *sa, const struct step_input *in, struct diag
 	return STEP_STAY; /* one that we did not offer */
 }
 
-static void hint(struct ike_sa *sa, const char *text)
+/* What the peer, or somebody in its name, says: believed if nothing better comes. */
+static void hint(struct ike_sa *sa, struct fault f, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+static void hint(struct ike_sa *sa, struct fault f, const char *fmt, ...)
 {
-	words_copy(sa->making->hint, sizeof sa->making->hint, text);
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(sa->making->hint, sizeof sa->making->hint, fmt, ap);
+	va_end(ap);
+	sa->making->hint_fault = f;
+	sa->making->hint_fault.exchange = IKE_SA_INIT;
 	if (sa->give_up_ms == UINT64_MAX)
 		sa->give_up_ms = sa->k->now_ms + HINT_MS;
+	ike_arm(sa);
 }
 
 int init_refused(struct ike_sa *sa, const struct step_input *in, struct diag *d)
 {
 	const struct ike_notification *n = ike_find_error(in->msg);
-	char remote[ADDR_TEXT], offered[PROPOSALS_TEXT], text[sizeof sa->making->hint + ADDR_TEXT];
+	char remote[ADDR_TEXT], offered[PROPOSALS_TEXT], ours[PROPOSALS_TEXT + 160], words[REFUSAL_TEXT];
 
 	(void)d;
-	(void)snprintf(text, sizeof text, "%s refused main mode (%s); rule '%s' offers %s",
-		       addr_text(&sa->remote, remote), ike_notify_name(n->type), ike_rule_name(sa),
-		       proposal_set_text(sa->ke_set, offered));
-	hint(sa, text);
-	ike_arm(sa);
+	(void)snprintf(ours, sizeof ours, "%s (rule '%s')", proposal_set_text(sa->ke_set, offered), ike_rule_name(sa));
+	hint(sa, fault_of_notify(IKE_SA_INIT, n->type), "%s refused main mode in IKE_SA_INIT, %s",
+	     addr_text(&sa->remote, remote), refusal_words(IKE_SA_INIT, n->type, ours, words));
 	return 0;
+}
+
+/* An answer that we cannot take: somebody else's, or of a peer that has misread us. */
+static int strange_answer(struct ike_sa *sa, const struct ike_msg *m)
+{
+	char remote[ADDR_TEXT], offered[PROPOSALS_TEXT], taken[PROPOSALS_TEXT];
+
+	hint(sa, (struct fault){ .code = FAILURE_NO_PROPOSAL },
+	     "%s answered IKE_SA_INIT by %s, which is none of what we offered (rule '%s': %s), or computed with "
+	     "another "
+	     "group",
+	     addr_text(&sa->remote, remote), proposal_text(&m->offer, taken), ike_rule_name(sa),
+	     proposal_set_text(sa->ke_set, offered));
+	return STEP_STAY;
 }
 
 int init_reply(struct ike_sa *sa, const struct step_input *in, struct diag *d)
@@ -197,15 +221,12 @@ int init_reply(struct ike_sa *sa, const struct step_input *in, struct diag *d)
 	(void)d;
 	if (!m->h.spi_r || !proposal_accept_ike(&m->offer, sa->ke_set, &choice) || choice.suite.group != sa->group ||
 	    m->ke_group != sa->group->ikev2 || m->ke.len != sa->group->public_octets)
-		return STEP_STAY;
+		return strange_answer(sa, m);
 	if (nat_between(sa, m)) {
-		char remote[ADDR_TEXT], text[sizeof sa->making->hint];
-		(void)snprintf(
-			text, sizeof text,
-			"a NAT changes addresses between here and %s; protection through a NAT is not supported yet",
-			addr_text(&sa->remote, remote));
-		hint(sa, text);
-		ike_arm(sa);
+		char remote[ADDR_TEXT];
+		hint(sa, (struct fault){ .code = FAILURE_NAT },
+		     "a NAT changes addresses between here and %s; protection through a NAT is not supported yet",
+		     addr_text(&sa->remote, remote));
 		return STEP_STAY;
 	}
 	exchange_done(sa);
@@ -281,6 +302,29 @@ static size_t acceptable(const struct plan *plan, const struct path *p, const st
 	return n;
 }
 
+/* All that would have been accepted, each once. */
+static const char *suites_text(const struct ike_suite *const *suites, size_t n, char buf[PROPOSALS_TEXT])
+{
+	char one[SUITE_TEXT];
+	size_t len = 0;
+
+	buf[0] = '\0';
+	for (size_t i = 0; i < n && len < PROPOSALS_TEXT; i++) {
+		bool again = false;
+		for (size_t j = 0; j < i && !again; j++)
+			again = ike_suite_equal(suites[i], suites[j]);
+		if (!again)
+			len += (size_t)snprintf(buf + len, PROPOSALS_TEXT - len, "%s%s", len ? ", " : "",
+						ike_suite_text(suites[i], one));
+	}
+	return buf;
+}
+
+static struct fault step(enum failure_code code)
+{
+	return (struct fault){ .code = code, .exchange = IKE_SA_INIT };
+}
+
 /* Which suite the request can have. Else say why not, to the peer and here. */
 static bool choose(struct keying *k, const struct path *p, const struct ike_msg *m, struct proposal_ike_choice *ret,
 		   const struct rule **ret_rule)
@@ -293,17 +337,18 @@ static bool choose(struct keying *k, const struct path *p, const struct ike_msg 
 	struct wire_out out = wire_out(group, sizeof group);
 
 	if (n == 0) {
-		contact_refused(k, p->local, p->remote, NULL,
-				"%s asked for main mode, and we refused: no rule of this host protects traffic with it",
-				there);
+		contact_fault_stranger(k, p->local, p->remote, NULL, step(FAILURE_NO_RULE),
+				       "%s asked for main mode, and we refused: no rule of this host protects traffic "
+				       "with it",
+				       there);
 		refuse(k, p, &m->h, N_NO_PROPOSAL_CHOSEN, NULL, 0);
 		return false;
 	}
 	if (!proposal_choose_ike(&m->offer, suites, n, ret)) {
-		contact_refused(k, p->local, p->remote, (*ret_rule)->name,
-				"%s asked for main mode, and we refused: it offers %s, rule '%s' wants %s", there,
-				proposal_text(&m->offer, offered), (*ret_rule)->name,
-				proposal_set_text((*ret_rule)->key_exchange, wanted));
+		contact_fault_stranger(k, p->local, p->remote, (*ret_rule)->name, step(FAILURE_NO_PROPOSAL),
+				       "%s asked for main mode, and we refused: it offers %s, rule '%s' wants %s",
+				       there, proposal_text(&m->offer, offered), (*ret_rule)->name,
+				       suites_text(suites, n, wanted));
 		refuse(k, p, &m->h, N_NO_PROPOSAL_CHOSEN, NULL, 0);
 		return false;
 	}
@@ -382,8 +427,8 @@ static void request(struct keying *k, const struct path *p, const struct ike_hea
 	sa = ike_new(k, false, p->local, p->local_port, p->remote, p->remote_port);
 	if (nat_between(sa, &m)) {
 		char remote[ADDR_TEXT];
-		contact_refused(
-			k, p->local, p->remote, rule->name,
+		contact_fault_stranger(
+			k, p->local, p->remote, rule->name, step(FAILURE_NAT),
 			"%s asked for main mode, and we refused: a NAT changes addresses between here and there; "
 			"protection through a NAT is not supported yet",
 			addr_text(p->remote, remote));

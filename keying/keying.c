@@ -47,6 +47,8 @@ static void copy_credential(struct arena *a, const struct keying_credential *fro
 	*to = *from;
 	if (from->psk_file)
 		to->psk_file = arena_string(a, from->psk_file, strlen(from->psk_file));
+	if (from->subject)
+		to->subject = arena_string(a, from->subject, strlen(from->subject));
 	to->id = copy(a, from->id, from->id_len);
 	for (size_t i = 0; i < from->chain_count; i++) {
 		chain[i] = copy(a, from->chain[i], from->chain_lens[i]);
@@ -337,9 +339,10 @@ static void completed(struct keying *k, const struct sad_event *e)
 	if (e->kind == SAD_FAILED) {
 		const char *why = e->why && e->why->text[0] ? e->why->text : "it gave no reason";
 		if (c->first && c->initiator && c->state < CHILD_INBOUND && c->ike->state < IKE_ESTABLISHED)
-			ike_fail(c->ike, "the data plane failed: %s", why);
+			ike_fault(c->ike, (struct fault){ .code = FAILURE_DATA_PLANE }, "the data plane failed: %s",
+				  why);
 		else
-			child_fail(c, "the data plane failed: %s", why);
+			child_fault(c, (struct fault){ .code = FAILURE_DATA_PLANE }, "the data plane failed: %s", why);
 		return;
 	}
 	enum child_event ev = CEV_DONE;
@@ -393,9 +396,10 @@ static void job_failed(struct ike_sa *sa, const char *why)
 {
 	if (sa->state == IKE_R_ANSWER) {
 		char remote[ADDR_TEXT];
-		contact_failed(sa->k, &sa->local, &sa->remote, ike_rule_name(sa), EVENT_MAIN_MODE_FAILED,
-			       "%s asked for main mode, and we refused its key exchange: %s",
-			       addr_text(&sa->remote, remote), why);
+		contact_fault_stranger(sa->k, &sa->local, &sa->remote, ike_rule_name(sa),
+				       (struct fault){ .code = FAILURE_MALFORMED, .exchange = IKE_SA_INIT },
+				       "%s asked for main mode, and we refused its key exchange: %s",
+				       addr_text(&sa->remote, remote), why);
 		ike_drop(sa);
 	} else if (sa->replaces) {
 		struct ike_sa *old = sa->replaces;

@@ -32,6 +32,7 @@ struct keying_credential {
 	const uint8_t *const *chain; /* AUTH_CERTIFICATE: DER, end entity first, without the root */
 	const size_t *chain_lens;
 	size_t chain_count;
+	const char *subject;                     /* for people; may be NULL */
 	const struct auth_set *const *satisfies; /* sets of the policy that this one can prove */
 	size_t satisfies_count;
 };
@@ -98,6 +99,7 @@ struct keying_result {
 	uint64_t number;
 	int error; /* 0, or negative with words in why; the kind of failure: -ERR_AUTH, -ERR_CRYPTO, ... */
 	char why[384];
+	char claimed[128]; /* VERIFY: who the peer says it is, whatever the outcome */
 	uint8_t nonce[KEYING_NONCE];
 	uint64_t spi;
 	struct key private;
@@ -193,8 +195,17 @@ struct keying_child_row { /* quick mode */
 struct keying_failure { /* the last one for each peer */
 	struct addr local, remote;
 	uint64_t at_ms;
+	uint64_t next_ms; /* from then on a packet makes us try again; 0: we do not try, or it is under way */
+	enum failure_code code;
+	enum failure_side by;
+	const char *step;   /* "IKE_AUTH"; NULL: before the first message */
+	const char *notify; /* what the peer sent, by name; NULL: nothing */
+	unsigned times;     /* how often the two hosts have failed since it last worked */
+	unsigned left_out;  /* of them, since the last event: not told */
+	bool stranger;      /* nothing shows that the message came from that address */
 	char rule[128];
-	char text[384]; /* which side refused, in which step, why, in words */
+	char peer[128];        /* who it says it is; empty: it has not said so */
+	char text[EVENT_TEXT]; /* which side refused, in which step, why, in words */
 };
 size_t keying_ike_rows(const struct keying *k, struct keying_ike_row *rows, size_t cap); /* number there are */
 size_t keying_child_rows(const struct keying *k, struct keying_child_row *rows, size_t cap);

@@ -32,12 +32,13 @@ static const struct name notifies[] = {
 	{ N_INVALID_SELECTORS, "INVALID_SELECTORS" },
 	{ N_TEMPORARY_FAILURE, "TEMPORARY_FAILURE" },
 	{ N_CHILD_SA_NOT_FOUND, "CHILD_SA_NOT_FOUND" },
-	{ 12345, "a Windows status code" },
+	{ N_WINDOWS_STATUS, "a Windows status code" },
 	{ N_INITIAL_CONTACT, "INITIAL_CONTACT" },
 	{ N_ADDITIONAL_TS_POSSIBLE, "ADDITIONAL_TS_POSSIBLE" },
 	{ N_COOKIE, "COOKIE" },
 	{ N_USE_TRANSPORT_MODE, "USE_TRANSPORT_MODE" },
 	{ N_REKEY_SA, "REKEY_SA" },
+	{ N_REDIRECT, "REDIRECT" },
 };
 
 static const char *find(const struct name *names, size_t n, uint16_t number)

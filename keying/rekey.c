@@ -140,10 +140,15 @@ void rekey_reply(struct ike_sa *sa, const struct ike_msg *m)
 	if (error || !m->has_ke || !m->nonce.len || !proposal_accept_ike(&m->offer, sa->ke_set, &choice) ||
 	    !choice.spi || choice.suite.group != sa->group || m->ke_group != sa->group->ikev2 ||
 	    m->ke.len != sa->group->public_octets) {
-		contact_failed(sa->k, &sa->local, &sa->remote, sa->first_rule, EVENT_MAIN_MODE_FAILED,
-			       "%s refused to renew main mode (%s); the old one stays until its life is over",
-			       addr_text(&sa->remote, remote),
-			       error ? ike_notify_name(error->type) : "its answer is not what we offered");
+		char words[REFUSAL_TEXT], ours[PROPOSALS_TEXT];
+		contact_fault(
+			sa->k, &sa->local, &sa->remote, sa->first_rule, EVENT_MAIN_MODE_FAILED,
+			error ? fault_of_notify(CREATE_CHILD_SA, error->type)
+			      : (struct fault){ .code = FAILURE_NO_PROPOSAL, .exchange = CREATE_CHILD_SA },
+			"%s refused to renew main mode, %s; the old one stays until its life is over",
+			addr_text(&sa->remote, remote),
+			error ? refusal_words(IKE_SA_INIT, error->type, proposal_set_text(sa->ke_set, ours), words)
+			      : "its answer is not what we offered");
 		come_to_nothing(sa, 20 * RETRY_TEMPORARY_MS);
 		return;
 	}

@@ -58,13 +58,27 @@ size_t keying_child_rows(const struct keying *k, struct keying_child_row *rows, 
 	return n;
 }
 
+/* From when on a packet makes us try again: the earliest of what waits. 0: nothing does. */
+static uint64_t next_try(const struct contact *c)
+{
+	const struct want *w;
+	uint64_t at = 0;
+
+	LIST_FOREACH(w, &c->wants, entry)
+		if ((w->failed || w->later) && (!at || w->retry_ms < at))
+			at = w->retry_ms;
+	return at;
+}
+
 static void add_failures(const struct contact *c, struct keying_failure *rows, size_t cap, size_t *n)
 {
 	for (; c; c = TAILQ_NEXT(c, entry)) {
 		if (!c->failure)
 			continue;
-		if (*n < cap)
-			rows[*n] = *c->failure;
+		if (*n < cap) {
+			rows[*n] = c->failure->last;
+			rows[*n].next_ms = next_try(c);
+		}
 		++*n;
 	}
 }

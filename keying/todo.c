@@ -35,6 +35,11 @@ struct keying_todo *todo_add(struct keying *k, enum keying_todo_kind kind)
 	return &add(k, kind)->todo;
 }
 
+struct keying_todo *todo_last(struct keying *k)
+{
+	return &TAILQ_LAST(&k->todos, todo_queue)->todo;
+}
+
 void todo_send(struct keying *k, const struct addr *local, uint16_t local_port, const struct addr *remote,
 	       uint16_t remote_port, const void *octets, size_t len)
 {

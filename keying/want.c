@@ -141,8 +141,9 @@ void want_acquire(struct keying *k, const struct sa_selector *s, const struct ru
 	if (!w) {
 		struct keying_todo *t = todo_add(k, KEYING_RELEASE_HELD);
 		t->selector = *s;
-		contact_failed(k, &s->local, &s->remote, rule->name, EVENT_QUICK_MODE_FAILED,
-			       "%d negotiations are waiting already; this one has to wait", WANTS_MOST);
+		contact_fault(k, &s->local, &s->remote, rule->name, EVENT_QUICK_MODE_FAILED,
+			      (struct fault){ .code = FAILURE_BUSY },
+			      "%d negotiations are waiting already; this one has to wait", WANTS_MOST);
 		return;
 	}
 	w->packet = *packet;
@@ -225,9 +226,10 @@ static bool is_there(struct want *w)
 		w->names_packet = true;
 		return false;
 	}
-	contact_failed(c->k, &c->local, &c->remote, w->rule->name, EVENT_QUICK_MODE_FAILED,
-		       "rule '%s' protects %s here, but the peer's rule only %s: make the two policies the same",
-		       w->rule->name, selector_text(&child->asked, asked), selector_text(&child->selector, got));
+	contact_fault(c->k, &c->local, &c->remote, w->rule->name, EVENT_QUICK_MODE_FAILED,
+		      (struct fault){ .code = FAILURE_SELECTORS, .by = SIDE_PEER },
+		      "rule '%s' protects %s here, but the peer's rule only %s: make the two policies the same",
+		      w->rule->name, selector_text(&child->asked, asked), selector_text(&child->selector, got));
 	want_fail(w);
 	return true;
 }

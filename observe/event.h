@@ -4,6 +4,7 @@
 #ifndef OBSERVE_EVENT_H
 #define OBSERVE_EVENT_H
 #include "base/addr.h"
+#include "observe/failure.h"
 #include <stddef.h>
 #include <stdint.h>
 
@@ -30,6 +31,7 @@ enum event_id {
 	EVENT_COUNT
 };
 
+enum { EVENT_TEXT = 640 };
 enum event_severity { EVENT_INFO, EVENT_WARNING, EVENT_ERROR };
 
 struct event {
@@ -38,8 +40,13 @@ struct event {
 	struct addr local, remote; /* family 0: does not apply */
 	char rule[128];            /* empty: does not apply */
 	char peer[128];            /* identity in words */
-	char text[384];            /* the sentence for people: what is the case, why */
+	char text[EVENT_TEXT];     /* the sentence for people: what is the case, why */
 	uint32_t spi;              /* 0: does not apply */
+	/* A failed negotiation. */
+	enum failure_code failure;
+	enum failure_side by;
+	const char *step;  /* "IKE_AUTH"; never freed; NULL: before the first message */
+	unsigned left_out; /* failures of this peer that were not told since its last event */
 };
 
 const char *event_name(enum event_id id);     /* "main-mode-failed" */

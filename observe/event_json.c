@@ -15,7 +15,7 @@ const char *event_severity_name(enum event_severity s)
 static json_t *words(const char *text)
 {
 	json_t *j = json_string(text);
-	char hex[2 * 384 + 1] = "";
+	char hex[2 * EVENT_TEXT + 1] = "";
 	size_t n = 0;
 
 	if (j)
@@ -45,6 +45,12 @@ json_t *event_json(const struct event *e, uint64_t number)
 		(void)json_object_set_new(o, "peer", words(e->peer));
 	if (e->spi)
 		(void)json_object_set_new(o, "spi", json_integer((json_int_t)e->spi));
+	if (e->failure) {
+		(void)json_object_set_new(o, "code", json_string(failure_name(e->failure)));
+		(void)json_object_set_new(o, "refused_by", json_string(failure_side_name(e->by)));
+		(void)json_object_set_new(o, "step", e->step ? json_string(e->step) : json_null());
+		(void)json_object_set_new(o, "left_out", json_integer(e->left_out));
+	}
 	(void)json_object_set_new(o, "text", words(e->text));
 	return o;
 }

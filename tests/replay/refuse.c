@@ -85,7 +85,11 @@ static void no_common_main_mode_is_told_at_both_ends(void **state)
 	expect_text(&w->hosts[1], EVENT_MAIN_MODE_FAILED,
 		    "it offers aes256gcm-sha256-x25519, rule 'all' wants "
 		    "aes256-sha384-ecp384");
-	expect_text(&w->hosts[0], EVENT_MAIN_MODE_FAILED, "refused main mode (NO_PROPOSAL_CHOSEN)");
+	expect_text(
+		&w->hosts[0], EVENT_MAIN_MODE_FAILED,
+		"refused main mode in IKE_SA_INIT, NO_PROPOSAL_CHOSEN: it has no rule for this host, or its rule wants "
+		"another main mode: compare `key-exchange` of the two policies. We offer aes256gcm-sha256-x25519 (rule "
+		"'all')");
 	assert_int_equal(w->hosts[0].released_drop, 1);
 	assert_int_equal(failures(w, 0), 1);
 	assert_int_equal(failures(w, 1), 1);
@@ -122,7 +126,8 @@ static void a_wrong_pre_shared_key_is_refused_in_words(void **state)
 	assert_int_equal(world_ikes(w, 0) + world_ikes(w, 1), 0);
 	expect_text(&w->hosts[1], EVENT_MAIN_MODE_FAILED,
 		    "we refused 10.0.0.1 in IKE_AUTH: its pre-shared key is not ours");
-	expect_text(&w->hosts[0], EVENT_MAIN_MODE_FAILED, "refused us in IKE_AUTH (AUTHENTICATION_FAILED)");
+	expect_text(&w->hosts[0], EVENT_MAIN_MODE_FAILED,
+		    "refused us in IKE_AUTH, AUTHENTICATION_FAILED: it does not accept our proof");
 	assert_int_equal(w->hosts[0].released_drop, 1);
 	assert_int_equal(w->hosts[0].spis_reserved, w->hosts[0].spis_released);
 	assert_int_equal(w->hosts[1].spis_reserved, 0);
@@ -295,7 +300,7 @@ static void traffic_that_no_rule_of_the_peer_protects_is_refused(void **state)
 	world_run(w, 4000);
 	assert_int_equal(world_children(w, 0) + world_children(w, 1), 0);
 	expect_text(&w->hosts[0], EVENT_QUICK_MODE_FAILED, "TS_UNACCEPTABLE");
-	expect_text(&w->hosts[1], EVENT_QUICK_MODE_FAILED, "no rule protects the traffic");
+	expect_text(&w->hosts[1], EVENT_QUICK_MODE_FAILED, "no rule of this host protects just what it asked for");
 	world_free(w);
 }
 

@@ -89,11 +89,12 @@ static int work(struct world_host *h, const struct keying_job *job, struct keyin
 		memcpy(r->auth, auth.octets, auth.len);
 		return 0;
 	case JOB_VERIFY:
+		(void)addr_text(&job->remote, r->claimed);
 		if ((e = psk_auth(h, job, &auth, d)) < 0)
 			return e;
 		if (job->auth_method != 2 || job->auth.len != auth.len ||
 		    !octets_equal(job->auth.at, auth.octets, auth.len))
-			return diag_fail(d, ERR_AUTH, "its pre-shared key is not ours");
+			return diag_fail(d, failure_error(FAILURE_WRONG_KEY), "its pre-shared key is not ours");
 		r->peer.method = PEER_PSK;
 		(void)addr_text(&job->remote, r->peer.id);
 		return 0;
@@ -321,6 +322,7 @@ static bool do_next(struct world *w, unsigned host)
 		break;
 	case KEYING_EVENT:
 		h->events[t.event.id]++;
+		h->last[t.event.id] = t.event;
 		(void)snprintf(h->last_text[t.event.id], sizeof h->last_text[0], "%s", t.event.text);
 		if (getenv("CORDON_TEST_VERBOSE"))
 			(void)fprintf(stderr, "%6" PRIu64 " host %u %s: %s\n", w->now_ms, host, event_name(t.event.id),

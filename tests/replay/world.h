@@ -43,7 +43,8 @@ struct world_host {
 	uint64_t acquired_ms;
 	/* what it did */
 	unsigned events[EVENT_COUNT];
-	char last_text[EVENT_COUNT][384];
+	char last_text[EVENT_COUNT][EVENT_TEXT];
+	struct event last[EVENT_COUNT];
 	unsigned released_clear, released_drop, fallbacks, fallback_ends, keys_lines, spis_reserved, spis_released;
 	unsigned esp_received, esp_lost;
 	char keys[32][1024];

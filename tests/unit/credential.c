@@ -4,6 +4,7 @@
 
 #include "base/algorithm.h"
 #include "base/diag.h"
+#include "observe/event.h"
 #include "base/mem.h"
 #include "base/text.h"
 #include "identity/credential.h"
@@ -337,9 +338,9 @@ static void a_signature_by_another_authority_of_the_same_name_is_refused(void **
 
 	(void)state;
 	forge(&f, leaf, key);
-	assert_int_equal(credential_verify(store, &f.proof, &peer, &d), -ERR_AUTH);
+	assert_int_equal(credential_verify(store, &f.proof, &peer, &d), -failure_error(FAILURE_CERTIFICATE_UNTRUSTED));
 	chain_add(&f, evil);
-	assert_int_equal(credential_verify(store, &f.proof, &peer, &d), -ERR_AUTH);
+	assert_int_equal(credential_verify(store, &f.proof, &peer, &d), -failure_error(FAILURE_CERTIFICATE_UNTRUSTED));
 }
 
 static void what_a_policy_asks_for_decides(void **state)

@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 static int run(int argc, char **argv);
 
@@ -115,6 +116,41 @@ static void rule(struct columns *c, const json_t *row)
 	columns_add(c, "%" PRIu64, dropped);
 }
 
+/* "2 main, 3 quick", "negotiating" */
+static void add_modes(struct columns *c, const json_t *row)
+{
+	uint64_t main = ask_number(row, "main_modes"), quick = ask_number(row, "quick_modes");
+
+	if (main || quick)
+		columns_add(c, "%" PRIu64 " main, %" PRIu64 " quick", main, quick);
+	else
+		columns_add(c, "%s", ask_number(row, "negotiating") ? "negotiating" : "-");
+}
+
+/* "usage-missing 40 s ago, next try in 12 s: we refused ..." */
+static void add_failure(struct columns *c, const json_t *row)
+{
+	const json_t *failed = json_object_get(row, "failed");
+	uint64_t now_ms = (uint64_t)time(NULL) * 1000, at_ms = ask_number(row, "failed_ms");
+	uint64_t next_ms = ask_number(failed, "next_try_ms");
+	char ago[AGO_TEXT], next[AGO_TEXT];
+	SCOPED(str_wipe) struct str text = { 0 };
+
+	if (!json_is_object(failed)) {
+		columns_add(c, "%s", "");
+		return;
+	}
+	str_addf(&text, "%s %s ago", ask_text(failed, "code"),
+		 ask_span(now_ms > at_ms ? (now_ms - at_ms) / 1000 : 0, ago));
+	if (ask_number(failed, "times") > 1)
+		str_addf(&text, ", %" PRIu64 " times", ask_number(failed, "times"));
+	if (next_ms > now_ms)
+		str_addf(&text, ", next try in %s", ask_span((next_ms - now_ms + 999) / 1000, next));
+	else if (next_ms)
+		str_add(&text, ", next try with the next packet");
+	columns_add(c, "%s: %s", str_text(&text), ask_text(row, "failure"));
+}
+
 static void peer(struct columns *c, const json_t *row)
 {
 	columns_add(c, "%s", or_dash(ask_text(row, "host")));
@@ -124,9 +160,11 @@ static void peer(struct columns *c, const json_t *row)
 		    : *ask_text(row, "failure") ? "fails"
 						: "-");
 	columns_add(c, "%s", or_dash(ask_text(row, "identity")));
+	columns_add(c, "%s", or_dash(ask_text(row, "method")));
+	add_modes(c, row);
 	add_octets(c, row, "octets_in");
 	add_octets(c, row, "octets_out");
-	columns_add(c, "%s", ask_text(row, "failure"));
+	add_failure(c, row);
 }
 
 static void drop(struct columns *c, const json_t *row)
@@ -148,7 +186,7 @@ static const struct {
 	{ "quick-mode", "child-sa", "PEER|RULE|PROTECTION|TRAFFIC|>IN|>OUT|>REKEY IN", quick_mode,
 	  "No quick mode: nothing that needs protection was said yet." },
 	{ "rules", "rule", "RULE|MODE|>LINE|HERE|PROPOSAL|>QUICK|>DROPPED", rule, "No rule: there is no policy." },
-	{ "peers", "peer", "HOST|ADDRESS|OUTCOME|IDENTITY|>IN|>OUT|LAST FAILURE", peer, "No peer yet." },
+	{ "peers", "peer", "HOST|ADDRESS|OUTCOME|IDENTITY|METHOD|MODES|>IN|>OUT|LAST FAILURE", peer, "No peer yet." },
 	{ "drops", "drop", ">COUNT|UNIT|WHERE|NAME|RULE OR MEANING", drop, "Nothing is counted." },
 };
 

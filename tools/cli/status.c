@@ -6,6 +6,8 @@
 #include <string.h>
 #include <time.h>
 
+enum { NAMED_MOST = 3 }; /* failing peers on the first line */
+
 static int run(int argc, char **argv);
 
 const struct command command_status = {
@@ -72,17 +74,26 @@ static void print_keying(const json_t *k)
 	if (ask_number(k, "negotiating"))
 		(void)printf("; %" PRIu64 " under negotiation", ask_number(k, "negotiating"));
 	if (json_array_size(failures))
-		(void)printf("; %zu %s", json_array_size(failures),
+		(void)printf("; %zu %s: ", json_array_size(failures),
 			     json_array_size(failures) == 1 ? "peer fails" : "peers fail");
+	json_array_foreach(failures, i, f)
+	{
+		if (i < NAMED_MOST)
+			(void)printf("%s%s (%s)", i ? ", " : "",
+				     *ask_text(f, "host") ? ask_text(f, "host") : ask_text(f, "remote"),
+				     ask_text(json_object_get(f, "failed"), "brief"));
+		else if (i == NAMED_MOST)
+			(void)printf(" ...");
+	}
 	(void)putchar('\n');
 	json_array_foreach(failures, i, f)
 	{
 		char ago[AGO_TEXT];
 		uint64_t now_s = (uint64_t)time(NULL), at_s = ask_number(f, "failed_ms") / 1000;
 
-		(void)printf("          %s%s%s, %s ago: %s\n", ask_text(f, "host"), *ask_text(f, "host") ? " " : "",
+		(void)printf("          %s%s%s, %s ago, %s: %s\n", ask_text(f, "host"), *ask_text(f, "host") ? " " : "",
 			     ask_text(f, "remote"), ask_span(now_s > at_s ? now_s - at_s : 0, ago),
-			     ask_text(f, "failure"));
+			     ask_text(json_object_get(f, "failed"), "code"), ask_text(f, "failure"));
 		if (i == 4 && json_array_size(failures) > 5) {
 			(void)printf("          and %zu more:  cordon show peers\n", json_array_size(failures) - 5);
 			break;
