@@ -47,6 +47,7 @@ enum {
 	INITIATING_MOST = 4096, /* IKE SAs of ours that are being made */
 	IKES_MOST = 16,         /* IKE SAs with one peer; the oldest goes first */
 	CHILDREN_MOST = 1024,   /* CHILD SAs under one IKE SA */
+	RIVAL_MS = 10000,       /* of two new IKE SAs, the one that goes is deleted by the peer; if not, by then */
 	PROBES_MOST = 16,       /* negotiations per second because of ESP that we have no SA for */
 	REPEAT_MS = 100,        /* a reply is repeated at most so often */
 	TASKS_MOST = 256,       /* requests that wait on one IKE SA */
@@ -195,6 +196,7 @@ enum ike_state {
 	IKE_NEW_SENT,
 	IKE_NEW_DERIVE,
 	IKE_NEW_ANSWER, /* ... and at its responder */
+	IKE_NEW_KEYED,  /* both ends renew the old one: which of the two new ones stays is not known yet */
 	IKE_ESTABLISHED,
 	IKE_DELETING, /* our Delete is out; CHILD SAs still receive */
 	IKE_DEAD,
@@ -300,6 +302,7 @@ struct ike_sa {
 	uint64_t sent_esp_ms; /* when we last sent under a CHILD SA; UINT64_MAX: nobody tells us */
 	unsigned twin_tries;
 	struct ike_sa *replaces, *replaced_by; /* rekey: the old one, the new one */
+	struct ike_sa *rival;                  /* both ends renewed it at once: the other new one */
 	bool unwanted;                         /* by the new plan */
 	bool loser;                            /* a twin stays instead: nothing new begins here */
 	struct timer timer;
@@ -454,6 +457,7 @@ uint8_t ike_exchange_of(const struct ike_sa *sa); /* the step that it is in */
 void ike_down(struct ike_sa *sa, enum event_id id, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 void ike_delete(struct ike_sa *sa); /* with a Delete */
 void ike_established(struct ike_sa *sa);
+void ike_lost(struct ike_sa *sa); /* the other new one stays; whoever began this one deletes it */
 void ike_set_spi(struct ike_sa *sa); /* into the table, by the SPI that we gave */
 uint64_t ike_own_spi(const struct ike_sa *sa);
 void ike_arm(struct ike_sa *sa);
@@ -537,6 +541,12 @@ void rekey_start(struct ike_sa *old);
 void rekey_put_offer(struct ike_sa *sa, struct ike_writer *w);
 void rekey_reply(struct ike_sa *sa, const struct ike_msg *m);
 void rekey_request(struct ike_sa *old, const struct ike_msg *m);
+void rekey_failed(struct ike_sa *new);                           /* a job failed */
+bool rekey_done(const struct ike_sa *old);                       /* its CHILD SAs live under another one now */
+bool rekey_may_answer(const struct ike_sa *old);                 /* no rekey, or one that the peer's may meet */
+void rekey_heard(struct ike_sa *new, const struct ike_msg *m);   /* the peer speaks under one that is not decided */
+void rekey_old_deleted(struct ike_sa *old);                      /* the peer deletes the old one */
+void rekey_unlink(struct ike_sa *sa);                            /* it goes */
 
 /* twin.c: both ends began at the same time */
 bool twin_stays(const struct owned *a_i, const struct owned *a_r, const struct owned *b_i, const struct owned *b_r);

@@ -75,7 +75,7 @@ static void delete_ike_answered(struct ike_sa *sa, const struct task *t, const s
 {
 	(void)t;
 	(void)m;
-	if (!sa->replaced_by && !sa->loser && sa->up_ms)
+	if (!rekey_done(sa) && !sa->loser && sa->up_ms)
 		ike_down(sa, EVENT_MAIN_MODE_DOWN, "we deleted it");
 	else
 		ike_drop(sa);
@@ -294,7 +294,7 @@ static bool in_season(const struct ike_sa *sa, uint8_t exchange)
 {
 	if (sa->state == IKE_R_INIT_SENT)
 		return exchange == IKE_AUTH;
-	return (sa->state == IKE_ESTABLISHED || sa->state == IKE_DELETING) &&
+	return (sa->state == IKE_ESTABLISHED || sa->state == IKE_DELETING || sa->state == IKE_NEW_KEYED) &&
 	       (exchange == CREATE_CHILD_SA || exchange == INFORMATIONAL);
 }
 
@@ -327,6 +327,8 @@ static void request(struct ike_sa *sa, struct ike_msg *m, struct wire_in *in, ui
 	struct diag d = { 0 };
 	int r = ike_decode_payloads(in, kind_of_request(m->h.exchange), first, m, &d);
 
+	if (r == 0 && sa->state == IKE_NEW_KEYED)
+		rekey_heard(sa, m);
 	if (r < 0) {
 		malformed(sa, m, r, d.text);
 	} else if (m->h.exchange == IKE_AUTH) {
@@ -334,10 +336,12 @@ static void request(struct ike_sa *sa, struct ike_msg *m, struct wire_in *in, ui
 			ike_fail(sa, "%s", d.text);
 	} else if (m->h.exchange == INFORMATIONAL) {
 		informational_request(sa, m);
-	} else if (sa->state == IKE_DELETING || sa->replaced_by || sa->unwanted) {
+	} else if (sa->state == IKE_DELETING || sa->unwanted || !sa->contact || exchange_queued(sa, TASK_DELETE_IKE, 0)) {
 		exchange_reply_notify(sa, CREATE_CHILD_SA, N_TEMPORARY_FAILURE, NULL, 0); /* 2.25.2 */
 	} else if (m->offer.count && m->offer.proposals[0].protocol == PROTO_IKE) {
 		rekey_request(sa, m);
+	} else if (sa->replaced_by) {
+		exchange_reply_notify(sa, CREATE_CHILD_SA, N_TEMPORARY_FAILURE, NULL, 0); /* 2.25.2 */
 	} else {
 		child_request(sa, m);
 	}

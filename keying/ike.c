@@ -37,6 +37,7 @@ static const struct ike_step_row steps[] = {
 	{ IKE_NEW_BEGIN, EV_JOB, rekey_begun, IKE_NEW_QUEUED }, /* 1.3.2, 2.18 */
 	{ IKE_NEW_DERIVE, EV_JOB, rekey_derived, IKE_ESTABLISHED },
 	{ IKE_NEW_ANSWER, EV_JOB, rekey_answered, IKE_ESTABLISHED },
+	/* 2.8.2: IKE_NEW_KEYED is left when both new ones are keyed, or the peer speaks under one of them */
 };
 
 static const char *const state_names[] = {
@@ -58,6 +59,7 @@ static const char *const state_names[] = {
 	[IKE_NEW_SENT] = "rekeying",
 	[IKE_NEW_DERIVE] = "rekeying",
 	[IKE_NEW_ANSWER] = "rekeying",
+	[IKE_NEW_KEYED] = "rekeying",
 	[IKE_ESTABLISHED] = "established",
 	[IKE_DELETING] = "deleting",
 	[IKE_DEAD] = "dead",
@@ -317,6 +319,21 @@ void ike_established(struct ike_sa *sa)
 	ike_arm(sa);
 }
 
+void ike_lost(struct ike_sa *sa)
+{
+	struct keying *k = sa->k;
+
+	forget_making(sa);
+	sa->state = IKE_ESTABLISHED;
+	sa->loser = true;
+	sa->up_ms = sa->heard_ms = k->now_ms;
+	if (sa->initiator)
+		ike_delete(sa);
+	else
+		sa->give_up_ms = k->now_ms + RIVAL_MS;
+	ike_arm(sa);
+}
+
 /* ---- time -------------------------------------------------------------------------------------------------------- */
 
 static uint64_t least(uint64_t a, uint64_t b)
@@ -425,12 +442,7 @@ static void drop(struct ike_sa *sa, const char *why)
 	if (sa->state == IKE_DEAD)
 		return;
 	sa->state = IKE_DEAD;
-	if (sa->replaced_by && sa->replaced_by->state < IKE_ESTABLISHED)
-		drop(sa->replaced_by, NULL);
-	if (sa->replaced_by)
-		sa->replaced_by->replaces = NULL;
-	if (sa->replaces)
-		sa->replaces->replaced_by = NULL;
+	rekey_unlink(sa);
 	while ((child = LIST_FIRST(&sa->children)))
 		child_drop(child, why);
 	close_half(sa);

@@ -12,7 +12,10 @@ static void delete_children(struct ike_sa *sa, const struct ike_delete *del, str
 	size_t n = 0;
 
 	while (in.left >= 4) {
-		struct child *c = child_by_spi(sa, wire_u32(&in), false);
+		uint32_t spi = wire_u32(&in);
+		struct child *c = child_by_spi(sa, spi, false);
+		if (!c && rekey_done(sa)) /* asked before the peer knew that it lives under the new one */
+			c = child_by_spi(sa->replaced_by, spi, false);
 		if (!c || (uint8_t)c->choice.suite.protocol != del->protocol)
 			continue;
 		child_hand_over(c);
@@ -46,8 +49,13 @@ void informational_request(struct ike_sa *sa, const struct ike_msg *m)
 		ike_fault(sa, fault_of_notify(INFORMATIONAL, N_AUTHENTICATION_FAILED),
 			  "%s refused our proof in IKE_AUTH, %s", addr_text(&sa->remote, remote),
 			  refusal_words(INFORMATIONAL, N_AUTHENTICATION_FAILED, own_proof, words));
-	} else if (the_end && (sa->replaced_by || sa->loser)) {
+	} else if (the_end && sa->loser) {
+		struct ike_sa *old = sa->replaces;
 		ike_drop(sa);
+		if (old && rekey_done(old) && old->replaced_by->initiator)
+			ike_delete(old); /* which was kept for the peer's sake (2.8.2) */
+	} else if (the_end && sa->replaced_by) {
+		rekey_old_deleted(sa);
 	} else if (the_end) {
 		ike_down(sa, EVENT_MAIN_MODE_DOWN, "the peer deleted it");
 	}

@@ -402,13 +402,7 @@ static void job_failed(struct ike_sa *sa, const char *why)
 				       addr_text(&sa->remote, remote), why);
 		ike_drop(sa);
 	} else if (sa->replaces) {
-		struct ike_sa *old = sa->replaces;
-		bool answer = sa->state == IKE_NEW_ANSWER;
-		ike_drop(sa);
-		old->rekey_ms = sa->k->now_ms + 20 * RETRY_TEMPORARY_MS;
-		if (answer)
-			exchange_reply_notify(old, CREATE_CHILD_SA, N_INVALID_SYNTAX, NULL, 0);
-		exchange_pump(old);
+		rekey_failed(sa);
 	} else {
 		ike_fail(sa, "while %s: %s", ike_state_name(sa->state), why);
 	}

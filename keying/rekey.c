@@ -1,4 +1,10 @@
-/* keying/rekey.c - a new IKE SA in place of an old one, which hands its CHILD SAs over (RFC 7296 1.3.2, 2.8, 2.18). */
+/* keying/rekey.c - a new IKE SA in place of an old one, which hands its CHILD SAs over (RFC 7296 1.3.2, 2.8, 2.18).
+ *
+ * Both ends may do it at once (2.8.2). Whoever gets the peer's request while his own is out answers it as usual and
+ * then has two new IKE SAs, `replaced_by` (ours) and `rival` (the peer's). The CHILD SAs stay where they are until both
+ * are keyed and the nonces tell which stays, or the peer shows it: it deletes its own, or the old one, or speaks of
+ * anything else under its own; or refuses ours, because it had finished before it heard of it. The one that goes is
+ * deleted by its initiator, the old one by the initiator of the one that stays. */
 #include "keying/engine.h"
 #include <stdio.h>
 #include <string.h>
@@ -17,7 +23,7 @@ static struct ike_sa *successor(struct ike_sa *old, bool initiator)
 	new->sent_esp_ms = old->sent_esp_ms;
 	ike_name_rule(new, ike_rule_name(old));
 	new->replaces = old;
-	old->replaced_by = new;
+	*(old->replaced_by ? &old->rival : &old->replaced_by) = new;
 	return new;
 }
 
@@ -45,11 +51,113 @@ static void take_over(struct ike_sa *new)
 		new->task_count++;
 	}
 	ike_join(new, old->contact);
+	if (old->replaced_by != new) {
+		old->rival = old->replaced_by;
+		old->replaced_by = new;
+	}
 	old->childless_ms = new->k->now_ms + CHILDLESS_MS; /* should the peer not delete it */
 	ike_arm(old);
 }
 
-/* The new one came to nothing: the old one goes on, and tries again. */
+bool rekey_done(const struct ike_sa *old)
+{
+	return old->replaced_by && old->replaced_by->state >= IKE_ESTABLISHED;
+}
+
+/* ---- both at once ------------------------------------------------------------------------------------------------ */
+
+static void stay(struct ike_sa *new)
+{
+	take_over(new);
+	new->state = IKE_ESTABLISHED;
+	ike_established(new);
+}
+
+/* Both are keyed: now both ends know the four nonces. */
+static void decide(struct ike_sa *old)
+{
+	struct ike_sa *ours = old->replaced_by, *theirs = old->rival;
+
+	if (!ours || !theirs || ours->state != IKE_NEW_KEYED || theirs->state != IKE_NEW_KEYED)
+		return;
+	if (twin_stays(&ours->nonce_i, &ours->nonce_r, &theirs->nonce_i, &theirs->nonce_r)) {
+		stay(ours);
+		ike_lost(theirs);
+		old->expire_ms = old->k->now_ms + RIVAL_MS; /* the peer may still need it to hear of its own */
+		ike_arm(old);
+	} else {
+		stay(theirs);
+		ike_lost(ours);
+	}
+}
+
+/* The peer's stays, and ours goes as soon as we know its keys, or that there is none. */
+static void theirs_stays(struct ike_sa *old)
+{
+	struct ike_sa *theirs = old->rival ? old->rival : old->replaced_by;
+
+	if (!theirs || theirs->initiator || theirs->state != IKE_NEW_KEYED)
+		return;
+	stay(theirs);
+	if (old->rival)
+		old->rival->loser = true;
+}
+
+void rekey_heard(struct ike_sa *new, const struct ike_msg *m)
+{
+	for (size_t i = 0; i < m->delete_count; i++)
+		if (m->deletes[i].protocol == PROTO_IKE)
+			return; /* this is the one that goes */
+	if (new->replaces && !new->initiator)
+		theirs_stays(new->replaces);
+}
+
+void rekey_old_deleted(struct ike_sa *old)
+{
+	theirs_stays(old);
+	if (rekey_done(old))
+		ike_drop(old);
+	else
+		ike_down(old, EVENT_MAIN_MODE_DOWN, "the peer deleted it");
+}
+
+bool rekey_may_answer(const struct ike_sa *old)
+{
+	return !old->replaced_by ||
+	       (!old->rival && old->replaced_by->initiator && old->replaced_by->state <= IKE_NEW_SENT);
+}
+
+/* A Delete that was out when the SA went has to be asked again where the CHILD SA lives now. */
+static void ask_again(struct ike_sa *sa)
+{
+	const struct task *t = sa->request.task;
+	struct child *c = sa->request.out && t && t->kind == TASK_DELETE_CHILD ? child_by_pair(sa->k, t->object) : NULL;
+
+	if (c && c->ike != sa)
+		exchange_queue(c->ike, TASK_DELETE_CHILD, c->pair);
+}
+
+void rekey_unlink(struct ike_sa *sa)
+{
+	struct ike_sa *new[] = { sa->replaced_by, sa->rival }, *old = sa->replaces;
+
+	ask_again(sa);
+	for (size_t i = 0; i < ARRAY_LEN(new); i++) {
+		if (new[i] && new[i]->state < IKE_ESTABLISHED)
+			ike_drop(new[i]);
+		else if (new[i])
+			new[i]->replaces = NULL;
+	}
+	sa->replaces = sa->replaced_by = sa->rival = NULL;
+	if (!old)
+		return;
+	if (old->replaced_by == sa)
+		old->replaced_by = old->rival;
+	if (old->replaced_by == old->rival || old->rival == sa)
+		old->rival = NULL;
+}
+
+/* The new one came to nothing: the peer's stays, or the old one goes on and tries again. */
 static void come_to_nothing(struct ike_sa *new, uint64_t after_ms)
 {
 	struct ike_sa *old = new->replaces;
@@ -57,12 +165,24 @@ static void come_to_nothing(struct ike_sa *new, uint64_t after_ms)
 	ike_drop(new);
 	if (!old)
 		return;
-	old->replaced_by = NULL;
+	theirs_stays(old);
+	if (old->replaced_by) /* it stays, or is on its way */
+		return;
 	old->rekey_ms = old->k->now_ms + after_ms;
 	exchange_pump(old);
 	if (old->contact)
 		want_drive_all(old->contact);
 	ike_arm(old);
+}
+
+void rekey_failed(struct ike_sa *new)
+{
+	struct ike_sa *old = new->replaces;
+	bool answer = new->state == IKE_NEW_ANSWER;
+
+	come_to_nothing(new, 20 * RETRY_TEMPORARY_MS);
+	if (answer)
+		exchange_reply_notify(old, CREATE_CHILD_SA, N_INVALID_SYNTAX, NULL, 0);
 }
 
 /* ---- initiator --------------------------------------------------------------------------------------------------- */
@@ -133,13 +253,17 @@ void rekey_reply(struct ike_sa *sa, const struct ike_msg *m)
 
 	if (error && error->type == N_INVALID_KE_PAYLOAD && other_group(sa, error))
 		return;
-	if (error && error->type == N_TEMPORARY_FAILURE) { /* the two ends wait differently long */
+	if (error && error->type == N_TEMPORARY_FAILURE && !sa->loser) { /* the two ends wait differently long */
 		come_to_nothing(sa, sa->replaces->initiator ? 2 * RETRY_TEMPORARY_MS : 6 * RETRY_TEMPORARY_MS);
 		return;
 	}
 	if (error || !m->has_ke || !m->nonce.len || !proposal_accept_ike(&m->offer, sa->ke_set, &choice) ||
 	    !choice.spi || choice.suite.group != sa->group || m->ke_group != sa->group->ikev2 ||
 	    m->ke.len != sa->group->public_octets) {
+		if (sa->loser || sa->replaces->rival) {
+			come_to_nothing(sa, 20 * RETRY_TEMPORARY_MS);
+			return;
+		}
 		char words[REFUSAL_TEXT], ours[PROPOSALS_TEXT];
 		contact_fault(
 			sa->k, &sa->local, &sa->remote, sa->first_rule, EVENT_MAIN_MODE_FAILED,
@@ -170,6 +294,14 @@ int rekey_derived(struct ike_sa *sa, const struct step_input *in, struct diag *d
 
 	if (r < 0)
 		return r;
+	if (sa->loser || old->rival) {
+		sa->state = IKE_NEW_KEYED;
+		if (sa->loser)
+			ike_lost(sa);
+		else
+			decide(old);
+		return STEP_STAY;
+	}
 	take_over(sa);
 	ike_delete(old); /* the initiator of the rekey does (2.8) */
 	return 0;
@@ -185,7 +317,9 @@ void rekey_request(struct ike_sa *old, const struct ike_msg *m)
 	uint8_t group[2];
 	size_t n = 0;
 
-	if (t && t->kind == TASK_CREATE_CHILD) { /* 2.25.2 */
+	struct ike_sa *ours = old->replaced_by;
+
+	if (!rekey_may_answer(old) || (t && (t->kind == TASK_CREATE_CHILD || t->kind == TASK_DELETE_CHILD))) { /* 2.25 */
 		exchange_reply_notify(old, CREATE_CHILD_SA, N_TEMPORARY_FAILURE, NULL, 0);
 		return;
 	}
@@ -201,6 +335,8 @@ void rekey_request(struct ike_sa *old, const struct ike_msg *m)
 		exchange_reply_notify(old, CREATE_CHILD_SA, N_INVALID_KE_PAYLOAD, group, sizeof group);
 		return;
 	}
+	if (ours && ours->state < IKE_NEW_SENT) /* the peer was first */
+		ike_drop(ours);
 	struct ike_sa *new = successor(old, false);
 	new->suite = choice.suite;
 	new->spi_i = choice.spi;
@@ -235,6 +371,11 @@ int rekey_answered(struct ike_sa *sa, const struct step_input *in, struct diag *
 	ike_put_nonce(&w, sa->nonce_r.at, sa->nonce_r.len);
 	ike_put_ke(&w, sa->suite.group->ikev2, r->public, r->public_len);
 	exchange_reply(old, &w, sk);
+	if (old->replaced_by != sa) { /* ours is out */
+		sa->state = IKE_NEW_KEYED;
+		decide(old);
+		return STEP_STAY;
+	}
 	take_over(sa);
 	return 0;
 }
