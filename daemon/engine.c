@@ -199,6 +199,10 @@ static void do_one(struct engine *e, struct keying_todo *t)
 		else
 			child_up(e, t->spec);
 		break;
+	case KEYING_STOP_SENDING:
+		child_down(e, t->pair);
+		sad_stop_sending(e->sad, t->pair);
+		break;
 	case KEYING_REMOVE:
 		child_down(e, t->pair);
 		if (sad_remove(e->sad, t->pair, t->request, &d) < 0)

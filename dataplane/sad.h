@@ -69,6 +69,7 @@ enum sad_event_kind {
 			    pair */
 	SAD_EXPIRE_SOFT, /* spi, pair */
 	SAD_EXPIRE_HARD, /* spi, pair: the SA is gone */
+	SAD_FIRST_IN,    /* pair: the first packet came in under it, so the peer has it both ways */
 	SAD_UNKNOWN_SPI, /* remote, spi: ESP came for an SA that we do not have (rate-limited) */
 };
 
@@ -88,6 +89,8 @@ int sad_reserve_spi(struct sad *sad, const struct addr *local, const struct addr
 int sad_install(struct sad *sad, const struct sa_spec *spec, uint64_t request, struct diag *d); /* one direction */
 int sad_remove(struct sad *sad, uint64_t pair, uint64_t request,
 	       struct diag *d);                      /* both directions, reservations too */
+/* The outbound half goes; what is on its way to us still comes in. Nothing is completed. */
+void sad_stop_sending(struct sad *sad, uint64_t pair);
 void sad_release_spi(struct sad *sad, uint32_t spi); /* a reservation that came to nothing */
 
 /* Packets held for this selector: the negotiation has failed. `clear`: a request mode falls back: send them in clear

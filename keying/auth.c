@@ -300,7 +300,6 @@ int auth_request(struct ike_sa *sa, const struct step_input *in, struct diag *d)
 	const struct rule *rule;
 	struct diag why = { 0 };
 
-	sa->turn_ms = sa->k->now_ms - sa->request.sent_ms; /* since our reply to IKE_SA_INIT */
 	sa->first = child_asked(sa, m, NULL, &sa->refusal, &why);
 	rule = sa->first ? sa->first->rule : any_rule(sa);
 	if (!rule) {

@@ -524,7 +524,7 @@ void child_request(struct ike_sa *ike, const struct ike_msg *m)
 		exchange_reply(ike, &w, sk);
 		return;
 	}
-	if (old && old->state != CHILD_UP) {
+	if (old && old->state != CHILD_OUTBOUND && old->state != CHILD_UP) {
 		exchange_reply_notify(ike, CREATE_CHILD_SA, N_TEMPORARY_FAILURE, NULL, 0);
 		return;
 	}
@@ -575,13 +575,60 @@ void child_put_answer(struct child *c, struct ike_writer *w)
 	put_selectors(c, w);
 }
 
-/* The inbound half is there: the reply can go. The outbound half waits until the peer has read it and installed its own
- * inbound half: about as long as it takes to act on any message; longer with packets of ours waiting, which go at once
- * when they can; and while an older SA sends, until the peer deletes that. */
+/* Another one that carries the same traffic, if this one does not. */
+static const struct child *carrier(const struct child *c)
+{
+	const struct ike_sa *sa;
+	const struct child *other;
+
+	LIST_FOREACH(sa, &c->ike->contact->ikes, of_contact)
+		LIST_FOREACH(other, &sa->children, entry)
+			if (other != c && other->sends && other->state == CHILD_UP &&
+			    selector_same(&other->asked, &c->asked))
+				return other;
+	return NULL;
+}
+
+/* How long to wait for a sign that the peer has our reply. With nothing else to carry the traffic a peer that is
+ * silent is given the time to repeat its request; a mode that would go in clear meanwhile waits less long. */
+static void settle_by(struct child *c)
+{
+	const struct want *w = want_find(c->ike->contact, &c->asked);
+	uint64_t now = c->ike->k->now_ms, at = now + (carrier(c) ? SETTLE_CARRIED_MS : SETTLE_MS);
+
+	if (w && w->rule->mode != MODE_REQUIRE && w->release_ms != UINT64_MAX && w->release_ms - 1 < at)
+		at = w->release_ms - 1 > now ? w->release_ms - 1 : now;
+	c->settle_ms = at;
+	child_arm(c);
+}
+
+void child_settled(struct child *c)
+{
+	if (c->state == CHILD_SETTLE)
+		(void)child_step(c, CEV_SETTLED, NULL, NULL, NULL);
+}
+
+/* With one request out at a time, who asks anew has read our last reply; who asks the same again has not. */
+void child_peer_spoke(struct ike_sa *ike, bool anew)
+{
+	struct child *c, *next;
+
+	for (c = LIST_FIRST(&ike->children); c; c = next) {
+		next = LIST_NEXT(c, entry);
+		if (c->state != CHILD_SETTLE)
+			continue;
+		if (anew)
+			child_settled(c);
+		else
+			settle_by(c);
+	}
+}
+
+/* The inbound half is there: the reply can go. The outbound half waits until the peer shows that it has the reply, by
+ * a packet under the new SA or by its next request: what came earlier would be lost. */
 static int answer(struct child *c, const struct child_input *in, struct diag *d)
 {
 	struct ike_sa *ike = c->ike;
-	struct keying *k = ike->k;
 	struct ike_writer w;
 	size_t sk;
 	int r = 0;
@@ -596,14 +643,7 @@ static int answer(struct child *c, const struct child_input *in, struct diag *d)
 	}
 	if (r < 0 || c->state == CHILD_DEAD)
 		return r;
-	bool waiting = want_find(ike->contact, &c->asked) != NULL;
-	if (child_by_pair(k, c->replaces))
-		c->settle_ms = k->now_ms + SETTLE_REKEY_MS;
-	else if (waiting || ike->turn_ms >= SETTLE_MS || child_up_for(ike->contact, &c->asked, c))
-		c->settle_ms = k->now_ms + SETTLE_MS;
-	else
-		c->settle_ms = k->now_ms + ike->turn_ms + 1;
-	child_arm(c);
+	settle_by(c);
 	return 0;
 }
 
@@ -701,9 +741,9 @@ static int send(struct child *c, const struct child_input *in, struct diag *d)
 	return 0;
 }
 
-static uint64_t spread(const struct owned *n, uint64_t below)
+static unsigned spread(const struct owned *n)
 {
-	return below ? table_hash(n->at, n->len, 2) % below : 0;
+	return (unsigned)(table_hash(n->at, n->len, 2) % 1000);
 }
 
 static int up(struct child *c, const struct child_input *in, struct diag *d)
@@ -719,7 +759,7 @@ static int up(struct child *c, const struct child_input *in, struct diag *d)
 	c->state = CHILD_UP;
 	c->up_ms = k->now_ms;
 	if (life) {
-		c->soft_ms = k->now_ms + life / 100 * (c->initiator ? 80 : 92) + spread(&c->nonce_i, life / 20 + 1);
+		c->soft_ms = k->now_ms + life_soft_ms(life, c->initiator, spread(&c->nonce_i));
 		c->hard_ms = k->now_ms + life;
 	}
 	todo_event(k, EVENT_QUICK_MODE_UP, &c->selector.local, &c->selector.remote, c->rule->name,
@@ -799,6 +839,30 @@ void child_rekey(struct child *c)
 
 /* ---- end --------------------------------------------------------------------------------------------------------- */
 
+/* It carries nothing more: what waits for a sign of the peer may have to wait less long. */
+static void pass_on(const struct child *old)
+{
+	struct ike_sa *sa;
+	struct child *c;
+
+	if (!old->ike->contact)
+		return;
+	LIST_FOREACH(sa, &old->ike->contact->ikes, of_contact)
+		LIST_FOREACH(c, &sa->children, entry)
+			if (c->state == CHILD_SETTLE && selector_same(&c->asked, &old->asked) && !carrier(c) &&
+			    c->settle_ms > c->ike->k->now_ms + SETTLE_MS)
+				settle_by(c);
+}
+
+void child_stop_sending(struct child *c)
+{
+	if (!c->sends)
+		return;
+	c->sends = false;
+	todo_add(c->ike->k, KEYING_STOP_SENDING)->pair = c->pair;
+	pass_on(c);
+}
+
 void child_drop(struct child *c, const char *why)
 {
 	struct ike_sa *ike = c->ike;
@@ -811,7 +875,9 @@ void child_drop(struct child *c, const char *why)
 		todo_event(k, EVENT_QUICK_MODE_DOWN, &c->selector.local, &c->selector.remote, c->rule->name,
 			   peer_kept_id(ike->peer), c->spi_in, "quick mode is down: %s", why);
 	c->state = CHILD_DEAD;
-	if (c->installed)
+	if (c->installed && was_up)
+		life_fade(k, c->pair);
+	else if (c->installed)
 		todo_add(k, KEYING_REMOVE)->pair = c->pair;
 	else if (c->spi_in)
 		todo_add(k, KEYING_RELEASE_SPI)->spi = c->spi_in;
@@ -821,26 +887,17 @@ void child_drop(struct child *c, const char *why)
 	LIST_INSERT_HEAD(&k->dead_children, c, entry);
 	if (ike->first == c)
 		ike->first = NULL;
+	if (was_up)
+		pass_on(c);
 	if (LIST_EMPTY(&ike->children) && ike->state == IKE_ESTABLISHED) {
 		ike->childless_ms = k->now_ms + CHILDLESS_MS;
 		ike_arm(ike);
 	}
 }
 
-void child_hand_over(struct child *old)
-{
-	struct child *c;
-
-	LIST_FOREACH(c, &old->ike->children, entry)
-		if (c->replaces == old->pair && c->state == CHILD_SETTLE) {
-			old->replaced = true;
-			(void)child_step(c, CEV_SETTLED, NULL, NULL, NULL);
-		}
-}
-
 static void delete_now(struct child *c)
 {
-	child_hand_over(c);
+	child_stop_sending(c);
 	c->state = CHILD_DELETING;
 	c->settle_ms = c->linger_ms = UINT64_MAX;
 	c->hard_ms = c->ike->k->now_ms + HALF_OPEN_MS;

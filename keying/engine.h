@@ -34,8 +34,8 @@ enum {
 	HALF_OPEN_MS = 30000,     /* a stranger has so long to prove itself */
 	HINT_MS = 1000,           /* an unprotected refusal is believed when nothing better comes so long */
 	LINGER_MS = 1000,         /* what is to be deleted stays so long: packets are on their way */
-	SETTLE_MS = 200,          /* a responder sends under a rekeyed SA after so long, or when the old one goes */
-	SETTLE_REKEY_MS = 10000,  /* ... unless an older one sends: it is used until the peer deletes it */
+	SETTLE_MS = 1400,         /* a responder sends when the peer shows that it has the reply, or so long after it */
+	SETTLE_CARRIED_MS = 60000, /* ... while another SA carries the traffic meanwhile */
 	RETRY_TEMPORARY_MS = 500, /* TEMPORARY_FAILURE */
 	BACKOFF_FIRST_MS = 1000,  /* after a failure; doubled, up to: */
 	BACKOFF_MOST_MS = 60000,
@@ -133,7 +133,7 @@ enum child_state {
 	CHILD_R_SPI,
 	CHILD_R_INBOUND, /* the inbound SA is being installed; then the reply goes */
 	CHILD_INBOUND,   /* initiator: the inbound SA is being installed */
-	CHILD_SETTLE,    /* responder: the outbound SA may have to wait */
+	CHILD_SETTLE,    /* responder: the peer may not have the reply yet, and would not know what we send */
 	CHILD_OUTBOUND,  /* the outbound SA is being installed */
 	CHILD_UP,
 	CHILD_DELETING, /* our Delete is queued or out */
@@ -297,7 +297,6 @@ struct ike_sa {
 
 	uint64_t job;
 	uint64_t created_ms, up_ms, rekey_ms, expire_ms, heard_ms, childless_ms, twin_ms;
-	uint64_t turn_ms;     /* how long the peer takes to act on a message of ours, about */
 	uint64_t check_ms;    /* when to look whether the peer is silent */
 	uint64_t sent_esp_ms; /* when we last sent under a CHILD SA; UINT64_MAX: nobody tells us */
 	unsigned twin_tries;
@@ -356,6 +355,7 @@ struct keying {
 	LIST_HEAD(dead_child_list, child) dead_children;
 	TAILQ_HEAD(dead_ike_list, ike_sa) dead_ikes;
 	TAILQ_HEAD(contact_queue, contact) busy, idle;
+	LIST_HEAD(fade_list, fade) fading;
 	size_t idle_count, half_open_count, initiating_count, want_count;
 	uint32_t half_open_of[HALF_OPEN_BUCKETS]; /* by the remote address */
 	uint64_t strangers_ms;                    /* since when strangers_told are counted */
@@ -527,7 +527,9 @@ struct fault child_fault_of(const struct ike_msg *m, const struct diag *d); /* w
 void child_fault(struct child *c, struct fault f, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 void child_fail(struct child *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void child_delete(struct child *c);                /* with a Delete */
-void child_hand_over(struct child *old);           /* what replaces it sends from now on */
+void child_settled(struct child *c);               /* the peer has our reply: send */
+void child_peer_spoke(struct ike_sa *ike, bool anew); /* a request: a new one, or the last one again */
+void child_stop_sending(struct child *c);
 void child_drop(struct child *c, const char *why); /* why NULL: silently */
 void child_rekey(struct child *c);
 void child_arm(struct child *c);
@@ -535,6 +537,14 @@ void child_free(struct child *c);
 struct child *child_by_pair(struct keying *k, uint64_t pair);
 struct child *child_by_spi(struct ike_sa *ike, uint32_t spi, bool ours);
 struct child *child_up_for(struct contact *c, const struct sa_selector *s, const struct child *but);
+
+/* life.c: when an SA is renewed, and how the last of it goes */
+/* Of a life of so many milliseconds, how long until it is renewed: who began it first, the other end later, each with
+ * a spread (0..999) of its own; early enough for messages to be repeated even when lives are short. */
+uint64_t life_soft_ms(uint64_t life_ms, bool first, unsigned spread);
+/* Our half stops sending now; what the peer sent before it knew still comes in for a while. */
+void life_fade(struct keying *k, uint64_t pair);
+void life_forget_fading(struct keying *k);
 
 /* rekey.c */
 void rekey_start(struct ike_sa *old);

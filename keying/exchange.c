@@ -66,7 +66,11 @@ static void delete_child_answered(struct ike_sa *sa, const struct task *t, const
 static bool put_delete_ike(struct ike_sa *sa, const struct task *t, struct ike_writer *w)
 {
 	(void)t;
+	struct child *c;
+
 	sa->state = IKE_DELETING;
+	LIST_FOREACH(c, &sa->children, entry)
+		child_stop_sending(c); /* the peer will know it no more */
 	ike_put_delete_ike(w);
 	return true;
 }
@@ -180,15 +184,13 @@ bool exchange_resend(struct ike_sa *sa)
 
 void exchange_hurry(struct ike_sa *sa)
 {
-	sa->request.tries = 2; /* more than once: how long the peer took cannot be known */
+	sa->request.tries = 2;
 	sa->request.resend_ms = sa->k->now_ms + sa->k->config.retransmit_first_ms;
 	ike_arm(sa);
 }
 
 void exchange_done(struct ike_sa *sa)
 {
-	if (sa->request.out && sa->request.tries == 1)
-		sa->turn_ms = sa->k->now_ms - sa->request.sent_ms;
 	owned_wipe(&sa->request.octets);
 	fragment_forget(sa, true);
 	sa->request.out = false;
@@ -394,6 +396,7 @@ static void reply_again(struct ike_sa *sa)
 {
 	struct keying *k = sa->k;
 
+	child_peer_spoke(sa, false);
 	if (sa->answering || !sa->last_reply.len || k->now_ms - sa->repeated_ms < REPEAT_MS) {
 		k->dropped[KEYING_DROP_REPEATED]++;
 		return;
@@ -462,6 +465,7 @@ void exchange_message(struct ike_sa *sa, const struct ike_header *h, const uint8
 		return;
 	}
 	fragment_forget(sa, false);
+	child_peer_spoke(sa, true);
 	sa->receive_id++;
 	memcpy(sa->last_digest, first_digest, DIGEST);
 	sa->answering = true;

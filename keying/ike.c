@@ -252,10 +252,10 @@ static void forget_making(struct ike_sa *sa)
 	sa->give_up_ms = UINT64_MAX;
 }
 
-/* A number between 0 and below, the same for the same SA: spreads rekeys without a random source. */
-static uint64_t spread(const struct owned *n, uint64_t below)
+/* A number below 1000, the same for the same SA: spreads rekeys without a random source. */
+static unsigned spread(const struct owned *n)
 {
-	return below ? table_hash(n->at, n->len, 0) % below : 0;
+	return (unsigned)(table_hash(n->at, n->len, 0) % 1000);
 }
 
 /* The peer starts afresh: what it had with us before this exchange is gone (RFC 7296 2.4). */
@@ -298,7 +298,7 @@ void ike_established(struct ike_sa *sa)
 	sa->up_ms = sa->heard_ms = k->now_ms;
 	sa->check_ms = k->now_ms + k->config.liveness_ms;
 	if (life) { /* whoever began it renews it first, so that both seldom do at once */
-		sa->rekey_ms = k->now_ms + life / 100 * (sa->initiator ? 80 : 92) + spread(&sa->nonce_i, life / 20 + 1);
+		sa->rekey_ms = k->now_ms + life_soft_ms(life, sa->initiator, spread(&sa->nonce_i));
 		sa->expire_ms = k->now_ms + life;
 	}
 	close_half(sa);

@@ -18,7 +18,6 @@ static void delete_children(struct ike_sa *sa, const struct ike_delete *del, str
 			c = child_by_spi(sa->replaced_by, spi, false);
 		if (!c || (uint8_t)c->choice.suite.protocol != del->protocol)
 			continue;
-		child_hand_over(c);
 		if (c->state != CHILD_DELETING && n < SPIS_MOST)
 			gone[n++] = c->spi_in;
 		child_drop(c, "the peer deleted it");

@@ -131,6 +131,7 @@ void keying_free(struct keying *k)
 	}
 	while ((c = TAILQ_FIRST(&k->idle)))
 		contact_free(c);
+	life_forget_fading(k);
 	keying_settle(k);
 	while ((t = TAILQ_FIRST(&k->todos))) {
 		TAILQ_REMOVE(&k->todos, t, entry);
@@ -384,6 +385,10 @@ void keying_sad_event(struct keying *k, const struct sad_event *e, uint64_t now_
 		if (c)
 			child_delete(c);
 		break;
+	case SAD_FIRST_IN:
+		if (c)
+			child_settled(c);
+		break;
 	case SAD_UNKNOWN_SPI:
 		unknown_esp(k, &e->packet.local, &e->packet.remote);
 		break;
@@ -477,9 +482,11 @@ void keying_usage(struct keying *k, uint64_t pair, uint64_t last_in_ms, uint64_t
 	tick(k, now_ms);
 	struct child *c = child_by_pair(k, pair);
 
-	if (!c || c->state != CHILD_UP)
+	if (!c || c->state < CHILD_SETTLE)
 		return;
 	struct ike_sa *sa = c->ike;
+	if (last_in_ms && c->state == CHILD_SETTLE) /* a plane that does not tell of the first packet */
+		child_settled(c);
 	if (sa->heard_ms < last_in_ms)
 		sa->heard_ms = last_in_ms;
 	if (sa->sent_esp_ms == UINT64_MAX || sa->sent_esp_ms < last_out_ms)

@@ -125,6 +125,7 @@ enum keying_todo_kind {
 	KEYING_RESERVE_SPI,  /* selector.local, .remote; request */
 	KEYING_RELEASE_SPI,  /* spi */
 	KEYING_INSTALL,      /* spec, request */
+	KEYING_STOP_SENDING, /* pair: the outbound half goes at once, REMOVE follows */
 	KEYING_REMOVE,       /* pair */
 	KEYING_RELEASE_HELD, /* selector, clear */
 	KEYING_FALLBACK,     /* selector.local, .remote; seconds (0: forget it, the peer has IKE) */

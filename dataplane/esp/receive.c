@@ -87,7 +87,8 @@ static void open_under(struct sad *s, struct sa *sa, const struct ip_packet *out
 		plane_drop(s, drop_of(r));
 		return;
 	}
-	sa->packets++;
+	if (sa->packets++ == 0)
+		plane_tell(s, &(struct sad_event){ .kind = SAD_FIRST_IN, .pair = sa->spec.pair }, NULL);
 	sa->octets += len - outer->head;
 	sa->last_ms = s->now;
 	if (next == IP_NO_NEXT)

@@ -70,6 +70,12 @@ int sad_remove(struct sad *s, uint64_t pair, uint64_t request, struct diag *d)
 	return 0;
 }
 
+void sad_stop_sending(struct sad *s, uint64_t pair)
+{
+	if (sa_remove_out(&s->sas, pair))
+		flows_forget(s);
+}
+
 void sad_release_held(struct sad *s, const struct sa_selector *selector, bool clear)
 {
 	struct held_queue *q;

@@ -250,6 +250,17 @@ size_t sa_remove_pair(struct sa_table *t, uint64_t pair)
 	return removed;
 }
 
+bool sa_remove_out(struct sa_table *t, uint64_t pair)
+{
+	struct sa *sa = sa_find_pair(t, pair, false);
+
+	if (!sa)
+		return false;
+	leave(t, sa);
+	sa_free(sa);
+	return true;
+}
+
 struct sa *sa_find_pair(const struct sa_table *t, uint64_t pair, bool inbound)
 {
 	for (struct sa *sa = t->pair[bucket_of_pair(t, pair)]; sa; sa = sa->next_pair)

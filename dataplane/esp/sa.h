@@ -52,6 +52,7 @@ void sa_release(struct sa_table *t, uint32_t spi);
 int sa_install(struct sa_table *t, const struct sa_spec *spec, struct sa **ret, struct diag *d);
 /* Before its cipher is used. */
 void sa_use(struct sa *sa);
+bool sa_remove_out(struct sa_table *t, uint64_t pair);    /* its outbound half; false: there is none */
 size_t sa_remove_pair(struct sa_table *t, uint64_t pair); /* number of SAs removed */
 
 struct sa *sa_find_in(const struct sa_table *t, uint32_t spi); /* not a mere reservation */

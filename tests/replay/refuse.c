@@ -219,7 +219,7 @@ static void the_responder_narrows_to_its_rule(void **state)
 
 	(void)state;
 	world_packet(w, 0, 6, 40000, 443);
-	world_run(w, 1900);
+	world_run(w, 3000);
 	assert_int_equal(world_children(w, 0), 1);
 	assert_int_equal(world_children(w, 1), 1);
 	for (unsigned host = 0; host < HOSTS; host++)

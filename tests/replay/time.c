@@ -128,7 +128,7 @@ static void fallback_after_zero_is_clear_at_once(void **state)
 	world_run(w, 1000);
 	assert_int_equal(w->hosts[0].released_clear, 1);
 	assert_int_equal(w->hosts[0].fallbacks, 1);
-	world_run(w, 2000);
+	world_run(w, 3000);
 	world_expect_one(w, 1);
 	assert_int_equal(w->hosts[0].fallback_ends, 1);
 	world_free(w);

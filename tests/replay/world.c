@@ -166,6 +166,10 @@ static void receive_esp(struct world *w, unsigned host, uint32_t spi)
 		if (h->sas[i].used && h->sas[i].inbound && h->sas[i].spi == spi) {
 			h->esp_received++;
 			h->last_in_ms = w->now_ms;
+			if (h->sas[i].packets++ == 0)
+				keying_sad_event(h->keying,
+						 &(struct sad_event){ .kind = SAD_FIRST_IN, .pair = h->sas[i].pair },
+						 w->now_ms);
 			return;
 		}
 	h->esp_lost++;
@@ -305,6 +309,13 @@ static bool do_next(struct world *w, unsigned host)
 		install(w, host, t.spec);
 		e.request = t.request;
 		keying_sad_event(h->keying, &e, w->now_ms);
+		break;
+	case KEYING_STOP_SENDING:
+		for (size_t i = 0; i < SAS_MOST; i++)
+			if (h->sas[i].used && h->sas[i].pair == t.pair) {
+				h->sas[i].used = h->sas[i].inbound;
+				h->sas[i].fading = true;
+			}
 		break;
 	case KEYING_REMOVE:
 		for (size_t i = 0; i < SAS_MOST; i++)
@@ -559,7 +570,8 @@ size_t world_sas(const struct world *w, unsigned host, bool inbound)
 	size_t n = 0;
 
 	for (size_t i = 0; i < SAS_MOST; i++)
-		n += w->hosts[host].sas[i].used && w->hosts[host].sas[i].inbound == inbound;
+		n += w->hosts[host].sas[i].used && !w->hosts[host].sas[i].fading &&
+		     w->hosts[host].sas[i].inbound == inbound;
 	return n;
 }
 
@@ -581,7 +593,7 @@ void world_expect_one(struct world *w, size_t children)
 				 world_children(w, host), world_sas(w, host, true), world_sas(w, host, false));
 		for (size_t i = 0; i < SAS_MOST; i++) {
 			const struct world_sa *sa = &h->sas[i];
-			if (!sa->used)
+			if (!sa->used || sa->fading)
 				continue;
 			const struct world_sa *peer = find_sa(other, !sa->inbound, sa->spi);
 			if (!peer || !key_equal(&peer->encr_key, &sa->encr_key) || peer->encr_key.len == 0)

@@ -12,8 +12,10 @@ enum { HOSTS = 2, PACKETS_MOST = 4096, SAS_MOST = 64, HELD_MOST = 64, DATAGRAM_M
 
 struct world_sa {
 	bool used, inbound;
+	bool fading; /* it only takes in what was on its way */
 	uint32_t spi;
 	uint64_t pair;
+	unsigned packets; /* that came in */
 	unsigned order; /* the newest outbound SA of a selector sends */
 	struct sa_selector selector;
 	struct child_suite suite;
