@@ -16,14 +16,6 @@ static bool only_kerberos(const struct auth_set *a)
 	return a->count > 0;
 }
 
-static bool only_ah(const struct protection_set *p)
-{
-	for (size_t i = 0; i < p->count; i++)
-		if (p->suites[i].protocol != PROTO_AH)
-			return false;
-	return p->count > 0;
-}
-
 static int check_rule(const struct rule *rule, struct diag *d)
 {
 	const char *what = NULL;
@@ -36,8 +28,6 @@ static int check_rule(const struct rule *rule, struct diag *d)
 		what = "a second authentication";
 	else if (rule_mode_protects(rule->mode) && rule->auth && only_kerberos(rule->auth))
 		what = "Kerberos authentication";
-	else if (rule_mode_protects(rule->mode) && rule->protection && only_ah(rule->protection))
-		what = "protection by AH alone";
 	if (!what)
 		return 0;
 	return diag_fail(d, ERR_UNSUPPORTED,

@@ -198,6 +198,32 @@ static void add_fallback(struct ruleset *r)
 	str_add(r->out, "\t}\n");
 }
 
+/* nft and conntrack take an IPv6 packet's AH for one more extension header and look through it: to them it is what it
+ * carries, readable as that is. So we know it by the header that names it, and track it not: else each packet would be
+ * counted twice for its connection, once inside and once out of the TUN. */
+static const char *const ah6[] = {
+	"ip6 nexthdr ah", "ip6 nexthdr { 0, 43, 60 } @nh,320,8 51", /* behind one other header */
+};
+
+static void add_untracked(struct ruleset *r)
+{
+	const struct gate_config *c = r->config;
+
+	str_add(r->out, "\tchain untracked_in {\n\t\ttype filter hook prerouting priority -300; policy accept;\n");
+	for (size_t i = 0; i < ARRAY_LEN(ah6); i++)
+		str_addf(r->out, "\t\t%s ip6 daddr @own_ip6 notrack\n", ah6[i]);
+	str_add(r->out, "\t}\n\tchain untracked_out {\n\t\ttype filter hook output priority -300; policy accept;\n");
+	for (size_t i = 0; i < ARRAY_LEN(ah6); i++)
+		str_addf(r->out, "\t\tmeta mark & 0x%08x == 0x%08x %s notrack\n", c->mark_mask, c->mark_own, ah6[i]);
+	str_add(r->out, "\t}\n");
+}
+
+static void add_ah6(struct ruleset *r)
+{
+	for (size_t i = 0; i < ARRAY_LEN(ah6); i++)
+		str_addf(r->out, "\t\t%s accept\n", ah6[i]);
+}
+
 /* Before DNAT and before routing. */
 static void add_prerouting(struct ruleset *r)
 {
@@ -217,9 +243,11 @@ static void add_prerouting(struct ruleset *r)
 		 "\t\tgoto masquerade_known\n"
 		 "\t}\n",
 		 r->config->tun);
-	/* Our own ESP and IKE are admitted: ESP by its protocol, IKE only to a socket that has our mark. */
+	/* Our own ESP, AH and IKE are admitted: ESP and AH by their protocol, which only our sockets hear; IKE only to
+	 * a socket that has our mark. */
+	str_add(r->out, "\tchain arriving {\n");
+	add_ah6(r);
 	str_addf(r->out,
-		 "\tchain arriving {\n"
 		 "\t\tmeta l4proto { esp, ah } accept\n"
 		 "\t\tudp dport { 500, 4500 } socket mark & 0x%08x == 0x%08x accept\n"
 		 /* what a router says of our ESP and IKE: the path MTU, for one */
@@ -227,6 +255,9 @@ static void add_prerouting(struct ruleset *r)
 		 "\t\ticmpv6 type @errors_ip6 ct original protocol { esp, ah } accept\n"
 		 "\t\ticmp type @errors_ip ct original protocol udp @th,64,8 0x45 @th,224,16 { 500, 4500 } accept\n"
 		 "\t\ticmpv6 type @errors_ip6 ct original protocol udp @th,384,16 { 500, 4500 } accept\n"
+		 /* the same of AH in IPv6: by the header that the error quotes; of TCP inside it, only what lowers its
+		    packets */
+		 "\t\ticmpv6 type packet-too-big @th,112,8 51 accept\n"
 		 "\t\tjump exempt\n",
 		 r->config->mark_mask, r->config->mark_own);
 	add_judge(r, WAY_IN);
@@ -250,9 +281,9 @@ static void add_output(struct ruleset *r)
 		 "\t\tjump exempt\n",
 		 c->mark_mask, c->mark_own);
 	add_judge(r, WAY_OUT);
+	str_add(r->out, "\t}\n\tchain own {\n");
+	add_ah6(r);
 	str_addf(r->out,
-		 "\t}\n"
-		 "\tchain own {\n"
 		 "\t\tct mark & 0x%08x == 0 accept\n"
 		 "\t\tmeta l4proto { esp, ah } accept\n"
 		 "\t\tudp sport { 500, 4500 } accept\n"
@@ -314,6 +345,7 @@ void ruleset_write(const struct gate_config *c, const char *table, const struct 
 	add_from_tun(&r);
 	add_to_tun(&r);
 	add_fallback(&r);
+	add_untracked(&r);
 	add_prerouting(&r);
 	add_output(&r);
 	add_postrouting(&r);

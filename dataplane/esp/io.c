@@ -1,6 +1,6 @@
-/* The plane's descriptors: the TUN, a raw ESP socket of each family, news of network devices, and one epoll descriptor
- * over them, so that the caller polls a single one (and does not take a pending ICMP error for a broken descriptor, as
- * libuv would). */
+/* The plane's descriptors: the TUN, raw sockets of each family for ESP and AH, news of network devices, and one epoll
+ * descriptor over them, so that the caller polls a single one (and does not take a pending ICMP error for a broken
+ * descriptor, as libuv would). */
 #include "dataplane/esp/io.h"
 
 #include "base/mem.h"
@@ -20,7 +20,7 @@
 static void io_close(void *context)
 {
 	struct esp_io *io = context;
-	int *const fds[] = { &io->epoll, &io->tun, &io->raw4, &io->raw6, &io->links };
+	int *const fds[] = { &io->epoll, &io->tun, &io->raw4, &io->raw6, &io->ah4, &io->ah6, &io->links };
 
 	for (size_t i = 0; i < ARRAY_LEN(fds); i++)
 		if (*fds[i] >= 0)
@@ -88,10 +88,10 @@ static void read_one(struct esp_io *io, const struct epoll_event *e)
 		return;
 	if (fd == io->tun)
 		io_read_tun(io);
-	else if (fd == io->raw4)
-		io_read_raw4(io);
-	else if (fd == io->raw6)
-		io_read_raw6(io);
+	else if (fd == io->raw4 || fd == io->ah4)
+		io_read_raw4(io, fd);
+	else if (fd == io->raw6 || fd == io->ah6)
+		io_read_raw6(io, fd, fd == io->ah6 ? IP_AH : IP_ESP);
 	else
 		read_links(io);
 }
@@ -99,7 +99,7 @@ static void read_one(struct esp_io *io, const struct epoll_event *e)
 void esp_readable(struct sad *s)
 {
 	struct esp_io *io = s->config.io;
-	struct epoll_event ready[4];
+	struct epoll_event ready[6];
 	int n = epoll_wait(io->epoll, ready, ARRAY_LEN(ready), 0);
 
 	plane_enter(s);
@@ -139,18 +139,23 @@ static int open_all(struct esp_io *io, struct diag *d)
 {
 	int r;
 
-	if ((r = raw_open(AF_INET, io->own_mark, &io->raw4, d)) < 0 ||
-	    ((r = raw_open(AF_INET6, io->own_mark, &io->raw6, d)) < 0 && r != -EAFNOSUPPORT))
+	if ((r = raw_open(AF_INET, IP_ESP, io->own_mark, &io->raw4, d)) < 0 ||
+	    (r = raw_open(AF_INET, IP_AH, io->own_mark, &io->ah4, d)) < 0)
+		return r;
+	if (((r = raw_open(AF_INET6, IP_ESP, io->own_mark, &io->raw6, d)) < 0 ||
+	     (r = raw_open(AF_INET6, IP_AH, io->own_mark, &io->ah6, d)) < 0) &&
+	    r != -EAFNOSUPPORT)
 		return r;
 	if ((r = io->tun = tun_open(io->tun_name, d)) < 0 || (r = io->links = netlink_watch_links(d)) < 0)
 		return r;
 	io->epoll = epoll_create1(EPOLL_CLOEXEC);
 	if (io->epoll < 0)
 		return diag_errno(d, errno, "epoll_create1");
-	if ((r = watch_one(io, io->tun, d)) < 0 || (r = watch_one(io, io->raw4, d)) < 0 ||
-	    (r = watch_one(io, io->raw6, d)) < 0)
-		return r;
-	return watch_one(io, io->links, d);
+	const int fds[] = { io->tun, io->raw4, io->raw6, io->ah4, io->ah6, io->links };
+	for (size_t i = 0; i < ARRAY_LEN(fds); i++)
+		if ((r = watch_one(io, fds[i], d)) < 0)
+			return r;
+	return 0;
 }
 
 int esp_new(const struct esp_config *c, struct sad **ret, struct diag *d)
@@ -169,7 +174,7 @@ int esp_new(const struct esp_config *c, struct sad **ret, struct diag *d)
 	int r;
 
 	io->own_mark = c->own_mark;
-	io->epoll = io->tun = io->raw4 = io->raw6 = io->links = -1;
+	io->epoll = io->tun = io->raw4 = io->raw6 = io->ah4 = io->ah6 = io->links = -1;
 	(void)snprintf(io->tun_name, sizeof io->tun_name, "%s", c->tun);
 	if (strcmp(io->tun_name, c->tun) != 0)
 		r = diag_fail(d, EINVAL, "'%s' is too long a name for a device", c->tun);

@@ -4,30 +4,31 @@
 #include "dataplane/esp/plane.h"
 
 enum {
-	IO_BATCH = 64, /* packets taken from one descriptor before the others have their turn */
-	IO_PACKET_ROOM = IP_PACKET_MOST + IP6_HEADER,
-	IO_CONTROL_ROOM = 512,
+	IO_BATCH = 64,         /* packets taken from one descriptor before the others have their turn */
+	IO_HEADERS_ROOM = 512, /* IPv6: extension headers in front of AH */
+	IO_PACKET_ROOM = IP_PACKET_MOST + IP6_HEADER + IO_HEADERS_ROOM,
+	IO_CONTROL_ROOM = 1024,
 };
 
 struct esp_io {
 	struct sad *sad;
 	char tun_name[16];
 	uint32_t own_mark;
-	int epoll, tun, raw4, raw6, links; /* -1: not there */
-	bool repair;                       /* the TUN is gone or down: see to it at the next tick */
+	int epoll, tun, raw4, raw6, ah4, ah6, links; /* -1: not there. raw4, raw6: ESP, and all that is sent */
+	bool repair;                                 /* the TUN is gone or down: see to it at the next tick */
 	uint8_t packet[OFFLOAD_HEADER + IO_PACKET_ROOM];
 };
 
-/* A raw ESP socket of one family, non-blocking, that takes and gives whole packets. */
-int raw_open(int family, uint32_t mark, int *ret_fd, struct diag *d);
+/* A raw socket of one family for ESP or AH, non-blocking, that takes and gives whole packets. */
+int raw_open(int family, uint8_t protocol, uint32_t mark, int *ret_fd, struct diag *d);
 
 /* The list to the wire and the TUN. */
 void io_flush(void *context, struct packet_list *out);
 
 /* Packets from a descriptor to the plane, at most IO_BATCH. */
 void io_read_tun(struct esp_io *io);
-void io_read_raw4(struct esp_io *io);
-void io_read_raw6(struct esp_io *io);
+void io_read_raw4(struct esp_io *io, int fd);
+void io_read_raw6(struct esp_io *io, int fd, uint8_t protocol);
 void io_read_errors(struct esp_io *io, int fd);
 
 #endif

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <linux/errqueue.h>
 #include <netinet/in.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -30,10 +31,10 @@ void io_read_tun(struct esp_io *io)
 }
 
 /* An IPv4 raw socket gives the packet with its header, whole: the kernel has put fragments together. */
-void io_read_raw4(struct esp_io *io)
+void io_read_raw4(struct esp_io *io, int fd)
 {
 	for (unsigned i = 0; i < IO_BATCH; i++) {
-		ssize_t n = recv(io->raw4, io->packet, sizeof io->packet, MSG_DONTWAIT);
+		ssize_t n = recv(fd, io->packet, sizeof io->packet, MSG_DONTWAIT);
 
 		if (n < 0)
 			return;
@@ -42,40 +43,75 @@ void io_read_raw4(struct esp_io *io)
 }
 
 /* An IPv6 one keeps the header, which is made again from what it tells beside. Extension headers before ESP have had
- * their effect on the way and are left out. */
-static bool header6(uint8_t *header, struct msghdr *h, size_t payload)
-{
-	const struct sockaddr_in6 *from = h->msg_name;
-	struct wire_out out = wire_out(header, IP6_HEADER);
-	uint32_t flow = 0;
-	int hops = 64;
-	const uint8_t *to = NULL;
-	struct in6_pktinfo info;
+ * their effect on the way and are left out; those before AH, which covers them, come in their order (RFC 3542 4). */
+struct beside {
+	uint32_t flow;
+	int hops;
+	const uint8_t *to;
+	uint8_t first; /* what the IPv6 header names next */
+	struct wire_out headers;
+};
 
-	for (struct cmsghdr *c = CMSG_FIRSTHDR(h); c; c = CMSG_NXTHDR(h, c)) {
-		if (c->cmsg_level != IPPROTO_IPV6)
-			continue;
-		if (c->cmsg_type == IPV6_PKTINFO && c->cmsg_len >= CMSG_LEN(sizeof info)) {
-			memcpy(&info, CMSG_DATA(c), sizeof info);
-			to = info.ipi6_addr.s6_addr;
-		} else if (c->cmsg_type == IPV6_HOPLIMIT && c->cmsg_len >= CMSG_LEN(sizeof hops)) {
-			memcpy(&hops, CMSG_DATA(c), sizeof hops);
-		} else if (c->cmsg_type == IPV6_FLOWINFO && c->cmsg_len >= CMSG_LEN(sizeof flow)) {
-			memcpy(&flow, CMSG_DATA(c), sizeof flow);
-		}
-	}
-	if (!to || payload > UINT16_MAX)
-		return false;
-	wire_put_u32(&out, 0x60000000 | (ntohl(flow) & 0x0fffffff));
-	wire_put_u16(&out, (uint16_t)payload);
-	wire_put_u8(&out, IP_ESP);
-	wire_put_u8(&out, (uint8_t)hops);
-	wire_put(&out, from->sin6_addr.s6_addr, 16);
-	wire_put(&out, to, 16);
-	return !out.failed;
+static void header_beside(struct beside *b, uint8_t protocol, const uint8_t *octets, size_t len)
+{
+	size_t whole = len < 2 ? 0 : octets[1] * 8u + 8u;
+
+	if (b->headers.len == 0)
+		b->first = protocol;
+	if (whole == 0 || whole > len)
+		b->headers.failed = true;
+	else
+		wire_put(&b->headers, octets, whole);
 }
 
-void io_read_raw6(struct esp_io *io)
+static void read_beside(struct beside *b, struct msghdr *h)
+{
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(h); c; c = CMSG_NXTHDR(h, c)) {
+		const uint8_t *data = CMSG_DATA(c);
+		size_t len = c->cmsg_len - CMSG_LEN(0);
+
+		if (c->cmsg_level != IPPROTO_IPV6)
+			continue;
+		if (c->cmsg_type == IPV6_PKTINFO && len >= sizeof(struct in6_pktinfo))
+			b->to = data + offsetof(struct in6_pktinfo, ipi6_addr);
+		else if (c->cmsg_type == IPV6_HOPLIMIT && len >= sizeof b->hops)
+			memcpy(&b->hops, data, sizeof b->hops);
+		else if (c->cmsg_type == IPV6_FLOWINFO && len >= sizeof b->flow)
+			memcpy(&b->flow, data, sizeof b->flow);
+		else if (c->cmsg_type == IPV6_HOPOPTS)
+			header_beside(b, IPPROTO_HOPOPTS, data, len);
+		else if (c->cmsg_type == IPV6_DSTOPTS)
+			header_beside(b, IPPROTO_DSTOPTS, data, len);
+		else if (c->cmsg_type == IPV6_RTHDR)
+			header_beside(b, IPPROTO_ROUTING, data, len);
+	}
+}
+
+/* Write the headers so that they end where the payload begins; their length, or 0. */
+static size_t header6(uint8_t *payload_at, struct msghdr *h, size_t payload, uint8_t protocol)
+{
+	const struct sockaddr_in6 *from = h->msg_name;
+	uint8_t headers[IO_HEADERS_ROOM];
+	struct beside b = { .hops = 64, .first = protocol, .headers = wire_out(headers, sizeof headers) };
+	struct wire_out out;
+	size_t all;
+
+	read_beside(&b, h);
+	all = IP6_HEADER + b.headers.len;
+	if (!b.to || b.headers.failed || h->msg_flags & MSG_CTRUNC || b.headers.len + payload > UINT16_MAX)
+		return 0;
+	out = wire_out(payload_at - all, all);
+	wire_put_u32(&out, 0x60000000 | (ntohl(b.flow) & 0x0fffffff));
+	wire_put_u16(&out, (uint16_t)(b.headers.len + payload));
+	wire_put_u8(&out, b.first);
+	wire_put_u8(&out, (uint8_t)b.hops);
+	wire_put(&out, from->sin6_addr.s6_addr, 16);
+	wire_put(&out, b.to, 16);
+	wire_put(&out, headers, b.headers.len);
+	return out.failed ? 0 : all;
+}
+
+void io_read_raw6(struct esp_io *io, int fd, uint8_t protocol)
 {
 	for (unsigned i = 0; i < IO_BATCH; i++) {
 		union {
@@ -83,19 +119,22 @@ void io_read_raw6(struct esp_io *io)
 			uint8_t octets[IO_CONTROL_ROOM];
 		} control;
 		struct sockaddr_in6 from;
-		struct iovec part = { io->packet + IP6_HEADER, sizeof io->packet - IP6_HEADER };
+		uint8_t *at = io->packet + IP6_HEADER + IO_HEADERS_ROOM;
+		struct iovec part = { at, sizeof io->packet - IP6_HEADER - IO_HEADERS_ROOM };
 		struct msghdr h = { .msg_name = &from,
 				    .msg_namelen = sizeof from,
 				    .msg_iov = &part,
 				    .msg_iovlen = 1,
 				    .msg_control = &control,
 				    .msg_controllen = sizeof control };
-		ssize_t n = recvmsg(io->raw6, &h, MSG_DONTWAIT);
+		ssize_t n = recvmsg(fd, &h, MSG_DONTWAIT);
+		size_t head;
 
 		if (n < 0)
 			return;
-		if (header6(io->packet, &h, (size_t)n))
-			plane_receive(io->sad, io->packet, (size_t)n + IP6_HEADER);
+		head = header6(at, &h, (size_t)n, protocol);
+		if (head)
+			plane_receive(io->sad, at - head, head + (size_t)n);
 		else
 			io->sad->drops[DROP_MALFORMED]++;
 	}

@@ -15,6 +15,7 @@ enum {
 	IP_TCP = 6,
 	IP_UDP = 17,
 	IP_ESP = 50,
+	IP_AH = 51,
 	IP_ICMP6 = 58,
 	IP_NO_NEXT = 59, /* also ESP's dummy packet (RFC 4303 2.6) */
 	IP_PACKET_MOST = 65535,

@@ -3,6 +3,7 @@
 #include "base/crypto.h"
 #include "base/diag.h"
 #include "base/wire.h"
+#include "dataplane/esp/ah.h"
 #include "dataplane/esp/sa.h"
 
 #include <errno.h>
@@ -13,6 +14,11 @@ enum { ESP_HEADER = 8, ESP_TRAILER = 2 };
 static size_t encapsulation(const struct sa *sa)
 {
 	return sa->spec.encap_local_port ? UDP_HEADER : 0;
+}
+
+static bool is_ah(const struct sa *sa)
+{
+	return sa->spec.suite.protocol == PROTO_AH;
 }
 
 static size_t round_up(size_t n, size_t unit)
@@ -28,6 +34,8 @@ static size_t overhead(const struct sa *sa)
 
 size_t esp_sealed_len(const struct sa *sa, const struct ip_packet *ip, size_t len)
 {
+	if (is_ah(sa))
+		return ah_sealed_len(sa, len);
 	return ip->head + overhead(sa) + round_up(len - ip->head + ESP_TRAILER, sa->align);
 }
 
@@ -36,12 +44,9 @@ size_t esp_budget(const struct sa *sa, const struct ip_packet *ip, size_t mtu)
 	size_t fixed = ip->head + overhead(sa);
 	size_t text = mtu > fixed ? (mtu - fixed) / sa->align * sa->align : 0;
 
+	if (is_ah(sa))
+		return ah_budget(sa, ip, mtu);
 	return ip->head + (text > ESP_TRAILER ? text - ESP_TRAILER : 0);
-}
-
-static uint64_t sequence_most(const struct sa *sa)
-{
-	return sa->spec.esn ? UINT64_MAX : UINT32_MAX;
 }
 
 /* What the check value also covers though the packet holds it not, or not there: for an AEAD SPI and whole sequence
@@ -102,9 +107,10 @@ int esp_seal(struct sa *sa, const struct ip_packet *ip, const uint8_t *packet, s
 	uint64_t seq;
 	int r;
 
-	if (sa->sequence == sequence_most(sa))
-		return diag_fail(d, EOVERFLOW, "SPI %08x: the sequence numbers are used up", sa->spec.spi);
-	seq = ++sa->sequence;
+	if (is_ah(sa))
+		return ah_seal(sa, ip, packet, len, out, d);
+	if ((r = sa_number(sa, &seq, d)) < 0)
+		return r;
 	if (total > IP_PACKET_MOST)
 		return diag_fail(d, EMSGSIZE, "%zu octets sealed are more than a packet holds", total);
 	wire_put(out, packet, ip->head);
@@ -161,13 +167,16 @@ int esp_open(struct sa *sa, const struct ip_packet *ip, uint8_t *packet, size_t 
 {
 	struct wire_in in = wire_in(packet + at, ip->len - at);
 	uint32_t spi = wire_u32(&in), low = wire_u32(&in);
-	size_t block = sa->spec.suite.encr->block, text, payload;
+	size_t block, text, payload;
 	uint64_t seq = low;
 	uint8_t *esp = packet + at;
 	struct cover cover;
 	struct sealed sealed;
 	int r;
 
+	if (is_ah(sa))
+		return ah_open(sa, ip, packet, at, ret_start, ret_len, ret_next, d);
+	block = sa->spec.suite.encr->block;
 	(void)wire_octets(&in, sa->iv);
 	if (in.failed || in.left < sa->icv + ESP_TRAILER)
 		return diag_fail(d, ERR_SYNTAX, "SPI %08x: %zu octets are too few", spi, ip->len - at);

@@ -1,5 +1,5 @@
 /* dataplane/esp/packet.h - one packet sealed or opened under one SA: transport-mode ESP (RFC 4303), natively or behind
- * a UDP header (RFC 3948). Pure but for the random IV of CBC. */
+ * a UDP header (RFC 3948); or AH, if the SA is of that (ah.h). Pure but for the random IV of CBC. */
 #ifndef DATAPLANE_ESP_PACKET_H
 #define DATAPLANE_ESP_PACKET_H
 #include "dataplane/esp/ip.h"
@@ -23,7 +23,7 @@ size_t esp_budget(const struct sa *sa, const struct ip_packet *ip, size_t mtu);
 int esp_seal(struct sa *sa, const struct ip_packet *ip, const uint8_t *packet, size_t len, struct wire_out *out,
 	     struct diag *d);
 
-/* Check and open an ESP packet in place; `at` is where its SPI stands. Afterwards the inner packet is
+/* Check and open an ESP or AH packet in place; `at` is where its header stands. Afterwards the inner packet is
  * packet[*ret_start .. *ret_start + *ret_len). *ret_next tells a dummy packet (IP_NO_NEXT), to be dropped without a
  * word. -EALREADY, -ESTALE: replay; -ERR_CRYPTO: check value; -ERR_SYNTAX: lengths or padding. The replay window moves
  * only if the check value is right. */

@@ -24,11 +24,11 @@ static int set_options(int fd, const struct option_row *rows, size_t n, struct d
 	for (size_t i = 0; i < n; i++)
 		if (setsockopt(fd, rows[i].level, rows[i].name, &rows[i].value, sizeof rows[i].value) < 0 &&
 		    rows[i].needed)
-			return diag_errno(d, errno, "raw ESP socket: %s", rows[i].what);
+			return diag_errno(d, errno, "raw IPsec socket: %s", rows[i].what);
 	return 0;
 }
 
-int raw_open(int family, uint32_t mark, int *ret_fd, struct diag *d)
+int raw_open(int family, uint8_t protocol, uint32_t mark, int *ret_fd, struct diag *d)
 {
 	/* The path MTU is ours to keep (path.h): the kernel is not to refuse by what it believes of it. */
 	const struct option_row both[] = {
@@ -49,15 +49,22 @@ int raw_open(int family, uint32_t mark, int *ret_fd, struct diag *d)
 		{ IPPROTO_IPV6, IPV6_RECVHOPLIMIT, 1, true, "IPV6_RECVHOPLIMIT" },
 		{ IPPROTO_IPV6, IPV6_FLOWINFO, 1, true, "IPV6_FLOWINFO" },
 	};
-	int fd = socket(family, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, IP_ESP), r;
+	/* AH covers the extension headers in front of it. */
+	static const struct option_row six_ah[] = {
+		{ IPPROTO_IPV6, IPV6_RECVHOPOPTS, 1, true, "IPV6_RECVHOPOPTS" },
+		{ IPPROTO_IPV6, IPV6_RECVRTHDR, 1, true, "IPV6_RECVRTHDR" },
+		{ IPPROTO_IPV6, IPV6_RECVDSTOPTS, 1, true, "IPV6_RECVDSTOPTS" },
+	};
+	int fd = socket(family, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol), r;
 
 	if (fd < 0 && errno == EPERM)
 		return diag_fail(d, EPERM, "may not open a raw socket: it needs root or the capability NET_RAW");
 	if (fd < 0)
-		return diag_errno(d, errno, "open a raw ESP socket");
+		return diag_errno(d, errno, "open a raw IPsec socket");
 	if ((r = set_options(fd, both, ARRAY_LEN(both), d)) < 0 ||
 	    (r = family == AF_INET ? set_options(fd, four, ARRAY_LEN(four), d)
-				   : set_options(fd, six, ARRAY_LEN(six), d)) < 0) {
+				   : set_options(fd, six, ARRAY_LEN(six), d)) < 0 ||
+	    (r = family == AF_INET6 && protocol == IP_AH ? set_options(fd, six_ah, ARRAY_LEN(six_ah), d) : 0) < 0) {
 		(void)close(fd);
 		return r;
 	}

@@ -1,4 +1,4 @@
-/* The way in: ESP from the wire, by its SPI, opened, judged by the plan, to the TUN. */
+/* The way in: ESP and AH from the wire, by its SPI, opened, judged by the plan, to the TUN. */
 #include "dataplane/esp/check.h"
 #include "dataplane/esp/packet.h"
 #include "dataplane/esp/plane.h"
@@ -12,7 +12,9 @@ static void unknown_spi(struct sad *s, const struct ip_packet *ip, uint32_t spi)
 	struct sad_event e = {
 		.kind = SAD_UNKNOWN_SPI,
 		.spi = spi,
-		.packet = { .local = ip->destination, .remote = ip->source, .protocol = IP_ESP },
+		.packet = { .local = ip->destination,
+			    .remote = ip->source,
+			    .protocol = ip->next == IP_AH ? IP_AH : IP_ESP },
 		.selector = { .local = ip->destination,
 			      .remote = ip->source,
 			      .protocol = PROTOCOL_ANY,
@@ -67,12 +69,14 @@ static enum sad_drop judge(struct sad *s, const struct sa *sa, const struct ip_p
 	return judge_flow(s, sa, &flow);
 }
 
-/* Where the ESP header stands, or 0. */
+/* Where the header of ESP or AH stands, or 0. */
 static size_t esp_at(const struct ip_packet *ip)
 {
 	if (ip->fragment)
 		return 0;
-	return ip->next == IP_ESP ? ip->head : ip->next == IP_UDP ? ip->head + UDP_HEADER : 0;
+	if (ip->next == IP_ESP || ip->next == IP_AH)
+		return ip->head;
+	return ip->next == IP_UDP ? ip->head + UDP_HEADER : 0;
 }
 
 static void open_under(struct sad *s, struct sa *sa, const struct ip_packet *outer, uint8_t *packet, size_t at)
@@ -122,6 +126,8 @@ void plane_receive(struct sad *s, uint8_t *packet, size_t len)
 		return;
 	}
 	in = wire_in(packet + at, len - at);
+	if (ip.next == IP_AH)
+		(void)wire_u32(&in);
 	spi = wire_u32(&in);
 	if (in.failed) {
 		plane_drop(s, DROP_MALFORMED);
@@ -132,7 +138,8 @@ void plane_receive(struct sad *s, uint8_t *packet, size_t len)
 		unknown_spi(s, &ip, spi);
 		return;
 	}
-	if (!addr_equal(&sa->spec.local, &ip.destination) || !addr_equal(&sa->spec.remote, &ip.source)) {
+	if (!addr_equal(&sa->spec.local, &ip.destination) || !addr_equal(&sa->spec.remote, &ip.source) ||
+	    (sa->spec.suite.protocol == PROTO_AH) != (ip.next == IP_AH)) {
 		plane_drop(s, DROP_SELECTOR);
 		return;
 	}

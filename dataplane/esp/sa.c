@@ -180,11 +180,17 @@ static int check_spec(const struct sa_table *t, const struct sa_spec *s, struct 
 {
 	const struct sa *reserved = s->inbound ? find_spi(t, s->spi) : NULL;
 
-	if (s->suite.protocol != PROTO_ESP || !s->suite.encr)
-		return diag_fail(d, ERR_UNSUPPORTED, "the userspace data plane does ESP only, no AH");
+	bool ah = s->suite.protocol == PROTO_AH;
+
+	if (ah ? !s->suite.integ : !s->suite.encr)
+		return diag_fail(d, EINVAL, "the SA names no algorithm");
+	if (ah && (s->encap_local_port || s->tunnel))
+		return diag_fail(d, ERR_UNSUPPORTED,
+				 "AH covers the addresses of the packet: it %s. Use ESP for this peer",
+				 s->tunnel ? "is for transport mode here" : "cannot pass a NAT, nor go inside UDP");
 	if (s->tunnel)
 		return diag_fail(d, ERR_UNSUPPORTED, "the userspace data plane does transport mode only, no tunnels");
-	if (!s->suite.encr->aead && !s->suite.integ)
+	if (!ah && !s->suite.encr->aead && !s->suite.integ)
 		return diag_fail(d, ERR_UNSUPPORTED, "ESP with %s and no integrity check", s->suite.encr->name);
 	if (s->spi < SA_SPI_LEAST)
 		return diag_fail(d, EINVAL, "SPI %u: the first %d are not for SAs", s->spi, SA_SPI_LEAST);
@@ -212,7 +218,7 @@ int sa_install(struct sa_table *t, const struct sa_spec *spec, struct sa **ret, 
 	int r;
 
 	if ((r = check_spec(t, spec, d)) < 0 ||
-	    (r = seal_new(encr, &spec->encr_key, encr->aead ? NULL : integ, &spec->integ_key, &seal, d)) < 0)
+	    (r = seal_new(encr, &spec->encr_key, encr && encr->aead ? NULL : integ, &spec->integ_key, &seal, d)) < 0)
 		return r;
 	if (spec->inbound)
 		sa_release(t, spec->spi);
@@ -221,14 +227,25 @@ int sa_install(struct sa_table *t, const struct sa_spec *spec, struct sa **ret, 
 	key_wipe(&sa->spec.encr_key);
 	key_wipe(&sa->spec.integ_key);
 	sa->seal = seal;
-	sa->iv = encr->iv;
-	sa->icv = encr->aead ? encr->icv : integ->icv;
-	sa->align = encr->block > 4 ? encr->block : 4;
+	sa->iv = encr ? encr->iv : integ->iv;
+	sa->icv = encr && encr->aead ? encr->icv : integ->icv;
+	if (encr)
+		sa->align = encr->block > 4 ? encr->block : 4;
+	else
+		sa->align = spec->local.family == 6 ? 8 : 4;
 	sa->warm = &t->warm;
 	if (spec->inbound)
 		replay_init(&sa->replay, spec->replay_window);
 	enter(t, sa);
 	*ret = sa;
+	return 0;
+}
+
+int sa_number(struct sa *sa, uint64_t *ret, struct diag *d)
+{
+	if (sa->sequence == (sa->spec.esn ? UINT64_MAX : UINT32_MAX))
+		return diag_fail(d, EOVERFLOW, "SPI %08x: the sequence numbers are used up", sa->spec.spi);
+	*ret = ++sa->sequence;
 	return 0;
 }
 

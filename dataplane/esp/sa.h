@@ -15,7 +15,7 @@ struct sa {
 	struct sa *next_found, *next_pair; /* in its bucket */
 	struct sa_spec spec;               /* keys wiped: `seal` holds them */
 	struct seal *seal;                 /* NULL: reserved only */
-	size_t iv, icv, align;             /* octets of the ESP packet's parts */
+	size_t iv, icv, align;             /* octets of the ESP packet's parts; align: of AH's header */
 	uint64_t sequence;                 /* outbound: of the last packet sent */
 	struct replay replay;              /* inbound */
 	struct sa_warm *warm;              /* of its table */
@@ -50,6 +50,8 @@ void sa_release(struct sa_table *t, uint32_t spi);
 
 /* Key and enter one direction; an inbound one takes the place of its reservation. */
 int sa_install(struct sa_table *t, const struct sa_spec *spec, struct sa **ret, struct diag *d);
+/* The number of the next packet sent. -EOVERFLOW: there is none left. */
+int sa_number(struct sa *sa, uint64_t *ret, struct diag *d);
 /* Before its cipher is used. */
 void sa_use(struct sa *sa);
 bool sa_remove_out(struct sa_table *t, uint64_t pair);    /* its outbound half; false: there is none */

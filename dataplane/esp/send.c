@@ -258,9 +258,9 @@ void plane_too_big(struct sad *s, const uint8_t *quote, size_t len, uint32_t mtu
 	struct wire_in in;
 	size_t at;
 
-	if (ip_parse_quoted(quote, len, &ip, NULL) < 0 || (ip.next != IP_ESP && ip.next != IP_UDP))
+	if (ip_parse_quoted(quote, len, &ip, NULL) < 0 || (ip.next != IP_ESP && ip.next != IP_AH && ip.next != IP_UDP))
 		return;
-	at = ip.head + (ip.next == IP_UDP ? UDP_HEADER : 0);
+	at = ip.head + (ip.next == IP_UDP ? UDP_HEADER : ip.next == IP_AH ? 4 : 0);
 	if (at > len)
 		return;
 	in = wire_in(quote + at, len - at);

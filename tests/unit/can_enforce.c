@@ -84,9 +84,6 @@ static void what_we_cannot_is_refused_by_name(void **state)
 	fixture_start(&f);
 	f.auth.count = 1;
 	refused(&f, "Kerberos");
-	fixture_start(&f);
-	f.protection.count = 1;
-	refused(&f, "AH");
 }
 
 static void a_rule_that_is_not_of_this_plan_does_not_count(void **state)
