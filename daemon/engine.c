@@ -3,6 +3,7 @@
 #include "base/diag.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/table.h"
 #include "daemon/sockets.h"
 #include "dataplane/esp/esp.h"
 
@@ -22,10 +23,10 @@ struct heard {
 	struct diag why;
 };
 
-/* An SA that is up: while there is one, the ruleset takes what is sent to that peer for secured. */
-struct child {
-	uint64_t pair;
+/* Two hosts with SAs: while there is one, the ruleset takes what is sent to that peer for secured. */
+struct secured {
 	struct addr local, remote;
+	size_t pairs;
 };
 
 struct engine {
@@ -40,8 +41,7 @@ struct engine {
 	size_t heard_count, heard_cap, heard_next;
 	struct engine_fallback fallbacks[FALLBACKS_KNOWN]; /* for status only; the ruleset has its own set */
 	size_t fallback_count;
-	struct child *children;
-	size_t child_count, child_cap;
+	struct table secured, pairs; /* by addresses; by an SA's pair, the same rows */
 	bool carrying, closing;
 };
 
@@ -125,42 +125,63 @@ static void fall_back(struct engine *e, const struct keying_todo *t, struct diag
 		log_warning("peers without IKE: %s", d->text);
 }
 
-static bool has_child(const struct engine *e, const struct addr *local, const struct addr *remote)
+static bool same_hosts(const void *value, const void *what)
 {
-	for (size_t i = 0; i < e->child_count; i++)
-		if (addr_equal(&e->children[i].remote, remote) && addr_equal(&e->children[i].local, local))
-			return true;
-	return false;
+	const struct secured *a = value, *b = what;
+
+	return addr_equal(&a->remote, &b->remote) && addr_equal(&a->local, &b->local);
+}
+
+static uint64_t hosts_hash(const struct secured *s)
+{
+	return table_hash(&s->remote, sizeof s->remote, table_hash(&s->local, sizeof s->local, 0));
 }
 
 static void child_up(struct engine *e, const struct sa_spec *spec)
 {
-	struct child c = { spec->pair, spec->selector.local, spec->selector.remote };
+	struct secured hosts = { .local = spec->selector.local, .remote = spec->selector.remote }, *s;
 	struct diag d = { 0 };
 
 	if (spec->inbound)
 		return;
-	if (!has_child(e, &c.local, &c.remote) && gate_secured_add(e->config.gate, &c.local, &c.remote, &d) < 0)
-		log_warning("secured peers: %s", d.text);
-	e->children = mem_grow(e->children, e->child_count, &e->child_cap, sizeof *e->children);
-	e->children[e->child_count++] = c;
+	s = table_find(&e->secured, hosts_hash(&hosts), same_hosts, &hosts);
+	if (!s) {
+		s = mem_copy(&hosts, sizeof hosts);
+		table_add(&e->secured, hosts_hash(s), s);
+		if (gate_secured_add(e->config.gate, &s->local, &s->remote, &d) < 0)
+			log_warning("secured peers: %s", d.text);
+	}
+	s->pairs++;
+	table_add(&e->pairs, spec->pair, s);
 }
 
 static void child_down(struct engine *e, uint64_t pair)
 {
+	struct secured *s = table_find(&e->pairs, pair, NULL, NULL);
 	struct diag d = { 0 };
 
-	for (size_t i = 0; i < e->child_count; i++) {
-		struct child c = e->children[i];
-
-		if (c.pair != pair)
-			continue;
-		e->children[i] = e->children[--e->child_count];
-		if (!has_child(e, &c.local, &c.remote) &&
-		    gate_secured_remove(e->config.gate, &c.local, &c.remote, &d) < 0)
-			log_warning("secured peers: %s", d.text);
+	if (!s)
 		return;
+	table_remove(&e->pairs, pair, s);
+	if (--s->pairs)
+		return;
+	table_remove(&e->secured, hosts_hash(s), s);
+	if (gate_secured_remove(e->config.gate, &s->local, &s->remote, &d) < 0)
+		log_warning("secured peers: %s", d.text);
+	free(s);
+}
+
+static void forget_secured(struct engine *e)
+{
+	uint64_t key;
+	void *s;
+
+	while ((s = table_any(&e->secured, &key))) {
+		table_remove(&e->secured, key, s);
+		free(s);
 	}
+	table_wipe(&e->secured);
+	table_wipe(&e->pairs);
 }
 
 static void export_line(struct engine *e, const char *text)
@@ -346,7 +367,7 @@ static void free_when_done(struct engine *e)
 	if (!e->closing || e->open_handles || e->jobs)
 		return;
 	free(e->heard);
-	free(e->children);
+	forget_secured(e);
 	free(e);
 }
 

@@ -184,6 +184,26 @@ void jobs_prepare(void)
 	(void)setenv("UV_THREADPOOL_SIZE", text, 0);
 }
 
+enum { SHARED_KEY = 2 }; /* RFC 7296 3.8 */
+
+/* Two HMACs or a few random octets take less than the way to a thread and back. */
+static bool is_quick(const struct keying_job *j, const struct shared_store *store)
+{
+	switch (j->kind) {
+	case JOB_BEGIN:
+		return !j->group;
+	case JOB_SIGN:
+		return store && j->credential < credential_count(store->store) &&
+		       credential_get(store->store, j->credential)->kind == AUTH_PSK;
+	case JOB_VERIFY:
+		return j->auth_method == SHARED_KEY; /* no chain is looked at for it */
+	case JOB_ANSWER:
+	case JOB_DERIVE:
+		break;
+	}
+	return false;
+}
+
 void job_start(uv_loop_t *loop, struct keying_job *job, struct shared_store *store, job_done done, void *context)
 {
 	struct work *w = mem_new(1, sizeof *w);
@@ -195,6 +215,11 @@ void job_start(uv_loop_t *loop, struct keying_job *job, struct shared_store *sto
 	w->context = context;
 	if (store)
 		store->references++;
+	if (is_quick(job, store)) {
+		work_do(&w->request);
+		work_done(&w->request, 0);
+		return;
+	}
 	if (uv_queue_work(loop, &w->request, work_do, work_done) < 0)
 		work_done(&w->request, -ECANCELED);
 }

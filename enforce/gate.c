@@ -3,6 +3,7 @@
 #include "base/diag.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "base/table.h"
 #include "enforce/nft.h"
 #include "enforce/routes.h"
 #include "enforce/table.h"
@@ -48,6 +49,7 @@ struct gate {
 	/* Peers that we have SAs with: ours to know, for a table may outlive us and may be taken from us. */
 	struct ruleset_pair *secured;
 	size_t secured_count, secured_cap;
+	struct table secured_by; /* their places, from 1, by addresses */
 	bool table_touched, routes_touched;
 };
 
@@ -104,6 +106,7 @@ void gate_free(struct gate *g)
 		close(g->retry);
 	plan_free(g->plan);
 	free(g->secured);
+	table_wipe(&g->secured_by);
 	free(g);
 }
 
@@ -303,12 +306,53 @@ int gate_fallback_remove(struct gate *g, const struct addr *local, const struct 
 	return table_pair_remove(&g->nft, TABLE_FALLEN, local, remote, d);
 }
 
+/* Where a pair stands in g->secured, which moves: the table has its index, from 1. */
+static uint64_t pair_hash(const struct addr *local, const struct addr *remote)
+{
+	return table_hash(remote, sizeof *remote, table_hash(local, sizeof *local, 0));
+}
+
+struct sought {
+	const struct gate *gate;
+	const struct addr *local, *remote;
+};
+
+static bool is_sought(const void *value, const void *what)
+{
+	const struct sought *s = what;
+	const struct ruleset_pair *p = &s->gate->secured[(uintptr_t)value - 1];
+
+	return addr_equal(&p->remote, s->remote) && addr_equal(&p->local, s->local);
+}
+
 static struct ruleset_pair *find_secured(struct gate *g, const struct addr *local, const struct addr *remote)
 {
-	for (size_t i = 0; i < g->secured_count; i++)
-		if (addr_equal(&g->secured[i].remote, remote) && addr_equal(&g->secured[i].local, local))
-			return &g->secured[i];
-	return NULL;
+	const struct sought s = { g, local, remote };
+	uintptr_t at = (uintptr_t)table_find(&g->secured_by, pair_hash(local, remote), is_sought, &s);
+
+	return at ? &g->secured[at - 1] : NULL;
+}
+
+static void enter_secured(struct gate *g, const struct ruleset_pair *p)
+{
+	g->secured = mem_grow(g->secured, g->secured_count, &g->secured_cap, sizeof *g->secured);
+	g->secured[g->secured_count++] = *p;
+	table_add(&g->secured_by, pair_hash(&p->local, &p->remote), (void *)(uintptr_t)g->secured_count);
+}
+
+/* The last one takes its place. */
+static void leave_secured(struct gate *g, struct ruleset_pair *p)
+{
+	uintptr_t at = (uintptr_t)(p - g->secured) + 1, last = g->secured_count;
+	struct ruleset_pair moved = g->secured[last - 1];
+
+	table_remove(&g->secured_by, pair_hash(&p->local, &p->remote), (void *)at);
+	if (at != last) {
+		table_remove(&g->secured_by, pair_hash(&moved.local, &moved.remote), (void *)last);
+		table_add(&g->secured_by, pair_hash(&moved.local, &moved.remote), (void *)at);
+		*p = moved;
+	}
+	g->secured_count--;
 }
 
 int gate_secured_add(struct gate *g, const struct addr *local, const struct addr *remote, struct diag *d)
@@ -317,10 +361,8 @@ int gate_secured_add(struct gate *g, const struct addr *local, const struct addr
 
 	if (r < 0)
 		return r;
-	if (!find_secured(g, local, remote) && g->secured_count < RULESET_PAIRS_MOST) {
-		g->secured = mem_grow(g->secured, g->secured_count, &g->secured_cap, sizeof *g->secured);
-		g->secured[g->secured_count++] = (struct ruleset_pair){ .local = *local, .remote = *remote };
-	}
+	if (!find_secured(g, local, remote) && g->secured_count < RULESET_PAIRS_MOST)
+		enter_secured(g, &(struct ruleset_pair){ .local = *local, .remote = *remote });
 	return g->state == GATE_ENFORCING ? table_pair_add(&g->nft, TABLE_SECURED, local, remote, 0, d) : 0;
 }
 
@@ -332,7 +374,7 @@ int gate_secured_remove(struct gate *g, const struct addr *local, const struct a
 	if (r < 0)
 		return r;
 	if (pair)
-		*pair = g->secured[--g->secured_count];
+		leave_secured(g, pair);
 	return g->state == GATE_ENFORCING ? table_pair_remove(&g->nft, TABLE_SECURED, local, remote, d) : 0;
 }
 

@@ -21,7 +21,7 @@
 #include "keying/keymat.h"
 #include "keying/proposal.h"
 #include "keying/selector.h"
-#include "keying/table.h"
+#include "base/table.h"
 #include <sys/queue.h>
 
 struct ike_sa;

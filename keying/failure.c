@@ -1,6 +1,6 @@
 /* keying/failure.c - what a peer's refusal means and what to do about it, as a table; when a failure is told. */
 #include "keying/failure.h"
-#include "keying/table.h"
+#include "base/table.h"
 #include "base/scope.h"
 #include "keying/selector.h"
 #include <stdio.h>

@@ -25,15 +25,16 @@ static void io_close(void *context)
 	for (size_t i = 0; i < ARRAY_LEN(fds); i++)
 		if (*fds[i] >= 0)
 			(void)close(*fds[i]);
+	netlink_asker_close(&io->asker);
 	explicit_bzero(io, sizeof *io);
 	free(io);
 }
 
 static uint32_t io_path_mtu(void *context, const struct addr *local, const struct addr *remote)
 {
-	const struct esp_io *io = context;
+	struct esp_io *io = context;
 
-	return netlink_route_mtu(local, remote, io->own_mark);
+	return netlink_route_mtu(&io->asker, local, remote, io->own_mark);
 }
 
 /* ---- the TUN stays, whatever others do to it ---- */
@@ -174,7 +175,7 @@ int esp_new(const struct esp_config *c, struct sad **ret, struct diag *d)
 	int r;
 
 	io->own_mark = c->own_mark;
-	io->epoll = io->tun = io->raw4 = io->raw6 = io->ah4 = io->ah6 = io->links = -1;
+	io->epoll = io->tun = io->raw4 = io->raw6 = io->ah4 = io->ah6 = io->links = io->asker.device = -1;
 	(void)snprintf(io->tun_name, sizeof io->tun_name, "%s", c->tun);
 	if (strcmp(io->tun_name, c->tun) != 0)
 		r = diag_fail(d, EINVAL, "'%s' is too long a name for a device", c->tun);

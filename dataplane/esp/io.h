@@ -1,6 +1,7 @@
 /* dataplane/esp/io.h - between the files of the plane's input and output. */
 #ifndef DATAPLANE_ESP_IO_H
 #define DATAPLANE_ESP_IO_H
+#include "dataplane/esp/netlink.h"
 #include "dataplane/esp/plane.h"
 
 enum {
@@ -15,7 +16,8 @@ struct esp_io {
 	char tun_name[16];
 	uint32_t own_mark;
 	int epoll, tun, raw4, raw6, ah4, ah6, links; /* -1: not there. raw4, raw6: ESP, and all that is sent */
-	bool repair;                                 /* the TUN is gone or down: see to it at the next tick */
+	struct netlink_asker asker;
+	bool repair; /* the TUN is gone or down: see to it at the next tick */
 	uint8_t packet[OFFLOAD_HEADER + IO_PACKET_ROOM];
 };
 

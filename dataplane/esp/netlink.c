@@ -16,26 +16,54 @@
 
 enum { ANSWER_MOST = 16384 };
 
-static void socket_closep(struct mnl_socket **s)
+void netlink_asker_close(struct netlink_asker *a)
 {
-	if (*s)
-		(void)mnl_socket_close(*s);
+	if (a->route)
+		(void)mnl_socket_close(a->route);
+	if (a->device >= 0)
+		(void)close(a->device);
+	*a = (struct netlink_asker){ .device = -1 };
+}
+
+static int asker_open(struct netlink_asker *a)
+{
+	if (a->device < 0 && (a->device = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)) < 0)
+		return -errno;
+	if (a->route)
+		return 0;
+	a->route = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
+	if (a->route && mnl_socket_bind(a->route, 0, MNL_SOCKET_AUTOPID) == 0)
+		return 0;
+	int e = errno;
+
+	netlink_asker_close(a);
+	return -e;
 }
 
 /* Send one request and hand each answer to `read`. 0 or a negative errno value. */
-static int ask(struct nlmsghdr *request, mnl_cb_t read, void *context)
+static int ask_by(struct netlink_asker *a, struct nlmsghdr *request, mnl_cb_t read, void *context)
 {
-	SCOPED(socket_closep) struct mnl_socket *s = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
 	char answer[ANSWER_MOST];
+	struct mnl_socket *s;
 	ssize_t n;
+	int r = asker_open(a);
 
-	if (!s || mnl_socket_bind(s, 0, MNL_SOCKET_AUTOPID) < 0 ||
-	    mnl_socket_sendto(s, request, request->nlmsg_len) < 0)
+	if (r < 0)
+		return r;
+	s = a->route;
+	if (mnl_socket_sendto(s, request, request->nlmsg_len) < 0)
 		return -errno;
 	n = mnl_socket_recvfrom(s, answer, sizeof answer);
 	if (n < 0 || mnl_cb_run(answer, (size_t)n, request->nlmsg_seq, mnl_socket_get_portid(s), read, context) < 0)
 		return -errno;
 	return 0;
+}
+
+static int ask(struct nlmsghdr *request, mnl_cb_t read, void *context)
+{
+	SCOPED(netlink_asker_close) struct netlink_asker a = { .device = -1 };
+
+	return ask_by(&a, request, read, context);
 }
 
 static struct nlmsghdr *link_request(char *buffer, unsigned index, unsigned flags, unsigned change)
@@ -142,32 +170,23 @@ static int read_route(const struct nlmsghdr *h, void *context)
 	return mnl_attr_parse(h, sizeof *m, read_attribute, route);
 }
 
-/* One of the old questions about a device, by any socket. */
-static bool ask_device(unsigned long question, struct ifreq *request)
+static uint32_t device_mtu(const struct netlink_asker *a, uint32_t index)
 {
-	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	bool ok = fd >= 0 && ioctl(fd, question, request) == 0;
+	struct ifreq request = { .ifr_ifindex = (int)index };
 
-	if (fd >= 0)
-		(void)close(fd);
-	return ok;
-}
-
-static uint32_t device_mtu(uint32_t index)
-{
-	struct ifreq request = { 0 };
-
-	if (!if_indextoname(index, request.ifr_name) || !ask_device(SIOCGIFMTU, &request) || request.ifr_mtu < 0)
+	if (ioctl(a->device, SIOCGIFNAME, &request) < 0 || ioctl(a->device, SIOCGIFMTU, &request) < 0 ||
+	    request.ifr_mtu < 0)
 		return 0;
 	return (uint32_t)request.ifr_mtu;
 }
 
 bool netlink_link_is_up(const char *name)
 {
+	SCOPED(netlink_asker_close) struct netlink_asker a = { .device = -1 };
 	struct ifreq request = { 0 };
 
 	(void)snprintf(request.ifr_name, sizeof request.ifr_name, "%s", name);
-	return ask_device(SIOCGIFFLAGS, &request) && (request.ifr_flags & IFF_UP);
+	return asker_open(&a) == 0 && ioctl(a.device, SIOCGIFFLAGS, &request) == 0 && (request.ifr_flags & IFF_UP);
 }
 
 int netlink_watch_links(struct diag *d)
@@ -193,7 +212,7 @@ void netlink_watch_drain(int fd)
 		;
 }
 
-uint32_t netlink_route_mtu(const struct addr *local, const struct addr *remote, uint32_t mark)
+uint32_t netlink_route_mtu(struct netlink_asker *a, const struct addr *local, const struct addr *remote, uint32_t mark)
 {
 	char buffer[512];
 	struct nlmsghdr *h = mnl_nlmsg_put_header(buffer);
@@ -210,9 +229,11 @@ uint32_t netlink_route_mtu(const struct addr *local, const struct addr *remote, 
 	mnl_attr_put(h, RTA_DST, addr_octets(remote), remote->octets);
 	mnl_attr_put(h, RTA_SRC, addr_octets(local), local->octets);
 	mnl_attr_put_u32(h, RTA_MARK, mark);
-	if (ask(h, read_route, &route) < 0)
+	if (ask_by(a, h, read_route, &route) < 0) {
+		netlink_asker_close(a); /* what is still to be read there answers no other question */
 		return 0;
-	device = device_mtu(route.device);
+	}
+	device = device_mtu(a, route.device);
 	if (remote->family == 4 ? route.expires : route.cloned)
 		return device;
 	return route.mtu && route.mtu < device ? route.mtu : device;

@@ -6,6 +6,14 @@
 #include <stdint.h>
 
 struct diag;
+struct mnl_socket;
+
+/* Sockets kept for questions that every new peer brings; all zero but device -1: none yet. */
+struct netlink_asker {
+	struct mnl_socket *route;
+	int device;
+};
+void netlink_asker_close(struct netlink_asker *a);
 
 /* Set a device's MTU and queue length, keep IPv6 from giving it an address of its own, and bring it up. */
 int netlink_link_up(unsigned index, uint32_t mtu, uint32_t queue, struct diag *d);
@@ -18,6 +26,6 @@ bool netlink_link_is_up(const char *name);
 
 /* The MTU of the route that a packet with this mark takes: the device's, or less where the route says so. What ICMP
  * errors made the kernel believe is left out: they are not checked there. 0: there is no route. */
-uint32_t netlink_route_mtu(const struct addr *local, const struct addr *remote, uint32_t mark);
+uint32_t netlink_route_mtu(struct netlink_asker *a, const struct addr *local, const struct addr *remote, uint32_t mark);
 
 #endif

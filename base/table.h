@@ -1,6 +1,6 @@
-/* keying/table.h - look-ups by number: chains, doubled when full. Several entries may share a key. */
-#ifndef KEYING_TABLE_H
-#define KEYING_TABLE_H
+/* base/table.h - look-ups by number: chains, doubled when full. Several entries may share a key. */
+#ifndef BASE_TABLE_H
+#define BASE_TABLE_H
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>

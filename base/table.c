@@ -1,6 +1,6 @@
-/* keying/table.c - look-ups by number. */
+/* base/table.c - look-ups by number. */
 #include "base/mem.h"
-#include "keying/table.h"
+#include "base/table.h"
 #include <stdlib.h>
 
 struct table_node {
