@@ -13,7 +13,7 @@ void keyword_hosts(const struct policy *p, enum keyword k, struct address_set *r
 	size_t n = policy_hosts(p, &hosts), most = 0;
 
 	for (size_t i = 0; roles[k] && i < n; i++)
-		most += hosts[i].roles & roles[k] ? hosts[i].address_count : 0;
+		most += hosts[i].roles & roles[k] ? hosts[i].address_count + 1 : 0;
 	if (most == 0)
 		return;
 	ret->elements = mem_resize(ret->elements, ret->count + most, sizeof *ret->elements);
@@ -21,4 +21,7 @@ void keyword_hosts(const struct policy *p, enum keyword k, struct address_set *r
 		for (size_t a = 0; (hosts[i].roles & roles[k]) && a < hosts[i].address_count; a++)
 			ret->elements[ret->count++] =
 				(struct addr_range){ hosts[i].addresses[a].addr, hosts[i].addresses[a].addr };
+	for (size_t i = 0; i < n; i++)
+		if ((hosts[i].roles & roles[k]) && hosts[i].nat_address.family)
+			ret->elements[ret->count++] = (struct addr_range){ hosts[i].nat_address, hosts[i].nat_address };
 }

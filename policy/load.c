@@ -19,6 +19,7 @@ enum section {
 	S_PROTECTION,
 	S_EXEMPT,
 	S_FALLBACK,
+	S_NAT_TRAVERSAL,
 	S_RULES,
 	S_FIREWALL,
 	S_TESTS,
@@ -36,6 +37,7 @@ static const struct map_key sections[SECTIONS] = {
 	[S_PROTECTION] = { "protection", false },
 	[S_EXEMPT] = { "exempt", false },
 	[S_FALLBACK] = { "fallback-after", false },
+	[S_NAT_TRAVERSAL] = { "nat-traversal", false },
 	[S_RULES] = { "connection-security", false },
 	[S_FIREWALL] = { "firewall", false },
 	[S_TESTS] = { "tests", false },
@@ -110,6 +112,42 @@ static void load_exemptions(struct load *l, uint32_t node)
 		(void)read_choices(&l->rd, node, "a global exemption", choices, ARRAY_LEN(choices), &l->p->exemptions);
 }
 
+static const struct choice nat_traversals[] = {
+	{ "never", NAT_TRAVERSAL_NEVER },
+	{ "server", NAT_TRAVERSAL_SERVER },
+	{ "both", NAT_TRAVERSAL_BOTH },
+};
+
+const char *nat_traversal_name(enum nat_traversal t)
+{
+	return nat_traversals[t].name;
+}
+
+/* A host that others see under another address is met through a NAT by all of them. */
+static void warn_of_nat_addresses(struct load *l)
+{
+	for (size_t i = 0; i < l->p->host_count; i++) {
+		const struct host *h = &l->p->hosts[i];
+
+		if (h->nat_address.family)
+			finding_advise(report_add(l->rd.r, SEVERITY_WARNING, "nat-never", h->place,
+						  "host '%s' has a nat-address, and nothing is protected through a NAT",
+						  h->name),
+				       "write 'nat-traversal: both', or 'server' if only who answers is behind a NAT");
+	}
+}
+
+static void load_nat_traversal(struct load *l, uint32_t node)
+{
+	unsigned choice = NAT_TRAVERSAL_NEVER;
+
+	if (node && !read_choice(&l->rd, node, "nat-traversal", nat_traversals, ARRAY_LEN(nat_traversals), &choice))
+		return;
+	l->p->nat_traversal = (enum nat_traversal)choice;
+	if (choice == NAT_TRAVERSAL_NEVER)
+		warn_of_nat_addresses(l);
+}
+
 static void load_version(struct load *l, uint32_t node, uint32_t root)
 {
 	if (!node)
@@ -137,6 +175,7 @@ static void load_sections(struct load *l)
 	load_groups(l, v[S_GROUPS]);
 	load_zones_and_hosts(l);
 	load_exemptions(l, v[S_EXEMPT]);
+	load_nat_traversal(l, v[S_NAT_TRAVERSAL]);
 	load_rules(l, v[S_RULES]);
 	load_firewalls(l, v[S_FIREWALL]);
 	load_tests(l, v[S_TESTS]);

@@ -283,9 +283,22 @@ static void load_addresses_of(struct load *l, uint32_t node, struct host *h, str
 		add_element(&e, &(struct addr_range){ a->addr, a->addr });
 		h->address_count++;
 	}
+	if (h->nat_address.family) /* what the others see is the same host */
+		add_element(&e, &(struct addr_range){ h->nat_address, h->nat_address });
 	if (most == 0)
 		read_error(&l->rd, "missing-key", node, "host '%s' has no address", h->name);
 	set_elements(l, set, &e);
+}
+
+static void load_nat_address(struct load *l, uint32_t node, struct host *h)
+{
+	struct host_address a;
+
+	if (!load_host_address(l, node, &a))
+		return;
+	if (a.prefix >= 0)
+		read_error(&l->rd, "bad-address", node, "nat-address is a single address, without a prefix length");
+	h->nat_address = a.addr;
 }
 
 static void load_credentials(struct load *l, uint32_t node, struct host *h)
@@ -321,6 +334,8 @@ static void load_host(struct load *l, struct host *h, uint32_t node)
 	struct address_set *set = (struct address_set *)(uintptr_t)h->set;
 
 	(void)read_map(&l->rd, node, "a host", keys, KEYS, v);
+	if (v[NAT_ADDRESS])
+		load_nat_address(l, v[NAT_ADDRESS], h);
 	if (v[ADDRESS])
 		load_addresses_of(l, v[ADDRESS], h, set);
 	if (v[ROLES])
@@ -332,8 +347,6 @@ static void load_host(struct load *l, struct host *h, uint32_t node)
 	if (v[AGENT])
 		(void)read_choice(&l->rd, v[AGENT], "agent", agents, ARRAY_LEN(agents), &agent);
 	h->agent = (enum host_agent)agent;
-	if (v[NAT_ADDRESS])
-		(void)load_single_address(l, v[NAT_ADDRESS], "nat-address", &h->nat_address);
 }
 
 /* A zone or host may not be called like a keyword or an address: an endpoint could then mean two things. */

@@ -14,6 +14,7 @@ struct policy {
 	char *path;
 	bool imported;
 	unsigned exemptions;
+	enum nat_traversal nat_traversal;
 	struct rule *rules;
 	size_t rule_count;
 	struct host *hosts;

@@ -89,6 +89,11 @@ unsigned policy_exemptions(const struct policy *p)
 	return p->exemptions;
 }
 
+enum nat_traversal policy_nat_traversal(const struct policy *p)
+{
+	return p->nat_traversal;
+}
+
 bool policy_is_imported(const struct policy *p)
 {
 	return p->imported;

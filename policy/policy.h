@@ -229,6 +229,14 @@ struct policy_test {
 	struct place expect_place;
 };
 
+/* Through which NAT IPsec may go, as Windows has it. The server is who answers, the client who began. */
+enum nat_traversal {
+	NAT_TRAVERSAL_NEVER,  /* no SA where an address is changed on the way */
+	NAT_TRAVERSAL_SERVER, /* the server may be behind a NAT */
+	NAT_TRAVERSAL_BOTH,   /* either end, or both */
+};
+const char *nat_traversal_name(enum nat_traversal t);
+
 enum exemption { EXEMPT_ICMP = 1, EXEMPT_NEIGHBOR_DISCOVERY = 2, EXEMPT_ROUTER_DISCOVERY = 4, EXEMPT_DHCP = 8 };
 
 struct policy;
@@ -256,6 +264,7 @@ size_t policy_groups(const struct policy *p, const struct group **ret);
 size_t policy_firewalls(const struct policy *p, const struct firewall **ret);
 size_t policy_tests(const struct policy *p, const struct policy_test **ret);
 unsigned policy_exemptions(const struct policy *p); /* EXEMPT_ bits */
+enum nat_traversal policy_nat_traversal(const struct policy *p);
 bool policy_is_imported(const struct policy *p);
 const char *policy_path(const struct policy *p);
 

@@ -101,12 +101,50 @@ static void quoted_words_say_what_they_say(void **state)
 	}
 }
 
+/* The NAT address is the host's, for whatever names the host; without leave to go through a NAT that is told. */
+static void a_nat_address_is_its_hosts_and_needs_leave(void **state)
+{
+	static const struct {
+		const char *setting;
+		enum nat_traversal want;
+		size_t warnings;
+	} rows[] = {
+		{ "", NAT_TRAVERSAL_NEVER, 1 },
+		{ "nat-traversal: never\n", NAT_TRAVERSAL_NEVER, 1 },
+		{ "nat-traversal: server\n", NAT_TRAVERSAL_SERVER, 0 },
+		{ "nat-traversal: both\n", NAT_TRAVERSAL_BOTH, 0 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		SCOPED(report_freep) struct report *r = report_new();
+		SCOPED(policy_freep) struct policy *p = NULL;
+		SCOPED(str_wipe) struct str text = { 0 };
+		struct addr outside = addr_v4(203, 0, 113, 5);
+
+		str_addf(&text,
+			 "cordon: 1\n%shosts: { laptop: { address: 10.0.0.1, nat-address: 203.0.113.5 } }\n"
+			 "zones: { all: [laptop] }\n",
+			 rows[i].setting);
+		assert_int_equal(policy_parse(text_new("nat.yaml", str_text(&text), text.len), NULL, r, &p), 0);
+		assert_int_equal(policy_nat_traversal(p), rows[i].want);
+		assert_int_equal(report_count(r, SEVERITY_WARNING), rows[i].warnings);
+		const struct address_set *const sets[] = { policy_zone_by_name(p, "all"),
+							   policy_host_by_name(p, "laptop")->set };
+		for (size_t s = 0; s < ARRAY_LEN(sets); s++) {
+			assert_int_equal(sets[s]->count, 2);
+			assert_true(addr_equal(&sets[s]->elements[1].lo, &outside));
+		}
+	}
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_domain_isolation_example_loads),
 		cmocka_unit_test(the_other_examples_load),
 		cmocka_unit_test(quoted_words_say_what_they_say),
+		cmocka_unit_test(a_nat_address_is_its_hosts_and_needs_leave),
 	};
 
 	folder = argc > 1 ? argv[1] : "examples";
