@@ -48,7 +48,9 @@ static inline struct sa_selector sa_selector_of(const struct plan_entry *e, cons
 struct sa_spec {
 	uint32_t spi; /* host order; inbound: as reserved; outbound: as the peer gave it */
 	bool inbound;
-	struct addr local, remote;                    /* outer addresses */
+	/* Outer addresses. In transport mode behind a NAT `remote` may come to differ from the selector's, which is the
+	 * one that this host's programs and rules know. */
+	struct addr local, remote;
 	uint16_t encap_local_port, encap_remote_port; /* UDP encapsulation (RFC 3948); 0: native */
 	struct child_suite suite;
 	struct key encr_key, integ_key; /* encr_key: key and salt as KEYMAT has them */
@@ -70,6 +72,8 @@ enum sad_event_kind {
 	SAD_EXPIRE_SOFT, /* spi, pair */
 	SAD_EXPIRE_HARD, /* spi, pair: the SA is gone */
 	SAD_FIRST_IN,    /* pair: the first packet came in under it, so the peer has it both ways */
+	SAD_MOVED, /* pair, packet.remote, packet.remote_port: authentic ESP in UDP came from elsewhere (rate-limited)
+		    */
 	SAD_UNKNOWN_SPI, /* remote, spi: ESP came for an SA that we do not have (rate-limited) */
 };
 
@@ -91,6 +95,8 @@ int sad_remove(struct sad *sad, uint64_t pair, uint64_t request,
 	       struct diag *d);                      /* both directions, reservations too */
 /* The outbound half goes; what is on its way to us still comes in. Nothing is completed. */
 void sad_stop_sending(struct sad *sad, uint64_t pair);
+/* A NAT has moved the peer: send there from now on. Both directions of the pair. */
+void sad_move(struct sad *sad, uint64_t pair, const struct addr *remote, uint16_t encap_remote_port);
 void sad_release_spi(struct sad *sad, uint32_t spi); /* a reservation that came to nothing */
 
 /* Packets held for this selector: the negotiation has failed. `clear`: a request mode falls back: send them in clear

@@ -4,6 +4,7 @@
 #include "base/diag.h"
 #include "base/wire.h"
 #include "dataplane/esp/ah.h"
+#include "dataplane/esp/checksum.h"
 #include "dataplane/esp/sa.h"
 
 #include <errno.h>
@@ -97,6 +98,23 @@ static int put_iv(const struct sa *sa, uint64_t seq, struct wire_out *out, struc
 	return iv && sa->iv ? crypto_random(iv, sa->iv, d) : 0;
 }
 
+/* In IPv4 there is none (RFC 3948 2.1); in IPv6 one is needed, and what is on the way may drop zero (RFC 8200 8.1). */
+static void put_udp_checksum(const struct sa *sa, const struct ip_packet *ip, uint8_t *packet, size_t len)
+{
+	struct ip_packet outer = *ip;
+	uint8_t *udp = packet + ip->head;
+	uint16_t sum;
+
+	if (!encapsulation(sa) || ip->source.family == 4)
+		return;
+	outer.destination = sa->spec.remote;
+	sum = (uint16_t)~checksum_fold(
+		checksum_add(checksum_pseudo(&outer, len - ip->head, IP_UDP), udp, len - ip->head));
+	sum = sum ? sum : 0xffff;
+	udp[6] = (uint8_t)(sum >> 8);
+	udp[7] = (uint8_t)sum;
+}
+
 int esp_seal(struct sa *sa, const struct ip_packet *ip, const uint8_t *packet, size_t len, struct wire_out *out,
 	     struct diag *d)
 {
@@ -138,6 +156,10 @@ int esp_seal(struct sa *sa, const struct ip_packet *ip, const uint8_t *packet, s
 	sa_use(sa);
 	if ((r = seal_close(sa->seal, &sealed, d)) < 0)
 		goto undo;
+	if (!addr_equal(&sa->spec.remote, &ip->destination)) /* a NAT has moved the peer since */
+		memcpy(out->buf + start + (ip->source.family == 4 ? 16 : 24), sa->spec.remote.octets,
+		       addr_octets(&sa->spec.remote));
+	put_udp_checksum(sa, ip, out->buf + start, total);
 	ip_patch(out->buf + start, ip, total, encapsulation(sa) ? IP_UDP : IP_ESP);
 	sa->packets++;
 	sa->octets += payload;

@@ -14,6 +14,7 @@ enum {
 	PLANE_FLOWS = 4096, /* rows of the flow cache */
 	PLANE_UNKNOWN = 64, /* peers remembered for the rate of UNKNOWN_SPI */
 	PLANE_UNKNOWN_MS = 1000,
+	PLANE_MOVED_MS = 200, /* SAD_MOVED is told so often */
 	PLANE_TICK_MS = 1000,
 	PLANE_SCRATCH = IP_PACKET_MOST + ESP_SCRATCH_EXTRA,
 };

@@ -1,5 +1,6 @@
 /* The way in: ESP and AH from the wire, by its SPI, opened, judged by the plan, to the TUN. */
 #include "dataplane/esp/check.h"
+#include "dataplane/esp/nat.h"
 #include "dataplane/esp/packet.h"
 #include "dataplane/esp/plane.h"
 
@@ -79,6 +80,32 @@ static size_t esp_at(const struct ip_packet *ip)
 	return ip->next == IP_UDP ? ip->head + UDP_HEADER : 0;
 }
 
+/* Is it from whom it must be? Behind a NAT address and port may change at any time; the check value says who it is. */
+static bool from_peer(const struct sa *sa, const struct ip_packet *outer)
+{
+	if (!addr_equal(&sa->spec.local, &outer->destination))
+		return false;
+	return addr_equal(&sa->spec.remote, &outer->source) || (sa->spec.encap_local_port && outer->next == IP_UDP);
+}
+
+/* Authentic, new, and from elsewhere than the last: keying decides what follows. */
+static void tell_if_moved(struct sad *s, struct sa *sa, const struct ip_packet *outer)
+{
+	struct sad_event e = { .kind = SAD_MOVED, .pair = sa->spec.pair, .spi = sa->spec.spi };
+
+	if (!sa->spec.encap_local_port || outer->next != IP_UDP ||
+	    (outer->source_port == sa->spec.encap_remote_port && addr_equal(&outer->source, &sa->spec.remote)) ||
+	    (sa->moved_told_ms && s->now - sa->moved_told_ms < PLANE_MOVED_MS))
+		return;
+	sa->moved_told_ms = s->now ? s->now : 1;
+	e.packet = (struct plan_packet){ .local = outer->destination,
+					 .remote = outer->source,
+					 .protocol = IP_UDP,
+					 .local_port = outer->destination_port,
+					 .remote_port = outer->source_port };
+	plane_tell(s, &e, NULL);
+}
+
 static void open_under(struct sad *s, struct sa *sa, const struct ip_packet *outer, uint8_t *packet, size_t at)
 {
 	struct ip_packet inner;
@@ -95,9 +122,11 @@ static void open_under(struct sad *s, struct sa *sa, const struct ip_packet *out
 		plane_tell(s, &(struct sad_event){ .kind = SAD_FIRST_IN, .pair = sa->spec.pair }, NULL);
 	sa->octets += len - outer->head;
 	sa->last_ms = s->now;
+	tell_if_moved(s, sa, outer);
 	if (next == IP_NO_NEXT)
 		return;
-	if (ip_parse(packet + start, len, &inner, NULL) < 0) {
+	if ((sa->spec.encap_local_port && nat_restore(&sa->spec.selector, packet + start, len) < 0) ||
+	    ip_parse(packet + start, len, &inner, NULL) < 0) {
 		plane_drop(s, DROP_MALFORMED);
 		return;
 	}
@@ -138,8 +167,7 @@ void plane_receive(struct sad *s, uint8_t *packet, size_t len)
 		unknown_spi(s, &ip, spi);
 		return;
 	}
-	if (!addr_equal(&sa->spec.local, &ip.destination) || !addr_equal(&sa->spec.remote, &ip.source) ||
-	    (sa->spec.suite.protocol == PROTO_AH) != (ip.next == IP_AH)) {
+	if (!from_peer(sa, &ip) || (sa->spec.suite.protocol == PROTO_AH) != (ip.next == IP_AH)) {
 		plane_drop(s, DROP_SELECTOR);
 		return;
 	}

@@ -33,7 +33,8 @@ void sad_release_spi(struct sad *s, uint32_t spi)
 /* A request may have been under way when the plan changed: its rule is then gone, and must not even be looked at. */
 static bool rule_in_force(const struct plan *plan, const struct sa_spec *spec)
 {
-	struct plan_list list = plan ? plan_meet(plan, &spec->local, &spec->remote) : (struct plan_list){ 0 };
+	struct plan_list list =
+		plan ? plan_meet(plan, &spec->selector.local, &spec->selector.remote) : (struct plan_list){ 0 };
 
 	for (size_t i = 0; i < list.count; i++)
 		if (list.entries[i].rule == spec->rule)
@@ -53,7 +54,7 @@ int sad_install(struct sad *s, const struct sa_spec *spec, uint64_t request, str
 	plane_enter(s);
 	flows_forget(s);
 	if (!spec->inbound)
-		plane_send_held(s, &spec->local, &spec->remote);
+		plane_send_held(s, &spec->selector.local, &spec->selector.remote);
 	done(s, request, spec->pair, spec->spi);
 	plane_leave(s);
 	return 0;
@@ -74,6 +75,18 @@ void sad_stop_sending(struct sad *s, uint64_t pair)
 {
 	if (sa_remove_out(&s->sas, pair))
 		flows_forget(s);
+}
+
+void sad_move(struct sad *s, uint64_t pair, const struct addr *remote, uint16_t encap_remote_port)
+{
+	for (unsigned inbound = 0; inbound < 2; inbound++) {
+		struct sa *sa = sa_find_pair(&s->sas, pair, inbound);
+
+		if (!sa || !sa->spec.encap_local_port || sa->spec.remote.family != remote->family)
+			continue;
+		sa->spec.remote = *remote;
+		sa->spec.encap_remote_port = encap_remote_port;
+	}
 }
 
 void sad_release_held(struct sad *s, const struct sa_selector *selector, bool clear)
@@ -98,7 +111,7 @@ void sad_release_held(struct sad *s, const struct sa_selector *selector, bool cl
 static const struct rule *rule_again(const struct plan *plan, const struct sa_spec *spec)
 {
 	const struct sa_selector *sel = &spec->selector;
-	struct plan_list list = plan_meet(plan, &spec->local, &spec->remote);
+	struct plan_list list = plan_meet(plan, &sel->local, &sel->remote);
 
 	for (size_t i = 0; i < list.count; i++) {
 		const struct plan_entry *e = &list.entries[i];

@@ -95,7 +95,7 @@ static size_t bucket_of_ends(const struct sa_table *t, const struct addr *local,
 
 static size_t bucket_of(const struct sa_table *t, const struct sa_spec *s)
 {
-	return s->inbound ? bucket_of_spi(t, s->spi) : bucket_of_ends(t, &s->local, &s->remote);
+	return s->inbound ? bucket_of_spi(t, s->spi) : bucket_of_ends(t, &s->selector.local, &s->selector.remote);
 }
 
 static struct sa *find_spi(const struct sa_table *t, uint32_t spi)
@@ -196,7 +196,8 @@ static int check_spec(const struct sa_table *t, const struct sa_spec *s, struct 
 		return diag_fail(d, EINVAL, "SPI %u: the first %d are not for SAs", s->spi, SA_SPI_LEAST);
 	if ((s->local.family != 4 && s->local.family != 6) || s->local.family != s->remote.family)
 		return diag_fail(d, EINVAL, "the SA's addresses are not of one family");
-	if (!addr_equal(&s->local, &s->selector.local) || !addr_equal(&s->remote, &s->selector.remote))
+	if (!addr_equal(&s->local, &s->selector.local) ||
+	    (!s->encap_local_port && !addr_equal(&s->remote, &s->selector.remote)))
 		return diag_fail(d, EINVAL, "transport mode: the selector's addresses must be the SA's own");
 	if (!s->rule)
 		return diag_fail(d, EINVAL, "the SA names no rule");
@@ -297,7 +298,10 @@ struct sa *sa_find_out(const struct sa_table *t, const struct rule *rule, const 
 
 struct sa *sa_find_sent(const struct sa_table *t, const struct addr *local, const struct addr *remote, uint32_t spi)
 {
-	for (struct sa *sa = t->found[bucket_of_ends(t, local, remote)]; sa; sa = sa->next_found)
+	size_t bucket = 0;
+
+	/* All of them: the outer addresses need not be those by which it is found otherwise, and it is seldom asked. */
+	for (struct sa *sa = sa_next(t, &bucket, NULL); sa; sa = sa_next(t, &bucket, sa))
 		if (!sa->spec.inbound && sa->spec.spi == spi && addr_equal(&sa->spec.local, local) &&
 		    addr_equal(&sa->spec.remote, remote))
 			return sa;

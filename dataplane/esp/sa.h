@@ -21,6 +21,7 @@ struct sa {
 	struct sa_warm *warm;              /* of its table */
 	bool is_warm, used;                /* its cipher is keyed; was used since the ring last came by */
 	uint64_t packets, octets, last_ms;
+	uint64_t moved_told_ms; /* when SAD_MOVED was told last */
 	bool soft_told;
 	bool going; /* used up: to be removed with its pair when the packet in hand is done */
 };
