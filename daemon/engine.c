@@ -232,6 +232,12 @@ static void do_one(struct engine *e, struct keying_todo *t)
 	case KEYING_RELEASE_HELD:
 		sad_release_held(e->sad, &t->selector, t->clear);
 		break;
+	case KEYING_MOVE:
+		sad_move(e->sad, t->pair, &t->remote, t->remote_port);
+		break;
+	case KEYING_KEEPALIVE:
+		sockets_keep_alive(e->config.sockets, &t->local, &t->remote, t->remote_port);
+		break;
 	case KEYING_FALLBACK:
 		fall_back(e, t, &d);
 		break;

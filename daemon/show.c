@@ -158,6 +158,24 @@ static bool failure_matters(const struct keying_failure *f)
 
 /* ---- tables ------------------------------------------------------------------------------------------------------ */
 
+/* Who is behind a NAT; see keying.h. */
+static const char *nat_words(unsigned nat)
+{
+	static const char *const words_of[] = { "none", "here", "there", "both" };
+
+	return words_of[nat & 3];
+}
+
+/* Where IKE and, behind a NAT, ESP go: an address and port that a NAT may have changed. */
+static json_t *path_json(const struct keying_ike_row *k)
+{
+	char text[ADDR_TEXT], path[ADDR_TEXT + 8];
+
+	(void)snprintf(path, sizeof path, k->outer.family == 6 ? "[%s]:%u" : "%s:%u", addr_text(&k->outer, text),
+		       k->remote_port);
+	return json_string(path);
+}
+
 static void main_mode_rows(struct daemon *d, const struct live *l, json_t *rows)
 {
 	(void)d;
@@ -178,6 +196,8 @@ static void main_mode_rows(struct daemon *d, const struct live *l, json_t *rows)
 		put(o, "spi_r", spi_json(k->spi_r, 16));
 		put(o, "up_ms", k->established ? number(unix_ms(k->up_at_ms)) : json_null());
 		put(o, "rekey_in_s", k->established ? seconds_until(k->rekey_at_ms) : json_null());
+		put(o, "nat", k->nat ? json_string(nat_words(k->nat)) : json_null());
+		put(o, "path", path_json(k));
 		put(o, "quick_modes", number(k->children));
 		(void)json_array_append_new(rows, o);
 	}

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <netinet/udp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -46,6 +47,9 @@ static int configure(int fd, int family, uint32_t mark, struct diag *d)
 {
 	int r;
 
+	/* ESP in UDP may come without a checksum (RFC 3948 2.1, RFC 6935); its check value is the better one. */
+	if (family == AF_INET6)
+		(void)set(fd, IPPROTO_UDP, UDP_NO_CHECK6_RX, 1, "UDP_NO_CHECK6_RX", NULL);
 	(void)set(fd, SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BUFFER, "SO_RCVBUFFORCE", NULL);
 	if ((r = set(fd, SOL_SOCKET, SO_MARK, (int)mark, "SO_MARK", d)) < 0)
 		return r;
@@ -259,14 +263,13 @@ static void put_source(struct msghdr *m, const struct addr *local)
 	}
 }
 
-void sockets_send(struct sockets *s, const struct datagram *g)
+static void send_parts(struct sockets *s, const struct datagram *g, size_t marker_len)
 {
 	static const uint8_t marker[MARKER];
 	size_t i = (g->local_port == IKE_NAT_PORT ? 2u : 0u) + (g->local.family == 6 ? 1u : 0u);
 	struct sockaddr_storage to;
 	union ancillary extra;
-	struct iovec parts[] = { { (void *)(uintptr_t)marker, i >= 2 ? MARKER : 0 },
-				 { (void *)(uintptr_t)g->octets, g->len } };
+	struct iovec parts[] = { { (void *)(uintptr_t)marker, marker_len }, { (void *)(uintptr_t)g->octets, g->len } };
 	struct msghdr m = { .msg_name = &to,
 			    .msg_iov = parts,
 			    .msg_iovlen = 2,
@@ -280,4 +283,23 @@ void sockets_send(struct sockets *s, const struct datagram *g)
 	put_source(&m, &g->local);
 	while (sendmsg(s->fds[i], &m, MSG_DONTWAIT) < 0 && errno == EINTR)
 		;
+}
+
+void sockets_send(struct sockets *s, const struct datagram *g)
+{
+	send_parts(s, g, g->local_port == IKE_NAT_PORT ? MARKER : 0);
+}
+
+void sockets_keep_alive(struct sockets *s, const struct addr *local, const struct addr *remote, uint16_t remote_port)
+{
+	static const uint8_t octet = 0xff;
+
+	send_parts(s,
+		   &(struct datagram){ .local = *local,
+				       .remote = *remote,
+				       .local_port = IKE_NAT_PORT,
+				       .remote_port = remote_port,
+				       .octets = &octet,
+				       .len = 1 },
+		   0);
 }

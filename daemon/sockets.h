@@ -41,5 +41,7 @@ void sockets_readable(struct sockets *s, size_t i, const struct sockets_handlers
 void sockets_discard(struct sockets *s);
 /* An IKE message; with port 4500 behind the non-ESP marker. What cannot be sent is lost, as on the network. */
 void sockets_send(struct sockets *s, const struct datagram *g);
+/* From port 4500, one octet of 0xff: a NAT remembers us for it (RFC 3948 2.3). */
+void sockets_keep_alive(struct sockets *s, const struct addr *local, const struct addr *remote, uint16_t remote_port);
 
 #endif

@@ -337,6 +337,13 @@ int auth_answer(struct ike_sa *sa, const struct step_input *in, struct diag *d)
 		return STEP_STAY;
 	}
 	keep_peer(sa, &r->peer);
+	struct diag shared = { 0 };
+	if (sa->first && nat_shared(sa, &sa->first->selector, &shared)) {
+		child_drop(sa->first, NULL);
+		sa->refusal = (struct refusal){ .notify = N_TS_UNACCEPTABLE };
+		words_copy(sa->making->hint, sizeof sa->making->hint, shared.text);
+		sa->making->hint_fault = (struct fault){ .code = FAILURE_NAT_SHARED, .exchange = IKE_AUTH };
+	}
 	return ask_sign(sa, d);
 }
 

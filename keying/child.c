@@ -298,7 +298,10 @@ int child_answered(struct child *c, const struct ike_msg *m, struct diag *d)
 	if (!proposal_accept_child(&m->offer, c->rule->protection, !c->first, &choice))
 		return diag_fail(d, ERR_NO_PROPOSAL, "the peer took %s for quick mode, which rule '%s' did not offer",
 				 proposal_text(&m->offer, text), c->rule->name);
-	if (!selector_accept(&c->selector, &m->ts_i, &m->ts_r, &s))
+	struct ike_ts_list mine, theirs;
+	nat_substitute(c->ike, &m->ts_i, true, &mine);
+	nat_substitute(c->ike, &m->ts_r, false, &theirs);
+	if (!selector_accept(&c->selector, &mine, &theirs, &s))
 		return diag_fail(d, failure_error(FAILURE_SELECTORS),
 				 "the peer answered with other traffic selectors than %s",
 				 selector_text(&c->selector, what));
@@ -422,10 +425,13 @@ static bool set_takes(const struct key_exchange_set *set, const struct ike_suite
 /* Which rule, and how much of it. */
 static bool narrow(const struct ike_sa *ike, const struct ike_msg *m, const struct child *old, struct narrowed *ret)
 {
-	struct asked a = { .local = &ike->local, .remote = &ike->remote, .mine = &m->ts_r, .theirs = &m->ts_i };
+	struct ike_ts_list mine, theirs;
+	struct asked a = { .local = &ike->local, .remote = &ike->remote, .mine = &mine, .theirs = &theirs };
 
 	if (!m->has_ts_i || !m->has_ts_r)
 		return false;
+	nat_substitute(ike, &m->ts_r, true, &mine);
+	nat_substitute(ike, &m->ts_i, false, &theirs);
 	if (old) {
 		a.rule = old->rule;
 		a.least = &old->selector;
@@ -445,6 +451,7 @@ struct child *child_asked(struct ike_sa *ike, const struct ike_msg *m, const str
 	struct proposal_child_choice choice;
 	struct narrowed n = { 0 };
 	const struct plan_entry *e = narrow(ike, m, old, &n) ? n.entry : NULL;
+	nat_note_original(ike, m);
 
 	if (!e) {
 		(void)diag_fail(d, failure_error(FAILURE_SELECTORS),
@@ -489,6 +496,8 @@ struct child *child_asked(struct ike_sa *ike, const struct ike_msg *m, const str
 		(void)diag_fail(d, failure_error(FAILURE_BUSY), "it has %zu quick modes already", siblings);
 		return refuse(ret_refusal, N_NO_ADDITIONAL_SAS);
 	}
+	if (ike->state == IKE_ESTABLISHED && nat_shared(ike, &n.selector, d))
+		return refuse(ret_refusal, N_TS_UNACCEPTABLE);
 	struct child *c = child_new(ike, false, &n.whole, e->rule);
 	c->selector = n.selector;
 	c->more_possible = n.more;
@@ -660,7 +669,9 @@ static void install(struct child *c, bool inbound)
 		.spi = inbound ? c->spi_in : c->spi_out,
 		.inbound = inbound,
 		.local = c->selector.local,
-		.remote = c->selector.remote,
+		.remote = c->ike->nat.outer,
+		.encap_local_port = c->ike->nat.behind ? IKE_NAT_PORT : 0,
+		.encap_remote_port = c->ike->nat.behind ? c->ike->remote_port : 0,
 		.suite = c->choice.suite,
 		.esn = c->choice.esn,
 		.replay_window = REPLAY_WINDOW,

@@ -223,6 +223,8 @@ struct ike_sa *contact_ike(struct contact *c, const struct rule *rule)
 {
 	struct ike_sa *sa, *making = NULL;
 
+	if (nat_ambiguous(c))
+		return NULL;
 	LIST_FOREACH(sa, &c->ikes, of_contact) {
 		if (sa->auth_set != rule->auth || sa->ke_set != rule->key_exchange)
 			continue;

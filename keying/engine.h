@@ -19,6 +19,7 @@
 #include "keying/fragment.h"
 #include "keying/ike.h"
 #include "keying/keymat.h"
+#include "keying/nat.h"
 #include "keying/proposal.h"
 #include "keying/selector.h"
 #include "base/table.h"
@@ -31,13 +32,13 @@ struct task;
 
 enum {
 	HALF_OPEN_BUCKETS = 1024,
-	HALF_OPEN_MS = 30000,     /* a stranger has so long to prove itself */
-	HINT_MS = 1000,           /* an unprotected refusal is believed when nothing better comes so long */
-	LINGER_MS = 1000,         /* what is to be deleted stays so long: packets are on their way */
-	SETTLE_MS = 1400,         /* a responder sends when the peer shows that it has the reply, or so long after it */
+	HALF_OPEN_MS = 30000, /* a stranger has so long to prove itself */
+	HINT_MS = 1000,       /* an unprotected refusal is believed when nothing better comes so long */
+	LINGER_MS = 1000,     /* what is to be deleted stays so long: packets are on their way */
+	SETTLE_MS = 1400,     /* a responder sends when the peer shows that it has the reply, or so long after it */
 	SETTLE_CARRIED_MS = 60000, /* ... while another SA carries the traffic meanwhile */
-	RETRY_TEMPORARY_MS = 500, /* TEMPORARY_FAILURE */
-	BACKOFF_FIRST_MS = 1000,  /* after a failure; doubled, up to: */
+	RETRY_TEMPORARY_MS = 500,  /* TEMPORARY_FAILURE */
+	BACKOFF_FIRST_MS = 1000,   /* after a failure; doubled, up to: */
 	BACKOFF_MOST_MS = 60000,
 	FORGET_MS = 120000,     /* failures are forgotten so long after the last */
 	CHILDLESS_MS = 60000,   /* an IKE SA without CHILD SAs stays so long */
@@ -251,10 +252,11 @@ struct ike_sa {
 	uint64_t number;
 	enum ike_state state;
 	bool initiator;
-	bool half_open;  /* counted as such */
-	bool initiating; /* likewise */
-	struct addr local, remote;
+	bool half_open;            /* counted as such */
+	bool initiating;           /* likewise */
+	struct addr local, remote; /* as the rules know them */
 	uint16_t local_port, remote_port;
+	struct nat nat;
 	uint64_t spi_i, spi_r;
 	const struct auth_set *auth_set;       /* NULL: not known yet */
 	const struct key_exchange_set *ke_set; /* likewise */
@@ -345,6 +347,7 @@ struct keying {
 	struct plan *plan;
 	uint64_t now_ms;
 	bool closing;
+	struct nat_from from; /* the message in hand */
 
 	TAILQ_HEAD(todo_queue, todo_item) todos;
 	struct todo_item *taken; /* what keying_next gave last */
@@ -381,6 +384,8 @@ struct keying_todo *todo_last(struct keying *k); /* that was added */
 void todo_send(struct keying *k, const struct addr *local, uint16_t local_port, const struct addr *remote,
 	       uint16_t remote_port, const void *octets, size_t len);
 void todo_send_ike(struct ike_sa *sa, const struct owned *message); /* all its datagrams */
+/* The same, to where the message in hand came from: an answer that was given before (RFC 7296 2.11). */
+void todo_send_back(struct ike_sa *sa, const struct owned *message);
 /* spec is moved: keys in *spec are wiped. */
 void todo_install(struct keying *k, struct sa_spec *spec, uint64_t request);
 void todo_event(struct keying *k, enum event_id id, const struct addr *local, const struct addr *remote,
@@ -457,7 +462,7 @@ uint8_t ike_exchange_of(const struct ike_sa *sa); /* the step that it is in */
 void ike_down(struct ike_sa *sa, enum event_id id, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 void ike_delete(struct ike_sa *sa); /* with a Delete */
 void ike_established(struct ike_sa *sa);
-void ike_lost(struct ike_sa *sa); /* the other new one stays; whoever began this one deletes it */
+void ike_lost(struct ike_sa *sa);    /* the other new one stays; whoever began this one deletes it */
 void ike_set_spi(struct ike_sa *sa); /* into the table, by the SPI that we gave */
 uint64_t ike_own_spi(const struct ike_sa *sa);
 void ike_arm(struct ike_sa *sa);
@@ -526,8 +531,8 @@ int child_answered(struct child *c, const struct ike_msg *m, struct diag *d);
 struct fault child_fault_of(const struct ike_msg *m, const struct diag *d); /* when the reply was no success */
 void child_fault(struct child *c, struct fault f, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 void child_fail(struct child *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-void child_delete(struct child *c);                /* with a Delete */
-void child_settled(struct child *c);               /* the peer has our reply: send */
+void child_delete(struct child *c);                   /* with a Delete */
+void child_settled(struct child *c);                  /* the peer has our reply: send */
 void child_peer_spoke(struct ike_sa *ike, bool anew); /* a request: a new one, or the last one again */
 void child_stop_sending(struct child *c);
 void child_drop(struct child *c, const char *why); /* why NULL: silently */
@@ -551,12 +556,12 @@ void rekey_start(struct ike_sa *old);
 void rekey_put_offer(struct ike_sa *sa, struct ike_writer *w);
 void rekey_reply(struct ike_sa *sa, const struct ike_msg *m);
 void rekey_request(struct ike_sa *old, const struct ike_msg *m);
-void rekey_failed(struct ike_sa *new);                           /* a job failed */
-bool rekey_done(const struct ike_sa *old);                       /* its CHILD SAs live under another one now */
-bool rekey_may_answer(const struct ike_sa *old);                 /* no rekey, or one that the peer's may meet */
-void rekey_heard(struct ike_sa *new, const struct ike_msg *m);   /* the peer speaks under one that is not decided */
-void rekey_old_deleted(struct ike_sa *old);                      /* the peer deletes the old one */
-void rekey_unlink(struct ike_sa *sa);                            /* it goes */
+void rekey_failed(struct ike_sa *new);                         /* a job failed */
+bool rekey_done(const struct ike_sa *old);                     /* its CHILD SAs live under another one now */
+bool rekey_may_answer(const struct ike_sa *old);               /* no rekey, or one that the peer's may meet */
+void rekey_heard(struct ike_sa *new, const struct ike_msg *m); /* the peer speaks under one that is not decided */
+void rekey_old_deleted(struct ike_sa *old);                    /* the peer deletes the old one */
+void rekey_unlink(struct ike_sa *sa);                          /* it goes */
 
 /* twin.c: both ends began at the same time */
 bool twin_stays(const struct owned *a_i, const struct owned *a_r, const struct owned *b_i, const struct owned *b_r);
@@ -573,12 +578,6 @@ int cookie_make(struct keying *k, const struct addr *remote, uint64_t spi_i, str
 bool cookie_good(struct keying *k, const struct addr *remote, uint64_t spi_i, struct keying_octets nonce,
 		 struct keying_octets cookie);
 void cookie_job_done(struct keying *k, const struct keying_result *r);
-
-/* nat.c */
-int nat_hash(uint64_t spi_i, uint64_t spi_r, const struct addr *a, uint16_t port, uint8_t ret[20], struct diag *d);
-void nat_put(struct ike_sa *sa, struct ike_writer *w);
-/* Does the message say that an address was changed on the way? */
-bool nat_between(const struct ike_sa *sa, const struct ike_msg *m);
 
 /* capture.c: keys for a capture decoder, with export_keys only */
 void capture_ike(struct ike_sa *sa);

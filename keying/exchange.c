@@ -338,7 +338,8 @@ static void request(struct ike_sa *sa, struct ike_msg *m, struct wire_in *in, ui
 			ike_fail(sa, "%s", d.text);
 	} else if (m->h.exchange == INFORMATIONAL) {
 		informational_request(sa, m);
-	} else if (sa->state == IKE_DELETING || sa->unwanted || !sa->contact || exchange_queued(sa, TASK_DELETE_IKE, 0)) {
+	} else if (sa->state == IKE_DELETING || sa->unwanted || !sa->contact ||
+		   exchange_queued(sa, TASK_DELETE_IKE, 0)) {
 		exchange_reply_notify(sa, CREATE_CHILD_SA, N_TEMPORARY_FAILURE, NULL, 0); /* 2.25.2 */
 	} else if (m->offer.count && m->offer.proposals[0].protocol == PROTO_IKE) {
 		rekey_request(sa, m);
@@ -402,7 +403,7 @@ static void reply_again(struct ike_sa *sa)
 		return;
 	}
 	sa->repeated_ms = k->now_ms;
-	todo_send_ike(sa, &sa->last_reply);
+	todo_send_back(sa, &sa->last_reply);
 }
 
 /* Is it the one that is due? Asked before anything is decrypted. Counts why not. */
@@ -460,6 +461,8 @@ void exchange_message(struct ike_sa *sa, const struct ike_header *h, const uint8
 	if (e.total && !fragment_keep(sa, is_reply, &e, inner, digest, &inner, &e.first, first_digest))
 		return;
 	sa->heard_ms = k->now_ms;
+	if (!nat_heard(sa))
+		return;
 	if (is_reply) {
 		reply(sa, &m, &inner, e.first);
 		return;

@@ -172,6 +172,7 @@ struct ike_sa *ike_new(struct keying *k, bool initiator, const struct addr *loca
 		.local_port = local_port,
 		.remote = *remote,
 		.remote_port = remote_port,
+		.nat = { .began = initiator, .outer = *remote, .keepalive_ms = UINT64_MAX },
 		.created_ms = k->now_ms,
 		.give_up_ms = UINT64_MAX,
 		.rekey_ms = UINT64_MAX,
@@ -297,6 +298,7 @@ void ike_established(struct ike_sa *sa)
 
 	sa->up_ms = sa->heard_ms = k->now_ms;
 	sa->check_ms = k->now_ms + k->config.liveness_ms;
+	nat_keepalive_start(sa);
 	if (life) { /* whoever began it renews it first, so that both seldom do at once */
 		sa->rekey_ms = k->now_ms + life_soft_ms(life, sa->initiator, spread(&sa->nonce_i));
 		sa->expire_ms = k->now_ms + life;
@@ -304,9 +306,10 @@ void ike_established(struct ike_sa *sa)
 	close_half(sa);
 	forget_making(sa);
 	todo_event(k, EVENT_MAIN_MODE_UP, &sa->local, &sa->remote, ike_rule_name(sa), peer_kept_id(sa->peer), 0,
-		   "%s proved itself by %s; main mode is %s%s", peer_kept_id(sa->peer),
+		   "%s proved itself by %s; main mode is %s%s%s%s", peer_kept_id(sa->peer),
 		   peer_method_name(peer_kept_method(sa->peer)), ike_suite_text(&sa->suite, suite),
-		   sa->replaces ? " (renewed)" : "");
+		   sa->replaces ? " (renewed)" : "", sa->nat.behind ? "; through a NAT: " : "",
+		   sa->nat.behind ? nat_where(sa->nat.behind) : "");
 	sa->childless_ms = LIST_EMPTY(&sa->children) ? k->now_ms + CHILDLESS_MS : UINT64_MAX;
 	if (!sa->replaces) {
 		if (sa->initial_contact)
@@ -353,7 +356,7 @@ void ike_arm(struct ike_sa *sa)
 	if (sa->state == IKE_ESTABLISHED) {
 		at = least(at, least(sa->childless_ms, sa->expire_ms));
 		if (!sa->replaced_by)
-			at = least(at, least(sa->rekey_ms, sa->check_ms));
+			at = least(at, least(least(sa->rekey_ms, sa->check_ms), sa->nat.keepalive_ms));
 	}
 	timer_set(&sa->k->timers, &sa->timer, at);
 }
@@ -428,6 +431,8 @@ static void fire(void *owner)
 	}
 	if (sa->state == IKE_ESTABLISHED && !sa->replaced_by && sa->check_ms <= now)
 		check_peer(sa);
+	if (sa->state == IKE_ESTABLISHED && !sa->replaced_by && sa->nat.keepalive_ms <= now)
+		nat_keepalive_due(sa);
 	ike_arm(sa);
 }
 

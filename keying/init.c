@@ -193,6 +193,13 @@ int init_refused(struct ike_sa *sa, const struct step_input *in, struct diag *d)
 	char remote[ADDR_TEXT], offered[PROPOSALS_TEXT], ours[PROPOSALS_TEXT + 160], words[REFUSAL_TEXT];
 
 	(void)d;
+	unsigned behind = nat_find(sa, in->msg);
+	if (!nat_allowed(plan_policy(sa->k->plan), sa->nat.began, behind)) {
+		char why[NAT_WHY];
+		hint(sa, (struct fault){ .code = FAILURE_NAT, .by = SIDE_PEER }, "%s",
+		     nat_why_not(plan_policy(sa->k->plan), sa, behind, why));
+		return 0;
+	}
 	(void)snprintf(ours, sizeof ours, "%s (rule '%s')", proposal_set_text(sa->ke_set, offered), ike_rule_name(sa));
 	hint(sa, fault_of_notify(IKE_SA_INIT, n->type), "%s refused main mode in IKE_SA_INIT, %s",
 	     addr_text(&sa->remote, remote), refusal_words(IKE_SA_INIT, n->type, ours, words));
@@ -222,13 +229,14 @@ int init_reply(struct ike_sa *sa, const struct step_input *in, struct diag *d)
 	if (!m->h.spi_r || !proposal_accept_ike(&m->offer, sa->ke_set, &choice) || choice.suite.group != sa->group ||
 	    m->ke_group != sa->group->ikev2 || m->ke.len != sa->group->public_octets)
 		return strange_answer(sa, m);
-	if (nat_between(sa, m)) {
-		char remote[ADDR_TEXT];
-		hint(sa, (struct fault){ .code = FAILURE_NAT },
-		     "a NAT changes addresses between here and %s; protection through a NAT is not supported yet",
-		     addr_text(&sa->remote, remote));
+	unsigned behind = nat_find(sa, m);
+	if (!nat_allowed(plan_policy(sa->k->plan), sa->nat.began, behind)) {
+		char why[NAT_WHY];
+		hint(sa, (struct fault){ .code = FAILURE_NAT }, "%s",
+		     nat_why_not(plan_policy(sa->k->plan), sa, behind, why));
 		return STEP_STAY;
 	}
+	nat_enter(sa, behind);
 	exchange_done(sa);
 	sa->give_up_ms = UINT64_MAX;
 	sa->making->hint[0] = '\0';
@@ -280,6 +288,23 @@ static void refuse(struct keying *k, const struct path *p, const struct ike_head
 	ike_write_end(&w);
 	if (!w.out.failed)
 		todo_send(k, p->local, p->local_port, p->remote, p->remote_port, w.out.buf, w.out.len);
+}
+
+/* With the hashes, so that the other end can tell its people of the NAT as well. */
+static void refuse_nat(struct ike_sa *sa, const struct path *p, const struct ike_header *h)
+{
+	struct ike_header reply = { .spi_i = h->spi_i, .exchange = h->exchange, .flags = IKE_FLAG_RESPONSE };
+	struct keying *k = sa->k;
+	struct ike_writer w;
+
+	sa->spi_i = h->spi_i;
+	ike_write_begin(&w, k->out, sizeof k->out, &reply);
+	ike_put_notify(&w, N_NO_PROPOSAL_CHOSEN, NULL, 0);
+	nat_put(sa, &w);
+	ike_write_end(&w);
+	if (!w.out.failed)
+		todo_send(k, p->local, p->local_port, p->remote, p->remote_port, w.out.buf, w.out.len);
+	sa->spi_i = 0; /* it never had one */
 }
 
 /* The main mode suites that some rule between the two hosts accepts. */
@@ -425,17 +450,17 @@ static void request(struct keying *k, const struct path *p, const struct ike_hea
 	if (!choose(k, p, &m, &choice, &rule))
 		return;
 	sa = ike_new(k, false, p->local, p->local_port, p->remote, p->remote_port);
-	if (nat_between(sa, &m)) {
-		char remote[ADDR_TEXT];
-		contact_fault_stranger(
-			k, p->local, p->remote, rule->name, step(FAILURE_NAT),
-			"%s asked for main mode, and we refused: a NAT changes addresses between here and there; "
-			"protection through a NAT is not supported yet",
-			addr_text(p->remote, remote));
-		refuse(k, p, h, N_NO_PROPOSAL_CHOSEN, NULL, 0);
+	unsigned behind = nat_find(sa, &m);
+	if (!nat_allowed(plan_policy(k->plan), false, behind)) {
+		char remote[ADDR_TEXT], why[NAT_WHY];
+		contact_fault_stranger(k, p->local, p->remote, rule->name, step(FAILURE_NAT),
+				       "%s asked for main mode, and we refused: %s", addr_text(p->remote, remote),
+				       nat_why_not(plan_policy(k->plan), sa, behind, why));
+		refuse_nat(sa, p, h);
 		ike_drop(sa);
 		return;
 	}
+	nat_enter(sa, behind);
 	sa->half_open = true;
 	k->half_open_count++;
 	(*half_open_of(k, p->remote))++;

@@ -262,7 +262,7 @@ static void message(struct keying *k, const struct addr *local, uint16_t local_p
 		unknown_spi(k, &h, local, local_port, remote, remote_port);
 		return;
 	}
-	if (!addr_equal(&sa->remote, remote) || !addr_equal(&sa->local, local)) {
+	if (!nat_may_come(sa, local, remote)) {
 		k->dropped[KEYING_DROP_ADDRESS]++;
 		return;
 	}
@@ -275,6 +275,7 @@ void keying_message(struct keying *k, const struct addr *local, uint16_t local_p
 		    uint16_t remote_port, const uint8_t *octets, size_t len, uint64_t now_ms)
 {
 	tick(k, now_ms);
+	k->from = (struct nat_from){ *remote, local_port, remote_port };
 	message(k, local, local_port, remote, remote_port, octets, len);
 	keying_settle(k);
 }
@@ -388,6 +389,10 @@ void keying_sad_event(struct keying *k, const struct sad_event *e, uint64_t now_
 	case SAD_FIRST_IN:
 		if (c)
 			child_settled(c);
+		break;
+	case SAD_MOVED:
+		if (c)
+			nat_esp_came(c, &e->packet.remote, e->packet.remote_port);
 		break;
 	case SAD_UNKNOWN_SPI:
 		unknown_esp(k, &e->packet.local, &e->packet.remote);
@@ -561,7 +566,7 @@ static void review_ike(struct ike_sa *sa, struct plan *plan, const struct rule *
 	const struct auth_set *auth = same_auth(p, sa->auth_set);
 	const struct key_exchange_set *ke = same_ke(p, sa->ke_set);
 	struct child *c, *next;
-	bool keep = auth && ke && auth_alike(auth, sa->auth_set);
+	bool keep = auth && ke && auth_alike(auth, sa->auth_set) && nat_allowed(p, sa->nat.began, sa->nat.behind);
 
 	for (size_t i = 0, fits = 0; keep && sa->suite.encr; i++) {
 		if (i == ke->count) {

@@ -128,6 +128,8 @@ enum keying_todo_kind {
 	KEYING_STOP_SENDING, /* pair: the outbound half goes at once, REMOVE follows */
 	KEYING_REMOVE,       /* pair */
 	KEYING_RELEASE_HELD, /* selector, clear */
+	KEYING_MOVE,         /* pair, remote, remote_port: a NAT has moved the peer */
+	KEYING_KEEPALIVE,    /* local, remote and ports: one octet of 0xff (RFC 3948 2.3) */
 	KEYING_FALLBACK,     /* selector.local, .remote; seconds (0: forget it, the peer has IKE) */
 	KEYING_EVENT,        /* event */
 	KEYING_KEYS,         /* text: one line of keys for a capture decoder; only with export_keys */
@@ -135,7 +137,7 @@ enum keying_todo_kind {
 
 struct keying_todo {
 	enum keying_todo_kind kind;
-	struct addr local, remote; /* SEND */
+	struct addr local, remote; /* SEND, KEEPALIVE */
 	uint16_t local_port, remote_port;
 	const uint8_t *octets; /* SEND: valid until the next call of the engine */
 	size_t len;
@@ -178,6 +180,9 @@ struct keying_ike_row { /* main mode */
 	struct addr local, remote;
 	uint64_t spi_i, spi_r;
 	bool initiator, established;
+	unsigned nat;      /* 1: we are behind a NAT, 2: the peer is, 3: both */
+	struct addr outer; /* where the peer's packets come from */
+	uint16_t local_port, remote_port;
 	struct ike_suite suite;
 	const struct peer_kept *peer; /* the engine's, until its next event; NULL: not proven */
 	const char *auth_set;

@@ -13,6 +13,7 @@ static struct ike_sa *successor(struct ike_sa *old, bool initiator)
 {
 	struct ike_sa *new = ike_new(old->k, initiator, &old->local, old->local_port, &old->remote, old->remote_port);
 
+	new->nat = old->nat;
 	new->auth_set = old->auth_set;
 	new->ke_set = old->ke_set;
 	new->credential = old->credential;
@@ -319,7 +320,8 @@ void rekey_request(struct ike_sa *old, const struct ike_msg *m)
 
 	struct ike_sa *ours = old->replaced_by;
 
-	if (!rekey_may_answer(old) || (t && (t->kind == TASK_CREATE_CHILD || t->kind == TASK_DELETE_CHILD))) { /* 2.25 */
+	if (!rekey_may_answer(old) ||
+	    (t && (t->kind == TASK_CREATE_CHILD || t->kind == TASK_DELETE_CHILD))) { /* 2.25 */
 		exchange_reply_notify(old, CREATE_CHILD_SA, N_TEMPORARY_FAILURE, NULL, 0);
 		return;
 	}

@@ -54,12 +54,25 @@ void todo_send(struct keying *k, const struct addr *local, uint16_t local_port, 
 	t->todo.len = len;
 }
 
-void todo_send_ike(struct ike_sa *sa, const struct owned *message)
+static void send_all(struct ike_sa *sa, const struct owned *message, const struct nat_from *to)
 {
 	const uint8_t *at = message->at;
 
 	for (size_t left = message->len, n; (n = fragment_first(at, left)) > 0; at += n, left -= n)
-		todo_send(sa->k, &sa->local, sa->local_port, &sa->remote, sa->remote_port, at, n);
+		todo_send(sa->k, &sa->local, to->local_port, &to->remote, to->remote_port, at, n);
+}
+
+void todo_send_back(struct ike_sa *sa, const struct owned *message)
+{
+	send_all(sa, message, &sa->k->from);
+}
+
+void todo_send_ike(struct ike_sa *sa, const struct owned *message)
+{
+	const struct nat_from to = { sa->nat.outer, sa->local_port, sa->remote_port };
+
+	sa->nat.sent_ms = sa->k->now_ms;
+	send_all(sa, message, &to);
 }
 
 void todo_install(struct keying *k, struct sa_spec *spec, uint64_t request)

@@ -30,7 +30,8 @@ bool twin_stays(const struct owned *a_i, const struct owned *a_r, const struct o
 static bool ikes_are_twins(const struct ike_sa *a, const struct ike_sa *b)
 {
 	return a != b && a->initiator != b->initiator && a->auth_set == b->auth_set && a->ke_set == b->ke_set &&
-	       ike_usable(a) && ike_usable(b) && !a->replaced_by && !b->replaced_by && !a->replaces && !b->replaces;
+	       nat_same_peer(a, b) && ike_usable(a) && ike_usable(b) && !a->replaced_by && !b->replaced_by &&
+	       !a->replaces && !b->replaces;
 }
 
 void twin_ike_up(struct ike_sa *sa)
@@ -63,8 +64,8 @@ static struct ike_sa *winner_over(const struct ike_sa *loser)
 	struct ike_sa *other;
 
 	LIST_FOREACH(other, &loser->contact->ikes, of_contact)
-		if (other != loser && other->auth_set == loser->auth_set && other->ke_set == loser->ke_set &&
-		    ike_usable(other) && !other->replaced_by)
+		if (other != loser && nat_same_peer(other, loser) && other->auth_set == loser->auth_set &&
+		    other->ke_set == loser->ke_set && ike_usable(other) && !other->replaced_by)
 			return other;
 	return NULL;
 }
@@ -116,7 +117,7 @@ static bool children_are_twins(const struct child *a, const struct child *b)
 {
 	return a != b && a->initiator != b->initiator && selector_same(&a->selector, &b->selector) && !a->replaced &&
 	       !b->replaced && !a->doomed && !b->doomed && a->replaces != b->pair && b->replaces != a->pair &&
-	       b->state == CHILD_UP && a->ike->auth_set == b->ike->auth_set;
+	       b->state == CHILD_UP && a->ike->auth_set == b->ike->auth_set && nat_same_peer(a->ike, b->ike);
 }
 
 static bool child_stays(const struct child *a, const struct child *b)

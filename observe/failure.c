@@ -38,6 +38,8 @@ static const struct {
 	[FAILURE_PPK] = { "ppk", "the post-quantum pre-shared keys differ" },
 	[FAILURE_NO_ANSWER] = { "no-answer", "no answer" },
 	[FAILURE_NAT] = { "refused-nat", "a NAT is between" },
+	[FAILURE_NAT_SHARED] = { "nat-shared", "another host behind the same NAT has the traffic" },
+	[FAILURE_NAT_MOVED] = { "nat-moved", "a NAT has moved the peer to where no rule holds" },
 	[FAILURE_EAP] = { "eap", "EAP is asked for" },
 	[FAILURE_MULTIPLE_AUTH] = { "multiple-auth", "several authentications are asked for" },
 	[FAILURE_HASH_AND_URL] = { "hash-and-url", "the certificate was sent as a URL" },

@@ -36,6 +36,8 @@ enum failure_code {
 	/* nobody there, or something between */
 	FAILURE_NO_ANSWER,
 	FAILURE_NAT,
+	FAILURE_NAT_SHARED,
+	FAILURE_NAT_MOVED,
 	/* what Cordon does not do */
 	FAILURE_EAP,
 	FAILURE_MULTIPLE_AUTH,

@@ -96,7 +96,9 @@ static int work(struct world_host *h, const struct keying_job *job, struct keyin
 		    !octets_equal(job->auth.at, auth.octets, auth.len))
 			return diag_fail(d, failure_error(FAILURE_WRONG_KEY), "its pre-shared key is not ours");
 		r->peer.method = PEER_PSK;
-		(void)addr_text(&job->remote, r->peer.id);
+		struct addr id = { .family = job->id.len == 4 ? 4 : 6 };
+		memcpy(id.octets, job->id.at, job->id.len <= sizeof id.octets ? job->id.len : 0);
+		(void)addr_text(&id, r->peer.id);
 		return 0;
 	}
 	return -1;
@@ -136,6 +138,8 @@ static void send_ike(struct world *w, unsigned from, const struct keying_todo *t
 	assert_true(t->len <= sizeof d->octets);
 	d->due_ms = w->now_ms + w->latency_ms;
 	d->from = from;
+	d->source = t->local;
+	d->destination = t->remote;
 	d->local_port = t->local_port;
 	d->remote_port = t->remote_port;
 	d->len = t->len;
@@ -145,27 +149,47 @@ static void send_ike(struct world *w, unsigned from, const struct keying_todo *t
 	free(d);
 }
 
-static void send_esp(struct world *w, unsigned from, uint32_t spi)
+static void send_esp(struct world *w, unsigned from, const struct world_sa *sa)
 {
 	struct datagram *d = mem_new(1, sizeof *d);
 
 	d->due_ms = w->now_ms + w->latency_ms;
 	d->from = from;
 	d->esp = true;
-	d->spi = spi;
+	d->spi = sa->spi;
+	d->source = w->hosts[from].addr;
+	d->destination = sa->remote;
+	d->local_port = sa->encap_local_port;
+	d->remote_port = sa->encap_remote_port;
 	w->hosts[from].last_out_ms = w->now_ms;
 	enqueue(w, d);
 	free(d);
 }
 
-static void receive_esp(struct world *w, unsigned host, uint32_t spi)
+/* What sad.h promises of a packet from elsewhere. */
+static void tell_if_moved(struct world *w, unsigned host, const struct world_sa *sa, const struct datagram *d)
+{
+	struct sad_event e = { .kind = SAD_MOVED, .pair = sa->pair, .spi = sa->spi };
+
+	if (!sa->encap_local_port || (addr_equal(&sa->remote, &d->source) && sa->encap_remote_port == d->local_port))
+		return;
+	e.packet.local = d->destination;
+	e.packet.remote = d->source;
+	e.packet.local_port = d->remote_port;
+	e.packet.remote_port = d->local_port;
+	keying_sad_event(w->hosts[host].keying, &e, w->now_ms);
+}
+
+static void receive_esp(struct world *w, unsigned host, const struct datagram *d)
 {
 	struct world_host *h = &w->hosts[host];
+	uint32_t spi = d->spi;
 
 	for (size_t i = 0; i < SAS_MOST; i++)
 		if (h->sas[i].used && h->sas[i].inbound && h->sas[i].spi == spi) {
 			h->esp_received++;
 			h->last_in_ms = w->now_ms;
+			tell_if_moved(w, host, &h->sas[i], d);
 			if (h->sas[i].packets++ == 0)
 				keying_sad_event(h->keying,
 						 &(struct sad_event){ .kind = SAD_FIRST_IN, .pair = h->sas[i].pair },
@@ -177,7 +201,8 @@ static void receive_esp(struct world *w, unsigned host, uint32_t spi)
 		(void)fprintf(stderr, "%6" PRIu64 " host %u has no SA %08x\n", w->now_ms, host, spi);
 	struct sad_event e = { .kind = SAD_UNKNOWN_SPI, .spi = spi };
 	e.packet.local = h->addr;
-	e.packet.remote = w->hosts[1 - host].addr;
+	e.packet.remote = d->source;
+	e.packet.remote_port = d->local_port;
 	keying_sad_event(h->keying, &e, w->now_ms);
 }
 
@@ -211,6 +236,9 @@ static void install(struct world *w, unsigned host, const struct sa_spec *spec)
 				 .pair = spec->pair,
 				 .order = ++h->installs,
 				 .selector = spec->selector,
+				 .remote = spec->remote,
+				 .encap_local_port = spec->encap_local_port,
+				 .encap_remote_port = spec->encap_remote_port,
 				 .suite = spec->suite,
 				 .encr_key = spec->encr_key };
 	(void)snprintf(sa->rule, sizeof sa->rule, "%s", spec->rule->name);
@@ -222,7 +250,7 @@ static void install(struct world *w, unsigned host, const struct sa_spec *spec)
 			i++;
 			continue;
 		}
-		send_esp(w, host, sa->spi);
+		send_esp(w, host, sa);
 		h->held[i] = h->held[--h->held_count];
 	}
 }
@@ -251,7 +279,7 @@ void world_packet(struct world *w, unsigned host, int16_t protocol, uint16_t loc
 {
 	struct world_host *h = &w->hosts[host];
 	struct plan_packet k = { .local = h->addr,
-				 .remote = w->hosts[1 - host].addr,
+				 .remote = h->peer.family ? h->peer : w->hosts[1 - host].addr,
 				 .initiator = INITIATOR_LOCAL,
 				 .protocol = protocol,
 				 .local_port = local_port,
@@ -262,7 +290,7 @@ void world_packet(struct world *w, unsigned host, int16_t protocol, uint16_t loc
 	struct sa_selector s = { k.local, k.remote, e->protocol, e->local_port, e->remote_port };
 	const struct world_sa *sa = sender(h, e->rule->name, &k);
 	if (sa) {
-		send_esp(w, host, sa->spi);
+		send_esp(w, host, sa);
 		return;
 	}
 	assert_true(h->held_count < HELD_MOST);
@@ -321,6 +349,16 @@ static bool do_next(struct world *w, unsigned host)
 		for (size_t i = 0; i < SAS_MOST; i++)
 			if (h->sas[i].used && h->sas[i].pair == t.pair)
 				h->sas[i].used = false;
+		break;
+	case KEYING_MOVE:
+		for (size_t i = 0; i < SAS_MOST; i++)
+			if (h->sas[i].used && h->sas[i].pair == t.pair) {
+				h->sas[i].remote = t.remote;
+				h->sas[i].encap_remote_port = t.remote_port;
+			}
+		break;
+	case KEYING_KEEPALIVE:
+		h->keepalives++;
 		break;
 	case KEYING_RELEASE_HELD:
 		release(h, &t);
@@ -387,10 +425,10 @@ static bool deliver_one(struct world *w)
 	w->queue[best] = w->queue[--w->queued];
 	unsigned to = 1 - d->from;
 	if (d->esp)
-		receive_esp(w, to, d->spi);
+		receive_esp(w, to, d);
 	else
-		keying_message(w->hosts[to].keying, &w->hosts[to].addr, d->remote_port, &w->hosts[d->from].addr,
-			       d->local_port, d->octets, d->len, w->now_ms);
+		keying_message(w->hosts[to].keying, &d->destination, d->remote_port, &d->source, d->local_port,
+			       d->octets, d->len, w->now_ms);
 	free(d);
 	return true;
 }
@@ -477,28 +515,34 @@ static void credential_of(struct world_host *h, const struct policy *p)
 	h->config.credential_count = 1;
 }
 
+static void host_begin(struct world *w, struct world_host *h, const char *policy, const struct addr *addr)
+{
+	struct policy *p = parse(w, policy);
+	struct diag d = { 0 };
+
+	h->addr = *addr;
+	h->plan = compile(w, p, &h->addr);
+	h->config = keying_default;
+	credential_of(h, p);
+	policy_free(p); /* the plan has it */
+	if (keying_new(&h->config, h->plan, &h->keying, &d) < 0)
+		fail_msg("%s", d.text);
+}
+
 static struct world *new_at(const char *policy0, const char *policy1, const struct addr addrs[HOSTS])
 {
 	struct world *w = mem_new(1, sizeof *w);
 	const char *texts[HOSTS] = { policy0, policy1 };
-	struct diag d = { 0 };
 
 	w->report = report_new();
 	w->latency_ms = 1;
 	w->now_ms = 1000;
 	for (unsigned i = 0; i < HOSTS; i++) {
 		struct world_host *h = &w->hosts[i];
-		struct policy *p = parse(w, texts[i]);
-		h->addr = addrs[i];
-		h->plan = compile(w, p, &h->addr);
-		h->config = keying_default;
 		h->psk = "a secret between us";
 		h->random = 17 + i;
 		h->next_spi = 0x1000 * (i + 1);
-		credential_of(h, p);
-		policy_free(p); /* the plan has it */
-		if (keying_new(&h->config, h->plan, &h->keying, &d) < 0)
-			fail_msg("%s", d.text);
+		host_begin(w, h, texts[i], &addrs[i]);
 	}
 	return w;
 }
@@ -518,6 +562,26 @@ struct world *world_new_ipv6(const char *policy)
 struct world *world_new(const char *policy)
 {
 	return world_new_two(policy, policy);
+}
+
+void world_replace(struct world *w, unsigned host, const char *policy, const struct addr *addr)
+{
+	struct world_host *h = &w->hosts[host];
+
+	keying_free(h->keying);
+	plan_free(h->plan);
+	for (size_t i = 0; i < w->job_count;) {
+		if (w->jobs[i].host != host) {
+			i++;
+			continue;
+		}
+		keying_job_free(w->jobs[i].job);
+		w->jobs[i] = w->jobs[--w->job_count];
+	}
+	memset(h->sas, 0, sizeof h->sas);
+	memset(&h->credential, 0, sizeof h->credential);
+	h->held_count = 0;
+	host_begin(w, h, policy, addr);
 }
 
 void world_set_plan(struct world *w, unsigned host, const char *policy)

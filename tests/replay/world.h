@@ -18,6 +18,8 @@ struct world_sa {
 	unsigned packets; /* that came in */
 	unsigned order; /* the newest outbound SA of a selector sends */
 	struct sa_selector selector;
+	struct addr remote; /* outer */
+	uint16_t encap_local_port, encap_remote_port;
 	struct child_suite suite;
 	struct key encr_key;
 	char rule[64];
@@ -26,7 +28,7 @@ struct world_sa {
 struct world_host {
 	struct keying *keying;
 	struct plan *plan;
-	struct addr addr;
+	struct addr addr, peer; /* peer: where its packets go, if not to the other host's address */
 	struct keying_config config;
 	struct keying_credential credential;
 	const struct auth_set *satisfies[4];
@@ -48,7 +50,7 @@ struct world_host {
 	char last_text[EVENT_COUNT][EVENT_TEXT];
 	struct event last[EVENT_COUNT];
 	unsigned released_clear, released_drop, fallbacks, fallback_ends, keys_lines, spis_reserved, spis_released;
-	unsigned esp_received, esp_lost;
+	unsigned esp_received, esp_lost, keepalives;
 	char keys[32][1024];
 	uint64_t last_in_ms, last_out_ms;
 };
@@ -57,7 +59,8 @@ struct datagram {
 	uint64_t due_ms, serial;
 	unsigned from;
 	bool esp;
-	uint32_t spi; /* esp */
+	uint32_t spi;                    /* esp */
+	struct addr source, destination; /* a NAT on the wire may change them and the ports */
 	uint16_t local_port, remote_port;
 	size_t len;
 	uint8_t octets[DATAGRAM_MOST];
@@ -96,6 +99,8 @@ void world_run(struct world *w, uint64_t until_ms);
 /* A packet of the host's: sent under the newest outbound SA, or held and asked for. */
 void world_packet(struct world *w, unsigned host, int16_t protocol, uint16_t local_port, uint16_t remote_port);
 void world_sad_event(struct world *w, unsigned host, const struct sad_event *e);
+/* The host is gone, and another one with this address is in its place, which knows nothing. */
+void world_replace(struct world *w, unsigned host, const char *policy, const struct addr *addr);
 void world_set_plan(struct world *w, unsigned host, const char *policy);
 /* Deliver octets as if the other host had sent them. */
 void world_inject(struct world *w, unsigned to, const void *octets, size_t len);

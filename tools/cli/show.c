@@ -46,6 +46,19 @@ static void add_octets(struct columns *c, const json_t *row, const char *name)
 	columns_add(c, "%s", ask_octets(ask_number(row, name), buf));
 }
 
+/* Who is behind it; the peer with the address and port that it has outside. */
+static void add_nat(struct columns *c, const json_t *row)
+{
+	const char *nat = ask_text(row, "nat");
+
+	if (strcmp(nat, "here") == 0)
+		columns_add(c, "we are behind it");
+	else if (strcmp(nat, "there") == 0 || strcmp(nat, "both") == 0)
+		columns_add(c, "%s: %s", *nat == 't' ? "peer" : "both", ask_text(row, "path"));
+	else
+		columns_add(c, "-");
+}
+
 static void main_mode(struct columns *c, const json_t *row)
 {
 	add_peer(c, row);
@@ -53,6 +66,7 @@ static void main_mode(struct columns *c, const json_t *row)
 	columns_add(c, "%s", ask_text(row, "state"));
 	columns_add(c, "%s", ask_text(row, "role"));
 	columns_add(c, "%s", or_dash(ask_text(row, "suite")));
+	add_nat(c, row);
 	columns_add(c, "%" PRIu64, ask_number(row, "quick_modes"));
 	add_span(c, row, "rekey_in_s");
 }
@@ -181,7 +195,7 @@ static const struct {
 	void (*add)(struct columns *c, const json_t *row);
 	const char *none; /* what an empty table means */
 } tables[] = {
-	{ "main-mode", "ike-sa", "PEER|IDENTITY|STATE|ROLE|SUITE|>QUICK|>REKEY IN", main_mode,
+	{ "main-mode", "ike-sa", "PEER|IDENTITY|STATE|ROLE|SUITE|NAT|>QUICK|>REKEY IN", main_mode,
 	  "No main mode: nothing that needs protection was said yet." },
 	{ "quick-mode", "child-sa", "PEER|RULE|PROTECTION|TRAFFIC|>IN|>OUT|>REKEY IN", quick_mode,
 	  "No quick mode: nothing that needs protection was said yet." },
