@@ -4,7 +4,10 @@ of them new and kept. The initiator has many addresses and sends one packet from
 an SA of its own; the time is from the first packet to the last CHILD SA at the responder. Both daemons share the
 machine, so the rate is for the pair.
 
-usage: ike.py BUILD [--json] [--count N] [--runs N] [CASE ...]
+The same policy between two strongSwans runs by turns with ours where Debian's is installed (ike_strongswan.py); the
+pure cost of the public-key operations is bench-crypto's.
+
+usage: ike.py BUILD [--json] [--count N] [--runs N] [--many N] [CASE ...]
 """
 import argparse
 import json
@@ -19,6 +22,7 @@ import tempfile
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "netns"))
+import ike_strongswan  # noqa: E402
 from lib import Namespace, need_root, on_exit, run, wire  # noqa: E402
 
 # case: how peers prove themselves, the group
@@ -146,13 +150,15 @@ def one_run(build, case, count, a, b):
     return result
 
 
-def report(case, unit, values, cpu, as_json):
-    row = {"bench": "ike", "case": case, "who": "cordon", "unit": unit, "min": round(min(values), 1),
-           "median": round(statistics.median(values), 1), "max": round(max(values), 1), "cpu_s": round(cpu, 3)}
+def report(case, who, unit, values, cpu, as_json):
+    if not values:
+        return
+    row = {"bench": "ike", "case": case, "who": who, "unit": unit, "min": round(min(values), 3),
+           "median": round(statistics.median(values), 3), "max": round(max(values), 3), "cpu_s": round(cpu, 3)}
     if as_json:
         print(json.dumps(row), flush=True)
     else:
-        print("%-14s %10.1f %10.1f %10.1f %s" % (case, row["min"], row["median"], row["max"], unit), flush=True)
+        print("%-20s %-10s %10.1f %10.1f %10.1f %s" % (case, who, row["min"], row["median"], row["max"], unit), flush=True)
 
 
 def main():
@@ -161,22 +167,34 @@ def main():
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--count", type=int, default=1000)
     parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--many", type=int, default=10000)
     parser.add_argument("cases", nargs="*")
     o = parser.parse_intermixed_args()
     build = os.path.abspath(o.build)
     need_root()
-    a, b = hosts(o.count)
-    memory = []
-    rows = {case: [] for case in o.cases or CASES}
+    a, b = hosts(max(o.count, o.many))
+    peer = ike_strongswan.Pair(build) if ike_strongswan.is_here() else None
+    runs = {}
     for _ in range(o.runs):
-        for case, runs in rows.items():
-            runs.append(one_run(build, case, o.count, a, b))
-            memory.append(runs[-1]["per_sa"])
-            if runs[-1]["done"] < o.count:
-                print("%s: %d of %d came up" % (case, runs[-1]["done"], o.count), file=sys.stderr)
-    for case, runs in rows.items():
-        report(case, "set-ups/s", [r["rate"] for r in runs], statistics.median(r["cpu_s"] for r in runs), o.json)
-    report("memory-per-sa", "bytes", memory, 0, o.json)
+        for case in o.cases or CASES:
+            ours = one_run(build, case, o.count, a, b)
+            runs.setdefault((case, "cordon"), []).append(ours)
+            if ours["done"] < o.count:
+                print("%s: %d of %d came up" % (case, ours["done"], o.count), file=sys.stderr)
+            if peer:
+                runs.setdefault((case, "strongswan"), []).append(peer.one_run(*CASES[case], o.count // 2))
+    for (case, who), all_of in runs.items():
+        cpu = statistics.median(r["cpu_s"] for r in all_of)
+        report(case, who, "set-ups/s", [r["rate"] for r in all_of], cpu, o.json)
+        report(case + "-cpu", who, "ms", [r["cpu_s"] / r["done"] * 1000 for r in all_of if r["done"]], cpu, o.json)
+    # Many pairs: what each costs, and whether the last ones come up as fast as the first.
+    if o.many:
+        ours = one_run(build, "psk-x25519", o.many, a, b)
+        report("psk-x25519-%d" % o.many, "cordon", "set-ups/s", [ours["rate"]], ours["cpu_s"], o.json)
+        report("memory-per-sa", "cordon", "bytes", [ours["per_sa"]], 0, o.json)
+        if peer:  # a tenth of them: it takes a minute
+            theirs = peer.one_run(*CASES["psk-x25519"], o.many // 10)
+            report("memory-per-sa", "strongswan", "bytes", [theirs["per_sa"]], 0, o.json)
 
 
 if __name__ == "__main__":
