@@ -18,7 +18,8 @@ static bool methods_fit(const struct auth_method *a, const struct auth_method *b
 
 static bool method_same(const struct auth_method *a, const struct auth_method *b)
 {
-	return methods_fit(a, b) && same_text(a->issuer, b->issuer) && same_text(a->eku, b->eku) &&
+	return methods_fit(a, b) && same_text(a->issuer, b->issuer) && a->issuer_type == b->issuer_type &&
+	       certificate_criteria_equal(&a->both, &b->both) && certificate_criteria_equal(&a->own, &b->own) &&
 	       same_text(a->realm, b->realm);
 }
 

@@ -8,6 +8,7 @@
 #include "daemon/options.h"
 #include "daemon/state.h"
 #include "enforce/gate.h"
+#include "identity/lineage.h"
 #include "observe/event.h"
 #include "policy/host_config.h"
 #include "policy/plan.h"
@@ -38,6 +39,7 @@ struct daemon {
 	struct gate *gate;
 	struct state *state;
 	struct host_facts *facts;
+	struct lineage *lineage; /* which own certificates followed which */
 
 	/* In force; NULL while there is no policy. engine is NULL also while protection is disabled. */
 	struct report *report; /* has the text that the policy's places speak of */

@@ -43,11 +43,11 @@ int candidate_make(struct daemon *d, struct text *text, struct candidate *ret, s
 
 /* ---- ruleset, plane and keying ----------------------------------------------------------------------------------- */
 
-static void say_lacking(const struct plan *plan, const struct proofs *p)
+static void say_lacking(const struct proofs *p)
 {
 	SCOPED(str_wipe) struct str out = { 0 };
 
-	proofs_lacking(plan, p, &out);
+	proofs_lacking(p, &out);
 	if (out.len)
 		log_warning("%.*s", (int)out.len - 1, out.text);
 }
@@ -84,7 +84,7 @@ static int put_plan(struct daemon *d, struct plan *plan, struct diag *why)
 	if (d->state->disabled)
 		return 0;
 	proofs_load(d, plan, &loaded);
-	say_lacking(plan, &loaded.proofs);
+	say_lacking(&loaded.proofs);
 	if (!d->engine)
 		return begin(d, plan, &loaded.proofs, why);
 	if ((r = gate_apply(d->gate, plan, why)) < 0)

@@ -70,10 +70,12 @@ static int answer(const struct keying_job *j, struct keying_result *ret, struct 
 static int sign(const struct keying_job *j, const struct credential_store *store, struct keying_result *ret,
 		struct diag *d)
 {
-	if (!store || j->credential >= credential_count(store))
+	size_t index;
+
+	if (!store || !credential_find(store, j->credential, &index))
 		return diag_fail(d, ERR_AUTH, "the credential has gone from this host");
-	return credential_sign(store, j->credential, j->prf, j->peer_hashes, j->octets.at, j->octets.len,
-			       &ret->auth_method, ret->auth, sizeof ret->auth, &ret->auth_len, d);
+	return credential_sign(store, index, j->prf, j->peer_hashes, j->octets.at, j->octets.len, &ret->auth_method,
+			       ret->auth, sizeof ret->auth, &ret->auth_len, d);
 }
 
 static int verify(const struct keying_job *j, const struct credential_store *store, struct keying_result *ret,
@@ -90,6 +92,7 @@ static int verify(const struct keying_job *j, const struct credential_store *sto
 		.id = { j->id.at, j->id.len },
 		.chain = chain,
 		.chain_count = j->chain_count,
+		.other_encodings = j->other_encodings,
 		.psk_prf = j->prf,
 		.remote = j->remote,
 		.now_s = (uint64_t)time(NULL),

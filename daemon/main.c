@@ -176,6 +176,18 @@ static int do_uninstall(struct diag *why)
 	return 0;
 }
 
+/* Which own certificates followed which is known from run to run. */
+static void read_lineage(struct daemon *d)
+{
+	SCOPED(text_freep) struct text *t = NULL;
+	char path[PATH_TEXT];
+
+	d->lineage = lineage_new();
+	if (snprintf(path, sizeof path, "%s/renewals", d->options.state_dir) < (int)sizeof path &&
+	    text_read(path, LINEAGE_MOST * 256, &t, NULL) == 0)
+		lineage_read(d->lineage, t->octets);
+}
+
 static int prepare(struct daemon *d, struct diag *why)
 {
 	int r;
@@ -186,6 +198,7 @@ static int prepare(struct daemon *d, struct diag *why)
 	    (r = host_watch_open(&d->host_fd, why)) < 0 ||
 	    (r = host_facts_read(d->config, d->options.root, &d->facts, why)) < 0)
 		return r;
+	read_lineage(d);
 	return gate_new(&d->gate_config, &d->gate, why);
 }
 
@@ -220,6 +233,7 @@ static void daemon_wipe(struct daemon *d)
 	sockets_free(d->sockets);
 	state_free(d->state);
 	host_facts_free(d->facts);
+	lineage_free(d->lineage);
 	event_ring_free(d->events);
 	host_config_free(d->config);
 	if (d->host_fd >= 0)

@@ -67,69 +67,85 @@ static const char *under_root(const struct daemon *d, struct arena *a, const cha
 	return arena_string(a, full, n < 0 ? 0 : (size_t)n < sizeof full ? (size_t)n : sizeof full - 1);
 }
 
-static bool loads(const struct credential_files *certificate, const char *trust, const char *root, const char *psk)
+static void tell_bad(void *context, const char *path, const char *why, bool kept)
 {
-	SCOPED(credential_store_freep) struct credential_store *s = NULL;
-	struct diag why = { 0 };
+	const struct daemon *d = context;
+	struct event e = { .id = EVENT_CREDENTIALS_BAD };
 
-	if (credential_store_load(certificate, certificate ? 1 : 0, &trust, trust ? 1 : 0, root, &psk, psk ? 1 : 0, &s,
-				  &why) == 0)
-		return true;
-	log_warning("%s", why.text);
-	return false;
+	(void)snprintf(e.text, sizeof e.text, "%.80s cannot be used%s: %.220s", path,
+		       kept ? ", what it held before stays in use" : "", why);
+	observe(&d->observer, &e);
 }
 
-/* Each part alone first, so that one bad file does not take the good ones with it. */
+static const char **paths_under_root(const struct daemon *d, struct arena *a, const char *const *paths, size_t count)
+{
+	const char **to = arena_new(a, count + 1, sizeof *to);
+
+	for (size_t i = 0; i < count; i++)
+		to[i] = under_root(d, a, paths[i]);
+	return to;
+}
+
 static struct credential_store *load_store(const struct daemon *d, const struct names *psks, struct arena *a)
 {
 	const struct host_config *c = d->config;
-	struct credential_files *certificates = arena_new(a, c->certificate_count + 1, sizeof *certificates);
-	const char **trust = arena_new(a, c->trust_count + 1, sizeof *trust);
-	const char **keys = arena_new(a, psks->count + 1, sizeof *keys);
-	size_t certificate_count = 0, trust_count = 0, key_count = 0;
+	struct credential_files *files = arena_new(a, c->certificate_count + 1, sizeof *files);
+	const struct credential_store *before = d->engine ? engine_store(d->engine) : NULL;
 	struct credential_store *store = NULL;
 	struct diag why = { 0 };
+	struct credential_sources from = {
+		.certificates = files,
+		.certificate_count = c->certificate_count,
+		.trust = paths_under_root(d, a, c->trust, c->trust_count),
+		.trust_count = c->trust_count,
+		.revocation_lists = paths_under_root(d, a, c->revocation_lists, c->revocation_list_count),
+		.revocation_list_count = c->revocation_list_count,
+		.psk_root = d->options.root,
+		.psks = psks->at,
+		.psk_count = psks->count,
+		.lineage = d->lineage,
+	};
 
-	for (size_t i = 0; i < c->certificate_count; i++) {
-		struct credential_files f = { under_root(d, a, c->certificates[i].certificate),
-					      under_root(d, a, c->certificates[i].key) };
-
-		if (loads(&f, NULL, NULL, NULL))
-			certificates[certificate_count++] = f;
-	}
-	for (size_t i = 0; i < c->trust_count; i++) {
-		const char *path = under_root(d, a, c->trust[i]);
-
-		if (loads(NULL, path, NULL, NULL))
-			trust[trust_count++] = path;
-	}
-	for (size_t i = 0; i < psks->count; i++)
-		if (loads(NULL, NULL, d->options.root, psks->at[i]))
-			keys[key_count++] = psks->at[i];
-	if (credential_store_load(certificates, certificate_count, trust, trust_count, d->options.root, keys, key_count,
-				  &store, &why) < 0)
-		log_warning("%s", why.text);
+	for (size_t i = 0; i < c->certificate_count; i++)
+		files[i] = (struct credential_files){ under_root(d, a, c->certificates[i].certificate),
+						      under_root(d, a, c->certificates[i].key) };
+	if (credential_store_load(&from, before, tell_bad, (void *)(uintptr_t)d, &store, &why) < 0)
+		log_error("%s", why.text);
 	return store;
 }
 
 /* ---- matching ---------------------------------------------------------------------------------------------------- */
 
-static bool proves(const struct credential_store *s, size_t number, const struct auth_set *set)
+/* By which method of the set; -1: none. What the first one misses is in `why`. */
+static int rank_in(const struct credential_store *s, size_t index, const struct auth_set *set, struct diag *why)
 {
-	for (size_t i = 0; i < set->count; i++)
-		if (credential_satisfies(s, number, &set->methods[i], NULL))
-			return true;
-	return false;
+	struct diag other;
+	bool said = false;
+
+	for (size_t i = 0; i < set->count; i++) {
+		if (set->methods[i].kind != credential_get(s, index)->kind)
+			continue;
+		if (credential_satisfies(s, index, &set->methods[i], said ? &other : why))
+			return (int)i;
+		said = true;
+	}
+	if (!said)
+		(void)snprintf(why->text, sizeof why->text, "%.200s is not what it asks for",
+			       credential_get(s, index)->subject);
+	return -1;
 }
 
-static void describe(const struct credential_store *s, size_t number, const struct sets *sets, struct arena *a,
-		     struct keying_credential *ret)
+static void describe(const struct credential_store *s, size_t index, const struct sets *sets, uint64_t now_s,
+		     struct arena *a, struct keying_credential *ret)
 {
-	const struct credential *c = credential_get(s, number);
+	const struct credential *c = credential_get(s, index);
 	const struct auth_set **satisfies = arena_new(a, sets->count + 1, sizeof(struct auth_set *));
+	uint8_t *ranks = arena_new(a, sets->count + 1, 1);
+	struct diag why;
+	int rank;
 
 	*ret = (struct keying_credential){
-		.number = (uint32_t)number,
+		.number = c->number,
 		.kind = c->kind,
 		.psk_file = c->psk_file,
 		.id_type = c->id_type,
@@ -140,10 +156,71 @@ static void describe(const struct credential_store *s, size_t number, const stru
 		.chain_count = c->chain_count,
 		.subject = c->kind == AUTH_CERTIFICATE ? c->subject : NULL,
 		.satisfies = satisfies,
+		.ranks = ranks,
+		.not_after_s = c->not_after_s,
+		.authorities = c->authorities,
+		.authority_count = c->authority_count,
+		.hashes = c->hashes,
+		.silent = c->silent,
 	};
+	if (c->retired || !credential_is_good(s, index, now_s, NULL))
+		return;
 	for (size_t i = 0; i < sets->count; i++)
-		if (proves(s, number, sets->at[i]))
+		if ((rank = rank_in(s, index, sets->at[i], &why)) >= 0) {
+			ranks[ret->satisfies_count] = (uint8_t)rank;
 			satisfies[ret->satisfies_count++] = sets->at[i];
+		}
+}
+
+static bool is_satisfied(const struct keying_credential *all, size_t n, const struct auth_set *set)
+{
+	for (size_t i = 0; i < n; i++)
+		for (size_t k = 0; k < all[i].satisfies_count; k++)
+			if (all[i].satisfies[k] == set)
+				return true;
+	return false;
+}
+
+static bool asks_for_kind(const struct auth_set *set, enum auth_kind kind)
+{
+	for (size_t i = 0; i < set->count; i++)
+		if (set->methods[i].kind == kind)
+			return true;
+	return false;
+}
+
+void proofs_why_not(const struct credential_store *s, const struct auth_set *set, uint64_t now_s, struct str *out)
+{
+	struct diag why;
+	size_t before = out->len;
+
+	for (size_t i = 0; s && i < credential_count(s); i++) {
+		if (credential_get(s, i)->retired || !asks_for_kind(set, credential_get(s, i)->kind))
+			continue;
+		if (credential_is_good(s, i, now_s, &why) && rank_in(s, i, set, &why) >= 0)
+			continue;
+		str_addf(out, "%s%s", out->len > before ? "; " : "", why.text);
+	}
+	if (out->len == before)
+		str_add(out, asks_for_kind(set, AUTH_CERTIFICATE) ? "it has no certificate" : "it has no such key");
+}
+
+/* Sets that nothing proves, and why each certificate does not. */
+static void find_lacks(const struct credential_store *s, const struct sets *sets, uint64_t now_s, struct arena *a,
+		       struct keying_config *c)
+{
+	struct keying_lack *lacks = arena_new(a, sets->count + 1, sizeof *lacks);
+
+	for (size_t i = 0; i < sets->count; i++) {
+		SCOPED(str_wipe) struct str words = { 0 };
+
+		if (is_satisfied(c->credentials, c->credential_count, sets->at[i]))
+			continue;
+		proofs_why_not(s, sets->at[i], now_s, &words);
+		lacks[c->lack_count++] =
+			(struct keying_lack){ sets->at[i], arena_string(a, str_text(&words), words.len) };
+	}
+	c->lacks = lacks;
 }
 
 void proofs_load(const struct daemon *d, const struct plan *plan, struct loaded_proofs *ret)
@@ -151,9 +228,11 @@ void proofs_load(const struct daemon *d, const struct plan *plan, struct loaded_
 	struct sets sets = sets_of(plan);
 	struct names psks = { 0 };
 	struct credential_store *store;
+	uint64_t now_s = unix_now_ms() / 1000;
+	struct keying_config *c = &ret->proofs.keying;
 
 	*ret = (struct loaded_proofs){ .proofs.keying = keying_default };
-	ret->proofs.keying.export_keys = d->export_fd >= 0;
+	c->export_keys = d->export_fd >= 0;
 	for (size_t i = 0; i < sets.count; i++)
 		for (size_t j = 0; j < sets.at[i]->count; j++)
 			if (sets.at[i]->methods[j].kind == AUTH_PSK)
@@ -163,12 +242,13 @@ void proofs_load(const struct daemon *d, const struct plan *plan, struct loaded_
 		struct keying_credential *all = arena_new(&ret->memory, n + 1, sizeof *all);
 
 		for (size_t i = 0; i < n; i++)
-			describe(store, i, &sets, &ret->memory, &all[i]);
-		ret->proofs.keying.credentials = all;
-		ret->proofs.keying.credential_count = n;
-		ret->proofs.keying.authority_count = credential_authorities(store, &ret->proofs.keying.authorities);
+			describe(store, i, &sets, now_s, &ret->memory, &all[i]);
+		c->credentials = all;
+		c->credential_count = n;
+		c->authority_count = credential_authorities(store, &c->authorities);
 		ret->proofs.store = shared_store_new(store);
 	}
+	find_lacks(store, &sets, now_s, &ret->memory, c);
 	free(psks.at);
 	free(sets.at);
 }
@@ -180,20 +260,9 @@ void proofs_wipe(struct loaded_proofs *p)
 	*p = (struct loaded_proofs){ 0 };
 }
 
-void proofs_lacking(const struct plan *plan, const struct proofs *p, struct str *out)
+void proofs_lacking(const struct proofs *p, struct str *out)
 {
-	struct sets sets = sets_of(plan);
-
-	for (size_t i = 0; i < sets.count; i++) {
-		bool found = false;
-
-		for (size_t c = 0; c < p->keying.credential_count; c++)
-			for (size_t k = 0; k < p->keying.credentials[c].satisfies_count; k++)
-				found |= p->keying.credentials[c].satisfies[k] == sets.at[i];
-		if (!found)
-			str_addf(out,
-				 "no certificate or key of this host satisfies '%s': its rules let nothing through\n",
-				 sets.at[i]->name);
-	}
-	free(sets.at);
+	for (size_t i = 0; i < p->keying.lack_count; i++)
+		str_addf(out, "nothing of this host satisfies '%s', so its rules let nothing through: %s\n",
+			 p->keying.lacks[i].set->name, p->keying.lacks[i].why);
 }

@@ -10,13 +10,15 @@ struct loaded_proofs {
 	struct arena memory;
 };
 
-/* Never fails: what cannot be loaded is said by a warning each and left out; its rules then protect nothing and let
- * nothing through, which is safe. */
+/* Never fails: of what cannot be loaded, what was loaded before stays in use; an event each tells. If there was nothing
+ * before, it is left out, and its rules then protect nothing and let nothing through, which is safe. */
 void proofs_load(const struct daemon *d, const struct plan *plan, struct loaded_proofs *ret);
 void proofs_wipe(struct loaded_proofs *p); /* for SCOPED */
 
-/* One line for each authentication set that a rule of this plan asks for and nothing of this host proves. */
+/* One line for each authentication set that a rule of the plan asks for and nothing of this host proves. */
 struct str;
-void proofs_lacking(const struct plan *plan, const struct proofs *p, struct str *out);
+void proofs_lacking(const struct proofs *p, struct str *out);
+/* Why nothing of the store proves the set, certificate by certificate. */
+void proofs_why_not(const struct credential_store *s, const struct auth_set *set, uint64_t now_s, struct str *out);
 
 #endif

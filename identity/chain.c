@@ -4,7 +4,6 @@
 #include "base/wire.h"
 #include "identity/name.h"
 #include "identity/signature.h"
-#include "identity/usage.h"
 #include "observe/event.h"
 
 #include <stdio.h>
@@ -84,8 +83,8 @@ static int time_error(const X509_STORE_CTX *ctx, const X509 *c)
 	return X509_V_OK;
 }
 
-/* In place of libcrypto's last step, which comes when the path is found and its authorities, names, strength and
- * revocation are checked: signatures and times, from the anchor down. */
+/* In place of libcrypto's last step, which comes when the path is found and its authorities, names and strength are
+ * checked: signatures and times, from the anchor down. */
 static int verify_signatures(X509_STORE_CTX *ctx)
 {
 	STACK_OF(X509) *path = X509_STORE_CTX_get0_chain(ctx);
@@ -109,33 +108,6 @@ static int verify_signatures(X509_STORE_CTX *ctx)
 	return 1;
 }
 
-/* What revocation lists say is a fact for the policy to judge, not yet an error. */
-static int note_revocation(int ok, X509_STORE_CTX *ctx)
-{
-	struct chain *c = X509_STORE_CTX_get_app_data(ctx);
-
-	switch (X509_STORE_CTX_get_error(ctx)) {
-	case X509_V_ERR_CERT_REVOKED:
-		c->revoked = true;
-		break;
-	case X509_V_ERR_UNABLE_TO_GET_CRL:
-	case X509_V_ERR_UNABLE_TO_GET_CRL_ISSUER:
-	case X509_V_ERR_CRL_HAS_EXPIRED:
-	case X509_V_ERR_CRL_NOT_YET_VALID:
-	case X509_V_ERR_CRL_SIGNATURE_FAILURE:
-	case X509_V_ERR_CRL_PATH_VALIDATION_ERROR:
-	case X509_V_ERR_DIFFERENT_CRL_SCOPE:
-		if (X509_STORE_CTX_get_error_depth(ctx) == 0)
-			c->revocation_unknown = true;
-		break;
-	default:
-		return ok;
-	}
-	if (!ok)
-		X509_STORE_CTX_set_error(ctx, X509_V_OK);
-	return 1;
-}
-
 X509_STORE *chain_store_new(void)
 {
 	SCOPED(x509_store_freep) X509_STORE *s = X509_STORE_new();
@@ -144,45 +116,55 @@ X509_STORE *chain_store_new(void)
 	if (!param)
 		return NULL;
 	X509_STORE_set_verify(s, verify_signatures);
-	X509_STORE_set_verify_cb(s, note_revocation);
 	X509_VERIFY_PARAM_set_auth_level(param, SECURITY_LEVEL);
 	X509_VERIFY_PARAM_set_depth(param, CHAIN_MOST);
 	/* Each certificate of a trust file is an anchor, be it a root or not. */
-	(void)X509_VERIFY_PARAM_set_flags(param, X509_V_FLAG_PARTIAL_CHAIN | X509_V_FLAG_CRL_CHECK |
-							 X509_V_FLAG_CRL_CHECK_ALL);
+	(void)X509_VERIFY_PARAM_set_flags(param, X509_V_FLAG_PARTIAL_CHAIN);
 	return TAKE(s);
 }
 
 /* ---- reading ---- */
 
+static int read_one(const struct octets *der, size_t number, size_t count, X509 **ret, struct diag *d)
+{
+	const unsigned char *at = der->at;
+	char subject[PEER_TEXT], type[KEY_TYPE_TEXT];
+	SCOPED(x509_freep) X509 *c = NULL;
+
+	if (der->len > CERTIFICATE_MOST)
+		return diag_fail(d, ERR_AUTH, "the peer sent a certificate of %zu octets; %d are the most", der->len,
+				 CERTIFICATE_MOST);
+	if (!(c = d2i_X509(NULL, &at, (long)der->len)))
+		return diag_fail(d, failure_error(FAILURE_CERTIFICATE_MALFORMED),
+				 "the peer's certificate %zu of %zu is malformed", number, count);
+	if (at != (const unsigned char *)der->at + der->len)
+		return diag_fail(d, failure_error(FAILURE_CERTIFICATE_MALFORMED),
+				 "octets follow the peer's certificate %zu of %zu", number, count);
+	(void)name_text(X509_get_subject_name(c), subject);
+	if (signature_key_check(X509_get0_pubkey(c), subject, type, d) < 0)
+		return -failure_error(FAILURE_CERTIFICATE_WEAK);
+	*ret = TAKE(c);
+	return 0;
+}
+
 int chain_read(const struct octets *der, size_t count, STACK_OF(X509) * *ret, struct diag *d)
 {
 	SCOPED(x509_stack_freep) STACK_OF(X509) *all = sk_X509_new_null();
-	char subject[PEER_TEXT], type[KEY_TYPE_TEXT];
+	int r;
 
 	if (count == 0)
 		return diag_fail(d, failure_error(FAILURE_CERTIFICATE_MISSING), "the peer sent no certificate");
 	if (count > CHAIN_MOST)
 		return diag_fail(d, ERR_AUTH, "the peer sent %zu certificates; %d are the most", count, CHAIN_MOST);
 	for (size_t i = 0; i < count; i++) {
-		const unsigned char *at = der[i].at;
 		X509 *c = NULL;
 
-		if (der[i].len > CERTIFICATE_MOST)
-			return diag_fail(d, ERR_AUTH, "the peer sent a certificate of %zu octets; %d are the most",
-					 der[i].len, CERTIFICATE_MOST);
-		c = d2i_X509(NULL, &at, (long)der[i].len);
-		if (!c || !all || sk_X509_push(all, c) <= 0) {
+		if ((r = read_one(&der[i], i + 1, count, &c, i ? NULL : d)) < 0 && i == 0)
+			return r;
+		if (c && (!all || sk_X509_push(all, c) <= 0)) {
 			X509_free(c);
-			return diag_fail(d, failure_error(FAILURE_CERTIFICATE_MALFORMED),
-					 "the peer's certificate %zu of %zu is malformed", i + 1, count);
+			return diag_fail(d, ERR_CRYPTO, "libcrypto keeps no certificates");
 		}
-		if (at != (const unsigned char *)der[i].at + der[i].len)
-			return diag_fail(d, failure_error(FAILURE_CERTIFICATE_MALFORMED),
-					 "octets follow the peer's certificate %zu of %zu", i + 1, count);
-		(void)name_text(X509_get_subject_name(c), subject);
-		if (signature_key_check(X509_get0_pubkey(c), subject, type, d) < 0)
-			return -failure_error(FAILURE_CERTIFICATE_WEAK);
 	}
 	*ret = TAKE(all);
 	return 0;
@@ -253,95 +235,69 @@ static int fail_path(const X509_STORE_CTX *ctx, uint64_t now_s, struct diag *d)
 	}
 }
 
-int chain_build(X509_STORE *store, STACK_OF(X509) * certificates, uint64_t now_s, struct chain *ret, struct diag *d)
+static bool is_dead_end(int error)
+{
+	return error == X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY || error == X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT ||
+	       error == X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN;
+}
+
+/* One try. -ERR_AUTH with *ret_dead: the path ended in that certificate, whose issuer nobody has. */
+static int build_once(X509_STORE *store, STACK_OF(X509) * certificates, uint64_t now_s, struct chain *c,
+		      X509 **ret_dead, struct diag *d)
 {
 	SCOPED(x509_ctx_freep) X509_STORE_CTX *ctx = X509_STORE_CTX_new();
-	SCOPED(chain_wipe) struct chain c = { 0 };
-	X509 *leaf = sk_X509_value(certificates, 0);
-	uint32_t usage;
 
-	(void)name_text(X509_get_subject_name(leaf), c.subject);
-	if (!ctx || X509_STORE_CTX_init(ctx, store, leaf, certificates) != 1)
+	*ret_dead = NULL;
+	if (!ctx || X509_STORE_CTX_init(ctx, store, sk_X509_value(certificates, 0), certificates) != 1)
 		return diag_fail(d, ERR_CRYPTO, "libcrypto cannot check certificates");
-	X509_STORE_CTX_set_app_data(ctx, &c);
 	if (now_s)
 		X509_VERIFY_PARAM_set_time(X509_STORE_CTX_get0_param(ctx), (time_t)now_s);
 	else
 		X509_STORE_CTX_set_flags(ctx, X509_V_FLAG_NO_CHECK_TIME);
-	if (X509_verify_cert(ctx) != 1)
-		return fail_path(ctx, now_s, d);
+	if (X509_verify_cert(ctx) == 1) {
+		c->path = X509_STORE_CTX_get1_chain(ctx);
+		return 0;
+	}
+	if (is_dead_end(X509_STORE_CTX_get_error(ctx)))
+		*ret_dead = X509_STORE_CTX_get_current_cert(ctx);
+	return fail_path(ctx, now_s, d);
+}
+
+/* Take one out of the list; not the first, which the path is for. */
+static bool leave_out(STACK_OF(X509) * certificates, const X509 *c)
+{
+	for (int i = 1; i < sk_X509_num(certificates); i++)
+		if (X509_cmp(sk_X509_value(certificates, i), c) == 0) {
+			X509_free(sk_X509_delete(certificates, i));
+			return true;
+		}
+	return false;
+}
+
+/* An authority may be certified by several others (cross-signed), and libcrypto follows the first that fits; when that
+ * leads nowhere, it is left out and the path is looked for without it. Each try has one certificate less. */
+int chain_build(X509_STORE *store, STACK_OF(X509) * certificates, uint64_t now_s, struct chain *ret, struct diag *d)
+{
+	SCOPED(x509_stack_freep) STACK_OF(X509) *left = X509_chain_up_ref(certificates);
+	SCOPED(chain_wipe) struct chain c = { 0 };
+	X509 *leaf = sk_X509_value(certificates, 0), *dead = NULL;
+	struct diag later;
+	uint32_t usage;
+	int r;
+
+	(void)name_text(X509_get_subject_name(leaf), c.subject);
+	if (!left)
+		return diag_fail(d, ERR_CRYPTO, "libcrypto cannot check certificates");
+	r = build_once(store, left, now_s, &c, &dead, d);
+	while (r < 0 && dead && leave_out(left, dead))
+		r = build_once(store, left, now_s, &c, &dead, &later);
+	if (r < 0)
+		return r;
 	usage = X509_get_key_usage(leaf); /* all bits when the extension is absent; RFC 4945 5.1.3.2 */
 	if (!(usage & (KU_DIGITAL_SIGNATURE | KU_NON_REPUDIATION)))
 		return diag_fail(d, failure_error(FAILURE_CERTIFICATE_USE),
 				 "%s: the certificate's key usage does not allow signatures", c.subject);
-	c.path = X509_STORE_CTX_get1_chain(ctx);
 	*ret = c;
 	c = (struct chain){ 0 };
-	return 0;
-}
-
-/* ---- what a policy asks for ---- */
-
-static bool issued_by(const struct chain *c, const X509_NAME *wanted)
-{
-	int count = sk_X509_num(c->path);
-
-	for (int i = 1; i < count; i++)
-		if (name_same(X509_get_subject_name(sk_X509_value(c->path, i)), wanted))
-			return true;
-	return name_same(X509_get_issuer_name(sk_X509_value(c->path, count - 1)), wanted);
-}
-
-static int satisfies_usage(const struct chain *c, const char *eku, const char *asker, struct diag *d)
-{
-	X509 *leaf = sk_X509_value(c->path, 0);
-	char list[USAGE_TEXT], authority[PEER_TEXT];
-
-	if (!usage_named(leaf, eku)) {
-		(void)usage_list(leaf, list);
-		if (strcmp(list, "none") == 0)
-			return diag_fail(d, failure_error(FAILURE_USAGE),
-					 "%s has no extended key usage; %s asks for %s", c->subject, asker,
-					 usage_name(eku));
-		return diag_fail(d, failure_error(FAILURE_USAGE), "%s has extended key usage %s only; %s asks for %s",
-				 c->subject, list, asker, usage_name(eku));
-	}
-	for (int i = 1; i < sk_X509_num(c->path); i++) {
-		X509 *a = sk_X509_value(c->path, i);
-
-		if (!usage_issuable(a, eku))
-			return diag_fail(d, failure_error(FAILURE_USAGE),
-					 "%s: its authority %s may not issue for %s, which %s asks for", c->subject,
-					 name_text(X509_get_subject_name(a), authority), usage_name(eku), asker);
-	}
-	return 0;
-}
-
-int chain_satisfies(const struct chain *c, const struct auth_method *m, const char *asker, struct diag *d)
-{
-	SCOPED(x509_name_freep) X509_NAME *wanted = NULL;
-	X509 *last = sk_X509_value(c->path, sk_X509_num(c->path) - 1);
-	char quoted[80], root[PEER_TEXT];
-	int r;
-
-	(void)snprintf(quoted, sizeof quoted, asker ? "'%.70s'" : "%s", asker ? asker : "the policy");
-	if (m->issuer) {
-		if ((r = name_parse(m->issuer, &wanted, d)) < 0)
-			return r;
-		if (!issued_by(c, wanted))
-			return diag_fail(d, failure_error(FAILURE_ISSUER), "%s was issued under %s; %s asks for %s",
-					 c->subject, name_text(X509_get_issuer_name(last), root), quoted, m->issuer);
-	}
-	if (m->eku && (r = satisfies_usage(c, m->eku, quoted, d)) < 0)
-		return r;
-	if (m->revocation != REVOCATION_OFF && c->revoked)
-		return diag_fail(d, failure_error(FAILURE_CERTIFICATE_REVOKED), "%s: the certificate has been revoked",
-				 c->subject);
-	if (m->revocation == REVOCATION_REQUIRE && c->revocation_unknown)
-		return diag_fail(
-			d, failure_error(FAILURE_REVOCATION_UNKNOWN),
-			"%s: whether the certificate is revoked is not known, and %s asks for it; put a current "
-			"revocation list of its issuer into a `trust` file",
-			c->subject, quoted);
 	return 0;
 }

@@ -4,9 +4,12 @@
 #include "base/diag.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "identity/criteria.h"
+#include "identity/lineage.h"
 #include "identity/name.h"
 #include "identity/store.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
@@ -14,9 +17,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
-enum { FILE_MOST = 4 << 20, ANCHORS_MOST = 4096 };
+enum { FILE_MOST = 4 << 20, ANCHORS_MOST = 4096, PATH_TEXT = 4096 };
+
+_Static_assert((int)CHAIN_MOST == (int)CREDENTIAL_CHAIN_MOST, "one bound");
 
 /* ---- files ---- */
 
@@ -184,51 +190,172 @@ static uint64_t seconds_of(const ASN1_TIME *t)
 	return ASN1_TIME_to_tm(t, &tm) == 1 && (s = timegm(&tm)) > 0 ? (uint64_t)s : 0;
 }
 
-static int own_load(const struct credential_store *s, const struct credential_files *f, struct own_certificate *o,
-		    struct credential *c, struct diag *d)
+static int authority_digest(X509 *c, uint8_t ret[CREDENTIAL_HASH], struct diag *d)
 {
-	SCOPED(x509_stack_freep) STACK_OF(X509) *file = NULL;
-	SCOPED(pkey_freep) EVP_PKEY *key = NULL;
-	X509 *leaf;
+	unsigned char *der = NULL;
+	uint8_t hash[DIGEST_MAX];
+	size_t hash_len;
+	int n = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(c), &der), r;
+	struct octets spki = { der, n > 0 ? (size_t)n : 0 };
+
+	if (n <= 0)
+		return diag_fail(d, ERR_CRYPTO, "libcrypto cannot write a key");
+	r = crypto_digest("SHA1", &spki, 1, hash, &hash_len, d); /* a name for CERTREQ, not a protection */
+	OPENSSL_free(der);
+	if (r == 0)
+		memcpy(ret, hash, CREDENTIAL_HASH);
+	return r;
+}
+
+/* Those of the path, and whatever else the file leads to: a cross-signed authority has several above it. */
+static int own_authorities(struct own_certificate *o, struct diag *d)
+{
+	const STACK_OF(X509) *const from[] = { o->chain.path, o->file };
 	int r;
 
-	if ((r = certificates_read(f->certificate, &file, d)) < 0 || (r = key_read(f->key, &key, d)) < 0)
-		return r;
-	leaf = sk_X509_value(file, 0);
-	for (int i = 0; i < sk_X509_num(file); i++) {
-		if (X509_check_private_key(sk_X509_value(file, i), key) == 1) {
-			if (i == 0)
-				break;
-			return diag_fail(d, ERR_SYNTAX,
-					 "%s: the certificate of %s is number %d; put it first, its issuers behind it",
-					 f->certificate, f->key, i + 1);
+	for (size_t k = 0; k < ARRAY_LEN(from); k++)
+		for (int i = 1; i < sk_X509_num(from[k]) && o->authority_count < ARRAY_LEN(o->authorities); i++) {
+			uint8_t *to = o->authorities[o->authority_count];
+			bool known = false;
+
+			if ((r = authority_digest(sk_X509_value(from[k], i), to, d)) < 0)
+				return r;
+			for (size_t q = 0; q < o->authority_count; q++)
+				known |= memcmp(o->authorities[q], to, CREDENTIAL_HASH) == 0;
+			o->authority_count += !known;
 		}
-		if (i + 1 == sk_X509_num(file)) {
-			ERR_clear_error();
-			return diag_fail(d, ERR_CRYPTO, "the private key %s does not belong to the certificate in %s",
-					 f->key, f->certificate);
-		}
-	}
+	return 0;
+}
+
+static int key_fits(STACK_OF(X509) * file, EVP_PKEY *key, const struct credential_files *f, struct diag *d)
+{
+	int at = 0, count = sk_X509_num(file);
+
+	while (at < count && X509_check_private_key(sk_X509_value(file, at), key) != 1)
+		at++;
 	ERR_clear_error();
+	if (at == count)
+		return diag_fail(d, ERR_CRYPTO, "the private key %s does not belong to the certificate in %s", f->key,
+				 f->certificate);
+	if (at > 0)
+		return diag_fail(d, ERR_SYNTAX,
+				 "%s: the certificate of %s is number %d; put it first, its issuers behind it",
+				 f->certificate, f->key, at + 1);
+	return 0;
+}
+
+/* The number stays the same as long as the certificate does. */
+static int number_of(const char *what, const void *octets, size_t len, uint32_t *ret, struct diag *d)
+{
+	const struct octets parts[] = { { what, strlen(what) }, { octets, len } };
+	uint8_t digest[DIGEST_MAX];
+	size_t digest_len;
+	int r = crypto_digest("SHA256", parts, ARRAY_LEN(parts), digest, &digest_len, d);
+
+	if (r == 0)
+		*ret = (uint32_t)digest[0] << 24 | (uint32_t)digest[1] << 16 | (uint32_t)digest[2] << 8 | digest[3];
+	return r;
+}
+
+static void own_wipe(struct own_certificate *o)
+{
+	for (size_t k = 0; k < o->der_count; k++)
+		free(o->der[k]);
+	free(o->der);
+	free(o->der_lens);
+	free(o->id);
+	free(o->path);
+	free(o->key_path);
+	x509_stack_free(o->file);
+	signing_key_wipe(&o->key);
+	chain_wipe(&o->chain);
+	*o = (struct own_certificate){ 0 };
+}
+
+/* From what files held; takes references. */
+static int own_make(const struct credential_store *s, const struct credential_files *f, STACK_OF(X509) * file,
+		    EVP_PKEY *key, struct own_certificate *o, struct credential *c, struct diag *d)
+{
+	X509 *leaf = sk_X509_value(file, 0);
+	bool silent;
+	int r;
+
+	*c = (struct credential){ .kind = AUTH_CERTIFICATE };
+	o->path = mem_string(f->certificate);
+	o->key_path = mem_string(f->key);
 	(void)name_text(X509_get_subject_name(leaf), o->chain.subject);
+	(void)name_text(X509_get_issuer_name(leaf), o->issuer);
 	if ((r = signature_key_check(key, f->certificate, o->key_type, d)) < 0 ||
 	    (r = signing_key_init(&o->key, key, d)) < 0 || (r = sent_chain(o, file, f->certificate, d)) < 0 ||
 	    (r = own_identity(leaf, o, c, f->certificate, d)) < 0)
 		return r;
+	if (!(o->file = X509_chain_up_ref(file)))
+		return diag_fail(d, ERR_CRYPTO, "libcrypto keeps no certificates");
 	/* A host may prove itself to authorities that it does not trust itself: then the file's certificates will do.
 	 */
 	if (chain_build(s->anchors, file, 0, &o->chain, NULL) < 0)
-		o->chain.path = TAKE(file);
+		o->chain.path = X509_chain_up_ref(file);
 	ERR_clear_error();
-	c->kind = AUTH_CERTIFICATE;
+	if ((r = own_authorities(o, d)) < 0 ||
+	    (r = number_of("certificate", o->der[0], o->der_lens[0], &c->number, d)) < 0)
+		return r;
 	c->id = o->id;
 	c->chain = (const uint8_t *const *)o->der;
 	c->chain_lens = o->der_lens;
 	c->chain_count = o->der_count;
 	c->subject = o->chain.subject;
+	c->issuer = o->issuer;
+	c->path = o->path;
+	c->not_before_s = seconds_of(X509_get0_notBefore(leaf));
 	c->not_after_s = seconds_of(X509_get0_notAfter(leaf));
 	c->key_type = o->key_type;
+	c->authorities = (const uint8_t(*)[CREDENTIAL_HASH])o->authorities;
+	c->authority_count = o->authority_count;
+	c->hashes = signature_hashes(key, &silent);
+	c->silent = silent;
 	return 0;
+}
+
+static int own_load(const struct credential_store *s, const struct credential_files *f, struct own_certificate *o,
+		    struct credential *c, struct diag *d)
+{
+	SCOPED(x509_stack_freep) STACK_OF(X509) *file = NULL;
+	SCOPED(pkey_freep) EVP_PKEY *key = NULL;
+	int r;
+
+	if ((r = certificates_read(f->certificate, &file, d)) < 0 || (r = key_read(f->key, &key, d)) < 0 ||
+	    (r = key_fits(file, key, f, d)) < 0)
+		return r;
+	return own_make(s, f, file, key, o, c, d);
+}
+
+/* What a former loading had of these files; NULL: nothing. */
+static const struct own_certificate *own_before(const struct credential_store *before, const struct credential_files *f)
+{
+	for (size_t i = 0; before && i < before->certificate_count; i++)
+		if (!before->credentials[i].retired && strcmp(before->certificates[i].path, f->certificate) == 0 &&
+		    strcmp(before->certificates[i].key_path, f->key) == 0)
+			return &before->certificates[i];
+	return NULL;
+}
+
+/* Certificates that were replaced end what was begun with them. */
+static void retire(struct credential_store *s, const struct credential_store *before)
+{
+	for (size_t i = 0; before && i < before->certificate_count; i++) {
+		const struct own_certificate *old = &before->certificates[i];
+		const struct credential_files f = { old->path, old->key_path };
+		size_t n = s->certificate_count, same;
+
+		if (before->credentials[i].retired || credential_find(s, before->credentials[i].number, &same))
+			continue;
+		if (own_make(s, &f, old->file, old->key.key, &s->certificates[n], &s->credentials[n], NULL) < 0) {
+			own_wipe(&s->certificates[n]);
+			continue;
+		}
+		s->credentials[n].retired = true;
+		s->certificate_count++;
+	}
 }
 
 /* ---- anchors ---- */
@@ -236,10 +363,8 @@ static int own_load(const struct credential_store *s, const struct credential_fi
 static int anchor_add(struct credential_store *s, X509 *c, const char *path, struct diag *d)
 {
 	char subject[PEER_TEXT], type[KEY_TYPE_TEXT];
-	unsigned char *der = NULL;
-	uint8_t hash[DIGEST_MAX];
-	size_t hash_len;
-	int n, r;
+	uint8_t hash[CREDENTIAL_HASH];
+	int r;
 
 	(void)name_text(X509_get_subject_name(c), subject);
 	if (X509_check_ca(c) == 0)
@@ -249,50 +374,95 @@ static int anchor_add(struct credential_store *s, X509 *c, const char *path, str
 		return diag_wrap(d, r, "%s", path);
 	if (s->authority_count == ANCHORS_MOST)
 		return diag_fail(d, E2BIG, "%s: more than %d trusted authorities", path, ANCHORS_MOST);
-	if (X509_STORE_add_cert(s->anchors, c) != 1 || (n = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(c), &der)) <= 0)
-		return diag_fail(d, ERR_CRYPTO, "%s: %s cannot be trusted", path, subject);
-	struct octets spki = { der, (size_t)n };
-
-	r = crypto_digest("SHA1", &spki, 1, hash, &hash_len, d); /* a name for CERTREQ, not a protection */
-	OPENSSL_free(der);
-	if (r < 0)
+	if ((r = authority_digest(c, hash, d)) < 0)
 		return r;
+	if (X509_STORE_add_cert(s->anchors, c) != 1)
+		return diag_fail(d, ERR_CRYPTO, "%s: %s cannot be trusted", path, subject);
 	s->authorities = mem_resize(s->authorities, s->authority_count + 1, sizeof *s->authorities);
 	memcpy(s->authorities[s->authority_count++], hash, sizeof *s->authorities);
 	return 0;
 }
 
-static int anchors_load(struct credential_store *s, const char *path, struct diag *d)
+/* All of a file or none of it. */
+static int anchors_check(STACK_OF(X509) * all, const char *path, struct diag *d)
 {
-	SCOPED(x509_stack_freep) STACK_OF(X509) *all = NULL;
+	SCOPED(credential_store_freep) struct credential_store *alone = mem_new(1, sizeof *alone);
+	int r = 0;
+
+	if (!(alone->anchors = chain_store_new()))
+		return diag_fail(d, ERR_CRYPTO, "libcrypto gives no certificate store");
+	for (int i = 0; r == 0 && i < sk_X509_num(all); i++)
+		r = anchor_add(alone, sk_X509_value(all, i), path, d);
+	return r;
+}
+
+static int trust_add(struct credential_store *s, const char *path, STACK_OF(X509) * all, struct diag *d)
+{
+	struct trust_file *t = &s->trust[s->trust_count];
+	int r = 0;
+
+	if (!(t->certificates = X509_chain_up_ref(all)))
+		return diag_fail(d, ERR_CRYPTO, "libcrypto keeps no certificates");
+	t->path = mem_string(path);
+	s->trust_count++;
+	for (int i = 0; r == 0 && i < sk_X509_num(all); i++)
+		r = anchor_add(s, sk_X509_value(all, i), path, d);
+	return r;
+}
+
+static int lists_load(struct credential_store *s, const char *path, bool needed, struct diag *d)
+{
 	SCOPED(text_freep) struct text *t = NULL;
-	SCOPED(bio_freep) BIO *in = NULL;
-	X509_CRL *crl;
 	int r;
 
-	if ((r = certificates_read(path, &all, d)) < 0)
+	if ((r = text_read(path, REVOCATION_OCTETS_MOST, &t, d)) < 0)
+		return diag_wrap(d, r, "revocation list");
+	if (!needed && !memmem(t->octets, t->len, "-----BEGIN X509 CRL-----", 24))
+		return 0;
+	return revocation_lists_put(s->lists, path, t->octets, t->len, NULL, d);
+}
+
+static int trust_load(struct credential_store *s, const char *path, struct diag *d)
+{
+	SCOPED(x509_stack_freep) STACK_OF(X509) *all = NULL;
+	int r;
+
+	if ((r = certificates_read(path, &all, d)) < 0 || (r = anchors_check(all, path, d)) < 0 ||
+	    (r = lists_load(s, path, false, d)) < 0)
 		return r;
-	for (int i = 0; i < sk_X509_num(all); i++)
-		if ((r = anchor_add(s, sk_X509_value(all, i), path, d)) < 0)
-			return r;
-	if ((r = text_read(path, FILE_MOST, &t, d)) < 0)
-		return r;
-	in = bio_of(t);
-	while (in && r == 0 && (crl = PEM_read_bio_X509_CRL(in, NULL, NULL, NULL))) {
-		if (X509_STORE_add_crl(s->anchors, crl) != 1)
-			r = diag_fail(d, ERR_CRYPTO, "%s: a revocation list cannot be used", path);
-		X509_CRL_free(crl);
-	}
-	ERR_clear_error();
-	return r;
+	return trust_add(s, path, all, d);
+}
+
+static bool trust_keep(struct credential_store *s, const struct credential_store *before, const char *path)
+{
+	for (size_t i = 0; before && i < before->trust_count; i++)
+		if (strcmp(before->trust[i].path, path) == 0 &&
+		    trust_add(s, path, before->trust[i].certificates, NULL) == 0) {
+			(void)revocation_lists_take(s->lists, before->lists, path);
+			return true;
+		}
+	return false;
 }
 
 /* ---- pre-shared keys ---- */
 
+static int psk_describe(const char *file, struct psk *p, struct credential *c, struct diag *d)
+{
+	p->file = mem_string(file);
+	*c = (struct credential){ .kind = AUTH_PSK,
+				  .psk_file = p->file,
+				  .subject = p->file,
+				  .path = p->file,
+				  .key_type = "pre-shared-key",
+				  .hashes = UINT16_MAX,
+				  .silent = true };
+	return number_of("pre-shared key", file, strlen(file), &c->number, d);
+}
+
 /* The file is the key, but for one line ending, which editors add. */
 static int psk_load(const char *root, const char *file, struct psk *p, struct credential *c, struct diag *d)
 {
-	char path[4096];
+	char path[PATH_TEXT];
 	SCOPED(text_freep) struct text *t = NULL;
 	size_t len;
 	int r;
@@ -315,14 +485,20 @@ static int psk_load(const char *root, const char *file, struct psk *p, struct cr
 		return diag_fail(d, ERR_SYNTAX, "pre-shared key %s is over %d octets", path, PSK_MOST);
 	if (memchr(t->octets, '\n', len))
 		return diag_fail(d, ERR_SYNTAX, "pre-shared key %s has more than one line; a file holds one key", path);
-	p->file = mem_string(file);
 	memcpy(p->octets, t->octets, len);
 	p->len = len;
-	c->kind = AUTH_PSK;
-	c->psk_file = p->file;
-	c->subject = p->file;
-	c->key_type = "pre-shared-key";
-	return 0;
+	return psk_describe(file, p, c, d);
+}
+
+static bool psk_keep(const struct credential_store *before, const char *file, struct psk *p, struct credential *c)
+{
+	const struct psk *old;
+
+	if (!before || store_psk(before, file, &old, NULL) < 0)
+		return false;
+	memcpy(p->octets, old->octets, old->len);
+	p->len = old->len;
+	return psk_describe(file, p, c, NULL) == 0;
 }
 
 int store_psk(const struct credential_store *s, const char *file, const struct psk **ret, struct diag *d)
@@ -347,34 +523,160 @@ int psk_proof(const struct psk *psk, const struct algorithm *prf, const struct o
 
 /* ---- the store ---- */
 
-int credential_store_load(const struct credential_files *certificates, size_t certificate_count,
-			  const char *const *trust_files, size_t trust_count, const char *psk_root,
-			  const char *const *psk_files, size_t psk_count, struct credential_store **ret, struct diag *d)
+/* One loading: what is to be done with a bad file. */
+struct loading {
+	struct credential_store *s;
+	const struct credential_store *before;
+	credential_bad *bad;
+	void *context;
+	struct diag *d;
+};
+
+/* 0: go on without the file, or with what was kept of it. */
+static int bad_file(const struct loading *l, const char *path, int r, bool kept)
 {
-	SCOPED(credential_store_freep) struct credential_store *s = mem_new(1, sizeof *s);
+	if (!l->bad)
+		return r;
+	l->bad(l->context, path, l->d ? l->d->text : "", kept);
+	return 0;
+}
+
+static int load_trust(const struct loading *l, const struct credential_sources *from)
+{
 	int r;
 
+	for (size_t i = 0; i < from->trust_count; i++) {
+		const char *path = from->trust[i];
+
+		if ((r = trust_load(l->s, path, l->d)) < 0 &&
+		    (r = bad_file(l, path, r, l->bad && trust_keep(l->s, l->before, path))) < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int load_list(const struct loading *l, const char *path)
+{
+	int r = lists_load(l->s, path, true, l->d);
+
+	return r == 0 ? 0
+		      : bad_file(l, path, r,
+				 l->bad && l->before && revocation_lists_take(l->s->lists, l->before->lists, path));
+}
+
+static int is_list(const struct dirent *e)
+{
+	return e->d_name[0] != '.';
+}
+
+/* In the order of their names; what is no file is passed over. */
+static int load_folder(const struct loading *l, const char *path)
+{
+	struct dirent **names;
+	int n = scandir(path, &names, is_list, alphasort), r = 0;
+
+	if (n < 0)
+		return bad_file(l, path, diag_errno(l->d, errno, "read the folder %s", path), false);
+	for (int i = 0; i < n; i++) {
+		char full[PATH_TEXT];
+		struct stat st;
+
+		if (r == 0 && snprintf(full, sizeof full, "%s/%s", path, names[i]->d_name) < (int)sizeof full &&
+		    stat(full, &st) == 0 && S_ISREG(st.st_mode))
+			r = load_list(l, full);
+		free(names[i]);
+	}
+	free(names);
+	return r;
+}
+
+static int load_lists(const struct loading *l, const struct credential_sources *from)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < from->revocation_list_count; i++) {
+		struct stat st;
+
+		r = stat(from->revocation_lists[i], &st) == 0 && S_ISDIR(st.st_mode)
+			    ? load_folder(l, from->revocation_lists[i])
+			    : load_list(l, from->revocation_lists[i]);
+	}
+	return r;
+}
+
+static int load_certificates(const struct loading *l, const struct credential_sources *from)
+{
+	struct credential_store *s = l->s;
+	int r;
+
+	for (size_t i = 0; i < from->certificate_count; i++) {
+		const struct credential_files *f = &from->certificates[i];
+		struct own_certificate *o = &s->certificates[s->certificate_count];
+		struct credential *c = &s->credentials[s->certificate_count];
+		const struct own_certificate *old;
+		bool kept;
+
+		if ((r = own_load(s, f, o, c, l->d)) == 0) {
+			s->certificate_count++;
+			continue;
+		}
+		own_wipe(o);
+		old = l->bad ? own_before(l->before, f) : NULL;
+		kept = old && own_make(s, f, old->file, old->key.key, o, c, NULL) == 0;
+		if (kept)
+			s->certificate_count++;
+		else
+			own_wipe(o);
+		if ((r = bad_file(l, f->certificate, r, kept)) < 0)
+			return r;
+	}
+	retire(s, l->before);
+	return 0;
+}
+
+static int load_psks(const struct loading *l, const struct credential_sources *from)
+{
+	struct credential_store *s = l->s;
+	int r;
+
+	for (size_t i = 0; i < from->psk_count; i++) {
+		struct psk *p = &s->psks[s->psk_count];
+		struct credential *c = &s->credentials[s->certificate_count + s->psk_count];
+		bool kept;
+
+		if ((r = psk_load(from->psk_root, from->psks[i], p, c, l->d)) == 0) {
+			s->psk_count++;
+			continue;
+		}
+		kept = l->bad && psk_keep(l->before, from->psks[i], p, c);
+		s->psk_count += kept;
+		if ((r = bad_file(l, from->psks[i], r, kept)) < 0)
+			return r;
+	}
+	return 0;
+}
+
+int credential_store_load(const struct credential_sources *from, const struct credential_store *before,
+			  credential_bad *bad, void *context, struct credential_store **ret, struct diag *d)
+{
+	SCOPED(credential_store_freep) struct credential_store *s = mem_new(1, sizeof *s);
+	size_t most = from->certificate_count + (before ? before->certificate_count : 0);
+	struct diag own = { 0 };
+	struct loading l = { .s = s, .before = before, .bad = bad, .context = context, .d = d ? d : &own };
+	int r;
+
+	s->lineage = from->lineage;
+	s->lists = revocation_lists_new();
 	s->anchors = chain_store_new();
 	if (!s->anchors)
 		return diag_fail(d, ERR_CRYPTO, "libcrypto gives no certificate store");
-	s->certificates = mem_new(certificate_count, sizeof *s->certificates);
-	s->psks = mem_new(psk_count, sizeof *s->psks);
-	s->credentials = mem_new(certificate_count + psk_count, sizeof *s->credentials);
-	for (size_t i = 0; i < trust_count; i++)
-		if ((r = anchors_load(s, trust_files[i], d)) < 0)
-			return r;
-	for (; s->certificate_count < certificate_count; s->certificate_count++) {
-		size_t i = s->certificate_count;
-
-		if ((r = own_load(s, &certificates[i], &s->certificates[i], &s->credentials[i], d)) < 0) {
-			s->certificate_count++; /* what was made of it is freed with the rest */
-			return r;
-		}
-	}
-	for (; s->psk_count < psk_count; s->psk_count++)
-		if ((r = psk_load(psk_root, psk_files[s->psk_count], &s->psks[s->psk_count],
-				  &s->credentials[certificate_count + s->psk_count], d)) < 0)
-			return r;
+	s->trust = mem_new(from->trust_count, sizeof *s->trust);
+	s->certificates = mem_new(most, sizeof *s->certificates);
+	s->psks = mem_new(from->psk_count, sizeof *s->psks);
+	s->credentials = mem_new(most + from->psk_count, sizeof *s->credentials);
+	if ((r = load_trust(&l, from)) < 0 || (r = load_lists(&l, from)) < 0 || (r = load_certificates(&l, from)) < 0 ||
+	    (r = load_psks(&l, from)) < 0)
+		return r;
 	*ret = TAKE(s);
 	return 0;
 }
@@ -383,23 +685,20 @@ void credential_store_free(struct credential_store *s)
 {
 	if (!s)
 		return;
-	for (size_t i = 0; i < s->certificate_count; i++) {
-		struct own_certificate *o = &s->certificates[i];
-
-		for (size_t k = 0; k < o->der_count; k++)
-			free(o->der[k]);
-		free(o->der);
-		free(o->der_lens);
-		free(o->id);
-		signing_key_wipe(&o->key);
-		chain_wipe(&o->chain);
+	for (size_t i = 0; i < s->certificate_count; i++)
+		own_wipe(&s->certificates[i]);
+	for (size_t i = 0; i < s->trust_count; i++) {
+		free(s->trust[i].path);
+		x509_stack_free(s->trust[i].certificates);
 	}
 	for (size_t i = 0; i < s->psk_count; i++) {
 		free(s->psks[i].file);
 		explicit_bzero(&s->psks[i], sizeof s->psks[i]);
 	}
 	X509_STORE_free(s->anchors);
+	revocation_lists_free(s->lists);
 	free(s->authorities);
+	free(s->trust);
 	free(s->certificates);
 	free(s->psks);
 	free(s->credentials);
@@ -411,20 +710,35 @@ size_t credential_count(const struct credential_store *s)
 	return s->certificate_count + s->psk_count;
 }
 
-const struct credential *credential_get(const struct credential_store *s, size_t number)
+const struct credential *credential_get(const struct credential_store *s, size_t index)
 {
-	return &s->credentials[number];
+	return &s->credentials[index];
 }
 
-size_t credential_authorities(const struct credential_store *s, const uint8_t (**ret)[20])
+bool credential_find(const struct credential_store *s, uint32_t number, size_t *ret_index)
 {
-	*ret = (const uint8_t(*)[20])s->authorities;
+	for (size_t i = 0; i < credential_count(s); i++)
+		if (s->credentials[i].number == number) {
+			*ret_index = i;
+			return true;
+		}
+	return false;
+}
+
+size_t credential_authorities(const struct credential_store *s, const uint8_t (**ret)[CREDENTIAL_HASH])
+{
+	*ret = (const uint8_t(*)[CREDENTIAL_HASH])s->authorities;
 	return s->authority_count;
 }
 
-bool credential_satisfies(const struct credential_store *s, size_t number, const struct auth_method *m, struct diag *d)
+struct revocation_lists *credential_lists(const struct credential_store *s)
 {
-	const struct credential *c = &s->credentials[number];
+	return s->lists;
+}
+
+bool credential_satisfies(const struct credential_store *s, size_t index, const struct auth_method *m, struct diag *d)
+{
+	const struct credential *c = &s->credentials[index];
 
 	if (c->kind != m->kind) {
 		(void)diag_fail(d, ERR_POLICY, "%s is no %s", c->subject,
@@ -439,14 +753,77 @@ bool credential_satisfies(const struct credential_store *s, size_t number, const
 		(void)diag_fail(d, ERR_POLICY, "the policy asks for the pre-shared key %s", m->psk_file);
 		return false;
 	}
-	/* Whether a certificate is revoked is for its peers to find out. */
-	struct auth_method own = *m;
-
-	own.revocation = REVOCATION_OFF;
-	return chain_satisfies(&s->certificates[number].chain, &own, NULL, d) == 0;
+	return criteria_satisfied(&s->certificates[index].chain, m, CRITERIA_OWN, s->lineage, NULL, d) == 0;
 }
 
-int credential_sign(const struct credential_store *s, size_t number, const struct algorithm *psk_prf,
+static int is_valid(const X509 *c, uint64_t now_s, struct diag *d)
+{
+	char subject[PEER_TEXT], day[24] = "";
+	uint64_t from_s = seconds_of(X509_get0_notBefore(c)), to_s = seconds_of(X509_get0_notAfter(c));
+	time_t at = (time_t)(now_s < from_s ? from_s : to_s);
+	struct tm tm;
+
+	if (now_s >= from_s && now_s < to_s)
+		return 0;
+	if (gmtime_r(&at, &tm))
+		(void)strftime(day, sizeof day, "%Y-%m-%d %H:%M", &tm);
+	return diag_fail(d, ERR_POLICY, now_s < from_s ? "%s is valid from %s (UTC) on" : "%s expired on %s (UTC)",
+			 name_text(X509_get_subject_name(c), subject), day);
+}
+
+bool credential_is_good(const struct credential_store *s, size_t index, uint64_t now_s, struct diag *d)
+{
+	const struct own_certificate *o = &s->certificates[index];
+	struct revocation_verdict *v;
+	bool revoked;
+
+	if (s->credentials[index].kind != AUTH_CERTIFICATE)
+		return true;
+	for (int i = 0; i < sk_X509_num(o->chain.path); i++)
+		if (is_valid(sk_X509_value(o->chain.path, i), now_s, d) < 0)
+			return false;
+	v = mem_new(1, sizeof *v);
+	revocation_judge(&s->lists, 1, o->chain.path, now_s, v);
+	revoked = v->state == REVOKED_KNOWN;
+	if (revoked)
+		(void)diag_fail(d, ERR_POLICY, "%s", v->words);
+	free(v);
+	return !revoked;
+}
+
+bool credential_note_lineage(const struct credential_store *s, struct lineage *l)
+{
+	bool is_new = false;
+
+	for (size_t i = 0; i < s->certificate_count; i++)
+		is_new |= lineage_note(l, sk_X509_value(s->certificates[i].file, 0));
+	return is_new;
+}
+
+size_t credential_ends(const struct credential_store *s, struct credential_end *rows, size_t cap)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < s->certificate_count; i++) {
+		const struct own_certificate *o = &s->certificates[i];
+
+		for (int k = 0; !s->credentials[i].retired && k < sk_X509_num(o->chain.path); k++, n++) {
+			const X509 *c = sk_X509_value(o->chain.path, k);
+			struct credential_end *e = n < cap ? &rows[n] : NULL;
+
+			if (!e)
+				continue;
+			*e = (struct credential_end){ .not_after_s = seconds_of(X509_get0_notAfter(c)),
+						      .authority = k > 0 };
+			(void)name_text(X509_get_subject_name(c), e->subject);
+			(void)snprintf(e->of, sizeof e->of, "%s", o->chain.subject);
+			(void)X509_digest(c, EVP_sha256(), e->digest, NULL);
+		}
+	}
+	return n;
+}
+
+int credential_sign(const struct credential_store *s, size_t index, const struct algorithm *psk_prf,
 		    uint16_t peer_hashes, const void *octets, size_t len, uint8_t *ret_method, uint8_t *ret, size_t cap,
 		    size_t *ret_len, struct diag *d)
 {
@@ -454,14 +831,14 @@ int credential_sign(const struct credential_store *s, size_t number, const struc
 	SCOPED(key_wipe) struct key proof = { 0 };
 	int r;
 
-	if (number >= credential_count(s))
-		return diag_fail(d, ENOENT, "this host has no credential %zu", number);
-	if (s->credentials[number].kind == AUTH_CERTIFICATE)
-		return signature_make(&s->certificates[number].key, peer_hashes, &message, ret_method, ret, cap,
-				      ret_len, d);
+	if (index >= credential_count(s))
+		return diag_fail(d, ENOENT, "this host has no credential %zu", index);
+	if (s->credentials[index].kind == AUTH_CERTIFICATE)
+		return signature_make(&s->certificates[index].key, peer_hashes, &message, ret_method, ret, cap, ret_len,
+				      d);
 	if (!psk_prf)
 		return diag_fail(d, ERR_CRYPTO, "a pre-shared key needs the PRF");
-	if ((r = psk_proof(&s->psks[number - s->certificate_count], psk_prf, &message, &proof, d)) < 0)
+	if ((r = psk_proof(&s->psks[index - s->certificate_count], psk_prf, &message, &proof, d)) < 0)
 		return r;
 	if (proof.len > cap)
 		return diag_fail(d, ERR_CRYPTO, "the proof needs more room than %zu octets", cap);

@@ -1,6 +1,6 @@
 /* identity/credential.h - this host's own keys and certificates, whom it trusts, and the proofs made and checked with
- * them. Called by daemon/'s workers (any thread: a store is immutable once loaded) and by `cordon pki`. Private keys
- * stay in here. */
+ * them. Called by daemon/'s workers (any thread: a store is immutable once loaded, but for what its revocation lists
+ * remember, which is locked) and by `cordon pki`. Private keys stay in here. */
 #ifndef IDENTITY_CREDENTIAL_H
 #define IDENTITY_CREDENTIAL_H
 #include "base/crypto.h"
@@ -10,6 +10,14 @@
 
 struct credential_store;
 struct diag;
+struct lineage;
+struct revocation_lists;
+struct revocation_verdict;
+
+enum {
+	CREDENTIAL_CHAIN_MOST = 8, /* certificates that a peer may send; that a path may have */
+	CREDENTIAL_HASH = 20,      /* SHA-1, by which CERTREQ names authorities */
+};
 
 struct credential_files {        /* as host.yaml names them */
 	const char *certificate; /* PEM: end entity, then intermediates */
@@ -17,6 +25,8 @@ struct credential_files {        /* as host.yaml names them */
 };
 
 struct credential {
+	/* The same for the same certificate, or the same key's file, whenever it is loaded; another for others. */
+	uint32_t number;
 	enum auth_kind kind;
 	const char *psk_file; /* AUTH_PSK: the name in the policy */
 	uint8_t id_type;      /* RFC 7296 3.5: 9 DER_ASN1_DN for certificates with a subject; 0 for AUTH_PSK: the
@@ -26,40 +36,83 @@ struct credential {
 	const uint8_t *const *chain;
 	const size_t *chain_lens;
 	size_t chain_count;
-	const char *subject; /* for people */
-	uint64_t not_after_s;
+	const char *subject, *issuer; /* for people */
+	const char *path;             /* the certificate's file */
+	uint64_t not_before_s, not_after_s;
 	const char *key_type; /* "ecdsa-p384", "rsa-2048", "ed25519" */
+	/* The authorities that it leads to: SHA-1 of the SubjectPublicKeyInfo of each. */
+	const uint8_t (*authorities)[CREDENTIAL_HASH];
+	size_t authority_count;
+	/* Bit n: hash n will do, if the peer announces any (RFC 7427 4). silent: it will also do for a peer that
+	 * announces none. */
+	uint16_t hashes;
+	bool silent;
+	/* Of before the last loading, and no longer there: it ends what has begun with it, and begins nothing. */
+	bool retired;
 };
 
+struct credential_sources {
+	const struct credential_files *certificates;
+	size_t certificate_count;
+	const char *const *trust; /* PEM: authorities, and revocation lists */
+	size_t trust_count;
+	const char *const *revocation_lists; /* PEM or DER; of a folder, every file in it */
+	size_t revocation_list_count;
+	/* Opened in front of the names of pre-shared keys, which are kept as the policy has them, because by those
+	 * names they are asked for; NULL: none. The lab gives each of its hosts a folder of its own. */
+	const char *psk_root;
+	const char *const *psks;
+	size_t psk_count;
+	const struct lineage *lineage; /* outlives the store; NULL: renewals are not known */
+};
+
+/* A file that cannot be used: it is passed over; kept: what a former loading had of it is used instead. */
+typedef void credential_bad(void *context, const char *path, const char *why, bool kept);
+
 /* Load and check: the key fits the certificate, key files are not readable by others, PSKs are not empty.
- * psk_root: opened in front of the names in psk_files, which are kept as the policy has them, because by those names
- * they are asked for; NULL: none. The lab gives each of its hosts a folder of its own. */
-int credential_store_load(const struct credential_files *certificates, size_t certificate_count,
-			  const char *const *trust_files, size_t trust_count, const char *psk_root,
-			  const char *const *psk_files, size_t psk_count, struct credential_store **ret,
-			  struct diag *d);
+ * before: the store to take from what cannot be loaded now; NULL: none. bad NULL: the first such file is a failure. */
+int credential_store_load(const struct credential_sources *from, const struct credential_store *before,
+			  credential_bad *bad, void *context, struct credential_store **ret, struct diag *d);
 void credential_store_free(struct credential_store *s); /* wipes */
 SCOPE_FREEP(struct credential_store, credential_store)
 
 size_t credential_count(const struct credential_store *s);
-const struct credential *credential_get(const struct credential_store *s, size_t number);
+const struct credential *credential_get(const struct credential_store *s, size_t index);
+/* false: there is none with that number. */
+bool credential_find(const struct credential_store *s, uint32_t number, size_t *ret_index);
 /* SHA-1 of the SubjectPublicKeyInfo of each trusted authority. */
-size_t credential_authorities(const struct credential_store *s, const uint8_t (**ret)[20]);
-/* Can this credential prove what the set asks for (issuer, extended key usage)? If not, why not in words. */
-bool credential_satisfies(const struct credential_store *s, size_t number, const struct auth_method *m, struct diag *d);
+size_t credential_authorities(const struct credential_store *s, const uint8_t (**ret)[CREDENTIAL_HASH]);
+/* The lists that were in files. */
+struct revocation_lists *credential_lists(const struct credential_store *s);
+/* Is this credential what the method asks for? If not, why not in words. */
+bool credential_satisfies(const struct credential_store *s, size_t index, const struct auth_method *m, struct diag *d);
+/* Can it be used at that time: is everything on its path valid, and nothing known to be revoked? */
+bool credential_is_good(const struct credential_store *s, size_t index, uint64_t now_s, struct diag *d);
+/* Remember the own certificates; true: some are new. */
+bool credential_note_lineage(const struct credential_store *s, struct lineage *l);
+
+/* Everything that ends some day and takes an own certificate with it: those themselves, and their authorities. */
+struct credential_end {
+	char subject[PEER_TEXT], of[PEER_TEXT]; /* of: the own certificate */
+	uint64_t not_after_s;
+	uint8_t digest[32];
+	bool authority;
+};
+size_t credential_ends(const struct credential_store *s, struct credential_end *rows, size_t cap);
 
 /* What to announce in SIGNATURE_HASH_ALGORITHMS: SHA2-256, 384, 512 and identity. */
 enum { CREDENTIAL_HASHES = 1 << 2 | 1 << 3 | 1 << 4 | 1 << 5 };
 
 /* An IKEv2 AUTH payload: method (RFC 7296 3.8; 14 by RFC 7427 when peer_hashes says which hashes the peer takes) and
  * data. psk_prf: for AUTH_PSK. */
-int credential_sign(const struct credential_store *s, size_t number, const struct algorithm *psk_prf,
+int credential_sign(const struct credential_store *s, size_t index, const struct algorithm *psk_prf,
 		    uint16_t peer_hashes, const void *octets, size_t len, uint8_t *ret_method, uint8_t *ret, size_t cap,
 		    size_t *ret_len, struct diag *d);
 
 /* The peer's proof. The chain's end entity must lead to a trusted authority, satisfy one certificate method of the set
- * (issuer, EKU, validity at now_s), match the claimed ID, and its key must have made the signature. On success *ret
- * says who it is; on failure the diag says what is wrong with which certificate, and what was asked for. */
+ * (issuer, names, EKU, validity at now_s), match the claimed ID, and its key must have made the signature; and it must
+ * not be revoked, as far as the method asks for that. On success *ret says who it is; on failure the diag says what is
+ * wrong with which certificate, and what was asked for. */
 struct credential_proof {
 	const struct auth_set *set;
 	uint8_t auth_method;
@@ -69,11 +122,19 @@ struct credential_proof {
 	struct octets id;
 	const struct octets *chain; /* DER */
 	size_t chain_count;
+	uint16_t other_encodings;         /* bit n: the peer also sent a certificate in encoding n (RFC 7296 3.6) */
+	struct revocation_lists *fetched; /* beside those of the store; NULL: none */
+	/* NULL: what is unknown is unknown. Else, if all but that is well, and lists can be had somewhere: -EAGAIN,
+	 * with where. No place is named for a peer that has not proven that it has the certificate's key. */
+	struct revocation_verdict *ret_unknown;
 	const struct algorithm *psk_prf;
 	struct addr remote;
 	uint64_t now_s;
 };
 int credential_verify(const struct credential_store *s, const struct credential_proof *proof, struct peer *ret,
 		      struct diag *d);
+/* Would the certificates of a peer that has proven itself be taken today? Of revocation only what is known counts: an
+ * SA does not end because a list could not be had. */
+int credential_review(const struct credential_store *s, const struct credential_proof *proof, struct diag *d);
 
 #endif

@@ -284,6 +284,69 @@ size_t name_alternatives(const X509 *certificate, char to[PEER_NAMES][PEER_TEXT]
 	return n;
 }
 
+/* ---- what a policy asks for ---- */
+
+static const struct {
+	const char *text;
+	int san; /* kind of alternative name; -1: a part of the subject */
+	int nid; /* which part */
+} name_types[NAME_TYPES] = {
+	[NAME_ANY] = { "name", -1, NID_undef },
+	[NAME_DNS] = { "DNS name", GEN_DNS, NID_undef },
+	[NAME_UPN] = { "user principal name", GEN_OTHERNAME, NID_undef },
+	[NAME_EMAIL] = { "e-mail address", GEN_EMAIL, NID_undef },
+	[NAME_CN] = { "CN", -1, NID_commonName },
+	[NAME_OU] = { "OU", -1, NID_organizationalUnitName },
+	[NAME_O] = { "O", -1, NID_organizationName },
+	[NAME_DC] = { "DC", -1, NID_domainComponent },
+};
+
+const char *name_type_text(enum certificate_name type)
+{
+	return name_types[type].text;
+}
+
+static bool string_is(const ASN1_STRING *s, const char *name)
+{
+	unsigned char *utf8 = NULL;
+	int len = s ? ASN1_STRING_to_UTF8(&utf8, s) : -1;
+	bool same = len > 0 && !memchr(utf8, 0, (size_t)len) && (size_t)len == strlen(name) &&
+		    strncasecmp((const char *)utf8, name, (size_t)len) == 0;
+
+	OPENSSL_free(utf8);
+	return same;
+}
+
+static const ASN1_STRING *alternative_string(const GENERAL_NAME *g)
+{
+	if (g->type != GEN_OTHERNAME)
+		return g->d.ia5;
+	if (OBJ_obj2nid(g->d.otherName->type_id) != NID_ms_upn || g->d.otherName->value->type != V_ASN1_UTF8STRING)
+		return NULL;
+	return g->d.otherName->value->value.utf8string;
+}
+
+bool name_criterion(const X509 *certificate, enum certificate_name type, const char *name)
+{
+	SCOPED(general_names_freep) GENERAL_NAMES *names = NULL;
+	const X509_NAME *subject = X509_get_subject_name(certificate);
+
+	if (name_types[type].san < 0) {
+		for (int i = -1; (i = X509_NAME_get_index_by_NID(subject, name_types[type].nid, i)) >= 0;)
+			if (string_is(X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, i)), name))
+				return true;
+		return false;
+	}
+	names = alternatives(certificate);
+	for (int i = 0; i < sk_GENERAL_NAME_num(names); i++) {
+		const GENERAL_NAME *g = sk_GENERAL_NAME_value(names, i);
+
+		if (g->type == name_types[type].san && string_is(alternative_string(g), name))
+			return true;
+	}
+	return false;
+}
+
 /* ---- identification payloads ---- */
 
 static bool names_hold(const GENERAL_NAMES *names, int type, const struct octets *id)

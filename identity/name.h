@@ -3,6 +3,7 @@
 #ifndef IDENTITY_NAME_H
 #define IDENTITY_NAME_H
 #include "identity/peer.h"
+#include "policy/policy.h"
 #include <openssl/x509.h>
 #include <stdbool.h>
 
@@ -20,6 +21,11 @@ bool name_same(const X509_NAME *a, const X509_NAME *b);
 
 /* Subject alternative names as text, at most PEER_NAMES; returns how many. */
 size_t name_alternatives(const X509 *certificate, char to[PEER_NAMES][PEER_TEXT]);
+
+/* Does one of the certificate's names of that kind (alternative names: DNS, UPN, e-mail; parts of the subject: CN, OU,
+ * O, DC) say the same? Case does not count. */
+bool name_criterion(const X509 *certificate, enum certificate_name type, const char *name);
+const char *name_type_text(enum certificate_name type); /* "DNS name", "OU" */
 
 /* Does the certificate speak for this identification payload (RFC 7296 3.5, 4945 3.1)? If not, the words say what it
  * speaks for. */

@@ -9,6 +9,7 @@
 struct peer_kept {
 	uint64_t not_after_s;
 	uint32_t method, name_count;
+	uint8_t certificate[PEER_DIGEST];
 	char words[];
 };
 
@@ -48,7 +49,8 @@ struct peer_kept *peer_keep(const struct peer *p)
 	for (size_t i = 0; (w = word(&all, i)); i++)
 		octets += strlen(w) + 1;
 	k = mem_new(1, octets);
-	*k = (struct peer_kept){ p->not_after_s, (uint32_t)p->method, (uint32_t)p->name_count };
+	*k = (struct peer_kept){ p->not_after_s, (uint32_t)p->method, (uint32_t)p->name_count, { 0 } };
+	memcpy(k->certificate, p->certificate, PEER_DIGEST);
 	for (size_t i = 0; (w = word(&all, i)); i++) {
 		memcpy(k->words + at, w, strlen(w) + 1);
 		at += strlen(w) + 1;
@@ -67,6 +69,7 @@ void peer_of_kept(const struct peer_kept *k, struct peer *ret)
 	ret->method = (enum peer_method)k->method;
 	ret->name_count = k->name_count;
 	ret->not_after_s = k->not_after_s;
+	memcpy(ret->certificate, k->certificate, PEER_DIGEST);
 	for (size_t i = 0; (to = word(ret, i)); i++) {
 		(void)snprintf(to, PEER_TEXT, "%s", from);
 		from += strlen(from) + 1;
@@ -81,4 +84,9 @@ const char *peer_kept_id(const struct peer_kept *k)
 enum peer_method peer_kept_method(const struct peer_kept *k)
 {
 	return k ? (enum peer_method)k->method : PEER_UNPROVEN;
+}
+
+const uint8_t *peer_kept_certificate(const struct peer_kept *k)
+{
+	return peer_kept_method(k) == PEER_CERTIFICATE ? k->certificate : NULL;
 }

@@ -8,7 +8,7 @@
 enum peer_method { PEER_UNPROVEN, PEER_PSK, PEER_CERTIFICATE, PEER_KERBEROS };
 const char *peer_method_name(enum peer_method m);
 
-enum { PEER_TEXT = 256, PEER_NAMES = 8 };
+enum { PEER_TEXT = 256, PEER_NAMES = 8, PEER_DIGEST = 16 };
 
 struct peer {
 	enum peer_method method;
@@ -17,7 +17,8 @@ struct peer {
 	char issuer[PEER_TEXT];
 	char names[PEER_NAMES][PEER_TEXT]; /* subject alternative names as text */
 	size_t name_count;
-	uint64_t not_after_s; /* certificate: end of validity, Unix time; 0: none */
+	uint64_t not_after_s;             /* certificate: end of validity, Unix time; 0: none */
+	uint8_t certificate[PEER_DIGEST]; /* the first half of its SHA-256 */
 };
 
 /* The same to be kept for as long as an SA lives: only as large as its words. NULL stands for one that is unproven. */
@@ -26,5 +27,7 @@ struct peer_kept *peer_keep(const struct peer *p); /* free() it */
 void peer_of_kept(const struct peer_kept *k, struct peer *ret);
 const char *peer_kept_id(const struct peer_kept *k);
 enum peer_method peer_kept_method(const struct peer_kept *k);
+/* Of its certificate, PEER_DIGEST octets; NULL: there is none. */
+const uint8_t *peer_kept_certificate(const struct peer_kept *k);
 
 #endif

@@ -127,14 +127,14 @@ int signing_key_init(struct signing_key *k, EVP_PKEY *key, struct diag *d)
 	const struct curve *curve = curve_of(key);
 	SCOPED(number_freep) BIGNUM *private = NULL;
 
-	*k = (struct signing_key){ .key = key };
+	(void)EVP_PKEY_up_ref(key);
+	*k = (struct signing_key){ .key = key }; /* wiped by the caller, also when this fails */
 	if (curve && curve->half == P384_OCTETS) {
 		if (EVP_PKEY_get_bn_param(key, OSSL_PKEY_PARAM_PRIV_KEY, &private) != 1 ||
 		    BN_bn2binpad(private, k->p384.octets, P384_OCTETS) != P384_OCTETS)
 			return diag_fail(d, ERR_CRYPTO, "the private key cannot be read");
 		k->p384.len = P384_OCTETS;
 	}
-	(void)EVP_PKEY_up_ref(key);
 	return 0;
 }
 
@@ -142,6 +142,19 @@ void signing_key_wipe(struct signing_key *k)
 {
 	EVP_PKEY_free(k->key);
 	explicit_bzero(k, sizeof *k);
+}
+
+/* What make_... below can do: RSA needs a hash that the peer announces or a peer that announces none; EdDSA needs the
+ * identity hash; ECDSA has methods that need nothing. */
+uint16_t signature_hashes(EVP_PKEY *key, bool *ret_silent)
+{
+	*ret_silent = true;
+	if (is_rsa(key))
+		return 1 << HASH_SHA256 | 1 << HASH_SHA384 | 1 << HASH_SHA512;
+	if (curve_of(key))
+		return UINT16_MAX;
+	*ret_silent = false;
+	return 1 << HASH_IDENTITY;
 }
 
 /* ---- ECDSA, r|s of full width ---- */

@@ -30,8 +30,13 @@ struct signing_key {
 	EVP_PKEY *key;
 	struct key p384; /* the private number, for base/p384.h; else empty */
 };
-int signing_key_init(struct signing_key *k, EVP_PKEY *key, struct diag *d); /* takes a reference */
+/* Takes a reference; also after a failure the key is to be wiped. */
+int signing_key_init(struct signing_key *k, EVP_PKEY *key, struct diag *d);
 void signing_key_wipe(struct signing_key *k);
+
+/* Of which announced hashes one must be there for signature_make with that key; *ret_silent: a peer that announces none
+ * will do. */
+uint16_t signature_hashes(EVP_PKEY *key, bool *ret_silent);
 
 /* peer_hashes: bit n for hash n that the peer announced; 0: it announced none. */
 int signature_make(const struct signing_key *k, uint16_t peer_hashes, const struct octets *message, uint8_t *ret_method,

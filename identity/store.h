@@ -3,6 +3,7 @@
 #define IDENTITY_STORE_H
 #include "identity/chain.h"
 #include "identity/credential.h"
+#include "identity/revocation.h"
 #include "identity/signature.h"
 
 enum { PSK_MOST = 1024 };
@@ -14,24 +15,38 @@ struct psk {
 };
 
 struct own_certificate {
-	struct chain chain; /* to the anchor if we know it, else what the file holds */
+	char *path, *key_path;
+	STACK_OF(X509) * file; /* all that the file holds */
+	struct chain chain;    /* to the anchor if we know it, else what the file holds */
 	struct signing_key key;
 	uint8_t **der; /* what is sent */
 	size_t *der_lens;
 	size_t der_count;
 	uint8_t *id;
+	uint8_t authorities[CHAIN_MOST * 2][CREDENTIAL_HASH];
+	size_t authority_count;
+	char issuer[PEER_TEXT];
 	char key_type[KEY_TYPE_TEXT];
+};
+
+struct trust_file {
+	char *path;
+	STACK_OF(X509) * certificates;
 };
 
 struct credential_store {
 	X509_STORE *anchors;
-	uint8_t (*authorities)[20];
+	uint8_t (*authorities)[CREDENTIAL_HASH];
 	size_t authority_count;
+	struct trust_file *trust;
+	size_t trust_count;
+	struct revocation_lists *lists;
 	struct own_certificate *certificates;
 	size_t certificate_count;
 	struct psk *psks;
 	size_t psk_count;
 	struct credential *credentials; /* certificates, then pre-shared keys */
+	const struct lineage *lineage;
 };
 
 /* -ENOENT: no such key was loaded. */

@@ -1,5 +1,6 @@
 /* keying/auth.c - IKE_AUTH (RFC 7296 1.2, 2.15): both prove who they are, and make the first CHILD SA. The proofs are
  * made and checked by jobs; the CHILD SA may be refused while the IKE SA stays. */
+#include "keying/choose.h"
 #include "keying/engine.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -112,6 +113,7 @@ static int ask_verify(struct ike_sa *sa, const struct ike_msg *m, const struct i
 	job->id = job_octets(id->data);
 	for (; job->chain_count < m->cert_count; job->chain_count++)
 		job->chain[job->chain_count] = job_octets(m->certs[job->chain_count]);
+	job->other_encodings = m->cert_others;
 	job->remote = sa->remote;
 	sa->job = job_ask(sa->k, OWNER_IKE, sa->number, job);
 	return 0;
@@ -296,7 +298,6 @@ static void refuse(struct ike_sa *sa, struct fault f, const char *why)
 int auth_request(struct ike_sa *sa, const struct step_input *in, struct diag *d)
 {
 	const struct ike_msg *m = in->msg;
-	const struct keying_credential *credential;
 	const struct rule *rule;
 	struct diag why = { 0 };
 
@@ -318,13 +319,10 @@ int auth_request(struct ike_sa *sa, const struct step_input *in, struct diag *d)
 	sa->auth_set = rule->auth;
 	sa->ke_set = rule->key_exchange;
 	sa->initial_contact = ike_find_notify(m, N_INITIAL_CONTACT);
-	credential = ike_pick_credential(sa->k, rule->auth);
-	if (!credential) {
-		(void)no_credential(sa, &why);
+	if (choose_for(sa, m, &why) < 0) {
 		refuse(sa, (struct fault){ .code = FAILURE_NO_CREDENTIAL }, why.text);
 		return STEP_STAY;
 	}
-	sa->credential = credential->number;
 	return ask_verify(sa, m, &m->id_i, d);
 }
 

@@ -6,7 +6,8 @@
  *	contact.c     two hosts, failures       child.c   a CHILD SA's states: one table of steps
  *	exchange.c    requests and replies      rekey.c   a new IKE SA in place of an old one
  *	fragment.c    messages in pieces      drops.c   what had no effect
- *	twin.c        two that should be one    todo.c, job.c, timer.c, table.c, cookie.c, row.c
+ *	twin.c        two that should be one    choose.c which of our credentials
+ *	todo.c, job.c, timer.c, table.c, cookie.c, row.c
  *
  * Who ends an object only marks it; keying_settle frees it when the event has been dealt with, so no caller on the way
  * back meets freed memory. */
@@ -235,6 +236,7 @@ struct request {
 
 /* What only the making of an IKE SA needs. */
 struct ike_making {
+	char *choice; /* why our credential, when there were several; NULL: there were not */
 	struct key private;
 	struct ike_keys
 		keys; /* but SK_d: pi and pr until both have proven themselves, the others until in and out are keyed */
@@ -470,8 +472,6 @@ void ike_free(struct ike_sa *sa);
 const char *ike_rule_name(const struct ike_sa *sa);
 void ike_name_rule(struct ike_sa *sa, const char *rule); /* for words when there is no first CHILD SA */
 const struct keying_credential *ike_credential(const struct ike_sa *sa);
-/* The one that the set asks for first; NULL: none. */
-const struct keying_credential *ike_pick_credential(const struct keying *k, const struct auth_set *set);
 int ike_key(struct ike_sa *sa, struct keying_octets secret, const struct ike_sa *old, struct diag *d);
 
 /* init.c, auth.c: the actions of the table */

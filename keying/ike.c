@@ -139,21 +139,6 @@ const struct keying_credential *ike_credential(const struct ike_sa *sa)
 	return NULL;
 }
 
-const struct keying_credential *ike_pick_credential(const struct keying *k, const struct auth_set *set)
-{
-	for (size_t m = 0; m < set->count; m++)
-		for (size_t i = 0; i < k->config.credential_count; i++) {
-			const struct keying_credential *c = &k->config.credentials[i];
-			if (c->kind != set->methods[m].kind ||
-			    (c->kind == AUTH_PSK && strcmp(c->psk_file, set->methods[m].psk_file) != 0))
-				continue;
-			for (size_t s = 0; s < c->satisfies_count; s++)
-				if (c->satisfies[s] == set)
-					return c;
-		}
-	return NULL;
-}
-
 /* ---- birth ------------------------------------------------------------------------------------------------------- */
 
 static void fire(void *owner);
@@ -237,8 +222,10 @@ static void close_half(struct ike_sa *sa)
 /* What only the making needs. */
 static void forget_making(struct ike_sa *sa)
 {
-	if (sa->making)
+	if (sa->making) {
+		free(sa->making->choice);
 		explicit_bzero(sa->making, sizeof *sa->making);
+	}
 	free(sa->making);
 	sa->making = NULL;
 	owned_wipe(&sa->public);
@@ -304,6 +291,9 @@ void ike_established(struct ike_sa *sa)
 		sa->expire_ms = k->now_ms + life;
 	}
 	close_half(sa);
+	if (sa->making && sa->making->choice)
+		todo_event(k, EVENT_CREDENTIAL_CHOSEN, &sa->local, &sa->remote, ike_rule_name(sa),
+			   peer_kept_id(sa->peer), 0, "%s", sa->making->choice);
 	forget_making(sa);
 	todo_event(k, EVENT_MAIN_MODE_UP, &sa->local, &sa->remote, ike_rule_name(sa), peer_kept_id(sa->peer), 0,
 		   "%s proved itself by %s; main mode is %s%s%s%s", peer_kept_id(sa->peer),

@@ -108,6 +108,7 @@ enum {
 	IKE_TRANSFORMS_MOST = 40,
 	IKE_NOTIFIES_MOST = 32,
 	IKE_DELETES_MOST = 16,
+	IKE_CERTREQS_MOST = 16,
 	IKE_SELECTORS_MOST = 32,
 	IKE_NONCE_LEAST = 16,
 	IKE_NONCE_MOST = 256,
@@ -171,6 +172,9 @@ struct ike_msg {
 	struct ike_id id_i, id_r;
 	struct keying_octets certs[KEYING_CHAIN_MOST];
 	size_t cert_count;
+	uint16_t cert_others;                             /* bit n: there was one in encoding n, which we do not take */
+	struct keying_octets certreqs[IKE_CERTREQS_MOST]; /* the names of authorities, 20 octets each */
+	size_t certreq_count;
 	uint8_t auth_method;
 	struct keying_octets auth;
 	struct ike_notification notifies[IKE_NOTIFIES_MOST];

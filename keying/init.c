@@ -1,5 +1,6 @@
 /* keying/init.c - IKE_SA_INIT (RFC 7296 1.2, 2.6, 2.14): nothing in it is protected yet, so a reply that makes no sense
  * is passed over, and a refusal is a hint that is believed only when nothing better comes. */
+#include "keying/choose.h"
 #include "keying/engine.h"
 #include <stdarg.h>
 #include <stdio.h>
@@ -33,16 +34,11 @@ bool init_initiate(struct contact *c, struct want *w)
 {
 	struct keying *k = c->k;
 	const struct rule *rule = w->rule;
-	const struct keying_credential *credential = ike_pick_credential(k, rule->auth);
 	struct diag d = { 0 };
 
-	if (!credential) {
-		contact_fault(
-			k, &c->local, &c->remote, rule->name, EVENT_MAIN_MODE_FAILED,
-			(struct fault){ .code = FAILURE_NO_CREDENTIAL },
-			"this host has nothing to prove itself with: rule '%s' asks for authentication '%s'. Name a "
-			"certificate that satisfies it in host.yaml, or its pre-shared key's file",
-			rule->name, rule->auth->name);
+	if (!choose_credential(k, rule->auth, &(struct choose_peer){ 0 }, NULL, &d)) {
+		contact_fault(k, &c->local, &c->remote, rule->name, EVENT_MAIN_MODE_FAILED,
+			      (struct fault){ .code = FAILURE_NO_CREDENTIAL }, "%s", d.text);
 		return false;
 	}
 	if (k->initiating_count >= INITIATING_MOST) {
@@ -56,7 +52,7 @@ bool init_initiate(struct contact *c, struct want *w)
 	k->initiating_count++;
 	sa->auth_set = rule->auth;
 	sa->ke_set = rule->key_exchange;
-	sa->credential = credential->number;
+	(void)choose_for(sa, NULL, NULL);
 	ike_join(sa, c);
 	sa->first = child_new(sa, true, &w->selector, rule);
 	sa->first->state = CHILD_FIRST;
@@ -243,6 +239,7 @@ int init_reply(struct ike_sa *sa, const struct step_input *in, struct diag *d)
 	sa->spi_r = m->h.spi_r;
 	sa->suite = choice.suite;
 	sa->peer_hashes = hashes_of(m);
+	(void)choose_for(sa, m, NULL); /* now that we know what the peer takes; there was one before */
 	owned_set(&sa->nonce_r, m->nonce.at, m->nonce.len);
 	sa->fragments = sa->k->config.fragment_octets && ike_find_notify(m, N_FRAGMENTATION_SUPPORTED);
 	owned_set(&sa->init_reply, m->raw.at, m->raw.len);

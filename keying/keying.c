@@ -59,6 +59,20 @@ static void copy_credential(struct arena *a, const struct keying_credential *fro
 	to->chain = chain;
 	to->chain_lens = lens;
 	to->satisfies = satisfies;
+	to->ranks = from->ranks ? copy(a, from->ranks, from->satisfies_count) : NULL;
+	to->authorities = from->authority_count ? (const uint8_t(*)[20])(uintptr_t)copy(a, from->authorities[0],
+											from->authority_count * 20)
+						: NULL;
+}
+
+static const struct keying_lack *copy_lacks(struct arena *a, const struct keying_config *c)
+{
+	struct keying_lack *to = arena_new(a, c->lack_count + 1, sizeof *to);
+
+	for (size_t i = 0; i < c->lack_count; i++)
+		to[i] = (struct keying_lack){ c->lacks[i].set,
+					      arena_string(a, c->lacks[i].why, strlen(c->lacks[i].why)) };
+	return to;
 }
 
 static void set_config(struct keying *k, const struct keying_config *c)
@@ -73,6 +87,7 @@ static void set_config(struct keying *k, const struct keying_config *c)
 	free(k->memory);
 	k->config = *c;
 	k->config.credentials = credentials;
+	k->config.lacks = copy_lacks(a, c);
 	k->config.authorities = c->authority_count ? (const uint8_t(*)[20])(uintptr_t)copy(a, c->authorities[0],
 											   c->authority_count * 20)
 						   : NULL;
@@ -530,22 +545,14 @@ static bool protection_takes(const struct protection_set *set, const struct chil
 	return false;
 }
 
-static bool same_text(const char *a, const char *b)
-{
-	return a == b || (a && b && strcmp(a, b) == 0);
-}
-
 /* Does the new set ask for what the old one asked for? */
 static bool auth_alike(const struct auth_set *a, const struct auth_set *b)
 {
 	if (a->count != b->count)
 		return false;
-	for (size_t i = 0; i < a->count; i++) {
-		const struct auth_method *x = &a->methods[i], *y = &b->methods[i];
-		if (x->kind != y->kind || !same_text(x->psk_file, y->psk_file) || !same_text(x->issuer, y->issuer) ||
-		    !same_text(x->eku, y->eku) || x->revocation != y->revocation || !same_text(x->realm, y->realm))
+	for (size_t i = 0; i < a->count; i++)
+		if (!auth_method_equal(&a->methods[i], &b->methods[i]))
 			return false;
-	}
 	return true;
 }
 
@@ -657,6 +664,50 @@ void keying_set_plan(struct keying *k, const struct keying_config *c, struct pla
 		want_drive_all(contact);
 	}
 	keying_settle(k);
+}
+
+void keying_set_credentials(struct keying *k, const struct keying_config *c, uint64_t now_ms)
+{
+	struct contact *contact, *after;
+	struct want *w;
+
+	tick(k, now_ms);
+	set_config(k, c);
+	for (contact = TAILQ_FIRST(&k->busy); contact; contact = after) {
+		after = TAILQ_NEXT(contact, entry);
+		LIST_FOREACH(w, &contact->wants, entry) { /* what failed with the old ones may work now */
+			w->failed = false;
+			w->failures = 0;
+		}
+		want_drive_all(contact);
+	}
+	keying_settle(k);
+}
+
+size_t keying_distrust(struct keying *k, const uint8_t certificate[PEER_DIGEST], const char *why, uint64_t now_ms)
+{
+	struct ike_sa *sa, *next;
+	struct child *c, *after;
+	const uint8_t *theirs;
+	size_t n = 0;
+
+	tick(k, now_ms);
+	for (sa = TAILQ_FIRST(&k->ikes); sa; sa = next) {
+		next = TAILQ_NEXT(sa, entry);
+		theirs = peer_kept_certificate(sa->peer);
+		if (sa->state != IKE_ESTABLISHED || !theirs || memcmp(theirs, certificate, PEER_DIGEST) != 0)
+			continue;
+		todo_event(k, EVENT_MAIN_MODE_DOWN, &sa->local, &sa->remote, ike_rule_name(sa), peer_kept_id(sa->peer),
+			   0, "main mode is down: its certificate is no longer accepted here: %s", why);
+		for (c = LIST_FIRST(&sa->children); c; c = after) {
+			after = LIST_NEXT(c, entry);
+			child_delete(c);
+		}
+		ike_delete(sa);
+		n++;
+	}
+	keying_settle(k);
+	return n;
 }
 
 void keying_close(struct keying *k, uint64_t now_ms)

@@ -34,12 +34,27 @@ struct keying_credential {
 	size_t chain_count;
 	const char *subject;                     /* for people; may be NULL */
 	const struct auth_set *const *satisfies; /* sets of the policy that this one can prove */
+	const uint8_t *ranks; /* by which of the set's methods, the preferred being 0; NULL: the first of them */
 	size_t satisfies_count;
+	/* By which one is chosen of several certificates. */
+	uint64_t not_after_s;
+	const uint8_t (*authorities)[20]; /* that it leads to, as CERTREQ names them */
+	size_t authority_count;
+	uint16_t hashes; /* bit n: hash n will do, if the peer announces any; silent: or if it announces none */
+	bool silent;
+};
+
+/* A set that nothing of this host proves, and why not, certificate by certificate. */
+struct keying_lack {
+	const struct auth_set *set;
+	const char *why;
 };
 
 struct keying_config {
 	const struct keying_credential *credentials; /* copied */
 	size_t credential_count;
+	const struct keying_lack *lacks; /* copied */
+	size_t lack_count;
 	const uint8_t (*authorities)[20]; /* SHA-1 of trusted CAs' SubjectPublicKeyInfo, for CERTREQ */
 	size_t authority_count;
 	uint32_t liveness_ms;         /* nothing came in for so long while we sent: ask. Default 30000 */
@@ -92,6 +107,7 @@ struct keying_job {
 	struct keying_octets id;
 	struct keying_octets chain[KEYING_CHAIN_MOST];
 	size_t chain_count;
+	uint16_t other_encodings; /* bit n: it also sent a certificate in encoding n (RFC 7296 3.6) */
 	struct addr remote;
 };
 
@@ -167,6 +183,11 @@ void keying_timer(struct keying *k, uint64_t now_ms);
 void keying_usage(struct keying *k, uint64_t pair, uint64_t last_in_ms, uint64_t last_out_ms, uint64_t now_ms);
 /* A new plan and what we can prove under it: SAs that no rule wants any more are deleted. */
 void keying_set_plan(struct keying *k, const struct keying_config *c, struct plan *plan, uint64_t now_ms);
+/* The plan is the same, our credentials are others: no SA ends, and what had failed is tried again. */
+void keying_set_credentials(struct keying *k, const struct keying_config *c, uint64_t now_ms);
+/* The certificate with this digest is no longer good, for the reason that `why` says: SAs of peers that proved
+ * themselves by it end. Returns how many IKE SAs. */
+size_t keying_distrust(struct keying *k, const uint8_t certificate[PEER_DIGEST], const char *why, uint64_t now_ms);
 /* Tell every peer that we go (delete), as far as one datagram each does it. */
 void keying_close(struct keying *k, uint64_t now_ms);
 
@@ -186,6 +207,7 @@ struct keying_ike_row { /* main mode */
 	struct ike_suite suite;
 	const struct peer_kept *peer; /* the engine's, until its next event; NULL: not proven */
 	const char *auth_set;
+	uint32_t credential; /* of ours that was shown */
 	uint64_t up_at_ms, rekey_at_ms;
 	size_t children;
 };

@@ -26,14 +26,14 @@ static const struct payload_rule init_reply[] = {
 	{ PL_SA, 1, 1, ike_decode_sa },
 	{ PL_KE, 1, 1, ike_decode_ke },
 	{ PL_NONCE, 1, 1, ike_decode_nonce },
-	{ PL_CERTREQ, 0, 16, ike_decode_certreq }, /* 3.7 */
+	{ PL_CERTREQ, 0, IKE_CERTREQS_MOST, ike_decode_certreq }, /* 3.7 */
 	NOTIFIES,
 };
 static const struct payload_rule auth_request[] = {
 	{ PL_IDI, 1, 1, ike_decode_id_i }, /* 3.5 */
 	{ PL_IDR, 0, 1, ike_decode_id_r },
 	{ PL_CERT, 0, KEYING_CHAIN_MOST, ike_decode_cert }, /* 3.6 */
-	{ PL_CERTREQ, 0, 16, ike_decode_certreq },
+	{ PL_CERTREQ, 0, IKE_CERTREQS_MOST, ike_decode_certreq },
 	{ PL_AUTH, 1, 1, ike_decode_auth }, /* 3.8 */
 	{ PL_SA, 1, 1, ike_decode_sa },
 	{ PL_TSI, 1, 1, ike_decode_ts_i }, /* 3.13 */

@@ -10,19 +10,24 @@ int ike_decode_cert(struct wire_in *in, struct ike_msg *m, struct diag *d)
 
 	if (!wire_done(in) || len == 0)
 		return diag_fail(d, ERR_SYNTAX, "CERT payload: empty");
-	if (encoding == CERT_X509_SIGNATURE) /* CRLs and others: we fetch what we need ourselves */
+	if (encoding == CERT_X509_SIGNATURE)
 		m->certs[m->cert_count++] = (struct keying_octets){ data, len };
+	else if (encoding < 16) /* told if there is no other: PKCS#7, hash and URL; lists we fetch ourselves */
+		m->cert_others = (uint16_t)(m->cert_others | 1u << encoding);
 	return 0;
 }
 
-/* We send what our rule says, whichever authorities the peer names. */
+/* Authorities by the SHA-1 of their keys. Other encodings ask for what we do not have. */
 int ike_decode_certreq(struct wire_in *in, struct ike_msg *m, struct diag *d)
 {
-	(void)m;
-	(void)wire_u8(in);
-	(void)wire_octets(in, in->left);
+	uint8_t encoding = wire_u8(in);
+	size_t len = in->left;
+	const uint8_t *names = wire_octets(in, len);
+
 	if (!wire_done(in))
 		return diag_fail(d, ERR_SYNTAX, "CERTREQ payload: empty");
+	if (encoding == CERT_X509_SIGNATURE && len)
+		m->certreqs[m->certreq_count++] = (struct keying_octets){ names, len };
 	return 0;
 }
 

@@ -24,6 +24,7 @@ size_t keying_ike_rows(const struct keying *k, struct keying_ike_row *rows, size
 				.suite = sa->suite,
 				.peer = sa->peer,
 				.auth_set = sa->auth_set ? sa->auth_set->name : "",
+				.credential = sa->credential,
 				.up_at_ms = sa->up_ms,
 				.rekey_at_ms = sa->rekey_ms,
 			};

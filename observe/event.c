@@ -32,6 +32,11 @@ static const struct event_row rows[] = {
 	[EVENT_FALLBACK] = { "fallback", "Main Mode", EVENT_WARNING },
 	[EVENT_RULES_RESTORED] = { "rules-restored", "Policy Change", EVENT_WARNING },
 	[EVENT_ADDRESSES_CHANGED] = { "addresses-changed", "Policy Change", EVENT_INFO },
+	[EVENT_CREDENTIAL_CHOSEN] = { "credential-chosen", "Main Mode", EVENT_INFO },
+	[EVENT_CREDENTIALS_CHANGED] = { "credentials-changed", "Policy Change", EVENT_INFO },
+	[EVENT_CREDENTIALS_BAD] = { "credentials-bad", "Policy Change", EVENT_ERROR },
+	[EVENT_CERTIFICATE_EXPIRES] = { "certificate-expires", "Other System Events", EVENT_WARNING },
+	[EVENT_REVOCATION] = { "revocation-list", "Other System Events", EVENT_INFO },
 	[EVENT_SA_DROP] = { "sa-drop", "IPsec Driver", EVENT_WARNING },
 };
 _Static_assert(ARRAY_LEN(rows) == EVENT_COUNT, "every event has a row");

@@ -27,7 +27,12 @@ enum event_id {
 	EVENT_FALLBACK,         /* a peer is talked to in clear because it has no IKE */
 	EVENT_RULES_RESTORED,   /* somebody changed our rules, routes or table; they are back */
 	EVENT_ADDRESSES_CHANGED,
-	EVENT_SA_DROP, /* first drop of a kind for a peer, not each packet */
+	EVENT_CREDENTIAL_CHOSEN,   /* of several own certificates, this one was shown to a peer */
+	EVENT_CREDENTIALS_CHANGED, /* certificates, keys, trust or lists were read again */
+	EVENT_CREDENTIALS_BAD,     /* a file of them cannot be used */
+	EVENT_CERTIFICATE_EXPIRES, /* in 30, 14, 3 days, or now */
+	EVENT_REVOCATION,          /* a list was fetched, or could not be */
+	EVENT_SA_DROP,             /* first drop of a kind for a peer, not each packet */
 	EVENT_COUNT
 };
 

@@ -67,16 +67,17 @@ static void read_certificates(struct page *p, uint32_t node)
 	}
 }
 
-static void read_trust(struct page *p, uint32_t node)
+static size_t read_paths(struct page *p, uint32_t node, const char *key, const char *what, const char ***ret)
 {
-	struct host_config *c = p->c;
+	size_t n = 0;
 
-	if (!few(p, node, "trust"))
-		return;
-	c->trust = arena_new(p->rd.memory, item_count(&p->rd, node), sizeof(char *));
+	if (!few(p, node, key))
+		return 0;
+	*ret = arena_new(p->rd.memory, item_count(&p->rd, node), sizeof(char *));
 	for (uint32_t i = item_first(&p->rd, node); i; i = item_next(&p->rd, node, i))
-		if (read_path(p, i, "a file of trusted authorities", &c->trust[c->trust_count]))
-			c->trust_count++;
+		if (read_path(p, i, what, &(*ret)[n]))
+			n++;
+	return n;
 }
 
 /* policy: a file, { file: PATH }, or a list of them in the order in which they are merged. */
@@ -134,12 +135,13 @@ static void read_interfaces(struct page *p, uint32_t node)
 
 static void read_page(struct page *p)
 {
-	enum { CORDON, NAME, CERTIFICATES, TRUST, KEYTAB, POLICY, INTERFACES, PLANE, KEYS };
+	enum { CORDON, NAME, CERTIFICATES, TRUST, LISTS, KEYTAB, POLICY, INTERFACES, PLANE, KEYS };
 	static const struct map_key keys[KEYS] = {
 		[CORDON] = { "cordon", false },
 		[NAME] = { "name", false },
 		[CERTIFICATES] = { "certificates", false },
 		[TRUST] = { "trust", false },
+		[LISTS] = { "revocation-lists", false },
 		[KEYTAB] = { "keytab", false },
 		[POLICY] = { "policy", false },
 		[INTERFACES] = { "interfaces", false },
@@ -165,7 +167,11 @@ static void read_page(struct page *p)
 	if (v[CERTIFICATES])
 		read_certificates(p, v[CERTIFICATES]);
 	if (v[TRUST])
-		read_trust(p, v[TRUST]);
+		p->c->trust_count = read_paths(p, v[TRUST], "trust", "a file of trusted authorities", &p->c->trust);
+	if (v[LISTS])
+		p->c->revocation_list_count =
+			read_paths(p, v[LISTS], "revocation-lists", "a file or folder of revocation lists",
+				   &p->c->revocation_lists);
 	if (v[KEYTAB])
 		(void)read_path(p, v[KEYTAB], "keytab", &p->c->keytab);
 	if (v[POLICY])

@@ -26,6 +26,8 @@ struct host_config {
 	size_t certificate_count;
 	const char **trust; /* PEM files of authorities */
 	size_t trust_count;
+	const char **revocation_lists; /* files, or folders of them */
+	size_t revocation_list_count;
 	const char *keytab;        /* NULL: none */
 	const char **policy_files; /* sources, in order; default /etc/cordon/policy.yaml */
 	size_t policy_file_count;

@@ -1,6 +1,5 @@
 /* The named sets that rules refer to: authentication, key exchange (main mode) and protection (quick mode). */
 #include "base/diag.h"
-#include "base/str.h"
 #include "policy/model.h"
 
 #include <string.h>
@@ -8,95 +7,6 @@
 enum { SUITES_MOST = 32, METHODS_MOST = 32 };
 
 static const struct choice allow[] = { { "allow", 1 }, { "refuse", 0 } };
-
-/* Extended key usages by the names that people say. */
-static const struct {
-	const char *name, *oid;
-} usages[] = {
-	{ "any", NULL },
-	{ "ike-intermediate", "1.3.6.1.5.5.8.2.2" },
-	{ "ipsec-ike", "1.3.6.1.5.5.7.3.17" },
-	{ "ipsec-end-system", "1.3.6.1.5.5.7.3.5" },
-	{ "server-auth", "1.3.6.1.5.5.7.3.1" },
-	{ "client-auth", "1.3.6.1.5.5.7.3.2" },
-};
-
-static bool is_oid(const char *text, size_t len)
-{
-	bool digit = false, dot = false;
-
-	for (size_t i = 0; i < len; i++) {
-		if (text[i] == '.') {
-			if (!digit)
-				return false;
-			digit = false;
-			dot = true;
-		} else if (text[i] >= '0' && text[i] <= '9') {
-			digit = true;
-		} else {
-			return false;
-		}
-	}
-	return digit && dot;
-}
-
-static void read_usage(struct load *l, uint32_t node, const char **ret)
-{
-	const char *text, *names[ARRAY_LEN(usages)], *near;
-	SCOPED(str_wipe) struct str word = { 0 };
-	size_t len;
-	struct finding *f;
-
-	if (!read_word(&l->rd, node, "extended-key-usage", &text, &len))
-		return;
-	for (size_t i = 0; i < ARRAY_LEN(usages); i++) {
-		names[i] = usages[i].name;
-		if (node_is(&l->rd, node, usages[i].name)) {
-			*ret = usages[i].oid;
-			return;
-		}
-	}
-	if (is_oid(text, len)) {
-		*ret = arena_string(&l->p->memory, text, len);
-		return;
-	}
-	str_add_n(&word, text, len);
-	f = read_error(&l->rd, "bad-value", node,
-		       "extended-key-usage is ike-intermediate, another known name, a dotted OID, or any, not '%.60s'",
-		       str_text(&word));
-	if ((near = report_nearest(str_text(&word), names, ARRAY_LEN(names))))
-		finding_advise(f, "did you mean '%s'?", near);
-}
-
-static void read_certificate(struct load *l, uint32_t node, struct auth_method *m)
-{
-	enum { ISSUER, USAGE, REVOCATION, KEYS };
-	static const struct map_key keys[KEYS] = {
-		[ISSUER] = { "issuer", false },
-		[USAGE] = { "extended-key-usage", false },
-		[REVOCATION] = { "revocation", false },
-	};
-	static const struct choice revocations[] = {
-		{ "off", REVOCATION_OFF },
-		{ "check", REVOCATION_CHECK },
-		{ "require", REVOCATION_REQUIRE },
-	};
-	uint32_t v[KEYS];
-	unsigned revocation = REVOCATION_CHECK;
-
-	m->kind = AUTH_CERTIFICATE;
-	(void)read_map(&l->rd, node, "certificate", keys, KEYS, v);
-	if (v[ISSUER] && read_string(&l->rd, v[ISSUER], "issuer", &m->issuer) && !strchr(m->issuer, '='))
-		finding_advise(
-			read_error(&l->rd, "bad-value", v[ISSUER], "'%.60s' is not a distinguished name", m->issuer),
-			"write the authority's subject, such as \"CN=Our Root CA\"");
-	if (v[USAGE])
-		read_usage(l, v[USAGE], &m->eku);
-	if (v[REVOCATION])
-		(void)read_choice(&l->rd, v[REVOCATION], "revocation", revocations, ARRAY_LEN(revocations),
-				  &revocation);
-	m->revocation = (enum revocation)revocation;
-}
 
 /* A key written into the policy would be read by everyone who may read the policy. Nothing of it is repeated here: the
  * place has no length, so the report does not quote the line. */
@@ -153,7 +63,7 @@ static void read_method(struct load *l, uint32_t node, struct auth_method *m)
 	};
 	static void (*const readers[])(struct load *, uint32_t, struct auth_method *) = {
 		[AUTH_PSK] = read_psk,
-		[AUTH_CERTIFICATE] = read_certificate,
+		[AUTH_CERTIFICATE] = load_certificate_method,
 		[AUTH_KERBEROS] = read_kerberos,
 	};
 	uint32_t v[ARRAY_LEN(keys)];

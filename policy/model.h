@@ -97,6 +97,7 @@ const char *service_text(const struct service *s, char *buf, size_t n);
 
 /* load_sets.c */
 void load_auth_sets(struct load *l, uint32_t node);
+void load_certificate_method(struct load *l, uint32_t node, struct auth_method *m); /* load_certificate.c */
 void load_key_exchange_sets(struct load *l, uint32_t node);
 void load_protection_sets(struct load *l, uint32_t node);
 /* The set that a node names; NULL and an error if there is none. */

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 /* The one vocabulary of protection outcomes, weakest first but for blocked. */
 enum outcome { OUTCOME_CLEAR, OUTCOME_AUTHENTICATED, OUTCOME_ENCRYPTED, OUTCOME_BLOCKED };
@@ -79,14 +80,31 @@ struct service {
 enum auth_kind { AUTH_PSK, AUTH_CERTIFICATE, AUTH_KERBEROS };
 enum revocation { REVOCATION_OFF, REVOCATION_CHECK, REVOCATION_REQUIRE };
 
+/* Windows' name types: alternative names, then parts of the subject. */
+enum certificate_name { NAME_ANY, NAME_DNS, NAME_UPN, NAME_EMAIL, NAME_CN, NAME_OU, NAME_O, NAME_DC, NAME_TYPES };
+enum issuer_type { ISSUER_ANY, ISSUER_ROOT, ISSUER_INTERMEDIATE };
+
+/* What a certificate must be, beside its issuer. */
+struct certificate_criteria {
+	enum certificate_name name_type; /* NAME_ANY: no name is asked for */
+	const char *name;
+	const char *const *ekus; /* dotted OIDs that must all be there */
+	size_t eku_count;
+	const char *thumbprint; /* hexadecimal in lower case, SHA-1 or SHA-256; NULL: none is asked for */
+	bool follow_renewal;    /* own ones: a successor of the certificate with that thumbprint will do */
+};
+
 struct auth_method {
 	enum auth_kind kind;
 	struct place place;
 	const char *psk_file; /* AUTH_PSK */
 	const char *issuer;   /* AUTH_CERTIFICATE: distinguished name "CN=GAS Root CA", NULL: any trusted */
-	const char *eku;      /* dotted OID that must be there, NULL: none is asked for */
+	enum issuer_type issuer_type;
+	struct certificate_criteria both, own, peer; /* all of `both`, and of the one that fits */
 	enum revocation revocation;
-	const char *realm; /* AUTH_KERBEROS */
+	bool address_identity; /* a peer that calls itself by the address that it speaks from may, whatever its
+				  certificate says */
+	const char *realm;     /* AUTH_KERBEROS */
 };
 
 struct auth_set {
@@ -95,6 +113,33 @@ struct auth_set {
 	struct auth_method *methods; /* in order of preference */
 	size_t count;
 };
+
+/* Do two methods ask for the same? Here, since those who compare need nothing else of this folder's code. */
+static inline bool auth_text_equal(const char *a, const char *b)
+{
+	return a == b || (a && b && strcmp(a, b) == 0);
+}
+
+static inline bool certificate_criteria_equal(const struct certificate_criteria *a,
+					      const struct certificate_criteria *b)
+{
+	if (a->name_type != b->name_type || !auth_text_equal(a->name, b->name) || a->eku_count != b->eku_count ||
+	    !auth_text_equal(a->thumbprint, b->thumbprint) || a->follow_renewal != b->follow_renewal)
+		return false;
+	for (size_t i = 0; i < a->eku_count; i++)
+		if (strcmp(a->ekus[i], b->ekus[i]) != 0)
+			return false;
+	return true;
+}
+
+static inline bool auth_method_equal(const struct auth_method *a, const struct auth_method *b)
+{
+	return a->kind == b->kind && auth_text_equal(a->psk_file, b->psk_file) &&
+	       auth_text_equal(a->issuer, b->issuer) && a->issuer_type == b->issuer_type &&
+	       certificate_criteria_equal(&a->both, &b->both) && certificate_criteria_equal(&a->own, &b->own) &&
+	       certificate_criteria_equal(&a->peer, &b->peer) && a->revocation == b->revocation &&
+	       a->address_identity == b->address_identity && auth_text_equal(a->realm, b->realm);
+}
 
 struct key_exchange_set { /* main mode */
 	const char *name; /* "default" for the built-in one too, then place.file is 0 */

@@ -4,17 +4,6 @@
 
 #include <string.h>
 
-static bool text_equal(const char *a, const char *b)
-{
-	return a == b || (a && b && strcmp(a, b) == 0);
-}
-
-static bool auth_method_equal(const struct auth_method *a, const struct auth_method *b)
-{
-	return a->kind == b->kind && text_equal(a->psk_file, b->psk_file) && text_equal(a->issuer, b->issuer) &&
-	       text_equal(a->eku, b->eku) && a->revocation == b->revocation && text_equal(a->realm, b->realm);
-}
-
 /* By what they ask, not by name or place: a policy read again has new sets that say the same. */
 static bool auth_set_equal(const struct auth_set *a, const struct auth_set *b)
 {
@@ -33,7 +22,7 @@ static bool machines_equal(const struct rule *a, const struct rule *b)
 	if (a->machine_count != b->machine_count)
 		return false;
 	for (size_t i = 0; i < a->machine_count; i++)
-		if (!text_equal(a->machines[i]->name, b->machines[i]->name))
+		if (!auth_text_equal(a->machines[i]->name, b->machines[i]->name))
 			return false;
 	return true;
 }

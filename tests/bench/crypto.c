@@ -46,8 +46,11 @@ static double cpu_s(void)
 
 /* ---- set-ups ---- */
 
-static struct auth_method asks[] = { { .kind = AUTH_CERTIFICATE, .issuer = "CN=bench", .eku = "1.3.6.1.5.5.8.2.2" },
-				     { .kind = AUTH_PSK, .psk_file = "/psk" } };
+static const char *const usages[] = { "1.3.6.1.5.5.8.2.2" };
+static struct auth_method asks[] = {
+	{ .kind = AUTH_CERTIFICATE, .issuer = "CN=bench", .both = { .ekus = usages, .eku_count = 1 } },
+	{ .kind = AUTH_PSK, .psk_file = "/psk" }
+};
 static struct auth_set sets[] = { { .name = "certificate", .methods = &asks[0], .count = 1 },
 				  { .name = "psk", .methods = &asks[1], .count = 1 } };
 
@@ -304,7 +307,15 @@ static void prepare(void)
 	must(pki_init(dir, "CN=bench", PKI_ECDSA_P384, 2, &d), &d);
 	must(pki_issue(dir, &r, dir, &issued, &d), &d);
 	must(text_replace(psk_path, "correct horse battery staple", 28, 0600, &d), &d);
-	must(credential_store_load(&files, 1, &trust, 1, dir, &psk, 1, &store, &d), &d);
+	must(credential_store_load(&(struct credential_sources){ .certificates = &files,
+								 .certificate_count = 1,
+								 .trust = &trust,
+								 .trust_count = 1,
+								 .psk_root = dir,
+								 .psks = &psk,
+								 .psk_count = 1 },
+				   NULL, NULL, NULL, &store, &d),
+	     &d);
 	p384 = EVP_PKEY_Q_keygen(NULL, NULL, "EC", "P-384");
 	must(signing_key_init(&p384_ours, p384, &d), &d);
 }

@@ -20,7 +20,10 @@ static struct octets piece(struct wire_in *in)
 int LLVMFuzzerTestOneInput(const uint8_t *octets, size_t len)
 {
 	static struct credential_store *nobody;
-	static struct auth_method m = { .kind = AUTH_CERTIFICATE, .issuer = "CN=x", .eku = "1.3.6.1.5.5.8.2.2" };
+	static const char *const usages[] = { "1.3.6.1.5.5.8.2.2" };
+	static struct auth_method m = { .kind = AUTH_CERTIFICATE,
+					.issuer = "CN=x",
+					.both = { .ekus = usages, .eku_count = 1 } };
 	static struct auth_set set = { .name = "set", .methods = &m, .count = 1 };
 	struct wire_in in = wire_in(octets, len);
 	struct octets chain[9];
@@ -28,7 +31,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *octets, size_t len)
 	struct peer peer;
 	struct diag d;
 
-	if (!nobody && credential_store_load(NULL, 0, NULL, 0, NULL, NULL, 0, &nobody, &d) < 0)
+	if (!nobody && credential_store_load(&(struct credential_sources){ 0 }, NULL, NULL, NULL, &nobody, &d) < 0)
 		abort();
 	p.auth_method = wire_u8(&in);
 	p.id_type = wire_u8(&in);

@@ -74,7 +74,14 @@ static int store_of(const char *host, const char *trust, const char *psk, struct
 	(void)snprintf(certificate, sizeof certificate, "%s/%s.pem", dir, host ? host : "");
 	(void)snprintf(key, sizeof key, "%s/%s.key", dir, host ? host : "");
 	(void)snprintf(trust_path, sizeof trust_path, "%s/%s", dir, trust ? trust : "");
-	return credential_store_load(&files, host != NULL, &trusts, trust != NULL, dir, &psk, psk != NULL, ret, d);
+	return credential_store_load(&(struct credential_sources){ .certificates = &files,
+								   .certificate_count = host != NULL,
+								   .trust = &trusts,
+								   .trust_count = trust != NULL,
+								   .psk_root = dir,
+								   .psks = &psk,
+								   .psk_count = psk != NULL },
+				     NULL, NULL, NULL, ret, d);
 }
 
 static int group_setup(void **state)
@@ -99,9 +106,16 @@ static int group_teardown(void **state)
 
 /* ---- peers made to measure ---- */
 
+#define USAGE(...) \
+	{ \
+		.ekus = (const char *const[]){ __VA_ARGS__ }, \
+		.eku_count = sizeof((const char *const[]){ __VA_ARGS__ }) / sizeof(char *) \
+	}
+
+static const char *const ike_intermediate[] = { USAGE_IKE_INTERMEDIATE };
 static struct auth_method asks_machine = { .kind = AUTH_CERTIFICATE,
 					   .issuer = "CN=GAS Root CA,O=Example",
-					   .eku = USAGE_IKE_INTERMEDIATE,
+					   .both = { .ekus = ike_intermediate, .eku_count = 1 },
 					   .revocation = REVOCATION_CHECK };
 static struct auth_set machine = { .name = "machine-certificate", .methods = &asks_machine, .count = 1 };
 
@@ -345,7 +359,7 @@ static void a_signature_by_another_authority_of_the_same_name_is_refused(void **
 
 static void what_a_policy_asks_for_decides(void **state)
 {
-	static const struct {
+	const struct {
 		struct auth_method m;
 		const char *error;
 	} rows[] = {
@@ -356,7 +370,7 @@ static void what_a_policy_asks_for_decides(void **state)
 		  "CN=srv7 was issued under CN=GAS Root CA,O=Example; 'machine-certificate' asks for CN=GAS Root CA" },
 		{ { .kind = AUTH_CERTIFICATE, .issuer = "CN=srv7" }, "asks for CN=srv7" },
 		{ { .kind = AUTH_CERTIFICATE, .issuer = "GAS" }, "is no distinguished name" },
-		{ { .kind = AUTH_CERTIFICATE, .eku = USAGE_CLIENT_AUTH }, "asks for clientAuth" },
+		{ { .kind = AUTH_CERTIFICATE, .both = USAGE(USAGE_CLIENT_AUTH) }, "asks for clientAuth" },
 		{ { .kind = AUTH_CERTIFICATE, .revocation = REVOCATION_REQUIRE },
 		  "whether the certificate is revoked" },
 		{ { .kind = AUTH_PSK, .psk_file = "/psk" }, "'machine-certificate' asks for a pre-shared key" },
@@ -551,7 +565,7 @@ static void own_credentials_say_what_they_can_prove(void **state)
 	assert_int_equal(credential_authorities(store, &authorities), 1);
 	assert_true(credential_satisfies(store, 0, &m, &d));
 	assert_false(credential_satisfies(store, 1, &m, &d));
-	m.eku = "1.3.6.1.5.5.7.3.9";
+	m.both = (struct certificate_criteria)USAGE("1.3.6.1.5.5.7.3.9");
 	assert_false(credential_satisfies(store, 0, &m, &d));
 	assert_non_null(strstr(d.text, "the policy asks for OCSPSigning"));
 	m = asks_machine;

@@ -54,6 +54,7 @@ static void every_key_is_taken_and_paths_begin_in_the_folder(void **state)
 			      "certificates:\n"
 			      "  - { certificate: srv1.pem, key: /secret/srv1.key }\n"
 			      "trust: [ca.pem, /etc/other.pem]\n"
+			      "revocation-lists: [crls, /var/lib/crls/root.crl]\n"
 			      "keytab: /etc/krb5.keytab\n"
 			      "policy: [ { file: office.yaml }, /etc/cordon/more.yaml ]\n"
 			      "interfaces: { eth0: domain, wlan0: public }\n"
@@ -68,6 +69,8 @@ static void every_key_is_taken_and_paths_begin_in_the_folder(void **state)
 	assert_int_equal(c->certificates[0].place.line, 4);
 	assert_int_equal(c->trust_count, 2);
 	assert_string_equal(c->trust[1], "/etc/other.pem");
+	assert_int_equal(c->revocation_list_count, 2);
+	assert_string_equal(c->revocation_lists[1], "/var/lib/crls/root.crl");
 	assert_string_equal(c->keytab, "/etc/krb5.keytab");
 	assert_int_equal(c->policy_file_count, 2);
 	assert_string_equal(c->policy_files[1], "/etc/cordon/more.yaml");

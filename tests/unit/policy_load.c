@@ -37,7 +37,7 @@ static void the_domain_isolation_example_loads(void **state)
 	assert_int_equal(rules[0].mode, MODE_REQUIRE);
 	assert_int_equal(rules[0].end1.count, 2);
 	assert_string_equal(rules[0].auth->name, "machine-certificate");
-	assert_string_equal(rules[0].auth->methods[0].eku, "1.3.6.1.5.5.8.2.2");
+	assert_string_equal(rules[0].auth->methods[0].both.ekus[0], "1.3.6.1.5.5.8.2.2");
 	assert_true(rules[0].protection->require_encryption);
 	assert_int_equal(rules[0].protection->lifetime_s, 3600);
 	assert_int_equal(rules[0].protection->lifetime_octets, 100000000000);

@@ -180,7 +180,39 @@ static bool holds(const struct host *h, const struct auth_set *set)
 static bool same_certificate(const struct auth_method *a, const struct auth_method *b)
 {
 	return a->kind == AUTH_CERTIFICATE && strcmp(issuer_of(a), issuer_of(b)) == 0 &&
-	       (a->eku == b->eku || (a->eku && b->eku && strcmp(a->eku, b->eku) == 0));
+	       certificate_criteria_equal(&a->both, &b->both) && certificate_criteria_equal(&a->own, &b->own) &&
+	       certificate_criteria_equal(&a->peer, &b->peer);
+}
+
+/* What the certificate must be for, and called, so that it is chosen here and taken there. */
+struct made_to_measure {
+	const char *ekus[PKI_LIST_MOST], *dns[2];
+	size_t eku_count, dns_count;
+	struct str parts; /* of the subject, behind the CN */
+};
+
+static void made_wipe(struct made_to_measure *made)
+{
+	str_wipe(&made->parts);
+}
+
+static void measure(const struct auth_method *m, const char *name, struct made_to_measure *made)
+{
+	static const char *const parts[NAME_TYPES] = {
+		[NAME_CN] = "CN", [NAME_OU] = "OU", [NAME_O] = "O", [NAME_DC] = "DC"
+	};
+	const struct certificate_criteria *const all[] = { &m->both, &m->own, &m->peer };
+
+	for (size_t i = 0; i < ARRAY_LEN(all); i++) {
+		for (size_t k = 0; k < all[i]->eku_count && made->eku_count < PKI_LIST_MOST; k++)
+			made->ekus[made->eku_count++] = all[i]->ekus[k];
+		if (parts[all[i]->name_type])
+			str_addf(&made->parts, ",%s=%s", parts[all[i]->name_type], all[i]->name);
+		if (all[i]->name_type == NAME_DNS && made->dns_count == 0) {
+			made->dns[made->dns_count++] = all[i]->name;
+			made->dns[made->dns_count++] = name;
+		}
+	}
 }
 
 static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-_";
@@ -202,11 +234,12 @@ static int issue_certificate(struct secrets *s, const struct host *h, const stru
 	SCOPED(str_wipe) struct str out = { 0 };
 	struct addr *addresses = mem_new(h->address_count, sizeof *addresses);
 	SCOPED(str_wipe) struct str subject = { 0 };
+	SCOPED(made_wipe) struct made_to_measure made = { 0 };
 	struct pki_request r = { .name = h->name,
 				 .addresses = addresses,
 				 .address_count = h->address_count,
-				 .ekus = &m->eku,
-				 .eku_count = m->eku ? 1 : 0,
+				 .ekus = made.ekus,
+				 .dns = made.dns,
 				 .key = PKI_ECDSA_P384,
 				 .days = LAB_DAYS };
 	struct pki_issued *issued = mem_new(1, sizeof *issued);
@@ -214,12 +247,15 @@ static int issue_certificate(struct secrets *s, const struct host *h, const stru
 
 	for (size_t i = 0; i < h->address_count; i++)
 		addresses[i] = h->addresses[i].addr;
+	measure(m, h->name, &made);
+	r.eku_count = made.eku_count;
+	r.dns_count = made.dns_count;
+	add_subject(&subject, h->name);
+	str_add_n(&subject, str_text(&made.parts), made.parts.len);
+	r.subject = str_text(&subject);
 	/* A name that is no file's needs one of the file's own. */
-	if (h->name[strspn(h->name, plain)] || h->name[0] == '.') {
-		add_subject(&subject, h->name);
+	if (h->name[strspn(h->name, plain)] || h->name[0] == '.')
 		r.name = "host";
-		r.subject = str_text(&subject);
-	}
 	str_addf(&out, "%s%s/%zu/", root, home, number);
 	if ((e = make_way(str_text(&out), d)) == 0 &&
 	    (e = pki_issue(s->authorities[authority_of(s, issuer_of(m))].folder, &r, str_text(&out), issued, d)) == 0) {
