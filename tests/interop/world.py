@@ -1,0 +1,276 @@
+"""One world: the files of Cordon and of the wires, and what was seen of each row afterwards."""
+import ipaddress
+import json
+import os
+import re
+import shutil
+import struct
+
+import pki
+from peers import KINDS, SECRET, write
+
+ESP, AH, UDP, ICMP = 50, 51, 17, 1
+
+
+class World:
+    def __init__(self, folder, peer, rows, tool, pki_folder):
+        self.folder, self.rows, self.tool, self.pki = folder, rows, tool, pki_folder
+        self.peer_name = peer
+        self.charon = sorted({o[7:] for r in rows for o in r.options if o.startswith("charon:")})
+        self.iked = sorted({o[9:] + "\n" for r in rows for o in r.options if o.startswith("iked-set:")})
+        self.peer = KINDS[peer](self)
+
+    def number(self, row):
+        return self.rows.index(row) + 1
+
+    def local(self, row):
+        n = self.number(row)
+        return "10.98.%d.1" % n if row.family == 4 else "fd98:%x::1" % n
+
+    def remote(self, row):
+        n = self.number(row)
+        return "10.99.%d.2" % n if row.family == 4 else "fd99:%x::2" % n
+
+    # ---- what is made
+
+    def write(self):
+        shutil.rmtree(self.folder, ignore_errors=True)
+        os.makedirs(os.path.join(self.folder, "rows"))
+        self.write_wires()
+        self.write_cordon()
+        self.peer.write()
+        for row in self.rows:
+            lines = ["row %s %s %s %s" % (row.name, self.local(row), self.remote(row), row.starts)]
+            lines += ["step " + s for s in row.steps]
+            write(os.path.join(self.folder, "rows", row.name + ".sh"), "\n".join(lines) + "\n")
+
+    def write_wires(self):
+        sides = {"cordon": ("left", self.local, "10.98.255.254", "fd98:ffff::fe"),
+                 "peer": ("right", self.remote, "10.99.255.254", "fd99:ffff::fe")}
+        mid = ["link set lo up"]
+        for ns, (dev, address, router, router6) in sides.items():
+            lines = ["link set lo up", "link set %s up" % dev]
+            for row in self.rows:
+                lines.append("addr add %s/16 dev %s%s" % (address(row), dev, " nodad" if row.family == 6 else ""))
+            other = self.remote if ns == "cordon" else self.local
+            for row in self.rows:  # there are daemons that let the kernel choose the address that they send from
+                lines.append("route add %s via %s src %s" % (other(row), router if row.family == 4 else router6, address(row)))
+            lines += ["route add default via " + router, "route add default via " + router6]
+            write(os.path.join(self.folder, ns + ".ip"), "\n".join(lines) + "\n")
+            mid += ["link set %s up" % dev, "addr add %s/16 dev %s" % (router, dev), "addr add %s/16 dev %s nodad" % (router6, dev)]
+        write(os.path.join(self.folder, "mid.ip"), "\n".join(mid) + "\n")
+        write(os.path.join(self.folder, "mid.nft"), """table inet wire {
+	set cut { type ipv4_addr; }
+	chain forward {
+		type filter hook forward priority 0
+		ip saddr @cut drop
+		ip daddr @cut drop
+	}
+}
+""")
+
+    def write_cordon(self):
+        kinds = {r.proof for r in self.rows if r.proof != "psk"}
+        trusted = kinds | {r.trusts for r in self.rows if r.trusts}
+        for kind in trusted:
+            pki.make(self.pki, kind)
+        write(os.path.join(self.folder, "psk"), SECRET, 0o600)
+        page = ["cordon: 1", "name: ours"]
+        if kinds:
+            page.append("certificates:")
+            page += ["  - { certificate: %s/%s/cordon.chain.pem, key: %s/%s/cordon.key }" % (self.pki, k, self.pki, k)
+                     for k in sorted(kinds)]
+            page.append("trust: [%s]" % ", ".join("%s/%s/root.pem" % (self.pki, k) for k in sorted(trusted)))
+        write(os.path.join(self.folder, "host.yaml"), "\n".join(page) + "\n")
+        write(os.path.join(self.folder, "policy.yaml"), self.policy(self.rows))
+        for row in self.rows:
+            if "without" in row.steps:
+                write(os.path.join(self.folder, "without-%s.yaml" % row.name),
+                      self.policy([r for r in self.rows if r is not row]))
+
+    def policy(self, rows):
+        auth, ike, child, rules = [], [], [], []
+        for r in rows:
+            method = ("pre-shared-key: { file: %s/psk }" % self.folder if r.proof == "psk"
+                      else 'certificate: { issuer: "%s" }' % pki.root_name(r.proof))
+            auth.append("  %s: [ { %s } ]" % (r.name, method))
+            ike.append("  %s: { proposals: [%s]%s%s }" % (r.name, ", ".join(r.ike),
+                       ", lifetime: %ds" % r.ike_life if r.ike_life else "", ", legacy: allow" if "legacy" in r.options else ""))
+            child.append("  %s: { proposals: [%s]%s%s }" % (r.name, ", ".join(r.esp),
+                         ", lifetime: %ds" % r.child_life if r.child_life else "",
+                         ", legacy: allow" if "legacy" in r.options else ""))
+            rules.append('  - { name: %s, endpoint1: ["%s"], endpoint2: ["%s"], mode: require, authentication: %s, '
+                         'key-exchange: %s, protection: %s }' % (r.name, self.local(r), self.remote(r), r.name, r.name, r.name))
+        return "cordon: 1\nauthentication:\n%s\nkey-exchange:\n%s\nprotection:\n%s\nconnection-security:\n%s\n" % tuple(
+            map("\n".join, (auth, ike, child, rules)))
+
+    # ---- what was seen
+
+    def read(self, name):
+        try:
+            with open(os.path.join(self.folder, name), encoding="utf-8", errors="replace") as f:
+                return f.read()
+        except FileNotFoundError:
+            return ""
+
+    def judge(self):
+        """{row: [what is wrong with it]}, and what is wrong with the world."""
+        wires = {side: list(frames(os.path.join(self.folder, side + ".pcap"))) for side in ("left", "right")}
+        events = [json.loads(line) for line in self.read("events.json").splitlines() if line.startswith("{")]
+        wrong = []
+        if "cordond lives" not in self.read("world.log"):
+            wrong.append("cordond did not live to the end")
+        elif "cordond ended with 0" not in self.read("world.log"):
+            wrong.append("cordond did not end well: " + self.read("world.log").strip().splitlines()[-1])
+        return {row: self.judge_row(row, wires, events) for row in self.rows}, wrong
+
+    def judge_row(self, row, wires, events):
+        wrong = []
+        said = self.read("rows/%s.out" % row.name)
+        for line in said.splitlines():
+            if line.startswith("step ") and ": ok" not in line:
+                wrong.append(line)
+            elif not line.startswith(("step ", "row: ")):
+                wrong.append("said: " + line)
+        if "row: done" not in said:
+            wrong.append("the row did not come to its end")
+        local, remote = (ipaddress.ip_address(f(row)).packed for f in (self.local, self.remote))
+        for side, packets in wires.items():
+            mine = [p for p in packets if {p.source, p.to} & {local, remote}]
+            wrong += ["on the %s wire: %s" % (side, w) for w in judge_wire(row, mine, local)]
+        for who, expressions in row.says.items():
+            if who in ("cordon", self.peer_name):
+                wrong += self.judge_words(row, who, expressions, events)
+        return wrong
+
+    def words(self, row, who, events):
+        """What a daemon's log has to say about a row, one line each."""
+        local, remote = self.local(row), self.remote(row)
+        if who == "cordon":
+            return ["%s %s" % (e["event"], e["text"]) for e in events if e.get("remote") == remote or e.get("rule") == row.name]
+        log = self.read("peer.log").splitlines()
+        if who == "strongswan":
+            return list(strongswan_messages(log, remote, local))
+        if who == "libreswan":
+            return [x for x in log if '"%s"' % row.name in x or local in x]
+        spis = {m for x in log if local in x for m in re.findall(r"spi=(0x[0-9a-f]+)", x)}
+        return [x for x in log if local in x or any(s in x for s in spis)]
+
+    def judge_words(self, row, who, expressions, events):
+        lines = self.words(row, who, events)
+        at = 0
+        for e in expressions:
+            while at < len(lines) and not re.search(e, lines[at]):
+                at += 1
+            if at == len(lines):
+                return ["%s's log has no '%s'%s" % (who, e, " where it should be" if any(re.search(e, x) for x in lines) else "")]
+            at += 1
+        return []
+
+
+def strongswan_messages(log, remote, local):
+    """What charon decoded and made, with the addresses that stand in the neighbouring line of the same thread."""
+    parsed = {}  # thread: the addresses of what it received last
+    made = {}
+    for line in log:
+        m = re.match(r"\S+ (\d+)\[(\w+)\] (?:<[^>]*> )?(.*)", line)
+        if not m:
+            continue
+        thread, group, text = m.groups()
+        a = re.search(r"from (\S+)\[\d+\] to (\S+)\[\d+\]", text)
+        if group == "NET" and a:
+            ends = {a.group(1), a.group(2)}
+            if text.startswith("received packet"):
+                parsed[thread] = ends
+            elif text.startswith("sending packet"):
+                for t in made.pop(thread, []):
+                    if ends == {remote, local}:
+                        yield t
+        elif group == "ENC" and text.startswith("parsed") and parsed.get(thread) == {remote, local}:
+            yield text
+        elif group == "ENC" and text.startswith("generating"):
+            made.setdefault(thread, []).append(text)
+        elif parsed.get(thread) == {remote, local}:
+            yield text
+
+
+class Packet:
+    __slots__ = ("source", "to", "protocol", "body", "fragment", "time")
+
+
+def frames(path):
+    """The IP packets of a capture."""
+    try:
+        with open(path, "rb") as f:
+            data = f.read()
+    except FileNotFoundError:
+        return
+    at = 24
+    while at + 16 <= len(data):
+        s, us, have, _ = struct.unpack_from("<IIII", data, at)
+        frame = data[at + 16:at + 16 + have]
+        at += 16 + have
+        kind = struct.unpack_from("!H", frame, 12)[0] if len(frame) >= 14 else 0
+        p, ip = Packet(), frame[14:]
+        p.time, p.fragment = s + us / 1e6, False
+        if kind == 0x800 and len(ip) >= 20:
+            p.source, p.to, p.protocol = ip[12:16], ip[16:20], ip[9]
+            p.fragment = bool(struct.unpack_from("!H", ip, 6)[0] & 0x3fff)
+            p.body = ip[(ip[0] & 15) * 4:]
+        elif kind == 0x86dd and len(ip) >= 40:
+            p.source, p.to, p.protocol, p.body = ip[8:24], ip[24:40], ip[6], ip[40:]
+            if p.protocol == 44 and len(p.body) >= 8:
+                p.protocol, p.body, p.fragment = p.body[0], p.body[8:], True
+        else:
+            continue
+        yield p
+
+
+def spi_of(p):
+    """The SPI of a protected packet, also in UDP; None for another."""
+    if p.protocol == ESP and len(p.body) >= 8:
+        return p.body[:4]
+    if p.protocol == AH and len(p.body) >= 8:
+        return p.body[4:8]
+    if p.protocol == UDP and len(p.body) >= 16 and 4500 in struct.unpack_from("!HH", p.body) and p.body[8:12] != b"\0\0\0\0":
+        return p.body[8:12]
+    return None
+
+
+def is_ike(p):
+    return p.protocol == UDP and (p.fragment or bool({500, 4500} & set(struct.unpack_from("!HH", p.body))))
+
+
+def is_exempt(p):
+    """Neighbour discovery, and ICMP errors: about UDP 500 before the peer's daemon is there, for one."""
+    return (p.protocol == 58 and (133 <= p.body[0] <= 137 or p.body[0] < 128)) or (p.protocol == ICMP and p.body[0] in (3, 11, 12))
+
+
+def judge_wire(row, packets, local):
+    wrong = []
+    packets = [p for p in packets if not is_exempt(p)]
+    spis = {True: [], False: []}
+    clear = [p for p in packets if spi_of(p) is None and not is_ike(p)]
+    for p in packets:
+        spi = spi_of(p)
+        if spi is not None:
+            spis[p.source == local].append(spi)
+    if clear:
+        wrong.append("%d clear packets, the first of protocol %d" % (len(clear), clear[0].protocol))
+    if row.expect == "encrypted" and any(b"marker of" in p.body for p in packets):
+        wrong.append("the text can be read")
+    if row.expect == "authenticated" and "tcp" in row.steps and not any(b"marker of" in p.body for p in packets):
+        wrong.append("the text cannot be read, although only its integrity is protected")
+    for ours, seen in spis.items():
+        whose = "ours" if ours else "the peer's"
+        if row.expect == "refused":
+            if seen:
+                wrong.append("%d protected packets of %s" % (len(seen), whose))
+            continue
+        if len(seen) < 5:
+            wrong.append("only %d protected packets of %s" % (len(seen), whose))
+        elif len(set(seen)) < row.spis:
+            wrong.append("%d SPIs in %s packets, at least %d were to be" % (len(set(seen)), whose, row.spis))
+        if row.spis_most and len(set(seen)) > row.spis_most:
+            wrong.append("%d SPIs in %s packets, at most %d were to be" % (len(set(seen)), whose, row.spis_most))
+    return wrong

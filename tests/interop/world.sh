@@ -1,0 +1,65 @@
+#!/bin/bash
+# One world of the interop rows, inside the guest: Cordon, a router between, and a peer, each in a namespace. The driver
+# (run.py) made all the files; this takes the rows' steps, all rows at a time, and writes down what came of each.
+#
+#   world.sh FOLDER BUILD PEER PEER'S_ROOT
+#
+# In FOLDER/rows/NAME.sh: row LOCAL REMOTE STARTS, then steps. What they say goes to NAME.out: "step WORDS: ok", or why not.
+set -u
+dir=$1 build=$2 peer=$3 root=$4
+here=$(dirname "$(realpath "$0")")
+export dir build peer root here
+# shellcheck source=tests/interop/steps.sh
+. "$here/steps.sh"
+
+say() {
+	echo "world: ${EPOCHREALTIME%.*} $*" >>"$dir/world.log"
+}
+
+for ns in cordon mid peer; do ip netns add $ns; done
+ip link add left netns cordon type veth peer name left netns mid
+ip link add right netns peer type veth peer name right netns mid
+for ns in cordon mid peer; do ip -n $ns -batch "$dir/$ns.ip"; done
+echo 1 >/proc/sys/net/ipv4/ip_forward
+in_ns mid sh -c 'echo 1 >/proc/sys/net/ipv4/ip_forward; echo 1 >/proc/sys/net/ipv6/conf/all/forwarding'
+in_ns mid nft -f "$dir/mid.nft"
+say "the wires are up"
+
+for side in left right; do
+	in_ns mid tcpdump -Z root -i $side -s 400 -U -w "$dir/$side.pcap" 2>"$dir/$side.tcpdump" &
+done
+in_ns peer "$build/tests/interop/echo-tool" serve &
+peer_up >>"$dir/peer.out" 2>&1
+ip netns exec cordon "$build/cordond" --config "$dir/host.yaml" --policy "$dir/policy.yaml" --run-dir /run/cordon \
+	--state-dir /tmp/state >"$dir/cordond.log" 2>&1 &
+cordond=$!
+for _ in $(seq 300); do
+	[ -S /run/cordon/control ] && peer_ready && break
+	sleep 0.2
+done
+[ -S /run/cordon/control ] || { say "cordond does not answer"; exit 1; }
+in_ns cordon "$build/cordon" events --follow --json >"$dir/events.json" 2>&1 &
+say "both daemons are up"
+
+rows=()
+for row in "$dir"/rows/*.sh; do
+	timeout 240 bash "$here/row.sh" "$row" >"${row%.sh}.out" 2>&1 &
+	rows+=($!)
+done
+wait "${rows[@]}"
+say "the rows have ended"
+in_ns cordon "$build/cordon" show quick-mode --json >"$dir/quick-mode.json"
+peer_sas >"$dir/peer.sas" 2>&1
+kill -0 "$cordond" 2>/dev/null && say "cordond lives"
+kill "$cordond"
+wait "$cordond"
+say "cordond ended with $?"
+sleep 1
+peer_sas >"$dir/peer.sas.after" 2>&1
+ip -n peer xfrm state >"$dir/peer.xfrm.after"
+say "done"
+# The guest ends when nobody writes to its pipes any more.
+for ns in cordon mid peer; do
+	for p in $(ip netns pids $ns); do kill -9 "$p" 2>/dev/null; done
+done
+exit 0
