@@ -1,5 +1,6 @@
 /* cordon lab: a virtual twin of a policy's network. */
 #include "tools/lab/lab.h"
+#include "base/diag.h"
 #include "base/scope.h"
 #include "tools/cli/command.h"
 
@@ -8,10 +9,20 @@
 
 extern const struct command command_lab;
 
+static int faults(const char *text, struct lab_options *o)
+{
+	struct diag d = { 0 };
+
+	if (wire_faults_parse(text, &o->wire, &d) < 0)
+		return command_usage_error(&command_lab, "--wire: %s", d.text);
+	return EXIT_OK;
+}
+
 /* Options in front of the scenario or behind it; NULL where there is none. */
 static int arguments(int argc, char **argv, struct lab_options *o)
 {
 	bool options = true;
+	int e;
 
 	for (int i = 1; i < argc; i++) {
 		const char *s = argv[i];
@@ -26,6 +37,14 @@ static int arguments(int argc, char **argv, struct lab_options *o)
 			if (++i == argc)
 				return command_usage_error(&command_lab, "--keep: which folder?");
 			o->keep = argv[i];
+		} else if (options && strncmp(s, "--wire=", 7) == 0) {
+			if ((e = faults(s + 7, o)) != EXIT_OK)
+				return e;
+		} else if (options && strcmp(s, "--wire") == 0) {
+			if (++i == argc)
+				return command_usage_error(&command_lab, "--wire: what does it do? loss=20%%, ...");
+			if ((e = faults(argv[i], o)) != EXIT_OK)
+				return e;
 		} else if (options && s[0] == '-' && s[1])
 			return command_usage_error(&command_lab, "no option is called '%s'", s);
 		else if (o->scenario)
@@ -102,8 +121,8 @@ static int lab(int argc, char **argv)
 const struct command command_lab = {
 	.name = "lab",
 	.summary = "a virtual twin of the network: its tests as real traffic, judged on the wire",
-	.usage = "usage: cordon lab run SCENARIO [--json] [--keep FOLDER]\n"
-		 "       cordon lab up SCENARIO [--keep FOLDER]\n"
+	.usage = "usage: cordon lab run SCENARIO [--json] [--keep FOLDER] [--wire FAULTS]\n"
+		 "       cordon lab up SCENARIO [--keep FOLDER] [--wire FAULTS]\n"
 		 "       cordon lab exec HOST COMMAND [ARGUMENT ...]\n"
 		 "       cordon lab down\n\n"
 		 "Each of the policy's hosts becomes a network namespace on this machine, joined by one wire; where "
@@ -115,6 +134,9 @@ const struct command command_lab = {
 		 "  SCENARIO       a policy file, or a folder with policy.yaml\n"
 		 "  --keep FOLDER  leave captures (HOST.pcap), keys to decode them (HOST.keys) and logs (HOST.log) "
 		 "there\n"
+		 "  --wire FAULTS  a bad wire: loss=20%,duplicate=5%,delay=10ms,jitter=200ms, from seed=1 on always the "
+		 "same;\n"
+		 "                 only=ike spares all that is not IKE\n"
 		 "  --json         "
 		 "{\"ok\":…,\"rows\":[{\"from\",\"to\",\"traffic\",\"expected\",\"predicted\",\"seen\"}]}\n\n"
 		 "Needs root. Exit status: 0 if every test agrees and no packet of a protected pair was seen in clear, "

@@ -133,7 +133,7 @@ int lab_up(const struct lab_options *o)
 	char up = 0;
 	pid_t keeper;
 
-	if (is_root() < 0 || scenario_load(o->scenario, false, o->colour, &s) < 0)
+	if (is_root() < 0 || scenario_load(o, false, &s) < 0)
 		return STATUS_FAILED;
 	if (pipe2(pipe_fds, O_CLOEXEC) < 0) {
 		(void)fprintf(stderr, "cordon lab: pipe: %s\n", strerror(errno));

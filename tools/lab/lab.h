@@ -3,11 +3,13 @@
  * interrupted or killed. Root only. All return one of command.h's exit statuses and have said what was wrong. */
 #ifndef TOOLS_LAB_LAB_H
 #define TOOLS_LAB_LAB_H
+#include "tools/lab/wire.h"
 #include <stdbool.h>
 
 struct lab_options {
 	const char *scenario; /* a policy file, or a folder with policy.yaml */
 	const char *keep;     /* captures, keys and logs stay in this folder; NULL: nowhere */
+	struct wire_faults wire;
 	bool json, colour;
 };
 

@@ -6,10 +6,13 @@
 #include "policy/policy.h"
 #include "tools/lab/offload.h"
 #include "tools/lab/space.h"
+#include "tools/lab/wire.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 struct network {
@@ -17,6 +20,7 @@ struct network {
 	size_t count;
 	int wire;
 	int *spaces;
+	pid_t relay; /* 0: there is none */
 };
 
 static const char *const ip_batch[] = { "ip", "-batch", "-", NULL };
@@ -36,7 +40,7 @@ void network_mac(size_t host, uint8_t ret[6])
 	ret[5] = (uint8_t)host;
 }
 
-static int make_wire(struct network *n, struct diag *d)
+static int make_wire(struct network *n, const struct wire_faults *faults, struct diag *d)
 {
 	SCOPED(str_wipe) struct str batch = { 0 };
 	int e;
@@ -55,11 +59,14 @@ static int make_wire(struct network *n, struct diag *d)
 		str_addf(&batch,
 			 "link add %s type veth peer name eth0 address %02x:%02x:%02x:%02x:%02x:%02x "
 			 "netns /proc/%d/fd/%d\n"
-			 "link set %s master wire up\n",
-			 port, m[0], m[1], m[2], m[3], m[4], m[5], (int)getpid(), n->spaces[i], port);
+			 "link set %s %sup\n",
+			 port, m[0], m[1], m[2], m[3], m[4], m[5], (int)getpid(), n->spaces[i], port,
+			 faults->bad ? "" : "master wire ");
 	}
 	str_add(&batch, "link set wire up\n");
-	return space_run(n->wire, ip_batch, str_text(&batch), d);
+	if ((e = space_run(n->wire, ip_batch, str_text(&batch), d)) < 0 || !faults->bad)
+		return e;
+	return wire_start(n->wire, n->count, faults, &n->relay, d);
 }
 
 static int turn_offloads_off(const struct network *n, struct diag *d)
@@ -76,7 +83,8 @@ static int turn_offloads_off(const struct network *n, struct diag *d)
 	return 0;
 }
 
-int network_new(const struct host *hosts, size_t count, struct network **ret, struct diag *d)
+int network_new(const struct host *hosts, size_t count, const struct wire_faults *faults, struct network **ret,
+		struct diag *d)
 {
 	SCOPED(network_freep) struct network *n = mem_new(1, sizeof *n);
 	int e;
@@ -88,7 +96,7 @@ int network_new(const struct host *hosts, size_t count, struct network **ret, st
 	for (size_t i = 0; i < count; i++)
 		if ((e = space_new(&n->spaces[i], d)) < 0)
 			return diag_wrap(d, e, "host %s", hosts[i].name);
-	if ((e = make_wire(n, d)) < 0 || (e = turn_offloads_off(n, d)) < 0)
+	if ((e = make_wire(n, faults, d)) < 0 || (e = turn_offloads_off(n, d)) < 0)
 		return diag_wrap(d, e, "the wire");
 	*ret = TAKE(n);
 	return 0;
@@ -103,6 +111,10 @@ void network_free(struct network *n)
 			(void)close(n->spaces[i]);
 	if (n->wire >= 0)
 		(void)close(n->wire);
+	if (n->relay > 0) {
+		(void)kill(n->relay, SIGKILL);
+		(void)waitpid(n->relay, NULL, 0);
+	}
 	free(n->spaces);
 	free(n);
 }

@@ -9,10 +9,13 @@
 struct diag;
 struct host;
 struct network;
+struct wire_faults;
 
 enum { NETWORK_HOSTS_MOST = 500 };
 
-int network_new(const struct host *hosts, size_t count, struct network **ret, struct diag *d);
+/* faults->bad: a relay (wire.h) takes the bridge's place. */
+int network_new(const struct host *hosts, size_t count, const struct wire_faults *faults, struct network **ret,
+		struct diag *d);
 void network_free(struct network *n); /* every namespace goes once no process is in it */
 SCOPE_FREEP(struct network, network)
 

@@ -380,7 +380,7 @@ int lab_run(const struct lab_options *o)
 			      "cordon lab: needs root, because it makes network namespaces: sudo cordon lab ...\n");
 		return failed(o);
 	}
-	if (scenario_load(o->scenario, true, o->colour, &r.scenario) < 0)
+	if (scenario_load(o, true, &r.scenario) < 0)
 		return failed(o);
 	if (prepare(&r, &d) < 0 || bring_up_and_try(&r, &d) < 0) {
 		(void)fprintf(stderr, "cordon lab: %s\n", d.text);

@@ -59,9 +59,10 @@ static const char *cannot(const struct policy *p, bool tests)
 	return NULL;
 }
 
-int scenario_load(const char *path, bool tests, bool colour, struct scenario *ret)
+int scenario_load(const struct lab_options *o, bool tests, struct scenario *ret)
 {
-	struct scenario s = { .policy_path = policy_path_of(path), .report = report_new() };
+	const char *path = o->scenario;
+	struct scenario s = { .policy_path = policy_path_of(path), .report = report_new(), .wire = o->wire };
 	SCOPED(str_wipe) struct str text = { 0 };
 	const char *why;
 	int e;
@@ -76,7 +77,7 @@ int scenario_load(const char *path, bool tests, bool colour, struct scenario *re
 	}
 	e = policy_load(s.policy_path, NULL, s.report, &s.policy);
 	if (e < 0) {
-		report_text(s.report, colour, &text);
+		report_text(s.report, o->colour, &text);
 		(void)fputs(str_text(&text), stderr);
 	} else if ((why = cannot(s.policy, tests))) {
 		(void)fprintf(stderr, "cordon lab: %s: %s\n", path, why);

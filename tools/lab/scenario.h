@@ -3,15 +3,17 @@
 #define TOOLS_LAB_SCENARIO_H
 #include "base/report.h"
 #include "policy/policy.h"
+#include "tools/lab/lab.h"
 
 struct scenario {
 	char *policy_path; /* absolute */
 	struct report *report;
 	struct policy *policy;
+	struct wire_faults wire;
 };
 
 /* Errors have been printed. tests: it must have tests too. */
-int scenario_load(const char *path, bool tests, bool colour, struct scenario *ret);
+int scenario_load(const struct lab_options *o, bool tests, struct scenario *ret);
 void scenario_wipe(struct scenario *s); /* for SCOPED */
 
 #endif

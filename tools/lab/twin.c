@@ -152,7 +152,7 @@ int twin_new(const struct twin_options *o, struct twin **ret, struct diag *d)
 	mo.keep = t->keep;
 	mo.cordond = t->cordond;
 	tell(t, "joining the hosts ...");
-	if ((e = network_new(hosts, count, &t->network, d)) < 0 ||
+	if ((e = network_new(hosts, count, &o->scenario->wire, &t->network, d)) < 0 ||
 	    (e = capture_new(t->network, hosts, t->keep, o->judge, &t->capture, d)) < 0)
 		return e;
 	tell(t, "issuing certificates ...");
