@@ -92,7 +92,7 @@ int sad_reserve_spi(struct sad *sad, const struct addr *local, const struct addr
 		    struct diag *d);
 int sad_install(struct sad *sad, const struct sa_spec *spec, uint64_t request, struct diag *d); /* one direction */
 int sad_remove(struct sad *sad, uint64_t pair, uint64_t request,
-	       struct diag *d);                      /* both directions, reservations too */
+	       struct diag *d); /* both directions, reservations too */
 /* The outbound half goes; what is on its way to us still comes in. Nothing is completed. */
 void sad_stop_sending(struct sad *sad, uint64_t pair);
 /* A NAT has moved the peer: send there from now on. Both directions of the pair. */

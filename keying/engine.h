@@ -462,7 +462,8 @@ void ike_fault(struct ike_sa *sa, struct fault f, const char *fmt, ...) __attrib
 void ike_fail(struct ike_sa *sa, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 uint8_t ike_exchange_of(const struct ike_sa *sa); /* the step that it is in */
 void ike_down(struct ike_sa *sa, enum event_id id, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
-void ike_delete(struct ike_sa *sa); /* with a Delete */
+void ike_delete(struct ike_sa *sa);  /* with a Delete */
+void ike_deleted(struct ike_sa *sa); /* the peer knows, or does not have it any more */
 void ike_established(struct ike_sa *sa);
 void ike_lost(struct ike_sa *sa);    /* the other new one stays; whoever began this one deletes it */
 void ike_set_spi(struct ike_sa *sa); /* into the table, by the SPI that we gave */
@@ -584,6 +585,7 @@ void capture_ike(struct ike_sa *sa);
 void capture_child(struct keying *k, const struct sa_spec *spec);
 
 /* keying.c */
+void keying_tick(struct keying *k, uint64_t now_ms);
 void keying_settle(struct keying *k);
 uint64_t keying_number(struct keying *k);
 struct ike_sa *keying_ike_by_number(struct keying *k, uint64_t number);

@@ -79,10 +79,7 @@ static void delete_ike_answered(struct ike_sa *sa, const struct task *t, const s
 {
 	(void)t;
 	(void)m;
-	if (!rekey_done(sa) && !sa->loser && sa->up_ms)
-		ike_down(sa, EVENT_MAIN_MODE_DOWN, "we deleted it");
-	else
-		ike_drop(sa);
+	ike_deleted(sa);
 }
 
 static bool put_liveness(struct ike_sa *sa, const struct task *t, struct ike_writer *w)

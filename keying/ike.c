@@ -519,6 +519,14 @@ void ike_delete(struct ike_sa *sa)
 		exchange_queue(sa, TASK_DELETE_IKE, 0);
 }
 
+void ike_deleted(struct ike_sa *sa)
+{
+	if (!rekey_done(sa) && !sa->loser && sa->up_ms)
+		ike_down(sa, EVENT_MAIN_MODE_DOWN, "we deleted it");
+	else
+		ike_drop(sa);
+}
+
 void ike_free(struct ike_sa *sa)
 {
 	key_wipe(&sa->sk_d);

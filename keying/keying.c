@@ -188,7 +188,7 @@ void keying_settle(struct keying *k)
 
 /* ---- events ------------------------------------------------------------------------------------------------------ */
 
-static void tick(struct keying *k, uint64_t now_ms)
+void keying_tick(struct keying *k, uint64_t now_ms)
 {
 	if (now_ms > k->now_ms)
 		k->now_ms = now_ms;
@@ -240,9 +240,12 @@ static bool hint(struct keying *k, struct ike_sa *sa, const struct ike_header *h
 
 	if (h->next != PL_NOTIFY)
 		return false;
-	if (ike_decode_payloads(&in, MSG_INFORMATIONAL, h->next, &m, NULL) == 0 &&
-	    ike_find_notify(&m, N_INVALID_IKE_SPI) && sa->state == IKE_ESTABLISHED && !sa->request.out &&
-	    k->now_ms - sa->heard_ms >= HINT_EVERY_MS)
+	if (ike_decode_payloads(&in, MSG_INFORMATIONAL, h->next, &m, NULL) < 0 ||
+	    !ike_find_notify(&m, N_INVALID_IKE_SPI))
+		return true;
+	if (sa->state == IKE_DELETING) /* as we want it; true or not, there is nothing to lose */
+		ike_deleted(sa);
+	else if (sa->state == IKE_ESTABLISHED && !sa->request.out && k->now_ms - sa->heard_ms >= HINT_EVERY_MS)
 		exchange_queue(sa, TASK_LIVENESS, 0);
 	return true;
 }
@@ -289,7 +292,7 @@ static void message(struct keying *k, const struct addr *local, uint16_t local_p
 void keying_message(struct keying *k, const struct addr *local, uint16_t local_port, const struct addr *remote,
 		    uint16_t remote_port, const uint8_t *octets, size_t len, uint64_t now_ms)
 {
-	tick(k, now_ms);
+	keying_tick(k, now_ms);
 	k->from = (struct nat_from){ *remote, local_port, remote_port };
 	message(k, local, local_port, remote, remote_port, octets, len);
 	keying_settle(k);
@@ -381,7 +384,7 @@ static void completed(struct keying *k, const struct sad_event *e)
 
 void keying_sad_event(struct keying *k, const struct sad_event *e, uint64_t now_ms)
 {
-	tick(k, now_ms);
+	keying_tick(k, now_ms);
 	struct child *c = e->pair ? child_by_pair(k, e->pair) : NULL;
 
 	switch (e->kind) {
@@ -465,7 +468,7 @@ void keying_job_done(struct keying *k, const struct keying_result *r, uint64_t n
 {
 	struct waiting w;
 
-	tick(k, now_ms);
+	keying_tick(k, now_ms);
 	if (!job_take(k, r->number, &w))
 		return;
 	if (w.owner == OWNER_COOKIE) {
@@ -486,7 +489,7 @@ void keying_timer(struct keying *k, uint64_t now_ms)
 {
 	struct timer *t;
 
-	tick(k, now_ms);
+	keying_tick(k, now_ms);
 	while ((t = timer_due(&k->timers, k->now_ms)))
 		t->fire(t->owner);
 	keying_settle(k);
@@ -499,7 +502,7 @@ uint64_t keying_deadline(const struct keying *k)
 
 void keying_usage(struct keying *k, uint64_t pair, uint64_t last_in_ms, uint64_t last_out_ms, uint64_t now_ms)
 {
-	tick(k, now_ms);
+	keying_tick(k, now_ms);
 	struct child *c = child_by_pair(k, pair);
 
 	if (!c || c->state < CHILD_SETTLE)
@@ -629,7 +632,7 @@ void keying_set_plan(struct keying *k, const struct keying_config *c, struct pla
 	static const struct protection_set no_protection = { .name = "" };
 	static const struct rule no_rule = { .name = "", .mode = MODE_REQUIRE, .protection = &no_protection };
 
-	tick(k, now_ms);
+	keying_tick(k, now_ms);
 	for (sa = TAILQ_FIRST(&k->ikes); sa; sa = next) { /* strangers begin anew: their rules are not chosen yet */
 		next = TAILQ_NEXT(sa, entry);
 		if (sa->state < IKE_ESTABLISHED && !sa->contact && !sa->replaces)
@@ -671,7 +674,7 @@ void keying_set_credentials(struct keying *k, const struct keying_config *c, uin
 	struct contact *contact, *after;
 	struct want *w;
 
-	tick(k, now_ms);
+	keying_tick(k, now_ms);
 	set_config(k, c);
 	for (contact = TAILQ_FIRST(&k->busy); contact; contact = after) {
 		after = TAILQ_NEXT(contact, entry);
@@ -691,7 +694,7 @@ size_t keying_distrust(struct keying *k, const uint8_t certificate[PEER_DIGEST],
 	const uint8_t *theirs;
 	size_t n = 0;
 
-	tick(k, now_ms);
+	keying_tick(k, now_ms);
 	for (sa = TAILQ_FIRST(&k->ikes); sa; sa = next) {
 		next = TAILQ_NEXT(sa, entry);
 		theirs = peer_kept_certificate(sa->peer);
@@ -714,7 +717,7 @@ void keying_close(struct keying *k, uint64_t now_ms)
 {
 	struct ike_sa *sa, *next;
 
-	tick(k, now_ms);
+	keying_tick(k, now_ms);
 	k->closing = true;
 	for (sa = TAILQ_FIRST(&k->ikes); sa; sa = next) {
 		next = TAILQ_NEXT(sa, entry);

@@ -68,3 +68,31 @@ void life_forget_fading(struct keying *k)
 		gone(f);
 	}
 }
+
+/* ---- at once ----------------------------------------------------------------------------------------------------- */
+
+static void renew(struct ike_sa *sa, enum keying_renewal what)
+{
+	struct child *c, *next;
+
+	if (what == KEYING_RENEW_IKE && ike_usable(sa))
+		rekey_start(sa);
+	else if (what == KEYING_RENEW_DELETE)
+		ike_delete(sa);
+	for (c = LIST_FIRST(&sa->children); what == KEYING_RENEW_CHILD && c; c = next) {
+		next = LIST_NEXT(c, entry);
+		child_rekey(c);
+	}
+}
+
+void keying_renew(struct keying *k, enum keying_renewal what, uint64_t now_ms)
+{
+	struct ike_sa *sa, *next;
+
+	keying_tick(k, now_ms);
+	for (sa = TAILQ_FIRST(&k->ikes); sa; sa = next) {
+		next = TAILQ_NEXT(sa, entry);
+		renew(sa, what);
+	}
+	keying_settle(k);
+}

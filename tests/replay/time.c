@@ -187,20 +187,6 @@ static void idle_peers_are_not_asked_when_usage_is_told(void **state)
 	world_free(w);
 }
 
-static void restart(struct world *w, unsigned host)
-{
-	struct world_host *h = &w->hosts[host];
-	struct diag d = { 0 };
-
-	keying_free(h->keying);
-	for (size_t i = 0; i < SAS_MOST; i++)
-		h->sas[i].used = false;
-	h->held_count = 0;
-	assert_int_equal(keying_new(&h->config, h->plan, &h->keying, &d), 0);
-	for (size_t i = 0; i < w->job_count; i++)
-		assert_true(w->jobs[i].host != host);
-}
-
 static void a_restart_is_noticed_by_its_initial_contact(void **state)
 {
 	struct world *w = world_new(world_policy);
@@ -208,7 +194,7 @@ static void a_restart_is_noticed_by_its_initial_contact(void **state)
 	(void)state;
 	world_packet(w, 0, 6, 1, 1);
 	world_run(w, 3000);
-	restart(w, 0);
+	world_restart(w, 0);
 	world_packet(w, 0, 6, 1, 1);
 	world_run(w, 6000);
 	world_expect_one(w, 1);
@@ -224,7 +210,7 @@ static void esp_of_a_forgotten_peer_makes_us_begin_anew(void **state)
 	(void)state;
 	world_packet(w, 0, 6, 1, 1);
 	world_run(w, 3000);
-	restart(w, 1);
+	world_restart(w, 1);
 	world_packet(w, 0, 6, 1, 1); /* lost, but it wakes host 1 */
 	world_run(w, 4000);
 	world_packet(w, 0, 6, 1, 1);

@@ -58,7 +58,42 @@ static int psk_auth(const struct world_host *h, const struct keying_job *job, st
 	return r < 0 ? r : crypto_prf(job->prf, inner.octets, inner.len, &octets, 1, ret, d);
 }
 
-static int work(struct world_host *h, const struct keying_job *job, struct keying_result *r, struct diag *d)
+/* Both ends know both public halves, and so does everybody. */
+static int quick_generate(struct world_host *h, const struct algorithm *group, struct keying_result *r)
+{
+	r->public_len = group->public_octets;
+	for (size_t i = 0; i < r->public_len; i++)
+		r->public[i] = (uint8_t)next_random(h);
+	r->private.len = 32;
+	memcpy(r->private.octets, r->public, r->private.len);
+	return 0;
+}
+
+static int quick_derive(const struct key *private, struct keying_octets public, struct keying_result *r)
+{
+	r->secret_len = private->len;
+	for (size_t i = 0; i < private->len; i++)
+		r->secret[i] = private->octets[i] ^ public.at[i];
+	return 0;
+}
+
+static int generate(struct world *w, struct world_host *h, const struct algorithm *group, struct keying_result *r,
+		    struct diag *d)
+{
+	return w->quick_keys ? quick_generate(h, group, r)
+			     : crypto_ke_generate(group, &r->private, r->public, sizeof r->public, &r->public_len, d);
+}
+
+static int derive(struct world *w, const struct keying_job *job, const struct key *private, struct keying_result *r,
+		  struct diag *d)
+{
+	return w->quick_keys ? quick_derive(private, job->peer_public, r)
+			     : crypto_ke_derive(job->group, private, job->peer_public.at, job->peer_public.len,
+						r->secret, sizeof r->secret, &r->secret_len, d);
+}
+
+static int work(struct world *w, struct world_host *h, const struct keying_job *job, struct keying_result *r,
+		struct diag *d)
 {
 	struct key auth = { 0 };
 	int e;
@@ -73,14 +108,12 @@ static int work(struct world_host *h, const struct keying_job *job, struct keyin
 		r->spi = next_random(h) | 1;
 		if (!job->group)
 			return 0;
-		e = crypto_ke_generate(job->group, &r->private, r->public, sizeof r->public, &r->public_len, d);
+		e = generate(w, h, job->group, r, d);
 		if (e < 0 || job->kind == JOB_BEGIN)
 			return e;
-		return crypto_ke_derive(job->group, &r->private, job->peer_public.at, job->peer_public.len, r->secret,
-					sizeof r->secret, &r->secret_len, d);
+		return derive(w, job, &r->private, r, d);
 	case JOB_DERIVE:
-		return crypto_ke_derive(job->group, &job->private, job->peer_public.at, job->peer_public.len, r->secret,
-					sizeof r->secret, &r->secret_len, d);
+		return derive(w, job, &job->private, r, d);
 	case JOB_SIGN:
 		if ((e = psk_auth(h, job, &auth, d)) < 0)
 			return e;
@@ -110,7 +143,7 @@ static void finish_job(struct world *w, unsigned host, struct keying_job *job)
 	struct diag d = { 0 };
 
 	r->number = job->number;
-	r->error = work(&w->hosts[host], job, r, &d);
+	r->error = work(w, &w->hosts[host], job, r, &d);
 	(void)snprintf(r->why, sizeof r->why, "%.380s", d.text);
 	keying_job_free(job);
 	keying_job_done(w->hosts[host].keying, r, w->now_ms);
@@ -149,6 +182,14 @@ static void send_ike(struct world *w, unsigned from, const struct keying_todo *t
 	free(d);
 }
 
+static bool has_inbound(const struct world_host *h, uint32_t spi)
+{
+	for (size_t i = 0; i < SAS_MOST; i++)
+		if (h->sas[i].used && h->sas[i].inbound && h->sas[i].spi == spi)
+			return true;
+	return false;
+}
+
 static void send_esp(struct world *w, unsigned from, const struct world_sa *sa)
 {
 	struct datagram *d = mem_new(1, sizeof *d);
@@ -162,6 +203,7 @@ static void send_esp(struct world *w, unsigned from, const struct world_sa *sa)
 	d->local_port = sa->encap_local_port;
 	d->remote_port = sa->encap_remote_port;
 	w->hosts[from].last_out_ms = w->now_ms;
+	w->hosts[from].esp_blind += !has_inbound(&w->hosts[1 - from], sa->spi);
 	enqueue(w, d);
 	free(d);
 }
@@ -595,6 +637,27 @@ void world_set_plan(struct world *w, unsigned host, const char *policy)
 	plan_free(h->plan);
 	h->plan = plan;
 	policy_free(p);
+}
+
+void world_restart(struct world *w, unsigned host)
+{
+	struct world_host *h = &w->hosts[host];
+	struct diag d = { 0 };
+
+	keying_free(h->keying);
+	for (size_t i = 0; i < SAS_MOST; i++)
+		h->sas[i].used = false;
+	h->held_count = 0;
+	for (size_t i = 0; i < w->job_count;) {
+		if (w->jobs[i].host != host) {
+			i++;
+			continue;
+		}
+		keying_job_free(w->jobs[i].job);
+		w->jobs[i] = w->jobs[--w->job_count];
+	}
+	if (keying_new(&h->config, h->plan, &h->keying, &d) < 0)
+		fail_msg("%s", d.text);
 }
 
 void world_free(struct world *w)

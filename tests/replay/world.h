@@ -16,7 +16,7 @@ struct world_sa {
 	uint32_t spi;
 	uint64_t pair;
 	unsigned packets; /* that came in */
-	unsigned order; /* the newest outbound SA of a selector sends */
+	unsigned order;   /* the newest outbound SA of a selector sends */
 	struct sa_selector selector;
 	struct addr remote; /* outer */
 	uint16_t encap_local_port, encap_remote_port;
@@ -51,6 +51,7 @@ struct world_host {
 	struct event last[EVENT_COUNT];
 	unsigned released_clear, released_drop, fallbacks, fallback_ends, keys_lines, spis_reserved, spis_released;
 	unsigned esp_received, esp_lost, keepalives;
+	unsigned esp_blind; /* sent under an SA that the other did not have at that moment */
 	char keys[32][1024];
 	uint64_t last_in_ms, last_out_ms;
 };
@@ -85,6 +86,7 @@ struct world {
 	unsigned (*wire)(struct world *w, struct datagram *d);
 	void *context;
 	bool sad_fails;
+	bool quick_keys; /* key exchanges that cost nothing and protect nothing: for very many runs */
 };
 
 /* Both hosts (10.0.0.1 and 10.0.0.2) under one policy; `rules` is what stands under connection-security. */
@@ -96,6 +98,8 @@ struct world *world_new_ipv6(const char *policy);
 void world_free(struct world *w);
 /* Play until nothing is on its way and no deadline before until_ms is left; the clock then stands at until_ms. */
 void world_run(struct world *w, uint64_t until_ms);
+/* The process ends and begins anew, with what a state folder keeps. */
+void world_restart(struct world *w, unsigned host);
 /* A packet of the host's: sent under the newest outbound SA, or held and asked for. */
 void world_packet(struct world *w, unsigned host, int16_t protocol, uint16_t local_port, uint16_t remote_port);
 void world_sad_event(struct world *w, unsigned host, const struct sad_event *e);
