@@ -321,6 +321,13 @@ static void esp_came(void *context, const struct datagram *g)
 	carry(e);
 }
 
+static void too_big_came(void *context, const struct datagram *g, uint32_t mtu)
+{
+	const struct engine *e = context;
+
+	esp_encapsulated_too_big(e->sad, &g->remote, g->octets, g->len, mtu);
+}
+
 static void socket_readable(uv_poll_t *p, int status, int events)
 {
 	struct engine *e = p->data;
@@ -328,7 +335,8 @@ static void socket_readable(uv_poll_t *p, int status, int events)
 	(void)events;
 	if (status == 0 && !e->closing)
 		sockets_readable(e->config.sockets, (size_t)(p - e->polls),
-				 &(struct sockets_handlers){ .ike = ike_came, .esp = esp_came, .context = e });
+				 &(struct sockets_handlers){
+					 .ike = ike_came, .esp = esp_came, .too_big = too_big_came, .context = e });
 }
 
 static void plane_readable(uv_poll_t *p, int status, int events)

@@ -9,20 +9,28 @@
 #include <netinet/udp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
+
+/* Wants struct timespec. */
+#include <linux/errqueue.h>
 
 enum {
 	DATAGRAM_MOST = 65535,
 	AT_ONCE = 64,             /* then the loop sees to the others */
 	RECEIVE_BUFFER = 4 << 20, /* a thousand peers may begin at the same moment */
 	DISCARD_MOST = 65536,     /* a flood must not hold us here */
-	MARKER = 4,               /* octets of zero: IKE, not ESP (RFC 3948 2.2) */
+	SEND_TRIES = 4,
+	MARKER = 4, /* octets of zero: IKE, not ESP (RFC 3948 2.2) */
 };
 
 struct sockets {
 	int fds[SOCKETS_COUNT];
+	int polled[SOCKETS_COUNT]; /* the same, or an epoll descriptor around it: libuv takes a queued ICMP error for a
+				      broken descriptor */
 	uint8_t buf[DATAGRAM_MOST];
 };
 
@@ -42,8 +50,10 @@ static int set(int fd, int level, int option, int value, const char *what, struc
 	return 0;
 }
 
-/* IKE messages may be fragmented (DF off): certificates make them long, and the path's MTU is not known yet. */
-static int configure(int fd, int family, uint32_t mark, struct diag *d)
+/* IKE messages may be fragmented (DF off): certificates make them long, and the path's MTU is not known yet. ESP in UDP
+ * is sent by other sockets, but what routers say of it comes to the one that has the port. IPv4 queues no such errors
+ * with IP_PMTUDISC_DONT. */
+static int configure(int fd, int family, bool nat, uint32_t mark, struct diag *d)
 {
 	int r;
 
@@ -58,12 +68,17 @@ static int configure(int fd, int family, uint32_t mark, struct diag *d)
 		    (r = set(fd, IPPROTO_IP, IP_RECVTOS, 1, "IP_RECVTOS", d)) < 0 ||
 		    (r = set(fd, IPPROTO_IP, IP_RECVTTL, 1, "IP_RECVTTL", d)) < 0)
 			return r;
-		return set(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DONT, "IP_MTU_DISCOVER", d);
+		if (nat && (r = set(fd, IPPROTO_IP, IP_RECVERR, 1, "IP_RECVERR", d)) < 0)
+			return r;
+		return set(fd, IPPROTO_IP, IP_MTU_DISCOVER, nat ? IP_PMTUDISC_OMIT : IP_PMTUDISC_DONT,
+			   "IP_MTU_DISCOVER", d);
 	}
 	if ((r = set(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1, "IPV6_V6ONLY", d)) < 0 ||
 	    (r = set(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1, "IPV6_RECVPKTINFO", d)) < 0 ||
 	    (r = set(fd, IPPROTO_IPV6, IPV6_RECVTCLASS, 1, "IPV6_RECVTCLASS", d)) < 0 ||
 	    (r = set(fd, IPPROTO_IPV6, IPV6_RECVHOPLIMIT, 1, "IPV6_RECVHOPLIMIT", d)) < 0)
+		return r;
+	if (nat && (r = set(fd, IPPROTO_IPV6, IPV6_RECVERR, 1, "IPV6_RECVERR", d)) < 0)
 		return r;
 	return set(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_DONT, "IPV6_MTU_DISCOVER", d);
 }
@@ -84,7 +99,7 @@ static int open_one(size_t i, uint32_t mark, int *ret, struct diag *d)
 		((struct sockaddr_in *)&any)->sin_port = htons(places[i].port);
 	else
 		((struct sockaddr_in6 *)&any)->sin6_port = htons(places[i].port);
-	r = configure(fd, places[i].family, mark, d);
+	r = configure(fd, places[i].family, places[i].port == IKE_NAT_PORT, mark, d);
 	if (r == 0 && bind(fd, (struct sockaddr *)&any, len) < 0) {
 		if (errno == EADDRINUSE)
 			r = diag_fail(
@@ -103,12 +118,24 @@ static int open_one(size_t i, uint32_t mark, int *ret, struct diag *d)
 	return 0;
 }
 
+static int wrap(int fd, int *ret, struct diag *d)
+{
+	struct epoll_event e = { .events = EPOLLIN };
+
+	if (fd < 0)
+		return 0;
+	*ret = epoll_create1(EPOLL_CLOEXEC);
+	if (*ret < 0 || epoll_ctl(*ret, EPOLL_CTL_ADD, fd, &e) < 0)
+		return diag_errno(d, errno, "epoll for an IKE socket");
+	return 0;
+}
+
 int sockets_open(uint32_t mark, struct sockets **ret, struct diag *d)
 {
 	SCOPED(sockets_freep) struct sockets *s = mem_new(1, sizeof *s);
 
 	for (size_t i = 0; i < SOCKETS_COUNT; i++)
-		s->fds[i] = -1;
+		s->fds[i] = s->polled[i] = -1;
 	for (size_t i = 0; i < SOCKETS_COUNT; i++) {
 		int r = open_one(i, mark, &s->fds[i], d);
 
@@ -117,6 +144,10 @@ int sockets_open(uint32_t mark, struct sockets **ret, struct diag *d)
 		if (r == -EADDRINUSE && places[i].port == IKE_NAT_PORT)
 			log_warning("%s. Until cordond starts again nothing is protected through a NAT", d->text);
 		else if (r < 0)
+			return r;
+		if (places[i].port != IKE_NAT_PORT)
+			s->polled[i] = s->fds[i];
+		else if ((r = wrap(s->fds[i], &s->polled[i], d)) < 0)
 			return r;
 	}
 	*ret = TAKE(s);
@@ -127,15 +158,18 @@ void sockets_free(struct sockets *s)
 {
 	if (!s)
 		return;
-	for (size_t i = 0; i < SOCKETS_COUNT; i++)
+	for (size_t i = 0; i < SOCKETS_COUNT; i++) {
+		if (s->polled[i] >= 0 && s->polled[i] != s->fds[i])
+			(void)close(s->polled[i]);
 		if (s->fds[i] >= 0)
 			(void)close(s->fds[i]);
+	}
 	free(s);
 }
 
 const int *sockets_fds(const struct sockets *s)
 {
-	return s->fds;
+	return s->polled;
 }
 
 /* ---- receiving --------------------------------------------------------------------------------------------------- */
@@ -200,8 +234,45 @@ static void hand_on(struct datagram *g, const struct sockets_handlers *h)
 	h->ike(h->context, g);
 }
 
+/* Only "too big" is of use: whether a peer is there is keying's to find out. */
+static void read_errors(struct sockets *s, size_t i, const struct sockets_handlers *h)
+{
+	for (int n = 0; n < AT_ONCE; n++) {
+		struct sockaddr_storage to;
+		union ancillary extra;
+		struct iovec part = { s->buf, sizeof s->buf };
+		struct msghdr m = { .msg_name = &to,
+				    .msg_namelen = sizeof to,
+				    .msg_iov = &part,
+				    .msg_iovlen = 1,
+				    .msg_control = &extra,
+				    .msg_controllen = sizeof extra };
+		struct datagram g = { .local_port = places[i].port, .octets = s->buf };
+		ssize_t len = recvmsg(s->fds[i], &m, MSG_ERRQUEUE | MSG_DONTWAIT);
+
+		if (len < 0)
+			return;
+		g.len = (size_t)len;
+		for (struct cmsghdr *c = CMSG_FIRSTHDR(&m); c; c = CMSG_NXTHDR(&m, c)) {
+			struct sock_extended_err e;
+
+			if (!((c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_RECVERR) ||
+			      (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_RECVERR)) ||
+			    c->cmsg_len < CMSG_LEN(sizeof e))
+				continue;
+			memcpy(&e, CMSG_DATA(c), sizeof e);
+			if (e.ee_errno == EMSGSIZE &&
+			    (e.ee_origin == SO_EE_ORIGIN_ICMP || e.ee_origin == SO_EE_ORIGIN_ICMP6) &&
+			    addr_from_sockaddr(&to, &g.remote, &g.remote_port))
+				h->too_big(h->context, &g, e.ee_info);
+		}
+	}
+}
+
 void sockets_readable(struct sockets *s, size_t i, const struct sockets_handlers *h)
 {
+	if (s->polled[i] != s->fds[i])
+		read_errors(s, i, h);
 	for (int n = 0; n < AT_ONCE; n++) {
 		struct sockaddr_storage from;
 		union ancillary extra;
@@ -215,8 +286,8 @@ void sockets_readable(struct sockets *s, size_t i, const struct sockets_handlers
 		struct datagram g = { .local_port = places[i].port, .octets = s->buf };
 		ssize_t len = recvmsg(s->fds[i], &m, 0);
 
-		if (len < 0 && errno == EINTR)
-			continue;
+		if (len < 0 && errno != EAGAIN && errno != EWOULDBLOCK)
+			continue; /* interrupted, or an ICMP error, which is told once */
 		if (len < 0)
 			return;
 		read_ancillary(&m, &g);
@@ -281,8 +352,10 @@ static void send_parts(struct sockets *s, const struct datagram *g, size_t marke
 		return;
 	memset(&extra, 0, sizeof extra);
 	put_source(&m, &g->local);
-	while (sendmsg(s->fds[i], &m, MSG_DONTWAIT) < 0 && errno == EINTR)
-		;
+	/* An ICMP error of an earlier datagram is told here, and this one has not gone yet. */
+	for (int tries = 0; tries < SEND_TRIES; tries++)
+		if (sendmsg(s->fds[i], &m, MSG_DONTWAIT) >= 0 || errno == EAGAIN)
+			return;
 }
 
 void sockets_send(struct sockets *s, const struct datagram *g)

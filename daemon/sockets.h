@@ -24,6 +24,8 @@ struct datagram {
 struct sockets_handlers {
 	void (*ike)(void *context, const struct datagram *g);
 	void (*esp)(void *context, const struct datagram *g);
+	/* An ICMP error says that a datagram of ours to remote is larger than mtu. g: what it quotes of it. */
+	void (*too_big)(void *context, const struct datagram *g, uint32_t mtu);
 	void *context;
 };
 

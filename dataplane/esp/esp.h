@@ -42,5 +42,8 @@ struct esp_datagram {
 	size_t len;
 };
 void esp_encapsulated(struct sad *sad, const struct esp_datagram *g);
+/* An ICMP error quotes ESP in UDP that we sent to remote, from the ESP header on, as larger than mtu. */
+void esp_encapsulated_too_big(struct sad *sad, const struct addr *remote, const uint8_t *quote, size_t len,
+			      uint32_t mtu);
 
 #endif

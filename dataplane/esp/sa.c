@@ -302,7 +302,7 @@ struct sa *sa_find_sent(const struct sa_table *t, const struct addr *local, cons
 
 	/* All of them: the outer addresses need not be those by which it is found otherwise, and it is seldom asked. */
 	for (struct sa *sa = sa_next(t, &bucket, NULL); sa; sa = sa_next(t, &bucket, sa))
-		if (!sa->spec.inbound && sa->spec.spi == spi && addr_equal(&sa->spec.local, local) &&
+		if (!sa->spec.inbound && sa->spec.spi == spi && (!local || addr_equal(&sa->spec.local, local)) &&
 		    addr_equal(&sa->spec.remote, remote))
 			return sa;
 	return NULL;

@@ -61,7 +61,7 @@ size_t sa_remove_pair(struct sa_table *t, uint64_t pair); /* number of SAs remov
 struct sa *sa_find_in(const struct sa_table *t, uint32_t spi); /* not a mere reservation */
 /* The newest outbound SA of this rule whose selector holds the flow. */
 struct sa *sa_find_out(const struct sa_table *t, const struct rule *rule, const struct plan_packet *flow);
-/* The outbound SA that a packet of ours with this SPI went under. */
+/* The outbound SA that a packet of ours with this SPI went under. local NULL: not known. */
 struct sa *sa_find_sent(const struct sa_table *t, const struct addr *local, const struct addr *remote, uint32_t spi);
 struct sa *sa_find_pair(const struct sa_table *t, uint64_t pair, bool inbound);
 

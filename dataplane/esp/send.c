@@ -1,4 +1,5 @@
 /* The way out: from the TUN, by the plan, under an SA or into the queue of those that wait for one. */
+#include "dataplane/esp/esp.h"
 #include "dataplane/esp/fragment.h"
 #include "dataplane/esp/icmp.h"
 #include "dataplane/esp/packet.h"
@@ -75,7 +76,9 @@ static void hold(struct sad *s, const struct outgoing *o, const struct flow *f, 
 static void too_big(struct sad *s, const struct ip_packet *ip, const uint8_t *packet, size_t budget)
 {
 	uint8_t *out = list_space(&s->out, ICMP_MOST);
-	size_t n = icmp_too_big(ip, packet, budget, out);
+	/* Linux does not listen to less than IPv6's least; what is no longer than that travels in fragments. */
+	size_t least = ip->source.family == 6 ? PATH_LEAST6 : 0;
+	size_t n = icmp_too_big(ip, packet, budget < least ? least : budget, out);
 
 	if (n)
 		list_commit(&s->out, n, true);
@@ -252,6 +255,13 @@ void plane_refuse(struct sad *s, const uint8_t *packet, size_t len)
 	plane_drop(s, DROP_NEGOTIATION_FAILED);
 }
 
+/* By the addresses that packets from the TUN have. */
+static void lower(struct sad *s, const struct sa *sa, uint32_t mtu)
+{
+	if (sa)
+		path_lower(&s->paths, &sa->spec.selector.local, &sa->spec.selector.remote, mtu, s->now);
+}
+
 void plane_too_big(struct sad *s, const uint8_t *quote, size_t len, uint32_t mtu)
 {
 	struct ip_packet ip;
@@ -264,6 +274,14 @@ void plane_too_big(struct sad *s, const uint8_t *quote, size_t len, uint32_t mtu
 	if (at > len)
 		return;
 	in = wire_in(quote + at, len - at);
-	if (sa_find_sent(&s->sas, &ip.source, &ip.destination, wire_u32(&in)))
-		path_lower(&s->paths, &ip.source, &ip.destination, mtu, s->now);
+	lower(s, sa_find_sent(&s->sas, &ip.source, &ip.destination, wire_u32(&in)), mtu);
+}
+
+void esp_encapsulated_too_big(struct sad *s, const struct addr *remote, const uint8_t *quote, size_t len, uint32_t mtu)
+{
+	struct wire_in in = wire_in(quote, len);
+
+	plane_enter(s);
+	lower(s, sa_find_sent(&s->sas, NULL, remote, wire_u32(&in)), mtu);
+	plane_leave(s);
 }

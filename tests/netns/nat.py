@@ -263,6 +263,22 @@ def rebound():
     t.check_wires()
 
 
+def narrow():
+    """the path beyond the router takes less than the hosts believe; who sends is told in the words of ESP in UDP"""
+    for family in (4, 6):
+        t = Twin("both", family).start()
+        expect("IPv%d: a datagram and its answer go through" % family, udp_both_ways(t)[0])
+        net = "10.72.0.0/24" if family == 4 else "2001:db8:72::/64"
+        t.router.sh("ip", "-%d" % family, "route", "replace", net, "dev", "eth1",
+                    *(["metric", "256"] if family == 6 else ["src", t.addresses["nat"]]), "mtu", "lock", "1320")
+        expect("IPv%d: a megabyte of TCP goes through" % family, stream(t, 1 << 20))
+        sizes = [len(p[5]) + 8 + (20 if family == 4 else 40) for p in t.packets("outside")
+                 if p[0] == t.addresses["nat"] and p[2] == UDP]
+        expect("IPv%d: in packets of up to %d octets" % (family, max(sizes)), 1250 < max(sizes) <= 1320)
+        t.inside.end()
+        t.outside.end()
+
+
 def refused():
     """with 'never' and 'server' nothing is protected from behind a NAT, nor sent clear, and both ends say why"""
     for setting in ("never", "server"):
@@ -308,4 +324,4 @@ def keep_alives():
 
 
 if __name__ == "__main__":
-    main([behind_ipv4, behind_ipv6, rebound, refused, port_forward, keep_alives])
+    main([behind_ipv4, behind_ipv6, rebound, narrow, refused, port_forward, keep_alives])

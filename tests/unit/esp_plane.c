@@ -493,6 +493,30 @@ static void what_is_too_big_is_told_or_fragmented(void **state)
 	}
 }
 
+/* Linux does not listen to a smaller one: the connection would hang. */
+static void nothing_below_the_least_of_ipv6_is_told(void **state)
+{
+	struct shape s = { .family = 6, .protocol = IP_TCP, .payload = 1350 };
+	struct side a, b;
+	struct ip_packet ip;
+
+	(void)state;
+	side_up(&a, 1, &all_plan);
+	side_up(&b, 2, &all_plan);
+	a.mtu = 1300; /* less than 1280 and ESP */
+	join(&a, &b, 6);
+	send_shape(&a, &s);
+	assert_int_equal(ip_parse(a.sent[0].octets, a.sent[0].len, &ip, NULL), 0);
+	assert_true(a.sent[0].to_tun);
+	assert_int_equal(get32(a.sent[0].octets + ip.upper + 4), 1280);
+	forget_sent(&a);
+	s.payload = 1280 - 40 - 32;
+	send_shape(&a, &s);
+	assert_int_equal(a.count, 2); /* in fragments */
+	side_down(&a);
+	side_down(&b);
+}
+
 static void an_icmp_error_lowers_the_path_only_if_it_quotes_our_esp(void **state)
 {
 	static const struct {
@@ -1236,6 +1260,7 @@ int main(void)
 		cmocka_unit_test(a_failed_negotiation_tells_the_sender_or_falls_back),
 		cmocka_unit_test(a_held_super_packet_is_cut_when_it_leaves),
 		cmocka_unit_test(what_is_too_big_is_told_or_fragmented),
+		cmocka_unit_test(nothing_below_the_least_of_ipv6_is_told),
 		cmocka_unit_test(an_icmp_error_lowers_the_path_only_if_it_quotes_our_esp),
 		cmocka_unit_test(fragments_and_rubbish_from_the_tun_are_counted),
 		cmocka_unit_test(what_comes_is_judged_by_the_plan),
