@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PROOF_TEXT = 320, WHO_TEXT = 192 };
+enum { PROOF_TEXT = 320, WHO_TEXT = 192, SHARED_KEY = 2 };
 
 /* ---- our own proof ----------------------------------------------------------------------------------------------- */
 
@@ -188,20 +188,6 @@ int auth_refused(struct ike_sa *sa, const struct step_input *in, struct diag *d)
 	return 0;
 }
 
-int auth_verify(struct ike_sa *sa, const struct step_input *in, struct diag *d)
-{
-	const struct ike_msg *m = in->msg;
-	struct diag why = { 0 };
-
-	exchange_done(sa);
-	if (child_answered(sa->first, m, &why) < 0) { /* told when we know who refused */
-		words_copy(sa->making->hint, sizeof sa->making->hint, why.text);
-		sa->making->hint_fault = child_fault_of(m, &why);
-		sa->making->hint_fault.exchange = IKE_AUTH;
-	}
-	return ask_verify(sa, m, &m->id_r, d);
-}
-
 /* "10.0.0.1 (CN=dc1)": the name is what it claims, nothing more. */
 static const char *who_text(const struct ike_sa *sa, const struct fault *f, char buf[WHO_TEXT])
 {
@@ -227,6 +213,25 @@ static void not_proven(struct ike_sa *sa, struct fault f, const char *why)
 	sa->state = IKE_DELETING;
 	exchange_queue(sa, TASK_NOT_PROVEN, 0);
 	want_fail_all(k, sa);
+}
+
+int auth_verify(struct ike_sa *sa, const struct step_input *in, struct diag *d)
+{
+	const struct ike_msg *m = in->msg;
+	struct diag why = { 0 };
+
+	exchange_done(sa);
+	if (unwanted_in_auth(m, &why) < 0) {
+		not_proven(sa, (struct fault){ .code = failure_of(why.code), .exchange = IKE_AUTH }, why.text);
+		return STEP_STAY;
+	}
+	unwanted_redirect(sa, m);
+	if (child_answered(sa->first, m, &why) < 0) { /* told when we know who refused */
+		words_copy(sa->making->hint, sizeof sa->making->hint, why.text);
+		sa->making->hint_fault = child_fault_of(m, &why);
+		sa->making->hint_fault.exchange = IKE_AUTH;
+	}
+	return ask_verify(sa, m, &m->id_r, d);
 }
 
 static void keep_peer(struct ike_sa *sa, const struct peer *p)
@@ -262,19 +267,32 @@ int auth_established(struct ike_sa *sa, const struct step_input *in, struct diag
 
 /* ---- responder --------------------------------------------------------------------------------------------------- */
 
-/* The first rule between the two hosts that this main mode suite is good for: who the peer must prove to be when its
- * CHILD SA is refused anyway. */
-static const struct rule *any_rule(const struct ike_sa *sa)
+static bool proves_by(const struct auth_set *set, uint8_t auth_method)
+{
+	for (size_t i = 0; i < set->count; i++)
+		if ((set->methods[i].kind == AUTH_PSK) == (auth_method == SHARED_KEY))
+			return true;
+	return false;
+}
+
+/* The first rule between the two hosts that this main mode suite, and if possible this kind of proof, is good for: who
+ * the peer must prove to be when there is no CHILD SA, or when it is refused anyway. */
+static const struct rule *any_rule(const struct ike_sa *sa, uint8_t auth_method)
 {
 	struct plan_list list = plan_meet(sa->k->plan, &sa->local, &sa->remote);
+	const struct rule *first = NULL;
 
 	for (size_t i = 0; i < list.count; i++) {
 		const struct rule *rule = list.entries[i].rule;
 		for (size_t s = 0; selector_negotiable(&list.entries[i]) && s < rule->key_exchange->count; s++)
-			if (ike_suite_equal(&rule->key_exchange->suites[s], &sa->suite))
-				return rule;
+			if (ike_suite_equal(&rule->key_exchange->suites[s], &sa->suite)) {
+				if (proves_by(rule->auth, auth_method))
+					return rule;
+				if (!first)
+					first = rule;
+			}
 	}
-	return NULL;
+	return first;
 }
 
 /* The reply that ends it: AUTHENTICATION_FAILED and not a word more, and nothing stays. */
@@ -301,8 +319,13 @@ int auth_request(struct ike_sa *sa, const struct step_input *in, struct diag *d)
 	const struct rule *rule;
 	struct diag why = { 0 };
 
-	sa->first = child_asked(sa, m, NULL, &sa->refusal, &why);
-	rule = sa->first ? sa->first->rule : any_rule(sa);
+	if (unwanted_in_auth(m, &why) < 0) {
+		refuse(sa, (struct fault){ .code = failure_of(why.code) }, why.text);
+		return STEP_STAY;
+	}
+	sa->making->childless = !m->has_sa && !m->has_ts_i && !m->has_ts_r; /* RFC 6023 */
+	sa->first = sa->making->childless ? NULL : child_asked(sa, m, NULL, &sa->refusal, &why);
+	rule = sa->first ? sa->first->rule : any_rule(sa, m->auth_method);
 	if (!rule) {
 		refuse(sa, (struct fault){ .code = FAILURE_NO_RULE },
 		       "no rule between us wants this main mode any more");
@@ -374,7 +397,7 @@ int auth_respond(struct ike_sa *sa, const struct step_input *in, struct diag *d)
 		return r;
 	if (sa->first) {
 		child_put_answer(sa->first, &w);
-	} else {
+	} else if (!sa->making->childless) {
 		struct wire_out out = wire_out(group, sizeof group);
 		wire_put_u16(&out, sa->refusal.group);
 		ike_put_notify(&w, sa->refusal.notify ? sa->refusal.notify : N_NO_PROPOSAL_CHOSEN, group,

@@ -294,7 +294,9 @@ int child_answered(struct child *c, const struct ike_msg *m, struct diag *d)
 		c->choice.suite.protocol = (enum ipsec_protocol)m->offer.proposals[0].protocol;
 	}
 	if (!m->has_sa || !m->has_ts_i || !m->has_ts_r)
-		return diag_fail(d, ERR_SYNTAX, "the peer's reply says neither yes nor no to quick mode");
+		return diag_fail(d,
+				 failure_error(ike_find_notify(m, N_REDIRECT) ? FAILURE_REDIRECT : FAILURE_MALFORMED),
+				 "the peer's reply says neither yes nor no to quick mode");
 	if (!proposal_accept_child(&m->offer, c->rule->protection, !c->first, &choice))
 		return diag_fail(d, ERR_NO_PROPOSAL, "the peer took %s for quick mode, which rule '%s' did not offer",
 				 proposal_text(&m->offer, text), c->rule->name);
@@ -470,6 +472,11 @@ struct child *child_asked(struct ike_sa *ike, const struct ike_msg *m, const str
 				ike_suite_text(&ike->suite, offered), e->rule->name,
 				proposal_set_text(e->rule->key_exchange, wanted));
 		return refuse(ret_refusal, N_NO_PROPOSAL_CHOSEN);
+	}
+	if (m->asks_address) { /* 3.15.4 */
+		(void)diag_fail(d, failure_error(FAILURE_ADDRESS_REQUEST),
+				"it asks for an internal address, as remote access clients do; we hand out none");
+		return refuse(ret_refusal, N_INTERNAL_ADDRESS_FAILURE);
 	}
 	if (!ike_find_notify(m, N_USE_TRANSPORT_MODE)) {
 		(void)diag_fail(d, failure_error(FAILURE_TUNNEL),

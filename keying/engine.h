@@ -24,6 +24,7 @@
 #include "keying/proposal.h"
 #include "keying/selector.h"
 #include "base/table.h"
+#include "keying/unwanted.h"
 #include <sys/queue.h>
 
 struct ike_sa;
@@ -244,6 +245,7 @@ struct ike_making {
 	size_t cookie_len;
 	char hint[EVENT_TEXT]; /* what an unprotected reply said; what a refused first CHILD SA lacks */
 	struct fault hint_fault;
+	bool childless; /* responder: IKE_AUTH asked for no CHILD SA (RFC 6023) */
 };
 
 struct ike_sa {
@@ -281,6 +283,7 @@ struct ike_sa {
 	struct refusal refusal;
 	uint64_t give_up_ms;
 	bool initial_contact; /* the peer said so in IKE_AUTH */
+	bool redirected;      /* the peer wanted to send us elsewhere, and that was told */
 	struct child *first;  /* the CHILD SA of IKE_AUTH; NULL: none */
 	char *first_rule;     /* for words when there is none */
 

@@ -354,7 +354,7 @@ static void reply(struct ike_sa *sa, struct ike_msg *m, struct wire_in *in, uint
 
 	if (ike_decode_payloads(in, t ? tasks[t->kind].reply : MSG_AUTH_REPLY, first, m, &d) < 0) {
 		if (sa->state < IKE_ESTABLISHED)
-			ike_fault(sa, (struct fault){ .code = FAILURE_MALFORMED },
+			ike_fault(sa, (struct fault){ .code = m->has_eap ? FAILURE_EAP : FAILURE_MALFORMED },
 				  "the peer's reply to IKE_AUTH makes no sense: %s", d.text);
 		else
 			ike_down(sa, EVENT_MAIN_MODE_DOWN, "the peer's reply makes no sense: %s", d.text);

@@ -88,7 +88,7 @@ enum ike_notify {
 enum { TRANSFORM_ESN = 5, ATTRIBUTE_KEY_LENGTH = 14 };
 enum { PROTO_NONE = 0, PROTO_IKE = 1 }; /* beside enum ipsec_protocol */
 enum { ID_IPV4_ADDR = 1, ID_FQDN = 2, ID_IPV6_ADDR = 5, ID_DER_ASN1_DN = 9 };
-enum { CERT_X509_SIGNATURE = 4 };
+enum { CERT_X509_SIGNATURE = 4, CERT_HASH_AND_URL = 12, CERT_HASH_AND_URL_OF_BUNDLE };
 enum { TS_IPV4_ADDR_RANGE = 7, TS_IPV6_ADDR_RANGE = 8 };
 
 /* Names for people; never NULL ("payload 99"-like texts are made by the caller: unknown ones give "unknown"). */
@@ -175,6 +175,7 @@ struct ike_msg {
 	uint16_t cert_others;                             /* bit n: there was one in encoding n, which we do not take */
 	struct keying_octets certreqs[IKE_CERTREQS_MOST]; /* the names of authorities, 20 octets each */
 	size_t certreq_count;
+	bool asks_address, has_eap; /* a CP payload wants an internal address; an EAP payload */
 	uint8_t auth_method;
 	struct keying_octets auth;
 	struct ike_notification notifies[IKE_NOTIFIES_MOST];
@@ -210,6 +211,8 @@ int ike_decode_id_i(struct wire_in *in, struct ike_msg *m, struct diag *d);
 int ike_decode_id_r(struct wire_in *in, struct ike_msg *m, struct diag *d);
 int ike_decode_cert(struct wire_in *in, struct ike_msg *m, struct diag *d);
 int ike_decode_certreq(struct wire_in *in, struct ike_msg *m, struct diag *d);
+int ike_decode_cp(struct wire_in *in, struct ike_msg *m, struct diag *d);
+int ike_decode_eap(struct wire_in *in, struct ike_msg *m, struct diag *d);
 int ike_decode_auth(struct wire_in *in, struct ike_msg *m, struct diag *d);
 int ike_decode_notify(struct wire_in *in, struct ike_msg *m, struct diag *d);
 int ike_decode_delete(struct wire_in *in, struct ike_msg *m, struct diag *d);

@@ -43,6 +43,7 @@ void informational_request(struct ike_sa *sa, const struct ike_msg *m)
 			delete_children(sa, &m->deletes[i], &w);
 	}
 	exchange_reply(sa, &w, sk);
+	unwanted_redirect(sa, m);
 	if (error && error->type == N_AUTHENTICATION_FAILED) {
 		char remote[ADDR_TEXT], words[REFUSAL_TEXT];
 		ike_fault(sa, fault_of_notify(INFORMATIONAL, N_AUTHENTICATION_FAILED),

@@ -185,10 +185,17 @@ static void hint(struct ike_sa *sa, struct fault f, const char *fmt, ...)
 
 int init_refused(struct ike_sa *sa, const struct step_input *in, struct diag *d)
 {
-	const struct ike_notification *n = ike_find_error(in->msg);
+	const struct ike_notification *n = ike_find_error(in->msg), *redirect = ike_find_notify(in->msg, N_REDIRECT);
 	char remote[ADDR_TEXT], offered[PROPOSALS_TEXT], ours[PROPOSALS_TEXT + 160], words[REFUSAL_TEXT];
+	char gateway[GATEWAY_TEXT];
 
 	(void)d;
+	if (!n) {
+		hint(sa, fault_of_notify(IKE_SA_INIT, N_REDIRECT), "%s wants to send us to %s in IKE_SA_INIT, %s",
+		     addr_text(&sa->remote, remote), unwanted_gateway(redirect, gateway),
+		     refusal_words(IKE_SA_INIT, N_REDIRECT, NULL, words));
+		return 0;
+	}
 	unsigned behind = nat_find(sa, in->msg);
 	if (!nat_allowed(plan_policy(sa->k->plan), sa->nat.began, behind)) {
 		char why[NAT_WHY];
@@ -515,6 +522,7 @@ int init_respond(struct ike_sa *sa, const struct step_input *in, struct diag *d)
 	if (sa->fragments)
 		ike_put_notify(&w, N_FRAGMENTATION_SUPPORTED, NULL, 0);
 	ike_put_notify(&w, N_SIGNATURE_HASH_ALGORITHMS, signature_hashes, sizeof signature_hashes);
+	ike_put_notify(&w, N_CHILDLESS_IKEV2_SUPPORTED, NULL, 0);
 	ike_write_end(&w);
 	if (w.out.failed)
 		return diag_fail(d, ERR_UNSUPPORTED, "IKE_SA_INIT does not fit %d octets", IKE_MESSAGE_MOST);
@@ -545,7 +553,7 @@ static void reply(struct keying *k, const struct path *p, const struct ike_heade
 		ev = EV_COOKIE;
 	else if (ike_find_notify(&m, N_INVALID_KE_PAYLOAD))
 		ev = EV_OTHER_GROUP;
-	else if (ike_find_error(&m))
+	else if (ike_find_error(&m) || !m.has_sa)
 		ev = EV_REFUSED;
 	if (ike_step(sa, ev, &m, NULL, &d) < 0)
 		ike_fail(sa, "%s", d.text);

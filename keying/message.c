@@ -29,24 +29,30 @@ static const struct payload_rule init_reply[] = {
 	{ PL_CERTREQ, 0, IKE_CERTREQS_MOST, ike_decode_certreq }, /* 3.7 */
 	NOTIFIES,
 };
+/* IKE_AUTH without SA and selectors makes no CHILD SA (RFC 6023); without AUTH it asks for EAP (2.16), which is refused
+ * when it has been read. */
 static const struct payload_rule auth_request[] = {
 	{ PL_IDI, 1, 1, ike_decode_id_i }, /* 3.5 */
 	{ PL_IDR, 0, 1, ike_decode_id_r },
 	{ PL_CERT, 0, KEYING_CHAIN_MOST, ike_decode_cert }, /* 3.6 */
 	{ PL_CERTREQ, 0, IKE_CERTREQS_MOST, ike_decode_certreq },
-	{ PL_AUTH, 1, 1, ike_decode_auth }, /* 3.8 */
-	{ PL_SA, 1, 1, ike_decode_sa },
-	{ PL_TSI, 1, 1, ike_decode_ts_i }, /* 3.13 */
-	{ PL_TSR, 1, 1, ike_decode_ts_r },
+	{ PL_AUTH, 0, 1, ike_decode_auth }, /* 3.8 */
+	{ PL_CP, 0, 1, ike_decode_cp },     /* 3.15 */
+	{ PL_EAP, 0, 1, ike_decode_eap },   /* 3.16 */
+	{ PL_SA, 0, 1, ike_decode_sa },
+	{ PL_TSI, 0, 1, ike_decode_ts_i }, /* 3.13 */
+	{ PL_TSR, 0, 1, ike_decode_ts_r },
 	NOTIFIES,
 };
 static const struct payload_rule auth_reply[] = {
 	{ PL_IDR, 1, 1, ike_decode_id_r },
 	{ PL_CERT, 0, KEYING_CHAIN_MOST, ike_decode_cert },
 	{ PL_AUTH, 1, 1, ike_decode_auth },
-	{ PL_SA, 1, 1, ike_decode_sa },
-	{ PL_TSI, 1, 1, ike_decode_ts_i },
-	{ PL_TSR, 1, 1, ike_decode_ts_r },
+	{ PL_CP, 0, 1, ike_decode_cp },
+	{ PL_EAP, 0, 1, ike_decode_eap },
+	{ PL_SA, 0, 1, ike_decode_sa },
+	{ PL_TSI, 0, 1, ike_decode_ts_i },
+	{ PL_TSR, 0, 1, ike_decode_ts_r },
 	NOTIFIES,
 };
 static const struct payload_rule child_message[] = {
@@ -140,7 +146,9 @@ int ike_decode_payloads(struct wire_in *in, enum ike_message_kind kind, uint8_t 
 	}
 	if (!wire_done(in))
 		return diag_fail(d, ERR_SYNTAX, "%zu octets behind the last payload", in->left);
-	if (table->may_refuse && (ike_find_error(m) || ike_find_notify(m, N_COOKIE)))
+	if (table->may_refuse && ike_find_error(m))
+		return 0;
+	if (kind == MSG_INIT_REPLY && (ike_find_notify(m, N_COOKIE) || (!m->has_sa && ike_find_notify(m, N_REDIRECT))))
 		return 0;
 	for (size_t i = 0; i < table->count; i++)
 		if (seen[i] < table->rules[i].least)

@@ -30,6 +30,7 @@ static const struct event_row rows[] = {
 	[EVENT_QUICK_MODE_FAILED] = { "quick-mode-failed", "Quick Mode", EVENT_ERROR },
 	[EVENT_PEER_UNREACHABLE] = { "peer-unreachable", "Main Mode", EVENT_WARNING },
 	[EVENT_FALLBACK] = { "fallback", "Main Mode", EVENT_WARNING },
+	[EVENT_REDIRECT_REFUSED] = { "redirect-refused", "Main Mode", EVENT_WARNING },
 	[EVENT_RULES_RESTORED] = { "rules-restored", "Policy Change", EVENT_WARNING },
 	[EVENT_ADDRESSES_CHANGED] = { "addresses-changed", "Policy Change", EVENT_INFO },
 	[EVENT_CREDENTIAL_CHOSEN] = { "credential-chosen", "Main Mode", EVENT_INFO },

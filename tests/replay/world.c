@@ -282,7 +282,8 @@ static void install(struct world *w, unsigned host, const struct sa_spec *spec)
 				 .encap_local_port = spec->encap_local_port,
 				 .encap_remote_port = spec->encap_remote_port,
 				 .suite = spec->suite,
-				 .encr_key = spec->encr_key };
+				 .encr_key = spec->encr_key,
+				 .integ_key = spec->integ_key };
 	(void)snprintf(sa->rule, sizeof sa->rule, "%s", spec->rule->name);
 	assert_true(spec->spi >= 256);
 	if (spec->inbound)
@@ -723,7 +724,9 @@ void world_expect_one(struct world *w, size_t children)
 			if (!sa->used || sa->fading)
 				continue;
 			const struct world_sa *peer = find_sa(other, !sa->inbound, sa->spi);
-			if (!peer || !key_equal(&peer->encr_key, &sa->encr_key) || peer->encr_key.len == 0)
+			if (!peer || !key_equal(&peer->encr_key, &sa->encr_key) ||
+			    !key_equal(&peer->integ_key, &sa->integ_key) ||
+			    peer->encr_key.len + peer->integ_key.len == 0)
 				fail_msg("host %u: SA %08x has no other end", host, sa->spi);
 		}
 		if (h->held_count)

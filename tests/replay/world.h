@@ -21,7 +21,7 @@ struct world_sa {
 	struct addr remote; /* outer */
 	uint16_t encap_local_port, encap_remote_port;
 	struct child_suite suite;
-	struct key encr_key;
+	struct key encr_key, integ_key;
 	char rule[64];
 };
 
