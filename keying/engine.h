@@ -23,6 +23,7 @@
 #include "keying/nat.h"
 #include "keying/proposal.h"
 #include "keying/selector.h"
+#include "keying/source.h"
 #include "base/table.h"
 #include "keying/unwanted.h"
 #include <sys/queue.h>
@@ -33,7 +34,6 @@ struct want;
 struct task;
 
 enum {
-	HALF_OPEN_BUCKETS = 1024,
 	HALF_OPEN_MS = 30000, /* a stranger has so long to prove itself */
 	HINT_MS = 1000,       /* an unprotected refusal is believed when nothing better comes so long */
 	LINGER_MS = 1000,     /* what is to be deleted stays so long: packets are on their way */
@@ -252,7 +252,7 @@ struct ike_sa {
 	struct keying *k;
 	struct contact *contact; /* NULL: a stranger has begun it */
 	LIST_ENTRY(ike_sa) of_contact;
-	TAILQ_ENTRY(ike_sa) entry;
+	TAILQ_ENTRY(ike_sa) entry, of_half_open;
 	uint64_t number;
 	enum ike_state state;
 	bool initiator;
@@ -296,6 +296,7 @@ struct ike_sa {
 	uint8_t last_digest[DIGEST]; /* the peer's last request, and our reply to it */
 	struct owned last_reply;
 	bool answering;                   /* no reply to the last request yet */
+	unsigned repeats;                 /* of the reply to IKE_SA_INIT */
 	uint64_t repeated_ms;             /* when the last reply was repeated */
 	bool fragments;                   /* both ends take fragments (RFC 7383) */
 	struct reassembly *reassembly[2]; /* of the peer's request, of its reply; NULL: none */
@@ -365,8 +366,9 @@ struct keying {
 	TAILQ_HEAD(contact_queue, contact) busy, idle;
 	LIST_HEAD(fade_list, fade) fading;
 	size_t idle_count, half_open_count, initiating_count, want_count;
-	uint32_t half_open_of[HALF_OPEN_BUCKETS]; /* by the remote address */
-	uint64_t strangers_ms;                    /* since when strangers_told are counted */
+	struct source sources[SOURCES];
+	TAILQ_HEAD(half_open_queue, ike_sa) half_opens; /* oldest first */
+	uint64_t strangers_ms;                          /* since when strangers_told are counted */
 	unsigned strangers_told, strangers_left_out;
 	struct timers timers;
 
@@ -492,10 +494,10 @@ ike_action rekey_begun, rekey_derived, rekey_answered;
 void init_message(struct keying *k, const struct ike_header *h, const struct addr *local, uint16_t local_port,
 		  const struct addr *remote, uint16_t remote_port, const uint8_t *octets, size_t len);
 bool init_initiate(struct contact *c, struct want *w);
-/* How many half-open IKE SAs the hosts have whose addresses fall together with this one. */
-uint32_t *half_open_of(struct keying *k, const struct addr *remote);
 
 /* exchange.c: requests and replies under protection */
+enum season { SEASON_TAKEN, SEASON_PASSED_OVER, SEASON_REFUSED };
+enum season exchange_season(enum ike_state state, uint8_t exchange, bool is_reply);
 void exchange_message(struct ike_sa *sa, const struct ike_header *h, const uint8_t *octets, size_t len,
 		      const uint8_t digest[DIGEST]);
 void exchange_queue(struct ike_sa *sa, enum task_kind kind, uint64_t object);

@@ -2,6 +2,7 @@
  * time, the others wait; it is repeated octet for octet until the reply comes. The peer's last request is answered
  * once, and its repetitions get the same octets again. */
 #include "keying/engine.h"
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -288,13 +289,31 @@ void exchange_reply_notify(struct ike_sa *sa, enum ike_exchange exchange, uint16
 
 /* ---- what comes in ----------------------------------------------------------------------------------------------- */
 
-/* May this kind of request come now? */
-static bool in_season(const struct ike_sa *sa, uint8_t exchange)
+#define BIT(exchange) (1u << ((exchange)-IKE_SA_INIT))
+enum { UNDER_WAY = BIT(CREATE_CHILD_SA) | BIT(INFORMATIONAL) };
+
+/* Which exchanges' requests are taken, and whose replies waited for, in each state of an IKE SA; elsewhere nothing is.
+ * While a request is worked on (R_VERIFY ...) the next one is out of the window anyway. */
+static const struct {
+	uint8_t requests, replies;
+	bool refuses; /* the peer is proven: what is out of season is answered, in words, and ends the SA (2.21.3) */
+} seasons[IKE_DEAD + 1] = {
+	/* in state            requests, replies               RFC 7296 */
+	[IKE_I_INIT_SENT] = { 0, BIT(IKE_SA_INIT), false }, /* 1.2 */
+	[IKE_I_AUTH_SENT] = { 0, BIT(IKE_AUTH), false },    /* 1.2 */
+	[IKE_R_INIT_SENT] = { BIT(IKE_AUTH), 0, false },    /* 1.2 */
+	[IKE_NEW_KEYED] = { UNDER_WAY, 0, true },           /* 2.8.2 */
+	[IKE_ESTABLISHED] = { UNDER_WAY, UNDER_WAY, true }, /* 1.3, 1.4 */
+	[IKE_DELETING] = { UNDER_WAY, UNDER_WAY, false },   /* 1.4.1 */
+};
+
+enum season exchange_season(enum ike_state state, uint8_t exchange, bool is_reply)
 {
-	if (sa->state == IKE_R_INIT_SENT)
-		return exchange == IKE_AUTH;
-	return (sa->state == IKE_ESTABLISHED || sa->state == IKE_DELETING || sa->state == IKE_NEW_KEYED) &&
-	       (exchange == CREATE_CHILD_SA || exchange == INFORMATIONAL);
+	unsigned taken = is_reply ? seasons[state].replies : seasons[state].requests;
+
+	if (exchange >= IKE_SA_INIT && exchange <= INFORMATIONAL && (taken & BIT(exchange)))
+		return SEASON_TAKEN;
+	return !is_reply && seasons[state].refuses ? SEASON_REFUSED : SEASON_PASSED_OVER;
 }
 
 static enum ike_message_kind kind_of_request(uint8_t exchange)
@@ -408,13 +427,12 @@ static bool due(struct ike_sa *sa, const struct ike_header *h, bool is_reply)
 {
 	struct keying *k = sa->k;
 
-	if (is_reply ? !sa->request.out || h->id != sa->request.id || sa->state == IKE_I_VERIFY
-		     : h->id != sa->receive_id || sa->answering) {
+	if (is_reply ? !sa->request.out || h->id != sa->request.id : h->id != sa->receive_id || sa->answering) {
 		k->dropped[KEYING_DROP_MESSAGE_ID]++;
 		return false;
 	}
-	if (is_reply ? h->exchange != (sa->request.task ? tasks[sa->request.task->kind].exchange : IKE_AUTH)
-		     : !in_season(sa, h->exchange)) {
+	if (exchange_season(sa->state, h->exchange, is_reply) == SEASON_PASSED_OVER ||
+	    (is_reply && sa->request.task && h->exchange != tasks[sa->request.task->kind].exchange)) {
 		k->dropped[KEYING_DROP_EXCHANGE]++;
 		return false;
 	}
@@ -471,5 +489,12 @@ void exchange_message(struct ike_sa *sa, const struct ike_header *h, const uint8
 	sa->answering = true;
 	sa->repeated_ms = 0;
 	owned_wipe(&sa->last_reply);
+	if (exchange_season(sa->state, h->exchange, false) == SEASON_REFUSED) {
+		char why[64];
+		(void)snprintf(why, sizeof why, "exchange type %u is not for an SA that is up", h->exchange);
+		k->dropped[KEYING_DROP_EXCHANGE]++;
+		malformed(sa, &m, -ERR_SYNTAX, why);
+		return;
+	}
 	request(sa, &m, &inner, e.first);
 }

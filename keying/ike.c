@@ -216,7 +216,8 @@ static void close_half(struct ike_sa *sa)
 		return;
 	sa->half_open = false;
 	sa->k->half_open_count--;
-	(*half_open_of(sa->k, &sa->remote))--;
+	source_of(sa->k, &sa->remote)->half_open--;
+	TAILQ_REMOVE(&sa->k->half_opens, sa, of_half_open);
 }
 
 /* What only the making needs. */
@@ -290,6 +291,8 @@ void ike_established(struct ike_sa *sa)
 		sa->rekey_ms = k->now_ms + life_soft_ms(life, sa->initiator, spread(&sa->nonce_i));
 		sa->expire_ms = k->now_ms + life;
 	}
+	if (sa->half_open)
+		source_proven(k, &sa->remote);
 	close_half(sa);
 	if (sa->making && sa->making->choice)
 		todo_event(k, EVENT_CREDENTIAL_CHOSEN, &sa->local, &sa->remote, ike_rule_name(sa),

@@ -389,36 +389,58 @@ static bool choose(struct keying *k, const struct path *p, const struct ike_msg 
 	return true;
 }
 
-uint32_t *half_open_of(struct keying *k, const struct addr *remote)
-{
-	return &k->half_open_of[table_hash(remote->octets, sizeof remote->octets, 0) % HALF_OPEN_BUCKETS];
-}
-
-/* Nobody may take all the room, or nobody else could begin. */
+/* Nobody may take all the room, or nobody else could begin. When all is taken, who has waited longest for a proof gives
+ * way, once it had time for it. */
 static bool has_room(struct keying *k, const struct addr *remote)
 {
 	uint32_t most = k->config.half_open_most;
+	struct ike_sa *oldest = TAILQ_FIRST(&k->half_opens);
 
-	return k->half_open_count < most / 2 ||
-	       (k->half_open_count < most && *half_open_of(k, remote) < most / HALF_OPEN_SHARE);
+	if (k->half_open_count >= most / 2 && source_of(k, remote)->half_open >= most / HALF_OPEN_SHARE)
+		return false;
+	if (k->half_open_count < most)
+		return true;
+	if (!oldest || oldest->state != IKE_R_INIT_SENT || k->now_ms - oldest->created_ms < HALF_OPEN_LEAST_MS)
+		return false;
+	ike_drop(oldest);
+	return true;
 }
 
-/* With many half-open SAs only those that show that they hear us go on. */
-static bool cookie_shown(struct keying *k, const struct path *p, const struct ike_msg *m)
+/* With many half-open SAs, or many requests from one address, only those that show that they hear us go on. */
+static bool cookie_shown(struct keying *k, const struct path *p, const struct ike_msg *m, bool calm)
 {
 	const struct ike_notification *n = ike_find_notify(m, N_COOKIE);
 	uint8_t cookie[IKE_COOKIE_MOST];
 	size_t len;
 
-	if (k->half_open_count * 2 >= k->config.half_open_cookie)
+	if (!calm || k->half_open_count * 2 >= k->config.half_open_cookie)
 		cookie_refresh(k); /* in good time: the secret is made by a job */
-	if (!cookie_wanted(k))
+	if (calm && !cookie_wanted(k))
 		return true;
-	if (n && cookie_good(k, p->remote, m->h.spi_i, m->nonce, n->data))
-		return true;
+	if (n && cookie_good(k, p->remote, m->h.spi_i, m->nonce, n->data)) {
+		if (source_take(k, p->remote, SOURCE_SEEN))
+			return true;
+		k->dropped[KEYING_DROP_RATE]++;
+		return false;
+	}
+	k->dropped[KEYING_DROP_COOKIE]++;
 	if (cookie_make(k, p->remote, m->h.spi_i, m->nonce, cookie, &len, NULL) == 0)
 		refuse(k, p, &m->h, N_COOKIE, cookie, len);
 	return false;
+}
+
+/* Repeated: the same answer, once there is one; not for ever, and not in a storm. */
+static void again(struct ike_sa *sa)
+{
+	struct keying *k = sa->k;
+
+	if (!sa->last_reply.len || sa->repeats == INIT_REPEATS_MOST || k->now_ms - sa->repeated_ms < REPEAT_MS) {
+		k->dropped[KEYING_DROP_REPEATED]++;
+		return;
+	}
+	sa->repeats++;
+	sa->repeated_ms = k->now_ms;
+	todo_send_ike(sa, &sa->last_reply);
 }
 
 static void request(struct keying *k, const struct path *p, const struct ike_header *h, const uint8_t *octets,
@@ -429,25 +451,35 @@ static void request(struct keying *k, const struct path *p, const struct ike_hea
 	size_t digest_len;
 	struct diag d = { 0 };
 
-	if (h->spi_r || h->id != 0 || k->closing || crypto_digest("SHA256", &all, 1, digest, &digest_len, &d) < 0)
+	if (h->spi_r || h->id != 0 || k->closing || crypto_digest("SHA256", &all, 1, digest, &digest_len, &d) < 0) {
+		k->dropped[k->closing ? KEYING_DROP_HALF_OPEN : KEYING_DROP_MALFORMED]++;
 		return;
+	}
 	uint64_t key = table_hash(digest, 8, 1);
 	struct ike_sa *sa = table_find(&k->half_open, key, same_request, &(struct half_open_key){ p, digest });
-	if (sa) { /* repeated: the same answer, once there is one */
-		if (sa->last_reply.len)
-			todo_send_ike(sa, &sa->last_reply);
+	if (sa) {
+		again(sa);
 		return;
 	}
 
 	struct ike_msg m = { .h = *h, .raw = { octets, len } };
 	struct wire_in in = wire_in(octets + IKE_HEADER, len - IKE_HEADER);
+	bool calm = source_take(k, p->remote, SOURCE_UNSEEN);
 	int r = ike_decode_payloads(&in, MSG_INIT_REQUEST, h->next, &m, &d);
-	if (r == -ERR_CRITICAL)
-		refuse(k, p, h, N_UNSUPPORTED_CRITICAL_PAYLOAD, &m.critical, 1);
-	else if (r < 0)
-		refuse(k, p, h, N_INVALID_SYNTAX, NULL, 0);
-	if (r < 0 || !has_room(k, p->remote) || !cookie_shown(k, p, &m))
+	if (r < 0) {
+		k->dropped[KEYING_DROP_MALFORMED]++;
+		if (calm && r == -ERR_CRITICAL)
+			refuse(k, p, h, N_UNSUPPORTED_CRITICAL_PAYLOAD, &m.critical, 1);
+		else if (calm)
+			refuse(k, p, h, N_INVALID_SYNTAX, NULL, 0);
 		return;
+	}
+	if (!cookie_shown(k, p, &m, calm))
+		return;
+	if (!has_room(k, p->remote)) {
+		k->dropped[KEYING_DROP_HALF_OPEN]++;
+		return;
+	}
 
 	struct proposal_ike_choice choice;
 	const struct rule *rule;
@@ -467,7 +499,8 @@ static void request(struct keying *k, const struct path *p, const struct ike_hea
 	nat_enter(sa, behind);
 	sa->half_open = true;
 	k->half_open_count++;
-	(*half_open_of(k, p->remote))++;
+	source_of(k, p->remote)->half_open++;
+	TAILQ_INSERT_TAIL(&k->half_opens, sa, of_half_open);
 	memcpy(sa->last_digest, digest, DIGEST);
 	sa->init_key = key;
 	table_add(&k->half_open, key, sa);
@@ -544,10 +577,12 @@ static void reply(struct keying *k, const struct path *p, const struct ike_heade
 	struct wire_in in = wire_in(octets + IKE_HEADER, len - IKE_HEADER);
 	struct diag d = { 0 };
 
-	if (!sa || !sa->initiator || sa->state != IKE_I_INIT_SENT || h->id != 0 ||
+	if (!sa || !sa->initiator || exchange_season(sa->state, IKE_SA_INIT, true) != SEASON_TAKEN || h->id != 0 ||
 	    !addr_equal(&sa->remote, p->remote) || !addr_equal(&sa->local, p->local) ||
-	    ike_decode_payloads(&in, MSG_INIT_REPLY, h->next, &m, &d) < 0)
+	    ike_decode_payloads(&in, MSG_INIT_REPLY, h->next, &m, &d) < 0) {
+		k->dropped[KEYING_DROP_INIT_REPLY]++;
 		return;
+	}
 	enum ike_event ev = EV_INIT_REPLY;
 	if (ike_find_notify(&m, N_COOKIE))
 		ev = EV_COOKIE;
@@ -568,4 +603,6 @@ void init_message(struct keying *k, const struct ike_header *h, const struct add
 		reply(k, &p, h, octets, len);
 	else if (h->flags & IKE_FLAG_INITIATOR)
 		request(k, &p, h, octets, len);
+	else
+		k->dropped[KEYING_DROP_DIRECTION]++;
 }

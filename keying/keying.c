@@ -105,6 +105,7 @@ int keying_new(const struct keying_config *c, struct plan *plan, struct keying *
 	TAILQ_INIT(&k->dead_ikes);
 	TAILQ_INIT(&k->busy);
 	TAILQ_INIT(&k->idle);
+	TAILQ_INIT(&k->half_opens);
 	fragment_pools_init(k);
 	k->plan = plan_ref(plan);
 	set_config(k, c);

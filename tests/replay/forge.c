@@ -208,7 +208,7 @@ static void requests_outside_the_window_are_passed_over(void **state)
 	}
 }
 
-static void ike_auth_counts_once(void **state)
+static void ike_auth_a_second_time_is_refused_and_ends_the_sa(void **state)
 {
 	struct world *w = established(world_policy);
 	struct forgery f = begin(w, IKE_AUTH);
@@ -218,8 +218,9 @@ static void ike_auth_counts_once(void **state)
 	ike_put_id(&f.w, PL_IDI, ID_IPV4_ADDR, "\x0a\0\0\1", 4);
 	ike_put_auth(&f.w, 2, "0123456789abcdef0123456789abcdef", 32);
 	deliver(w, &f);
-	assert_int_equal(w->ike_sent[1], sent);
-	world_expect_one(w, 1);
+	assert_int_equal(w->ike_sent[1], sent + 1);
+	assert_int_equal(world_ikes(w, 1), 0);
+	assert_int_equal(w->hosts[1].events[EVENT_MAIN_MODE_UP], 1);
 	world_free(w);
 }
 
@@ -612,7 +613,7 @@ int main(void)
 		cmocka_unit_test(an_unknown_critical_payload_is_named),
 		cmocka_unit_test(nonsense_under_protection_ends_the_sa),
 		cmocka_unit_test(requests_outside_the_window_are_passed_over),
-		cmocka_unit_test(ike_auth_counts_once),
+		cmocka_unit_test(ike_auth_a_second_time_is_refused_and_ends_the_sa),
 		cmocka_unit_test(wider_requests_are_narrowed_to_a_rule),
 		cmocka_unit_test(a_packet_named_first_decides_the_rule),
 		cmocka_unit_test(a_rekey_keeps_what_the_old_one_carried),
