@@ -30,6 +30,9 @@ const struct control_row control_requests[CONTROL_REQUESTS] = {
 			      { { "reason", JSON_STRING, false, 256 } } },
 	[CONTROL_ENABLE] = { "enable", "put the policy in force again", { { 0 } } },
 	[CONTROL_REFRESH] = { "refresh", "look at the policy's source now", { { 0 } } },
+	[CONTROL_REKEY] = { "rekey",
+			    "renew the SAs with a peer, or all",
+			    { { "peer", JSON_STRING, false, 128 }, { "main_mode", JSON_TRUE, false, 0 } } },
 };
 
 static const struct control_member *member_of(const struct control_row *row, const char *name)

@@ -295,6 +295,14 @@ static void carry(struct engine *e)
 		set_timer(e);
 }
 
+size_t engine_rekey(struct engine *e, const struct addr *peer, bool main_mode)
+{
+	size_t n = keying_renew(e->keying, main_mode ? KEYING_RENEW_IKE : KEYING_RENEW_CHILD, peer, engine_now_ms());
+
+	carry(e);
+	return n;
+}
+
 /* ---- what wakes us ----------------------------------------------------------------------------------------------- */
 
 static void ike_came(void *context, const struct datagram *g)

@@ -38,6 +38,8 @@ void engine_set_plan(struct engine *e, struct plan *plan, const struct proofs *p
 /* Tell the peers that we go, stop, free. Memory goes when the loop has run the closings. */
 void engine_close(struct engine *e);
 
+/* Renew SAs now (keying_renew). */
+size_t engine_rekey(struct engine *e, const struct addr *peer, bool main_mode);
 const struct keying *engine_keying(const struct engine *e);
 const struct sad *engine_sad(const struct engine *e);
 const struct credential_store *engine_store(const struct engine *e); /* NULL: this host has nothing to prove itself */

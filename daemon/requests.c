@@ -236,11 +236,47 @@ static void on_refresh(struct daemon *d, struct control_call *call, const json_t
 					      (json_int_t)d->state->current, "source", d->source));
 }
 
+/* The peer by its address, or by the name that the policy has for it. */
+static int rekey_peer(struct daemon *d, const char *name, bool main_mode, size_t *ret, struct diag *why)
+{
+	const struct host *h = d->policy ? policy_host_by_name(d->policy, name) : NULL;
+	struct addr one;
+
+	if (h)
+		for (size_t i = 0; i < h->address_count; i++)
+			*ret += engine_rekey(d->engine, &h->addresses[i].addr, main_mode);
+	else if (addr_parse(name, strlen(name), &one, NULL) == 0)
+		*ret = engine_rekey(d->engine, &one, main_mode);
+	else
+		return diag_fail(why, EINVAL, "'%s' is neither an address nor a host of the policy", name);
+	return 0;
+}
+
+static void on_rekey(struct daemon *d, struct control_call *call, const json_t *request)
+{
+	const char *peer = json_string_value(json_object_get(request, "peer"));
+	bool main_mode = json_is_true(json_object_get(request, "main_mode"));
+	struct diag why = { 0 };
+	size_t n = 0;
+
+	if (!d->engine)
+		(void)diag_fail(&why, EINVAL, "nothing is protected here now, so there are no SAs");
+	else if (!peer)
+		n = engine_rekey(d->engine, NULL, main_mode);
+	else
+		(void)rekey_peer(d, peer, main_mode, &n, &why);
+	if (*why.text)
+		refuse(call, &why);
+	else
+		control_reply(call, json_pack("{s:b,s:I}", "ok", 1, "renewing", (json_int_t)n));
+}
+
 static request_handler *const handlers[CONTROL_REQUESTS] = {
 	[CONTROL_STATUS] = on_status,     [CONTROL_SHOW] = on_show,       [CONTROL_EVENTS] = on_events,
 	[CONTROL_STATE] = on_state,       [CONTROL_APPLY] = on_apply,     [CONTROL_CONFIRM] = on_confirm,
 	[CONTROL_ROLLBACK] = on_rollback, [CONTROL_HISTORY] = on_history, [CONTROL_DISABLE] = on_disable,
 	[CONTROL_ENABLE] = on_enable,     [CONTROL_REFRESH] = on_refresh,
+	[CONTROL_REKEY] = on_rekey,
 };
 
 static void on_request(void *context, struct control_call *call, enum control_request what, const json_t *request)

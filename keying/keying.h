@@ -188,9 +188,9 @@ void keying_set_credentials(struct keying *k, const struct keying_config *c, uin
 /* The certificate with this digest is no longer good, for the reason that `why` says: SAs of peers that proved
  * themselves by it end. Returns how many IKE SAs. */
 size_t keying_distrust(struct keying *k, const uint8_t certificate[PEER_DIGEST], const char *why, uint64_t now_ms);
-/* Now, whatever their lives: for tests, and to force collisions in a lab. */
+/* Now, whatever their lives: the SAs with the peer (NULL: all). Returns how many begin. */
 enum keying_renewal { KEYING_RENEW_CHILD, KEYING_RENEW_IKE, KEYING_RENEW_DELETE };
-void keying_renew(struct keying *k, enum keying_renewal what, uint64_t now_ms);
+size_t keying_renew(struct keying *k, enum keying_renewal what, const struct addr *peer, uint64_t now_ms);
 /* Tell every peer that we go (delete), as far as one datagram each does it. */
 void keying_close(struct keying *k, uint64_t now_ms);
 

@@ -71,28 +71,38 @@ void life_forget_fading(struct keying *k)
 
 /* ---- at once ----------------------------------------------------------------------------------------------------- */
 
-static void renew(struct ike_sa *sa, enum keying_renewal what)
+static size_t renew(struct ike_sa *sa, enum keying_renewal what)
 {
 	struct child *c, *next;
+	size_t n = 0;
 
-	if (what == KEYING_RENEW_IKE && ike_usable(sa))
+	if (what == KEYING_RENEW_DELETE ? sa->state != IKE_ESTABLISHED : !ike_usable(sa))
+		return 0;
+	if (what == KEYING_RENEW_IKE)
 		rekey_start(sa);
 	else if (what == KEYING_RENEW_DELETE)
 		ike_delete(sa);
-	for (c = LIST_FIRST(&sa->children); what == KEYING_RENEW_CHILD && c; c = next) {
+	if (what != KEYING_RENEW_CHILD)
+		return 1;
+	for (c = LIST_FIRST(&sa->children); c; c = next) {
 		next = LIST_NEXT(c, entry);
+		n += c->state == CHILD_UP && !c->replaced;
 		child_rekey(c);
 	}
+	return n;
 }
 
-void keying_renew(struct keying *k, enum keying_renewal what, uint64_t now_ms)
+size_t keying_renew(struct keying *k, enum keying_renewal what, const struct addr *peer, uint64_t now_ms)
 {
-	struct ike_sa *sa, *next;
+	struct ike_sa *sa, *following;
+	size_t n = 0;
 
 	keying_tick(k, now_ms);
-	for (sa = TAILQ_FIRST(&k->ikes); sa; sa = next) {
-		next = TAILQ_NEXT(sa, entry);
-		renew(sa, what);
+	for (sa = TAILQ_FIRST(&k->ikes); sa; sa = following) {
+		following = TAILQ_NEXT(sa, entry);
+		if (!peer || addr_equal(&sa->remote, peer))
+			n += renew(sa, what);
 	}
 	keying_settle(k);
+	return n;
 }

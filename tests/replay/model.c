@@ -111,11 +111,11 @@ static void delete_child(struct world *w, unsigned host)
 }
 static void rekey_ike(struct world *w, unsigned host)
 {
-	keying_renew(w->hosts[host].keying, KEYING_RENEW_IKE, w->now_ms);
+	(void)keying_renew(w->hosts[host].keying, KEYING_RENEW_IKE, NULL, w->now_ms);
 }
 static void delete_ike(struct world *w, unsigned host)
 {
-	keying_renew(w->hosts[host].keying, KEYING_RENEW_DELETE, w->now_ms);
+	(void)keying_renew(w->hosts[host].keying, KEYING_RENEW_DELETE, NULL, w->now_ms);
 }
 
 static const struct collision {

@@ -13,6 +13,7 @@ extern const struct command command_lab;
 extern const struct command command_matrix;
 extern const struct command command_pki;
 extern const struct command command_refresh;
+extern const struct command command_rekey;
 extern const struct command command_rollback;
 extern const struct command command_show;
 extern const struct command command_status;
@@ -29,6 +30,7 @@ const struct command *const commands[] = {
 	&command_rollback,
 	&command_history,
 	&command_refresh,
+	&command_rekey,
 	&command_status,
 	&command_show,
 	&command_events,

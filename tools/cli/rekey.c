@@ -1,0 +1,43 @@
+/* cordon rekey [PEER]: renew SAs before their time. */
+#include "tools/cli/ask.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+static int run(int argc, char **argv);
+
+const struct command command_rekey = {
+	"rekey", "renew the SAs with a peer, or with all, now",
+	"usage: cordon rekey [PEER] [--main-mode] [--json]\n\n"
+	"Makes new SAs in place of those that are up, as happens by itself before their lifetime ends; no packet is lost\n"
+	"by it. PEER is an address or the name of a host of the policy; without it, all peers.\n\n"
+	"  --main-mode  the IKE SAs; otherwise the quick mode SAs\n" ASK_HELP,
+	run
+};
+
+static int run(int argc, char **argv)
+{
+	struct ask ask = { 0 };
+	bool main_mode = false;
+	const struct argument_option options[] = { ASK_OPTIONS(ask), { "--main-mode", &main_mode, NULL } };
+	const char *peer = NULL;
+	json_t *request, *reply;
+	size_t n;
+	int r;
+
+	if (arguments_read(&command_rekey, argc, argv, options, ARRAY_LEN(options), &peer, 1, &n) != EXIT_OK)
+		return EXIT_USAGE;
+	request = control_request_new(CONTROL_REKEY);
+	if (peer)
+		(void)json_object_set_new(request, "peer", json_string(peer));
+	if (main_mode)
+		(void)json_object_set_new(request, "main_mode", json_true());
+	r = ask_daemon(&ask, request, &reply);
+	if (r == EXIT_OK && reply)
+		(void)printf("%" PRIu64 " %s SAs are being renewed.\n", ask_number(reply, "renewing"),
+			     main_mode ? "main mode" : "quick mode");
+	else if (reply)
+		r = ask_refused(&ask, reply);
+	json_decref(reply);
+	return r;
+}
