@@ -74,7 +74,8 @@ enum sad_event_kind {
 	SAD_FIRST_IN,    /* pair: the first packet came in under it, so the peer has it both ways */
 	SAD_MOVED, /* pair, packet.remote, packet.remote_port: authentic ESP in UDP came from elsewhere (rate-limited)
 		    */
-	SAD_UNKNOWN_SPI, /* remote, spi: ESP came for an SA that we do not have (rate-limited) */
+	SAD_UNKNOWN_SPI, /* packet: addresses, and with UDP encapsulation ports; spi: ESP came for an SA that we do not
+			    have (rate-limited) */
 };
 
 struct sad_event {

@@ -117,9 +117,14 @@ static void start(struct child *c)
 {
 	struct diag d = { 0 };
 
-	c->group = c->rule->protection->suites[0].group;
-	if (child_step(c, CEV_START, NULL, NULL, &d) < 0)
-		child_fail(c, "%s", d.text);
+	int r = nat_check_protection(c->ike, c->rule->protection, &d);
+
+	if (r == 0) {
+		c->group = nat_first_suite(c->ike, c->rule->protection)->group;
+		r = child_step(c, CEV_START, NULL, NULL, &d);
+	}
+	if (r < 0)
+		child_fault(c, (struct fault){ .code = failure_of(r) }, "%s", d.text);
 }
 
 /* What the packet that waits is in; with nothing around it, or named in front of the rule's own selectors. */
@@ -239,13 +244,13 @@ static void put_selectors(const struct child *c, struct ike_writer *w)
 void child_put_offer(struct child *c, struct ike_writer *w)
 {
 	const struct child *old = child_by_pair(c->ike->k, c->replaces);
-	struct ike_offer offer;
+	struct ike_offer offer, scratch;
 
 	if (old)
 		ike_put_notify_spi(w, N_REKEY_SA, (uint8_t)old->choice.suite.protocol, old->spi_in);
 	ike_put_notify(w, N_USE_TRANSPORT_MODE, NULL, 0);
 	proposal_offer_child(c->rule->protection, c->spi_in, !c->first, &offer);
-	ike_put_sa(w, &offer);
+	ike_put_sa(w, nat_without_ah(c->ike, &offer, true, &scratch));
 	if (!c->first) {
 		ike_put_nonce(w, c->nonce_i.at, c->nonce_i.len);
 		if (c->group)
@@ -297,7 +302,9 @@ int child_answered(struct child *c, const struct ike_msg *m, struct diag *d)
 		return diag_fail(d,
 				 failure_error(ike_find_notify(m, N_REDIRECT) ? FAILURE_REDIRECT : FAILURE_MALFORMED),
 				 "the peer's reply says neither yes nor no to quick mode");
-	if (!proposal_accept_child(&m->offer, c->rule->protection, !c->first, &choice))
+	struct ike_offer offer;
+	if (!proposal_accept_child(nat_without_ah(c->ike, &m->offer, false, &offer), c->rule->protection, !c->first,
+				   &choice))
 		return diag_fail(d, ERR_NO_PROPOSAL, "the peer took %s for quick mode, which rule '%s' did not offer",
 				 proposal_text(&m->offer, text), c->rule->name);
 	struct ike_ts_list mine, theirs;
@@ -449,6 +456,7 @@ struct child *child_asked(struct ike_sa *ike, const struct ike_msg *m, const str
 			  struct refusal *ret_refusal, struct diag *d)
 {
 	const bool with_group = m->h.exchange == CREATE_CHILD_SA;
+	struct ike_offer offer;
 	char offered[PROPOSALS_TEXT], wanted[PROPOSALS_TEXT], asked[ASKED_TEXT], rules[ASKED_TEXT];
 	struct proposal_child_choice choice;
 	struct narrowed n = { 0 };
@@ -483,7 +491,10 @@ struct child *child_asked(struct ike_sa *ike, const struct ike_msg *m, const str
 				"it asks for tunnel mode, rule '%s' wants transport mode", e->rule->name);
 		return refuse(ret_refusal, N_NO_PROPOSAL_CHOSEN);
 	}
-	if (!proposal_choose_child(&m->offer, e->rule->protection, with_group, &choice)) {
+	if (nat_check_protection(ike, e->rule->protection, d) < 0)
+		return refuse(ret_refusal, N_NO_PROPOSAL_CHOSEN);
+	if (!proposal_choose_child(nat_without_ah(ike, &m->offer, false, &offer), e->rule->protection, with_group,
+				   &choice)) {
 		(void)diag_fail(d, ERR_NO_PROPOSAL, "it offers %s, rule '%s' wants %s",
 				proposal_text(&m->offer, offered), e->rule->name,
 				proposal_protection_text(e->rule->protection, wanted));

@@ -95,8 +95,9 @@ struct contact {
 	LIST_HEAD(ike_list, ike_sa) ikes; /* proven, or ours; not what strangers have begun */
 	LIST_HEAD(want_list, want) wants;
 	struct failure_record *failure; /* NULL: none */
-	bool fell_back;                 /* request modes talk to it in clear */
-	bool idle;                      /* on the list of those that may be forgotten */
+	uint16_t nat_port; /* where its ESP in UDP came from, of which we know nothing: begin there, once */
+	bool fell_back;    /* request modes talk to it in clear */
+	bool idle;         /* on the list of those that may be forgotten */
 	TAILQ_ENTRY(contact) entry;
 };
 

@@ -47,7 +47,9 @@ bool init_initiate(struct contact *c, struct want *w)
 			      "%d main modes are being negotiated already; this one has to wait", INITIATING_MOST);
 		return false;
 	}
-	struct ike_sa *sa = ike_new(k, true, &c->local, IKE_PORT, &c->remote, IKE_PORT);
+	struct ike_sa *sa = ike_new(k, true, &c->local, c->nat_port ? IKE_NAT_PORT : IKE_PORT, &c->remote,
+				    c->nat_port ? c->nat_port : IKE_PORT);
+	c->nat_port = 0;
 	sa->initiating = true;
 	k->initiating_count++;
 	sa->auth_set = rule->auth;
@@ -240,6 +242,9 @@ int init_reply(struct ike_sa *sa, const struct step_input *in, struct diag *d)
 		return STEP_STAY;
 	}
 	nat_enter(sa, behind);
+	int r = sa->first ? nat_check_protection(sa, sa->first->rule->protection, d) : 0;
+	if (r < 0)
+		return r;
 	exchange_done(sa);
 	sa->give_up_ms = UINT64_MAX;
 	sa->making->hint[0] = '\0';
@@ -590,8 +595,9 @@ static void reply(struct keying *k, const struct path *p, const struct ike_heade
 		ev = EV_OTHER_GROUP;
 	else if (ike_find_error(&m) || !m.has_sa)
 		ev = EV_REFUSED;
-	if (ike_step(sa, ev, &m, NULL, &d) < 0)
-		ike_fail(sa, "%s", d.text);
+	int r = ike_step(sa, ev, &m, NULL, &d);
+	if (r < 0)
+		ike_fault(sa, (struct fault){ .code = failure_of(r), .exchange = IKE_SA_INIT }, "%s", d.text);
 }
 
 void init_message(struct keying *k, const struct ike_header *h, const struct addr *local, uint16_t local_port,

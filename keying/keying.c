@@ -301,7 +301,7 @@ void keying_message(struct keying *k, const struct addr *local, uint16_t local_p
 
 /* ESP came for an SA that we do not have: we have forgotten the peer (a restart), and it has not noticed. Begin anew,
  * so that it does. */
-static void unknown_esp(struct keying *k, const struct addr *local, const struct addr *remote)
+static void unknown_esp(struct keying *k, const struct addr *local, const struct addr *remote, uint16_t nat_port)
 {
 	struct plan_list list = plan_meet(k->plan, local, remote);
 	struct contact *c = contact_find(k, local, remote);
@@ -323,6 +323,7 @@ static void unknown_esp(struct keying *k, const struct addr *local, const struct
 		if (w && (!w->failed || k->now_ms >= w->retry_ms)) {
 			k->probes++;
 			w->failed = false;
+			w->contact->nat_port = nat_port; /* a NAT lets us in there, and nowhere else */
 			want_drive(w);
 		}
 		return;
@@ -414,7 +415,7 @@ void keying_sad_event(struct keying *k, const struct sad_event *e, uint64_t now_
 			nat_esp_came(c, &e->packet.remote, e->packet.remote_port);
 		break;
 	case SAD_UNKNOWN_SPI:
-		unknown_esp(k, &e->packet.local, &e->packet.remote);
+		unknown_esp(k, &e->packet.local, &e->packet.remote, e->packet.remote_port);
 		break;
 	}
 	keying_settle(k);

@@ -220,6 +220,44 @@ void nat_note_original(struct ike_sa *sa, const struct ike_msg *m)
 		sa->nat.original = theirs->at[0].range.lo;
 }
 
+/* ---- proposals --------------------------------------------------------------------------------------------------- */
+
+const struct ike_offer *nat_without_ah(const struct ike_sa *sa, const struct ike_offer *offer, bool ours,
+				       struct ike_offer *scratch)
+{
+	if (!sa->nat.behind)
+		return offer;
+	scratch->count = 0;
+	for (size_t i = 0; i < offer->count; i++) {
+		if (offer->proposals[i].protocol == PROTO_AH)
+			continue;
+		scratch->proposals[scratch->count] = offer->proposals[i];
+		if (ours)
+			scratch->proposals[scratch->count].number = (uint8_t)(scratch->count + 1);
+		scratch->count++;
+	}
+	return scratch;
+}
+
+const struct child_suite *nat_first_suite(const struct ike_sa *sa, const struct protection_set *set)
+{
+	size_t i = 0;
+
+	while (sa->nat.behind && i + 1 < set->count && set->suites[i].protocol == PROTO_AH)
+		i++;
+	return &set->suites[i];
+}
+
+int nat_check_protection(const struct ike_sa *sa, const struct protection_set *set, struct diag *d)
+{
+	for (size_t i = 0; i < set->count; i++)
+		if (!sa->nat.behind || set->suites[i].protocol != PROTO_AH)
+			return 0;
+	return diag_fail(d, failure_error(FAILURE_NAT),
+			 "a NAT is between (%s), and AH does not go through it: protection '%s' has nothing else",
+			 nat_where(sa->nat.behind), set->name);
+}
+
 /* ---- several hosts behind one address ---------------------------------------------------------------------------- */
 
 static bool same_identity(const struct ike_sa *a, const struct ike_sa *b)

@@ -62,6 +62,14 @@ void nat_esp_came(struct child *c, const struct addr *remote, uint16_t port);
 void nat_substitute(const struct ike_sa *sa, const struct ike_ts_list *from, bool local, struct ike_ts_list *ret);
 /* Note what the peer calls itself. */
 void nat_note_original(struct ike_sa *sa, const struct ike_msg *m);
+/* AH covers the addresses, and does not go through a NAT: its proposals are taken out of an offer, and what is left is
+ * numbered anew if it is ours. Returns the offer itself where there is no NAT, else *scratch. */
+const struct ike_offer *nat_without_ah(const struct ike_sa *sa, const struct ike_offer *offer, bool ours,
+				       struct ike_offer *scratch);
+/* The first suite that we offer. */
+const struct child_suite *nat_first_suite(const struct ike_sa *sa, const struct protection_set *set);
+/* Negative, with words: there is a NAT, and the set has AH only. */
+int nat_check_protection(const struct ike_sa *sa, const struct protection_set *set, struct diag *d);
 /* Another host behind the same address has a CHILD SA for some of this traffic: packets of ours for the one would reach
  * the other. In words. To be asked when sa's peer has proven itself. */
 bool nat_shared(const struct ike_sa *sa, const struct sa_selector *s, struct diag *d);

@@ -24,6 +24,10 @@ static void unknown_spi(struct sad *s, const struct ip_packet *ip, uint32_t spi)
 	};
 	size_t row = 0;
 
+	if (ip->next == IP_UDP) {
+		e.packet.local_port = ip->destination_port;
+		e.packet.remote_port = ip->source_port;
+	}
 	plane_drop(s, DROP_UNKNOWN_SPI);
 	for (size_t i = 0; i < sizeof ip->source.octets; i++)
 		row = row * 31 + ip->source.octets[i];

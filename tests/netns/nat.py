@@ -312,6 +312,18 @@ def port_forward():
         t.outside.end()
 
 
+def forgotten():
+    """the server is killed and starts again: what the client then sends tells it where to begin anew"""
+    t = Twin("both").start()
+    expect("a datagram and its answer go through", udp_both_ways(t)[0])
+    t.outside.kill()
+    t.outside.start(policy=t.policy)
+    expect("seconds later they do again",
+           wait_until(lambda: udp_both_ways(t, 4323)[0], 15))
+    expect("who is behind the NAT is known", nat_said(t.inside) == "here" and nat_said(t.outside) == "there")
+    t.check_wires()
+
+
 def keep_alives():
     """when nothing else goes, the client keeps the mapping warm, and nothing is said to it"""
     t = Twin("both").start()
@@ -324,4 +336,4 @@ def keep_alives():
 
 
 if __name__ == "__main__":
-    main([behind_ipv4, behind_ipv6, rebound, narrow, refused, port_forward, keep_alives])
+    main([behind_ipv4, behind_ipv6, rebound, narrow, refused, port_forward, forgotten, keep_alives])

@@ -32,7 +32,7 @@ static const char policy_text[] = "cordon: 1\n"
 
 static const char *policy(const char *setting)
 {
-	static char text[2048], line[64];
+	static char text[2048], line[256];
 
 	line[0] = '\0';
 	if (setting)
@@ -387,6 +387,66 @@ static void a_stricter_policy_ends_what_goes_through_a_nat(void **state)
 	world_free(w);
 }
 
+/* The server begins from port 4500 to where the client's ESP came from: a NAT lets in nothing else. */
+static void a_server_that_has_forgotten_comes_back_through_the_nat(void **state)
+{
+	struct nat n;
+	struct world *w = world_behind(&n, "both", CLIENT_BEHIND);
+
+	(void)state;
+	world_packet(w, CLIENT, 6, 40000, 443);
+	world_run(w, 4000);
+	world_replace(w, SERVER, policy("both"), &(struct addr){ 4, { 10, 0, 0, 2 } });
+	world_packet(w, CLIENT, 6, 40000, 443);
+	world_run(w, 7000);
+	assert_int_equal(w->hosts[SERVER].esp_lost, 1);
+	world_expect_one(w, 1);
+	world_packet(w, CLIENT, 6, 40000, 443);
+	world_packet(w, SERVER, 6, 443, 40000);
+	world_run(w, 8000);
+	assert_int_equal(w->hosts[SERVER].esp_received, 2);
+	assert_int_equal(w->hosts[CLIENT].esp_received, 1);
+	assert_int_equal(ike_row(w, CLIENT).nat, 1);
+	assert_int_equal(ike_row(w, SERVER).nat, 2);
+	assert_int_equal(n.wrong_port, 0);
+	world_free(w);
+}
+
+static void ah_is_left_out_of_what_is_offered_and_taken(void **state)
+{
+	static const struct {
+		const char *proposals;
+		bool up;
+	} rows[] = { { "[ah-sha256, esp-aes256gcm]", true }, { "[ah-sha256]", false } };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct nat n;
+		struct world *w;
+		char setting[128];
+
+		(void)snprintf(setting, sizeof setting, "both\nprotection: { default: { proposals: %s } }",
+			       rows[i].proposals);
+		w = world_behind(&n, setting, CLIENT_BEHIND);
+		world_packet(w, CLIENT, 6, 40000, 443);
+		world_run(w, 4000);
+		if (rows[i].up) {
+			world_expect_one(w, 1);
+			assert_int_equal(w->hosts[CLIENT].sas[0].suite.protocol, PROTO_ESP);
+			keying_sad_event(
+				w->hosts[CLIENT].keying, /* the same when it is renewed */
+				&(struct sad_event){ .kind = SAD_EXPIRE_SOFT, .pair = w->hosts[CLIENT].sas[0].pair },
+				w->now_ms);
+			world_run(w, 9000);
+			world_expect_one(w, 1);
+		} else {
+			assert_int_equal(world_ikes(w, CLIENT), 0);
+			assert_non_null(strstr(w->hosts[CLIENT].last_text[EVENT_MAIN_MODE_FAILED], "AH does not go"));
+		}
+		world_free(w);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -400,6 +460,8 @@ int main(void)
 		cmocka_unit_test(keep_alives_go_from_behind_a_nat_and_only_when_idle),
 		cmocka_unit_test(two_hosts_behind_one_address_are_never_mixed_up),
 		cmocka_unit_test(the_same_host_may_come_back),
+		cmocka_unit_test(a_server_that_has_forgotten_comes_back_through_the_nat),
+		cmocka_unit_test(ah_is_left_out_of_what_is_offered_and_taken),
 		cmocka_unit_test(a_stricter_policy_ends_what_goes_through_a_nat),
 	};
 
