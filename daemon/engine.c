@@ -142,7 +142,7 @@ static void child_up(struct engine *e, const struct sa_spec *spec)
 	struct secured hosts = { .local = spec->selector.local, .remote = spec->selector.remote }, *s;
 	struct diag d = { 0 };
 
-	if (spec->inbound)
+	if (spec->inbound || spec->tunnel) /* of tunnels nothing falls back */
 		return;
 	s = table_find(&e->secured, hosts_hash(&hosts), same_hosts, &hosts);
 	if (!s) {

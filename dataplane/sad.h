@@ -17,14 +17,36 @@
 struct diag;
 struct sad;
 
-/* What one SA protects: single addresses, and the protocol and ports of one plan entry. */
+/* What one SA protects: single addresses, and the protocol and ports of one plan entry. In tunnel mode two ranges of
+ * addresses, which begin with local and remote. */
 struct sa_selector {
 	struct addr local, remote;
 	int16_t protocol; /* PROTOCOL_ANY: all */
 	struct port_range local_port, remote_port;
+	struct addr local_last, remote_last; /* of the ranges; family 0: there is but one address */
 };
 
-/* That of a whole plan entry between two addresses. ICMP's type and code stand in the local port (RFC 7296 3.13.1). */
+static inline struct addr_range sa_selector_locals(const struct sa_selector *s)
+{
+	return (struct addr_range){ s->local, s->local_last.family ? s->local_last : s->local };
+}
+
+static inline struct addr_range sa_selector_remotes(const struct sa_selector *s)
+{
+	return (struct addr_range){ s->remote, s->remote_last.family ? s->remote_last : s->remote };
+}
+
+static inline void sa_selector_set_ranges(struct sa_selector *s, const struct addr_range *local,
+					  const struct addr_range *remote)
+{
+	s->local = local->lo;
+	s->remote = remote->lo;
+	s->local_last = addr_equal(&local->lo, &local->hi) ? (struct addr){ 0 } : local->hi;
+	s->remote_last = addr_equal(&remote->lo, &remote->hi) ? (struct addr){ 0 } : remote->hi;
+}
+
+/* That of a whole plan entry between two addresses that met it. ICMP's type and code stand in the local port (RFC
+ * 7296 3.13.1). */
 static inline struct sa_selector sa_selector_of(const struct plan_entry *e, const struct addr *local,
 						const struct addr *remote)
 {
@@ -33,6 +55,7 @@ static inline struct sa_selector sa_selector_of(const struct plan_entry *e, cons
 				 .protocol = e->protocol,
 				 .local_port = e->local_port,
 				 .remote_port = e->remote_port };
+	struct addr_range locals, remotes;
 
 	if ((e->protocol == 1 || e->protocol == 58) && e->icmp_type >= 0) {
 		unsigned type = (unsigned)e->icmp_type << 8;
@@ -41,6 +64,8 @@ static inline struct sa_selector sa_selector_of(const struct plan_entry *e, cons
 		s.local_port.hi = (uint16_t)(type | (e->icmp_code < 0 ? 255u : (unsigned)e->icmp_code));
 		s.remote_port = PORT_ANY;
 	}
+	if (e->rule->tunnel && plan_tunnel_ranges(e, local, remote, &locals, &remotes))
+		sa_selector_set_ranges(&s, &locals, &remotes);
 	return s;
 }
 

@@ -20,9 +20,7 @@ static int check_rule(const struct rule *rule, struct diag *d)
 {
 	const char *what = NULL;
 
-	if (rule->tunnel)
-		what = "tunnel mode";
-	else if (rule->machine_count > 0)
+	if (rule->machine_count > 0)
 		what = "authorised machines (machines:)";
 	else if (rule->second_auth)
 		what = "a second authentication";

@@ -272,9 +272,11 @@ static void add_outward(struct ruleset *r, const struct rule *rule)
 		ruleset_add_way(r, WAY_OUT_FALLEN);
 		str_add(r->out, " return\n");
 	}
-	str_add(r->out, "\t\t");
-	ruleset_add_way(r, WAY_LAST);
-	str_add(r->out, " ct status snat goto masquerade_learn\n");
+	if (!rule->tunnel) { /* what a gateway forwards needs no address of ours */
+		str_add(r->out, "\t\t");
+		ruleset_add_way(r, WAY_LAST);
+		str_add(r->out, " ct status snat goto masquerade_learn\n");
+	}
 	add_drop(r, rule, WAY_LAST, GATE_COUNT_LEAK);
 	str_addf(r->out, "\t\tmeta mark set meta mark & 0x%08x | 0x%08x\n", ~r->config->mark_mask,
 		 r->config->mark_protect);

@@ -41,12 +41,12 @@ static void add_expression(struct ruleset *r, const char *template, const char *
 
 /* Several addresses of a host mostly meet the same regions: they share one map. group[i] is the first local address
  * with the regions of local address i. */
-static bool same_regions(const struct plan *p, const struct addr *locals, size_t a, size_t b)
+static bool same_regions(const struct plan *p, const struct addr_range *locals, size_t a, size_t b)
 {
 	const struct plan_region *ra, *rb;
 	size_t na = plan_regions(p, a, &ra), nb = plan_regions(p, b, &rb);
 
-	if (locals[a].family != locals[b].family || na != nb)
+	if (locals[a].lo.family != locals[b].lo.family || na != nb)
 		return false;
 	for (size_t i = 0; i < na; i++)
 		if (ra[i].list != rb[i].list || !addr_equal(&ra[i].remote.lo, &rb[i].remote.lo) ||
@@ -55,7 +55,7 @@ static bool same_regions(const struct plan *p, const struct addr *locals, size_t
 	return true;
 }
 
-static size_t *group_locals(const struct plan *p, const struct addr *locals, size_t n)
+static size_t *group_locals(const struct plan *p, const struct addr_range *locals, size_t n)
 {
 	size_t *group = mem_new(n + 1, sizeof *group);
 
@@ -84,31 +84,36 @@ static void add_remotes(struct ruleset *r, size_t local, const struct addr *self
 	str_add(r->out, added ? "\n\t\t}\n\t}\n" : "\t}\n");
 }
 
-static void add_local_map(struct ruleset *r, enum view v, int family, const struct addr *locals, const size_t *group,
-			  size_t n)
+static void add_local_map(struct ruleset *r, enum view v, int family, const struct addr_range *locals,
+			  const size_t *group, size_t n)
 {
+	const struct addr_range *behind;
 	size_t added = 0;
-	char text[ADDR_TEXT];
+	char text[ADDR_RANGE_TEXT];
 
 	str_addf(r->out, "\tmap locals_%s_%s {\n\t\ttype %s : verdict\n", views[v].name, families[family == 6],
 		 family == 4 ? "ipv4_addr" : "ipv6_addr");
+	if (plan_behind(r->plan, &behind))
+		str_add(r->out, "\t\tflags interval\n");
 	for (size_t i = 0; i < n; i++)
-		if (locals[i].family == family)
+		if (locals[i].lo.family == family)
 			str_addf(r->out, "%s%s : goto local_%zu_%s", added++ ? ",\n" : "\t\telements = {\n",
-				 addr_text(&locals[i], text), group[i], views[v].name);
+				 addr_range_text(&locals[i], text), group[i], views[v].name);
 	str_add(r->out, added ? "\n\t\t}\n\t}\n" : "\t}\n");
 }
 
-static void add_own_set(struct ruleset *r, int family, const struct addr *locals, size_t n)
+static void add_set(struct ruleset *r, const char *name, const char *flags, int family, const struct addr_range *ranges,
+		    size_t n)
 {
 	size_t added = 0;
-	char text[ADDR_TEXT];
+	char text[ADDR_RANGE_TEXT];
 
-	str_addf(r->out, "\tset own_%s {\n\t\ttype %s\n", families[family == 6],
-		 family == 4 ? "ipv4_addr" : "ipv6_addr");
+	str_addf(r->out, "\tset %s_%s {\n\t\ttype %s\n%s", name, families[family == 6],
+		 family == 4 ? "ipv4_addr" : "ipv6_addr", flags);
 	for (size_t i = 0; i < n; i++)
-		if (locals[i].family == family)
-			str_addf(r->out, "%s%s", added++ ? ",\n" : "\t\telements = {\n", addr_text(&locals[i], text));
+		if (ranges[i].lo.family == family)
+			str_addf(r->out, "%s%s", added++ ? ",\n" : "\t\telements = {\n",
+				 addr_range_text(&ranges[i], text));
 	str_add(r->out, added ? "\n\t\t}\n\t}\n" : "\t}\n");
 }
 
@@ -140,17 +145,37 @@ static void add_judge(struct ruleset *r)
 			"\t}\n");
 }
 
+/* Our own addresses, and behind them what we forward through tunnels. */
+static struct addr_range *all_locals(const struct plan *p, size_t *ret_own, size_t *ret_count)
+{
+	const struct addr_range *behind;
+	const struct addr *own;
+	size_t n = plan_locals(p, &own), more = plan_behind(p, &behind);
+	struct addr_range *all = mem_new(n + more + 1, sizeof *all);
+
+	for (size_t i = 0; i < n; i++)
+		all[i] = (struct addr_range){ own[i], own[i] };
+	for (size_t i = 0; i < more; i++)
+		all[n + i] = behind[i];
+	*ret_own = n;
+	*ret_count = n + more;
+	return all;
+}
+
 void ruleset_regions(struct ruleset *r)
 {
-	const struct addr *locals;
-	size_t n = plan_locals(r->plan, &locals);
+	size_t own, n;
+	struct addr_range *locals = all_locals(r->plan, &own, &n);
 	size_t *group = group_locals(r->plan, locals, n);
 
-	for (int family = 4; family <= 6; family += 2)
-		add_own_set(r, family, locals, n);
+	for (int family = 4; family <= 6; family += 2) {
+		add_set(r, "own", "", family, locals, own);
+		if (n > own)
+			add_set(r, "behind", "\t\tflags interval\n\t\tauto-merge\n", family, locals + own, n - own);
+	}
 	for (size_t i = 0; i < n; i++)
 		if (group[i] == i)
-			add_remotes(r, i, &locals[i]);
+			add_remotes(r, i, &locals[i].lo);
 	for (enum view v = 0; v < VIEWS; v++) {
 		for (int family = 4; family <= 6; family += 2)
 			add_local_map(r, v, family, locals, group, n);
@@ -158,11 +183,12 @@ void ruleset_regions(struct ruleset *r)
 			if (group[i] != i)
 				continue;
 			str_addf(r->out, "\tchain local_%zu_%s {\n\t\t", i, views[v].name);
-			add_expression(r, views[v].remote, family_of(&locals[i]));
+			add_expression(r, views[v].remote, family_of(&locals[i].lo));
 			str_addf(r->out, " vmap @remotes_%zu\n\t}\n", i);
 		}
 		add_view(r, v);
 	}
 	add_judge(r);
 	free(group);
+	free(locals);
 }

@@ -10,7 +10,17 @@
 #include <stdlib.h>
 
 /* ESP with the longest padding and check value, in UDP: 8 + 8 + 16 + 17 + 32, rounded up to what GCM and CBC fit in. */
-enum { ESP_MOST = 81, TCP_IP4 = 40, TCP_IP6 = 60 };
+enum { ESP_MOST = 81, TCP_IP4 = 40, TCP_IP6 = 60, IP6_OUTER = 40 };
+
+static const char *const families[] = { "ip", "ip6" };
+
+/* Does anything behind us go through tunnels of ours? */
+static bool is_gateway(const struct ruleset *r)
+{
+	const struct addr_range *behind;
+
+	return plan_behind(r->plan, &behind) > 0;
+}
 
 uint32_t ruleset_way_mark(const struct gate_config *c, enum ruleset_way way)
 {
@@ -134,10 +144,12 @@ static void add_clamp(struct ruleset *r)
 		const char *family;
 		int headers;
 	} rows[] = { { "ipv4", TCP_IP4 }, { "ipv6", TCP_IP6 } };
+	const struct plan_tunnel *rules;
+	bool tunnels = plan_tunnels(r->plan, &rules) > 0;
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
 		str_addf(r->out, "\t\tmeta nfproto %s tcp flags & (syn|rst) == syn tcp option maxseg size set %d\n",
-			 rows[i].family, r->config->mtu - rows[i].headers - ESP_MOST);
+			 rows[i].family, r->config->mtu - rows[i].headers - ESP_MOST - (tunnels ? IP6_OUTER : 0));
 }
 
 /* Out of the TUN comes what an SA has carried. What the data plane itself says to an application (too big) is an ICMP
@@ -152,13 +164,15 @@ static void add_from_tun(struct ruleset *r)
 	str_add(r->out, "\t\ticmp type { destination-unreachable, time-exceeded, parameter-problem } accept\n"
 			"\t\ticmpv6 type { destination-unreachable, packet-too-big, time-exceeded, parameter-problem } "
 			"accept\n");
-	str_addf(r->out, "\t\tct mark set ct mark | 0x%08x accept\n\t}\n", c->ct_secured);
+	str_addf(r->out, "\t\tct mark set ct mark | 0x%08x\n", c->ct_secured);
+	if (is_gateway(r)) /* from one tunnel into another */
+		for (size_t i = 0; i < ARRAY_LEN(families); i++)
+			str_addf(r->out, "\t\t%s saddr @behind_%s goto forward_out\n", families[i], families[i]);
+	str_add(r->out, "\t\taccept\n\t}\n");
 }
 
 static void add_to_tun(struct ruleset *r)
 {
-	static const char *const families[] = { "ip", "ip6" };
-
 	str_add(r->out, "\tchain to_tun {\n");
 	add_clamp(r);
 	for (size_t i = 0; i < ARRAY_LEN(families); i++)
@@ -224,6 +238,28 @@ static void add_ah6(struct ruleset *r)
 		str_addf(r->out, "\t\t%s accept\n", ah6[i]);
 }
 
+/* What we forward for others: from behind us into a tunnel; and to there nothing clear that should have come by one. */
+static void add_forwarding(struct ruleset *r)
+{
+	static const struct {
+		const char *chain;
+		enum ruleset_way way;
+	} rows[] = { { "forward_out", WAY_OUT }, { "forward_in", WAY_IN } };
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		str_addf(r->out, "\tchain %s {\n\t\tjump exempt\n", rows[i].chain);
+		add_judge(r, rows[i].way);
+		str_add(r->out, "\t}\n");
+	}
+	str_add(r->out, "\tchain forwarding {\n");
+	for (size_t i = 0; i < ARRAY_LEN(families); i++)
+		str_addf(r->out, "\t\t%s saddr @behind_%s jump forward_out\n", families[i], families[i]);
+	str_addf(r->out, "\t\tmeta mark & 0x%08x == 0x%08x accept\n", r->config->mark_mask, r->config->mark_protect);
+	for (size_t i = 0; i < ARRAY_LEN(families); i++)
+		str_addf(r->out, "\t\t%s daddr @behind_%s jump forward_in\n", families[i], families[i]);
+	str_add(r->out, "\t}\n");
+}
+
 /* Before DNAT and before routing. */
 static void add_prerouting(struct ruleset *r)
 {
@@ -239,10 +275,11 @@ static void add_prerouting(struct ruleset *r)
 		 "\t\tct direction reply ct original ip6 daddr @own_ip6 goto passing\n"
 		 "\t\tct direction original ct reply ip daddr @own_ip goto passing\n"
 		 "\t\tct direction original ct reply ip6 daddr @own_ip6 goto passing\n"
+		 "%s"
 		 "\t\tjump newcomer_in\n"
 		 "\t\tgoto masquerade_known\n"
 		 "\t}\n",
-		 r->config->tun);
+		 r->config->tun, is_gateway(r) ? "\t\tjump forwarding\n" : "");
 	/* Our own ESP, AH and IKE are admitted: ESP and AH by their protocol, which only our sockets hear; IKE only to
 	 * a socket that has our mark. */
 	str_add(r->out, "\tchain arriving {\n");
@@ -342,6 +379,8 @@ void ruleset_write(const struct gate_config *c, const char *table, const struct 
 	ruleset_masquerade(&r);
 	add_exempt(&r);
 	ruleset_newcomer(&r);
+	if (is_gateway(&r))
+		add_forwarding(&r);
 	add_from_tun(&r);
 	add_to_tun(&r);
 	add_fallback(&r);

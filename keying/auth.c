@@ -279,12 +279,13 @@ static bool proves_by(const struct auth_set *set, uint8_t auth_method)
  * the peer must prove to be when there is no CHILD SA, or when it is refused anyway. */
 static const struct rule *any_rule(const struct ike_sa *sa, uint8_t auth_method)
 {
-	struct plan_list list = plan_meet(sa->k->plan, &sa->local, &sa->remote);
+	struct selector_walk w = { .plan = sa->k->plan, .local = &sa->local, .remote = &sa->remote };
 	const struct rule *first = NULL;
+	struct candidate c;
 
-	for (size_t i = 0; i < list.count; i++) {
-		const struct rule *rule = list.entries[i].rule;
-		for (size_t s = 0; selector_negotiable(&list.entries[i]) && s < rule->key_exchange->count; s++)
+	while (selector_next(&w, &c)) {
+		const struct rule *rule = c.entry->rule;
+		for (size_t s = 0; s < rule->key_exchange->count; s++)
 			if (ike_suite_equal(&rule->key_exchange->suites[s], &sa->suite)) {
 				if (proves_by(rule->auth, auth_method))
 					return rule;

@@ -132,6 +132,9 @@ static struct sa_selector of_packet(const struct child *c)
 {
 	struct sa_selector s = c->asked;
 
+	s.local = c->packet.local;
+	s.remote = c->packet.remote;
+	s.local_last = s.remote_last = (struct addr){ 0 };
 	s.protocol = c->packet.protocol;
 	s.local_port = (struct port_range){ c->packet.local_port, c->packet.local_port };
 	if (selector_is_icmp(s.protocol))
@@ -156,8 +159,13 @@ void child_start_for(struct ike_sa *ike, const struct want *w)
 
 	c->packet = w->packet;
 	c->names_packet = w->names_packet;
-	if (w->packet_only)
+	if (w->packet_only) {
 		c->selector = of_packet(c);
+		if (c->rule->tunnel) { /* all traffic of the pair: its fragments have no ports */
+			c->selector.protocol = PROTOCOL_ANY;
+			c->selector.local_port = c->selector.remote_port = PORT_ANY;
+		}
+	}
 	start(c);
 }
 
@@ -179,7 +187,8 @@ static int ask_spi(struct child *c, const struct child_input *in, struct diag *d
 
 	(void)in;
 	(void)d;
-	t->selector = c->selector;
+	t->selector.local = c->ike->local;
+	t->selector.remote = c->ike->remote;
 	t->request = request;
 	t->pair = c->pair;
 	return 0;
@@ -248,7 +257,8 @@ void child_put_offer(struct child *c, struct ike_writer *w)
 
 	if (old)
 		ike_put_notify_spi(w, N_REKEY_SA, (uint8_t)old->choice.suite.protocol, old->spi_in);
-	ike_put_notify(w, N_USE_TRANSPORT_MODE, NULL, 0);
+	if (!c->rule->tunnel)
+		ike_put_notify(w, N_USE_TRANSPORT_MODE, NULL, 0);
 	proposal_offer_child(c->rule->protection, c->spi_in, !c->first, &offer);
 	ike_put_sa(w, nat_without_ah(c->ike, &offer, true, &scratch));
 	if (!c->first) {
@@ -278,9 +288,8 @@ static int refused(const struct child *c, const struct ike_notification *error, 
 		       code == FAILURE_SELECTORS ? selector_text(&c->selector, what)
 						 : proposal_protection_text(c->rule->protection, text),
 		       c->rule->name);
-	return diag_fail(d, failure_error(code), "%s refused quick mode in %s, %s",
-			 addr_text(&c->selector.remote, remote), ike_exchange_name(exchange),
-			 refusal_words(exchange, error->type, ours, words));
+	return diag_fail(d, failure_error(code), "%s refused quick mode in %s, %s", addr_text(&c->ike->remote, remote),
+			 ike_exchange_name(exchange), refusal_words(exchange, error->type, ours, words));
 }
 
 /* What the responder made of our offer. Nothing is changed when it is not acceptable. */
@@ -308,15 +317,17 @@ int child_answered(struct child *c, const struct ike_msg *m, struct diag *d)
 		return diag_fail(d, ERR_NO_PROPOSAL, "the peer took %s for quick mode, which rule '%s' did not offer",
 				 proposal_text(&m->offer, text), c->rule->name);
 	struct ike_ts_list mine, theirs;
-	nat_substitute(c->ike, &m->ts_i, true, &mine);
-	nat_substitute(c->ike, &m->ts_r, false, &theirs);
+	nat_substitute(c->ike, &m->ts_i, true, c->rule->tunnel, &mine);
+	nat_substitute(c->ike, &m->ts_r, false, c->rule->tunnel, &theirs);
 	if (!selector_accept(&c->selector, &mine, &theirs, &s))
 		return diag_fail(d, failure_error(FAILURE_SELECTORS),
 				 "the peer answered with other traffic selectors than %s",
 				 selector_text(&c->selector, what));
-	if (!ike_find_notify(m, N_USE_TRANSPORT_MODE))
+	if (!ike_find_notify(m, N_USE_TRANSPORT_MODE) != c->rule->tunnel)
 		return diag_fail(d, failure_error(FAILURE_TUNNEL),
-				 "the peer insists on tunnel mode; rule '%s' asks for transport mode", c->rule->name);
+				 "the peer insists on %s mode; rule '%s' asks for %s mode",
+				 c->rule->tunnel ? "transport" : "tunnel", c->rule->name,
+				 c->rule->tunnel ? "tunnel" : "transport");
 	c->choice = choice;
 	c->chosen = true;
 	c->spi_out = choice.spi;
@@ -435,21 +446,26 @@ static bool set_takes(const struct key_exchange_set *set, const struct ike_suite
 static bool narrow(const struct ike_sa *ike, const struct ike_msg *m, const struct child *old, struct narrowed *ret)
 {
 	struct ike_ts_list mine, theirs;
-	struct asked a = { .local = &ike->local, .remote = &ike->remote, .mine = &mine, .theirs = &theirs };
+	struct asked a = { .plan = ike->k->plan,
+			   .tunnel = !ike_find_notify(m, N_USE_TRANSPORT_MODE),
+			   .local = &ike->local,
+			   .remote = &ike->remote,
+			   .mine = &mine,
+			   .theirs = &theirs };
 
 	if (!m->has_ts_i || !m->has_ts_r)
 		return false;
-	nat_substitute(ike, &m->ts_r, true, &mine);
-	nat_substitute(ike, &m->ts_i, false, &theirs);
+	nat_substitute(ike, &m->ts_r, true, a.tunnel, &mine);
+	nat_substitute(ike, &m->ts_i, false, a.tunnel, &theirs);
 	if (old) {
 		a.rule = old->rule;
 		a.least = &old->selector;
-		if (selector_narrow(ike->k->plan, &a, ret))
+		if (selector_narrow(&a, ret))
 			return true;
 		a.rule = NULL;
 		a.least = NULL;
 	}
-	return selector_narrow(ike->k->plan, &a, ret);
+	return selector_narrow(&a, ret);
 }
 
 struct child *child_asked(struct ike_sa *ike, const struct ike_msg *m, const struct child *old,
@@ -486,7 +502,8 @@ struct child *child_asked(struct ike_sa *ike, const struct ike_msg *m, const str
 				"it asks for an internal address, as remote access clients do; we hand out none");
 		return refuse(ret_refusal, N_INTERNAL_ADDRESS_FAILURE);
 	}
-	if (!ike_find_notify(m, N_USE_TRANSPORT_MODE)) {
+	/* Asked for transport mode, a tunnel rule is answered without: the peer may take it or leave it (1.3.1). */
+	if (!e->rule->tunnel && !ike_find_notify(m, N_USE_TRANSPORT_MODE)) {
 		(void)diag_fail(d, failure_error(FAILURE_TUNNEL),
 				"it asks for tunnel mode, rule '%s' wants transport mode", e->rule->name);
 		return refuse(ret_refusal, N_NO_PROPOSAL_CHOSEN);
@@ -589,7 +606,8 @@ void child_put_answer(struct child *c, struct ike_writer *w)
 {
 	struct ike_offer offer;
 
-	ike_put_notify(w, N_USE_TRANSPORT_MODE, NULL, 0);
+	if (!c->rule->tunnel)
+		ike_put_notify(w, N_USE_TRANSPORT_MODE, NULL, 0);
 	if (c->more_possible)
 		ike_put_notify(w, N_ADDITIONAL_TS_POSSIBLE, NULL, 0);
 	proposal_answer_child(&c->choice, c->spi_in, &offer);
@@ -686,10 +704,11 @@ static void install(struct child *c, bool inbound)
 	struct sa_spec spec = {
 		.spi = inbound ? c->spi_in : c->spi_out,
 		.inbound = inbound,
-		.local = c->selector.local,
+		.local = c->ike->local,
 		.remote = c->ike->nat.outer,
 		.encap_local_port = c->ike->nat.behind ? IKE_NAT_PORT : 0,
 		.encap_remote_port = c->ike->nat.behind ? c->ike->remote_port : 0,
+		.tunnel = c->rule->tunnel,
 		.suite = c->choice.suite,
 		.esn = c->choice.esn,
 		.replay_window = REPLAY_WINDOW,
@@ -791,8 +810,8 @@ static int up(struct child *c, const struct child_input *in, struct diag *d)
 		c->soft_ms = k->now_ms + life_soft_ms(life, c->initiator, spread(&c->nonce_i));
 		c->hard_ms = k->now_ms + life;
 	}
-	todo_event(k, EVENT_QUICK_MODE_UP, &c->selector.local, &c->selector.remote, c->rule->name,
-		   peer_kept_id(ike->peer), c->spi_in, "%s %s by %s%s", selector_text(&c->selector, what),
+	todo_event(k, EVENT_QUICK_MODE_UP, &c->ike->local, &c->ike->remote, c->rule->name, peer_kept_id(ike->peer),
+		   c->spi_in, "%s %s by %s%s", selector_text(&c->selector, what),
 		   child_suite_encrypts(&c->choice.suite) ? "is encrypted" : "is authenticated",
 		   child_suite_text(&c->choice.suite, suite), c->replaces ? " (renewed)" : "");
 	if (old) {
@@ -901,7 +920,7 @@ void child_drop(struct child *c, const char *why)
 	if (c->state == CHILD_DEAD)
 		return;
 	if (why && was_up && !c->replaced)
-		todo_event(k, EVENT_QUICK_MODE_DOWN, &c->selector.local, &c->selector.remote, c->rule->name,
+		todo_event(k, EVENT_QUICK_MODE_DOWN, &c->ike->local, &c->ike->remote, c->rule->name,
 			   peer_kept_id(ike->peer), c->spi_in, "quick mode is down: %s", why);
 	c->state = CHILD_DEAD;
 	if (c->installed && was_up)
@@ -956,8 +975,7 @@ static void fail(struct child *c, struct fault f, const char *text)
 	if (!f.exchange)
 		f.exchange = c->first ? IKE_AUTH : CREATE_CHILD_SA;
 	f.peer = peer_kept_id(ike->peer);
-	contact_fault(k, &c->selector.local, &c->selector.remote, c->rule->name, EVENT_QUICK_MODE_FAILED, f, "%s",
-		      text);
+	contact_fault(k, &c->ike->local, &c->ike->remote, c->rule->name, EVENT_QUICK_MODE_FAILED, f, "%s", text);
 	if (!c->initiator) {
 		bool first = c->first, unanswered = c->state <= CHILD_R_INBOUND;
 		child_drop(c, NULL);

@@ -439,7 +439,7 @@ void contact_works(struct contact *c); /* a CHILD SA is up */
 struct ike_sa *contact_ike(struct contact *c, const struct rule *rule);
 
 /* want.c */
-void want_acquire(struct keying *k, const struct sa_selector *s, const struct rule *rule,
+void want_acquire(struct contact *c, const struct sa_selector *s, const struct rule *rule,
 		  const struct plan_packet *packet);
 /* NULL: there are too many. */
 struct want *want_get(struct contact *c, const struct sa_selector *s, const struct rule *rule);

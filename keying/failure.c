@@ -137,18 +137,15 @@ const char *asked_text(const struct ike_msg *m, char buf[ASKED_TEXT])
 const char *rules_text(const struct plan *plan, const struct addr *local, const struct addr *remote,
 		       char buf[ASKED_TEXT])
 {
-	struct plan_list list = plan_meet(plan, local, remote);
+	struct selector_walk w = { .plan = plan, .local = local, .remote = remote };
+	struct candidate c;
 	char one[SELECTOR_TEXT];
 	size_t n = 0;
 
 	(void)snprintf(buf, ASKED_TEXT, "none");
-	for (size_t i = 0; i < list.count && n < ASKED_TEXT; i++) {
-		if (!selector_negotiable(&list.entries[i]))
-			continue;
-		struct sa_selector s = sa_selector_of(&list.entries[i], local, remote);
-		n += (size_t)snprintf(buf + n, ASKED_TEXT - n, "%s'%s' %s", n ? ", " : "", list.entries[i].rule->name,
-				      selector_text(&s, one));
-	}
+	while (n < ASKED_TEXT && selector_next(&w, &c))
+		n += (size_t)snprintf(buf + n, ASKED_TEXT - n, "%s'%s' %s", n ? ", " : "", c.entry->rule->name,
+				      selector_text(&c.whole, one));
 	return buf;
 }
 

@@ -320,14 +320,13 @@ static void refuse_nat(struct ike_sa *sa, const struct path *p, const struct ike
 static size_t acceptable(const struct plan *plan, const struct path *p, const struct ike_suite *ret[SUITES_MOST],
 			 const struct rule **ret_rule)
 {
-	struct plan_list list = plan_meet(plan, p->local, p->remote);
+	struct selector_walk w = { .plan = plan, .local = p->local, .remote = p->remote };
+	struct candidate c;
 	size_t n = 0;
 
 	*ret_rule = NULL;
-	for (size_t i = 0; i < list.count; i++) {
-		const struct rule *rule = list.entries[i].rule;
-		if (!selector_negotiable(&list.entries[i]))
-			continue;
+	while (selector_next(&w, &c)) {
+		const struct rule *rule = c.entry->rule;
 		if (!*ret_rule)
 			*ret_rule = rule;
 		for (size_t s = 0; s < rule->key_exchange->count && n < SUITES_MOST; s++)

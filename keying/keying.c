@@ -200,10 +200,11 @@ static void unknown_spi(struct keying *k, const struct ike_header *h, const stru
 			const struct addr *remote, uint16_t remote_port)
 {
 	struct ike_header reply = *h;
+	struct candidate any;
 	struct ike_writer w;
 
 	if ((h->flags & IKE_FLAG_RESPONSE) || (k->hint_ms && k->now_ms - k->hint_ms < HINT_EVERY_MS) ||
-	    plan_meet(k->plan, local, remote).count == 0)
+	    !selector_any(k->plan, local, remote, &any))
 		return;
 	k->hint_ms = k->now_ms;
 	reply.version = IKE_VERSION;
@@ -303,8 +304,8 @@ void keying_message(struct keying *k, const struct addr *local, uint16_t local_p
  * so that it does. */
 static void unknown_esp(struct keying *k, const struct addr *local, const struct addr *remote, uint16_t nat_port)
 {
-	struct plan_list list = plan_meet(k->plan, local, remote);
 	struct contact *c = contact_find(k, local, remote);
+	struct candidate any;
 
 	if (c && !LIST_EMPTY(&c->ikes))
 		return;
@@ -314,19 +315,14 @@ static void unknown_esp(struct keying *k, const struct addr *local, const struct
 	}
 	if (k->probes >= PROBES_MOST) /* addresses can be forged: we do not shout at everybody */
 		return;
-	for (size_t i = 0; i < list.count; i++) {
-		const struct plan_entry *e = &list.entries[i];
-		if (!selector_negotiable(e))
-			continue;
-		struct sa_selector s = sa_selector_of(e, local, remote);
-		struct want *w = want_get(contact_get(k, local, remote), &s, e->rule);
-		if (w && (!w->failed || k->now_ms >= w->retry_ms)) {
-			k->probes++;
-			w->failed = false;
-			w->contact->nat_port = nat_port; /* a NAT lets us in there, and nowhere else */
-			want_drive(w);
-		}
+	if (!selector_any(k->plan, local, remote, &any))
 		return;
+	struct want *w = want_get(contact_get(k, local, remote), &any.whole, any.entry->rule);
+	if (w && (!w->failed || k->now_ms >= w->retry_ms)) {
+		k->probes++;
+		w->failed = false;
+		w->contact->nat_port = nat_port; /* a NAT lets us in there, and nowhere else */
+		want_drive(w);
 	}
 }
 
@@ -337,10 +333,12 @@ static void acquire(struct keying *k, const struct sad_event *e)
 	if (k->closing || !entry)
 		return;
 	const struct plan_entry *ours = selector_find(k->plan, &e->selector, entry->rule->name);
-	if (ours) { /* else: an older plan's; or a tunnel, which nobody can negotiate yet */
-		want_acquire(k, &e->selector, ours->rule, &e->packet);
+	struct addr local = e->selector.local, remote = e->selector.remote;
+	if (ours &&
+	    (!ours->rule->tunnel || plan_tunnel_ends(ours, &e->selector.local, &e->selector.remote, &local, &remote))) {
+		want_acquire(contact_get(k, &local, &remote), &e->selector, ours->rule, &e->packet);
 		return;
-	}
+	} /* else: an older plan's */
 	struct keying_todo *t = todo_add(k, KEYING_RELEASE_HELD);
 	t->selector = e->selector;
 }

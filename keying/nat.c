@@ -130,7 +130,7 @@ static bool rules_let_move(const struct ike_sa *sa, const struct addr *to)
 	LIST_FOREACH(c, &sa->children, entry) {
 		struct sa_selector s = c->asked;
 		s.remote = *to;
-		if (!selector_find(sa->k->plan, &s, c->rule->name))
+		if (c->rule->tunnel || !selector_find(sa->k->plan, &s, c->rule->name)) /* a tunnel's ends stay */
 			return false;
 	}
 	return true;
@@ -200,12 +200,13 @@ static bool is_single(const struct ike_ts *ts)
 	return addr_equal(&ts->range.lo, &ts->range.hi);
 }
 
-void nat_substitute(const struct ike_sa *sa, const struct ike_ts_list *from, bool local, struct ike_ts_list *ret)
+void nat_substitute(const struct ike_sa *sa, const struct ike_ts_list *from, bool local, bool tunnel,
+		    struct ike_ts_list *ret)
 {
 	const struct addr *seen = local ? &sa->local : &sa->remote;
 
 	*ret = *from;
-	if (!(sa->nat.behind & (local ? NAT_HERE : NAT_THERE)))
+	if (tunnel || !(sa->nat.behind & (local ? NAT_HERE : NAT_THERE)))
 		return;
 	for (size_t i = 0; i < ret->count; i++)
 		if (is_single(&ret->at[i]) && ret->at[i].range.lo.family == seen->family)
@@ -279,7 +280,10 @@ static bool ports_meet(struct port_range a, struct port_range b)
 
 static bool selectors_meet(const struct sa_selector *a, const struct sa_selector *b)
 {
-	return (a->protocol == b->protocol || a->protocol == PROTOCOL_ANY || b->protocol == PROTOCOL_ANY) &&
+	const struct addr_range one = sa_selector_remotes(a), other = sa_selector_remotes(b);
+
+	return addr_range_overlap(&one, &other) &&
+	       (a->protocol == b->protocol || a->protocol == PROTOCOL_ANY || b->protocol == PROTOCOL_ANY) &&
 	       ports_meet(a->local_port, b->local_port) && ports_meet(a->remote_port, b->remote_port);
 }
 

@@ -58,8 +58,10 @@ bool nat_heard(struct ike_sa *sa);
 /* The data plane says that authentic ESP of this CHILD SA came from there. */
 void nat_esp_came(struct child *c, const struct addr *remote, uint16_t port);
 
-/* The peer's selectors name addresses as it sees them: put those that we see in their place (2.23.1). */
-void nat_substitute(const struct ike_sa *sa, const struct ike_ts_list *from, bool local, struct ike_ts_list *ret);
+/* The peer's selectors name addresses as it sees them: put those that we see in their place (2.23.1). Of a tunnel they
+ * are what is inside, and stay. */
+void nat_substitute(const struct ike_sa *sa, const struct ike_ts_list *from, bool local, bool tunnel,
+		    struct ike_ts_list *ret);
 /* Note what the peer calls itself. */
 void nat_note_original(struct ike_sa *sa, const struct ike_msg *m);
 /* AH covers the addresses, and does not go through a NAT: its proposals are taken out of an offer, and what is left is

@@ -15,10 +15,7 @@ int unwanted_in_auth(const struct ike_msg *m, struct diag *d)
 	if (ike_find_notify(m, N_ANOTHER_AUTH_FOLLOWS)) /* RFC 4739 3.1: we did not say that we take several */
 		return diag_fail(d, failure_error(FAILURE_MULTIPLE_AUTH),
 				 "it wants a second authentication (RFC 4739); we take one");
-	if (!m->cert_count &&
-	    (m->cert_others &
-	     (1u << CERT_HASH_AND_URL |
-	      1u << CERT_HASH_AND_URL_OF_BUNDLE)))
+	if (!m->cert_count && (m->cert_others & (1u << CERT_HASH_AND_URL | 1u << CERT_HASH_AND_URL_OF_BUNDLE)))
 		return diag_fail(
 			d, failure_error(FAILURE_HASH_AND_URL),
 			"it sent its certificate as a URL; we fetch nothing on behalf of a stranger. It has to "

@@ -132,16 +132,16 @@ static bool is_answered(const struct contact *c, const struct want *w)
 	return false;
 }
 
-void want_acquire(struct keying *k, const struct sa_selector *s, const struct rule *rule,
+void want_acquire(struct contact *c, const struct sa_selector *s, const struct rule *rule,
 		  const struct plan_packet *packet)
 {
-	struct contact *c = contact_get(k, &s->local, &s->remote);
+	struct keying *k = c->k;
 	struct want *w = want_get(c, s, rule);
 
 	if (!w) {
 		struct keying_todo *t = todo_add(k, KEYING_RELEASE_HELD);
 		t->selector = *s;
-		contact_fault(k, &s->local, &s->remote, rule->name, EVENT_QUICK_MODE_FAILED,
+		contact_fault(k, &c->local, &c->remote, rule->name, EVENT_QUICK_MODE_FAILED,
 			      (struct fault){ .code = FAILURE_BUSY },
 			      "%d negotiations are waiting already; this one has to wait", WANTS_MOST);
 		return;

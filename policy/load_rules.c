@@ -72,6 +72,17 @@ static void read_tunnel_end(struct load *l, uint32_t node, struct addr *ret)
 		(void)load_single_address(l, node, "a tunnel endpoint", ret);
 }
 
+/* What lies behind a gateway must mean the same at both of its ends. */
+static void refuse_keywords(struct load *l, uint32_t node, const struct end *e)
+{
+	for (size_t i = 0; i < e->count; i++)
+		if (!e->items[i].set && e->items[i].keyword != KEYWORD_ANY)
+			read_error(&l->rd, "bad-value", node,
+				   "'%s' means another thing on every host: endpoints of a rule with a tunnel are "
+				   "zones, hosts, addresses or 'any'",
+				   keyword_name(e->items[i].keyword));
+}
+
 static void read_tunnel(struct load *l, uint32_t node, struct rule *r)
 {
 	static const struct map_key keys[] = { { "endpoint1", true }, { "endpoint2", true } };
@@ -84,9 +95,20 @@ static void read_tunnel(struct load *l, uint32_t node, struct rule *r)
 	read_tunnel_end(l, v[1], &r->tunnel2);
 	if (r->tunnel1.family && r->tunnel2.family && r->tunnel1.family != r->tunnel2.family)
 		read_error(&l->rd, "bad-value", node, "both tunnel endpoints are IPv4 or both are IPv6");
+	if (r->tunnel1.family && addr_equal(&r->tunnel1, &r->tunnel2))
+		read_error(&l->rd, "bad-value", node, "a tunnel has two different ends");
 	if (!rule_mode_protects(r->mode))
 		read_error(&l->rd, "conflicting-keys", node, "'%s' needs no tunnel: nothing is protected",
 			   rule_mode_name(r->mode));
+	else if (r->mode != MODE_REQUIRE)
+		read_error(&l->rd, "conflicting-keys", node,
+			   "a tunnel is 'require': what a gateway forwards cannot be sent in the clear for a while");
+	if (r->service_count != 1 || r->services[0].protocol != PROTOCOL_ANY)
+		read_error(&l->rd, "conflicting-keys", node,
+			   "a tunnel carries all traffic between its ends: fragments that a gateway forwards have no "
+			   "ports. Leave protocol, ports and traffic out, and write exemptions of their own");
+	refuse_keywords(l, node, &r->end1);
+	refuse_keywords(l, node, &r->end2);
 }
 
 /* machines: [group, ...], or machines: { allow: [group, ...] } as in a firewall rule. */

@@ -22,13 +22,15 @@ void plan_free(struct plan *p)
 {
 	if (!p || atomic_fetch_sub(&p->references, 1) > 1)
 		return;
-	for (size_t i = 0; i < p->local_count; i++) {
+	for (size_t i = 0; i < p->local_count + p->behind_count; i++) {
 		free(p->local_regions[i].slots4);
 		free(p->local_regions[i].slots6);
 		free(p->local_regions[i].buckets);
 	}
 	free(p->local_regions);
 	free(p->locals);
+	free(p->behind);
+	free(p->tunnels);
 	free(p->regions);
 	free(p->lists.entries);
 	free(p->lists.matches);
@@ -149,9 +151,10 @@ static void index_entries(struct plan_lists *l)
 void plan_index(struct plan *p)
 {
 	index_entries(&p->lists);
-	for (size_t i = 0; i < p->local_count; i++)
+	for (size_t i = 0; i < p->local_count + p->behind_count; i++)
 		if (p->local_regions[i].count)
-			index_local(p, &p->locals[i], &p->local_regions[i]);
+			index_local(p, i < p->local_count ? &p->locals[i] : &p->behind[i - p->local_count].lo,
+				    &p->local_regions[i]);
 }
 
 /* The last of slots[lo..hi] that begins at or below the number; slots[lo] does. */
@@ -192,6 +195,23 @@ static size_t list_at(const struct plan_local *l, addr_count number, size_t *ret
 	return number <= l->slots6[low].hi ? l->slots6[low].count : 0;
 }
 
+static size_t behind_of(const struct plan *p, const struct addr *a)
+{
+	size_t lo = 0, hi = p->behind_count;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (addr_range_has(&p->behind[mid], a))
+			return p->local_count + mid;
+		if (addr_compare(a, &p->behind[mid].lo) < 0)
+			hi = mid;
+		else
+			lo = mid + 1;
+	}
+	return SIZE_MAX;
+}
+
 static size_t local_of(const struct plan *p, const struct addr *a)
 {
 	size_t lo = 0, hi = p->local_count;
@@ -207,7 +227,7 @@ static size_t local_of(const struct plan *p, const struct addr *a)
 		else
 			lo = mid + 1;
 	}
-	return SIZE_MAX;
+	return p->behind_count ? behind_of(p, a) : SIZE_MAX;
 }
 
 static size_t meet(const struct plan *p, const struct addr *local, const struct addr *remote, size_t *ret_first)

@@ -48,6 +48,13 @@ struct plan_list {
 	size_t count;
 };
 
+/* A tunnel rule that has one of its ends here. An end of family 0: each machine on that side is its own. The traffic of
+ * the host's own addresses meets the rule like any other (entry->rule->tunnel); what it forwards, by plan_behind. */
+struct plan_tunnel {
+	struct plan_entry entry;
+	struct addr local, remote;
+};
+
 /* Regions of one local address: sorted, disjoint; both families. Addresses in no region meet no rule. */
 struct plan_region {
 	struct addr_range remote;
@@ -70,7 +77,22 @@ SCOPE_FREEP(struct plan, plan)
 
 const struct policy *plan_policy(const struct plan *p);
 size_t plan_locals(const struct plan *p, const struct addr **ret);
-/* `local` is an index into plan_locals. */
+/* Addresses of others that this host forwards through tunnels: sorted, disjoint. They are `local` in a look-up as the
+ * host's own are; rules for them are the host's tunnels, exemptions and blocks. */
+size_t plan_behind(const struct plan *p, const struct addr_range **ret);
+size_t plan_tunnels(const struct plan *p, const struct plan_tunnel **ret);
+/* What a tunnel's SA carries of two addresses that met `e`: the smallest elements of its ends that hold them; the
+ * address alone where each machine is its own end. */
+bool plan_tunnel_ranges(const struct plan_entry *e, const struct addr *local, const struct addr *remote,
+			struct addr_range *ret_local, struct addr_range *ret_remote);
+/* The i-th element of its end on this (or the other) side; false: there are no more. */
+bool plan_tunnel_element(const struct plan_entry *e, bool local, size_t i, struct addr_range *ret);
+/* Does the rule carry all between these two ranges? */
+bool plan_tunnel_has(const struct plan_entry *e, const struct addr_range *local, const struct addr_range *remote);
+/* Between which two hosts that SA is. false: not of one family. */
+bool plan_tunnel_ends(const struct plan_entry *e, const struct addr *local, const struct addr *remote,
+		      struct addr *ret_local, struct addr *ret_remote);
+/* `local` is an index into plan_locals; behind them follow those of plan_behind. */
 size_t plan_regions(const struct plan *p, size_t local, const struct plan_region **ret);
 size_t plan_lists(const struct plan *p);
 struct plan_list plan_list(const struct plan *p, uint32_t list);

@@ -59,15 +59,15 @@ static void forget_local(struct compiler *c)
 	c->signature_count = c->signature_cap = 0;
 }
 
-static int compile_local(struct compiler *c, size_t local, struct diag *d)
+int compiler_compile_at(struct compiler *c, size_t at, const struct addr *local, struct diag *d)
 {
-	const struct addr *a = &c->plan->locals[local];
 	int r;
 
-	c->family = a->family;
-	r = compiler_collect_uses(c, a, d);
+	c->family = local->family;
+	c->local = *local;
+	r = compiler_collect_uses(c, local, d);
 	if (r == 0)
-		r = compiler_sweep(c, local, d);
+		r = compiler_sweep(c, at, d);
 	forget_local(c);
 	return r;
 }
@@ -136,7 +136,10 @@ int plan_compile(const struct policy *p, const struct plan_host *host, struct re
 	resolve_keywords(&c);
 	take_locals(&c);
 	for (size_t i = 0; e == 0 && i < plan->local_count; i++)
-		e = compile_local(&c, i, &d);
+		e = compiler_compile_at(&c, i, &plan->locals[i], &d);
+	compiler_find_tunnels(&c);
+	if (e == 0)
+		e = compiler_compile_behind(&c, &d);
 	if (e < 0)
 		(void)report_add(r, SEVERITY_ERROR, "plan-too-large", (struct place){ 0 }, "%s", d.text);
 	else if (c.failed)

@@ -17,6 +17,8 @@ struct use {
 	uint32_t seen; /* number of the last list that has it */
 	uint32_t twin; /* the use that matches the same, taken the other way round; itself if there is none */
 	bool local_is_end1;
+	bool within; /* of a tunnel rule: its other end is the local one; where it comes first, the rule does not speak
+			of the two, which are behind one gateway. twin: the use that it stops */
 };
 
 /* Uses whose other end names a set. */
@@ -62,8 +64,10 @@ struct compiler {
 	struct names conflicts; /* pairs of rules already reported */
 	size_t conflict_count;
 	bool failed;
-	/* for one local address */
+	/* for one local address, or a piece of what lies behind the host */
 	uint8_t family;
+	bool behind;
+	struct addr local;
 	addr_count *local_sizes; /* by set: its smallest element that holds the address; 0: none */
 	struct use *uses;
 	size_t use_count, use_cap;
@@ -89,7 +93,19 @@ struct compiler {
 };
 
 /* plan_compile.c */
+/* Rules that concern this address, as the regions of local `at`. */
+int compiler_compile_at(struct compiler *c, size_t at, const struct addr *local, struct diag *d);
 const struct address_set *compiler_item_set(const struct compiler *c, const struct end_item *i);
+
+/* plan_tunnel.c */
+/* Is this host the tunnel's end before endpoint 1 (or 2), by one of its addresses? */
+bool compiler_is_gateway(const struct compiler *c, const struct rule *r, bool end1);
+/* The same for what it sends itself from this address; or that end is any, and each machine there its own. */
+bool compiler_tunnels_itself(const struct compiler *c, const struct rule *r, bool end1, const struct addr *local);
+/* Can the rule decide about what is forwarded? Tunnels of this host, exemptions and blocks can. */
+bool compiler_decides_behind(const struct compiler *c, const struct rule *r);
+void compiler_find_tunnels(struct compiler *c);
+int compiler_compile_behind(struct compiler *c, struct diag *d);
 
 /* plan_uses.c: for the sets' sizes at this address, the uses of rules, and which sets stand at their other ends. */
 int compiler_collect_uses(struct compiler *c, const struct addr *local, struct diag *d);
@@ -99,6 +115,6 @@ int compiler_sweep(struct compiler *c, size_t local, struct diag *d);
 
 /* plan_merge.c: the order of two uses that pairs give, and the list of what is active, which `sum` names. */
 int compiler_compare_at(const struct compiler *c, const struct pair *p, uint32_t at, const struct pair *q, uint32_t to);
-uint32_t compiler_list_of_active(struct compiler *c, unsigned __int128 sum, addr_count at, const struct addr *local);
+uint32_t compiler_list_of_active(struct compiler *c, unsigned __int128 sum, addr_count at);
 
 #endif

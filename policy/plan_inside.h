@@ -53,6 +53,10 @@ struct plan {
 	size_t local_count;
 	struct plan_region *regions;
 	size_t region_count, region_cap;
+	struct addr_range *behind; /* their regions follow those of the locals */
+	size_t behind_count, behind_cap;
+	struct plan_tunnel *tunnels;
+	size_t tunnel_count, tunnel_cap;
 	struct plan_lists lists;
 };
 

@@ -73,6 +73,12 @@ static struct cursor heap_pop(struct compiler *c)
 	return top;
 }
 
+/* Also what can never win: `why` shows it; and a tunnel behind a block tells that the block is ours to enforce. */
+static bool whole_lists(const struct compiler *c)
+{
+	return c->host->contests || c->behind;
+}
+
 /* All active uses in order, each once; stops behind one that matches everything and those of its rank. */
 static void merge_list(struct compiler *c)
 {
@@ -102,10 +108,12 @@ static void merge_list(struct compiler *c)
 		if (c->uses[u->twin].seen == c->list_number)
 			continue; /* a better element, or the other way round, brought it already */
 		c->uses[u->twin].seen = c->list_number;
+		if (u->within)
+			continue;
 		entry_make(&c->p->rules[u->rule], &c->p->rules[u->rule].services[u->service], u->local_is_end1, &e);
 		e.small = u->local_size < p->size ? u->local_size : p->size;
 		e.large = u->local_size < p->size ? p->size : u->local_size;
-		if (all != SIZE_MAX && !c->host->contests && entry_rank_compare(&c->list[all], &e) != 0)
+		if (all != SIZE_MAX && !whole_lists(c) && entry_rank_compare(&c->list[all], &e) != 0)
 			break;
 		if (all == SIZE_MAX && entry_matches_all(&e))
 			all = c->list_count;
@@ -179,7 +187,7 @@ static uint32_t intern_list(struct compiler *c)
 	return (uint32_t)l->count++;
 }
 
-uint32_t compiler_list_of_active(struct compiler *c, unsigned __int128 sum, addr_count at, const struct addr *local)
+uint32_t compiler_list_of_active(struct compiler *c, unsigned __int128 sum, addr_count at)
 {
 	size_t i, all;
 
@@ -204,12 +212,12 @@ uint32_t compiler_list_of_active(struct compiler *c, unsigned __int128 sum, addr
 			return c->signatures[i].list;
 	merge_list(c);
 	list_contradictions(c->list, c->list_count, true, report_contradiction,
-			    &(struct meeting){ .c = c, .remote = at, .local = local });
+			    &(struct meeting){ .c = c, .remote = at, .local = &c->local });
 	for (all = 0; all < c->list_count && !entry_matches_all(&c->list[all]); all++)
 		;
-	if (all < c->list_count && !c->host->contests)
+	if (all < c->list_count && !whole_lists(c))
 		c->list_count = all + 1;
-	c->signatures[i] = (struct signature){ .sum = sum, .list = intern_list(c), .used = true };
+	c->signatures[i] = (struct signature){ .sum = sum, .list = c->list_count ? intern_list(c) : 0, .used = true };
 	c->signature_count++;
 	return c->signatures[i].list;
 }

@@ -182,6 +182,17 @@ static void add_region(struct compiler *c, size_t local, addr_count lo, addr_cou
 	l->count++;
 }
 
+/* What is forwarded concerns us only where a tunnel of ours speaks of it. */
+static bool has_tunnel(const struct plan *p, uint32_t list)
+{
+	struct plan_list l = plan_list(p, list);
+
+	for (size_t i = 0; i < l.count; i++)
+		if (l.entries[i].rule->tunnel)
+			return true;
+	return false;
+}
+
 static int sweep(struct compiler *c, size_t local, struct diag *d)
 {
 	unsigned __int128 sum = 0;
@@ -190,6 +201,7 @@ static int sweep(struct compiler *c, size_t local, struct diag *d)
 	c->plan->local_regions[local].first = (uint32_t)c->plan->region_count;
 	for (size_t i = 0; i < c->event_count;) {
 		addr_count at = c->events[i].at, last;
+		uint32_t list;
 
 		for (; i < c->event_count && c->events[i].at == at; i++) {
 			const struct event *e = &c->events[i];
@@ -210,7 +222,9 @@ static int sweep(struct compiler *c, size_t local, struct diag *d)
 		last = i < c->event_count ? c->events[i].at - 1 : family_last(c->family);
 		if (on == 0 || holes)
 			continue;
-		add_region(c, local, at, last, compiler_list_of_active(c, sum, at, &c->plan->locals[local]));
+		list = compiler_list_of_active(c, sum, at);
+		if (c->behind ? has_tunnel(c->plan, list) : list != 0)
+			add_region(c, local, at, last, list);
 		if (c->plan->lists.entry_count > ENTRIES_MOST)
 			return diag_fail(d, ERR_POLICY,
 					 "the plan of this host would hold over %d entries: too many rules with "

@@ -88,6 +88,45 @@ static void pair_twins(struct compiler *c, const struct rule *r, size_t one, siz
 	}
 }
 
+static void add_tunnel_use(struct compiler *c, const struct rule *r, bool local_is_end1, addr_count local_size)
+{
+	uint32_t use = (uint32_t)c->use_count;
+
+	add_uses(c, r, local_is_end1, local_size);
+	c->uses = mem_grow(c->uses, c->use_count, &c->use_cap, sizeof *c->uses);
+	c->uses[c->use_count] = c->uses[use];
+	c->uses[c->use_count].within = true;
+	c->uses[c->use_count].key++;
+	c->use_count++;
+}
+
+/* An address that both ends of a tunnel rule hold belongs to the one whose element is smaller. */
+static void add_uses_of_tunnels(struct compiler *c, const struct rule *r, const struct addr *local)
+{
+	addr_count sizes[2] = { end_size(c, &r->end1), end_size(c, &r->end2) };
+	size_t before = c->use_count, middle;
+
+	if (c->behind && !compiler_decides_behind(c, r))
+		return;
+	if (!r->tunnel) {
+		if (sizes[0])
+			add_uses(c, r, true, sizes[0]);
+		middle = c->use_count;
+		if (sizes[1])
+			add_uses(c, r, false, sizes[1]);
+		pair_twins(c, r, before, middle);
+		return;
+	}
+	for (int side = 0; side < 2; side++) {
+		bool end1 = side == 0;
+
+		if (!sizes[side] || (sizes[!side] && sizes[!side] < sizes[side]) || c->use_count != before)
+			continue;
+		if (c->behind ? compiler_is_gateway(c, r, end1) : compiler_tunnels_itself(c, r, end1, local))
+			add_tunnel_use(c, r, end1, sizes[side]);
+	}
+}
+
 static int compare_uses(const void *x, const void *y, void *context)
 {
 	const struct use *uses = context, *a = &uses[*(const uint32_t *)x], *b = &uses[*(const uint32_t *)y];
@@ -99,8 +138,8 @@ static int compare_uses(const void *x, const void *y, void *context)
 
 /* Call each(set) for the sets at the other end of a use. */
 #define FOR_REMOTE_SETS(c, use, set) \
-	for (const struct end *end_ = (use)->local_is_end1 ? &(c)->p->rules[(use)->rule].end2 \
-							   : &(c)->p->rules[(use)->rule].end1, \
+	for (const struct end *end_ = (use)->local_is_end1 != (use)->within ? &(c)->p->rules[(use)->rule].end2 \
+									    : &(c)->p->rules[(use)->rule].end1, \
 			      *once_ = end_; \
 	     once_; once_ = NULL) \
 		for (size_t item_ = 0; \
@@ -120,6 +159,10 @@ int compiler_collect_uses(struct compiler *c, const struct addr *local, struct d
 
 		if (!(r->profiles & c->profiles))
 			continue;
+		if (r->tunnel || c->behind) {
+			add_uses_of_tunnels(c, r, local);
+			continue;
+		}
 		if ((size = end_size(c, &r->end1)))
 			add_uses(c, r, true, size);
 		middle = c->use_count;

@@ -36,10 +36,11 @@ unsigned rule_protectiveness(const struct rule *r)
 	if (rule_mode_protects(r->mode))
 		for (size_t i = 0; i < r->protection->count; i++)
 			encrypting += child_suite_encrypts(&r->protection->suites[i]);
-	return modes[r->mode] * 4u + (encrypting == 0                     ? 0
-				      : encrypting < r->protection->count ? 1
-				      : r->protection->require_encryption ? 3
-									  : 2);
+	encrypting = encrypting == 0                     ? 0
+		     : encrypting < r->protection->count ? 1
+		     : r->protection->require_encryption ? 3
+							 : 2;
+	return modes[r->mode] * 8u + encrypting * 2u + r->tunnel; /* of equals the one that hides the addresses too */
 }
 
 static bool same_machines(const struct rule *a, const struct rule *b)
@@ -145,6 +146,24 @@ static bool number_overlaps(int a, int b)
 	return a == b || a < 0 || b < 0;
 }
 
+static bool may_be_one(const struct addr *a, const struct addr *b)
+{
+	return !a->family || !b->family || addr_equal(a, b);
+}
+
+/* A host holds a tunnel rule only if it is its end. Two whose ends on neither side can be one host never meet, and a
+ * tunnel around what transport mode protects is no contradiction. */
+static bool tunnels_apart(const struct plan_entry *a, const struct plan_entry *b)
+{
+	const struct rule *x = a->rule, *y = b->rule;
+
+	if (!x->tunnel || !y->tunnel)
+		return x->tunnel != y->tunnel && rule_mode_protects(x->mode) && rule_mode_protects(y->mode);
+	return !may_be_one(a->local_is_end1 ? &x->tunnel1 : &x->tunnel2,
+			   b->local_is_end1 ? &y->tunnel1 : &y->tunnel2) &&
+	       !may_be_one(a->local_is_end1 ? &x->tunnel2 : &x->tunnel1, b->local_is_end1 ? &y->tunnel2 : &y->tunnel1);
+}
+
 bool entries_contradict(const struct plan_entry *a, const struct plan_entry *b)
 {
 	if (a->rule == b->rule || !number_overlaps(a->protocol, b->protocol) || !(a->initiators & b->initiators) ||
@@ -156,7 +175,7 @@ bool entries_contradict(const struct plan_entry *a, const struct plan_entry *b)
 	 * That is nobody's mistake; entry_order lets the one that protects more decide. */
 	if (port_given(a->local_port) != port_given(b->local_port))
 		return false;
-	return !rule_same_effect(a->rule, b->rule);
+	return !rule_same_effect(a->rule, b->rule) && !tunnels_apart(a, b);
 }
 
 bool entry_covers_both(const struct plan_entry *c, const struct plan_entry *a, const struct plan_entry *b)

@@ -37,14 +37,23 @@ static bool protection_offers(const struct protection_set *p, const struct child
 	return false;
 }
 
+static bool tunnel_equal(const struct rule *a, const struct rule *b)
+{
+	return a->tunnel == b->tunnel &&
+	       ((addr_equal(&a->tunnel1, &b->tunnel1) && addr_equal(&a->tunnel2, &b->tunnel2)) ||
+		(addr_equal(&a->tunnel1, &b->tunnel2) && addr_equal(&a->tunnel2, &b->tunnel1)));
+}
+
 bool check_satisfies(const struct rule *have, const struct child_suite *suite, const struct rule *want)
 {
 	return auth_set_equal(have->auth, want->auth) && auth_set_equal(have->second_auth, want->second_auth) &&
-	       (want->machine_count == 0 || machines_equal(have, want)) && have->tunnel == want->tunnel &&
+	       (want->machine_count == 0 || machines_equal(have, want)) && tunnel_equal(have, want) &&
 	       protection_offers(want->protection, suite);
 }
 
 bool check_inbound(const struct sa_spec *sa, const struct plan_entry *entry)
 {
-	return !entry || entry->rule == sa->rule || check_satisfies(sa->rule, &sa->suite, entry->rule);
+	if (!entry)
+		return !sa->tunnel;
+	return entry->rule == sa->rule || check_satisfies(sa->rule, &sa->suite, entry->rule);
 }

@@ -12,7 +12,7 @@ struct sa_spec;
 bool check_satisfies(const struct rule *have, const struct child_suite *suite, const struct rule *want);
 
 /* May a packet whose winning rule is entry's come under this SA? entry NULL: no rule protects it, so any protection is
- * more than is asked. */
+ * more than is asked, unless it has come by a tunnel, whose far end may send what its rule says and no more. */
 bool check_inbound(const struct sa_spec *sa, const struct plan_entry *entry);
 
 #endif

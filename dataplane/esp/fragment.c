@@ -34,13 +34,14 @@ static void blank_options(uint8_t *header, size_t head)
 static size_t fragment4(const struct fragmenter *f, size_t n, bool last, uint8_t *to)
 {
 	struct wire_out out = { .buf = to, .len = f->ip.head, .cap = f->ip.head };
-	uint16_t offset = (uint16_t)((f->at - f->ip.head) / 8);
+	uint16_t was = (uint16_t)((f->packet[6] << 8 | f->packet[7]) & 0x3fff); /* it may be a fragment itself */
+	uint16_t offset = (uint16_t)((was & 0x1fff) + (f->at - f->ip.head) / 8);
 
 	memcpy(to, f->packet, f->ip.head);
 	memcpy(to + f->ip.head, f->packet + f->at, n);
 	if (to[4] == 0 && to[5] == 0)
 		wire_patch_u16(&out, 4, (uint16_t)(f->id ? f->id % 0xffff + 1 : 1));
-	wire_patch_u16(&out, 6, (uint16_t)(offset | (last ? 0 : MORE4)));
+	wire_patch_u16(&out, 6, (uint16_t)(offset | (last ? was & MORE4 : MORE4)));
 	if (offset)
 		blank_options(to, f->ip.head);
 	ip_patch(to, &f->ip, f->ip.head + n, to[f->ip.next_at]);

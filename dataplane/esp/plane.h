@@ -66,6 +66,7 @@ struct sad {
 	} unknown[PLANE_UNKNOWN];
 	uint32_t fragment_id;
 	uint8_t piece[PLANE_SCRATCH], sealed[PLANE_SCRATCH];
+	uint8_t fragment[PLANE_SCRATCH], inside[PLANE_SCRATCH]; /* of tunnels */
 };
 
 int plane_new(const struct plane_config *c, struct sad **ret, struct diag *d);

@@ -3,6 +3,7 @@
 #include "dataplane/esp/nat.h"
 #include "dataplane/esp/packet.h"
 #include "dataplane/esp/plane.h"
+#include "dataplane/esp/tunnel.h"
 
 #include "base/wire.h"
 
@@ -110,6 +111,21 @@ static void tell_if_moved(struct sad *s, struct sa *sa, const struct ip_packet *
 	plane_tell(s, &e, NULL);
 }
 
+/* What has been opened is the packet itself, or the one around it. */
+static bool inside(const struct sa *sa, uint8_t *packet, size_t *start, size_t *len, struct ip_packet *ret)
+{
+	size_t more = 0;
+
+	if (!sa->spec.tunnel)
+		return (!sa->spec.encap_local_port || nat_restore(&sa->spec.selector, packet + *start, *len) == 0) &&
+		       ip_parse(packet + *start, *len, ret, NULL) == 0;
+	if (!tunnel_unwrap(packet + *start, *len, &more, ret))
+		return false;
+	*start += more;
+	*len -= more;
+	return true;
+}
+
 static void open_under(struct sad *s, struct sa *sa, const struct ip_packet *outer, uint8_t *packet, size_t at)
 {
 	struct ip_packet inner;
@@ -129,13 +145,13 @@ static void open_under(struct sad *s, struct sa *sa, const struct ip_packet *out
 	tell_if_moved(s, sa, outer);
 	if (next == IP_NO_NEXT)
 		return;
-	if ((sa->spec.encap_local_port && nat_restore(&sa->spec.selector, packet + start, len) < 0) ||
-	    ip_parse(packet + start, len, &inner, NULL) < 0) {
+	if (!inside(sa, packet, &start, &len, &inner)) {
 		plane_drop(s, DROP_MALFORMED);
 		return;
 	}
-	if (inner.fragment) { /* of IPv6; it need not have ports to be judged by, and transport mode takes whole packets
-			       */
+	if (inner.fragment && !sa->spec.tunnel) { /* of IPv6; it need not have ports to be judged by, and transport mode
+						   * takes whole packets
+						   */
 		plane_drop(s, DROP_FRAGMENT);
 		return;
 	}

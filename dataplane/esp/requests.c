@@ -31,13 +31,26 @@ void sad_release_spi(struct sad *s, uint32_t spi)
 }
 
 /* A request may have been under way when the plan changed: its rule is then gone, and must not even be looked at. */
+/* A tunnel between the same two ends; NULL: none. */
+static const struct plan_entry *tunnel_between(const struct plan_tunnel *t, const struct sa_spec *spec)
+{
+	if ((t->local.family && !addr_equal(&t->local, &spec->local)) ||
+	    (t->remote.family && !addr_equal(&t->remote, &spec->remote)))
+		return NULL;
+	return &t->entry;
+}
+
 static bool rule_in_force(const struct plan *plan, const struct sa_spec *spec)
 {
 	struct plan_list list =
 		plan ? plan_meet(plan, &spec->selector.local, &spec->selector.remote) : (struct plan_list){ 0 };
+	const struct plan_tunnel *tunnels;
 
 	for (size_t i = 0; i < list.count; i++)
 		if (list.entries[i].rule == spec->rule)
+			return true;
+	for (size_t i = 0; plan && i < plan_tunnels(plan, &tunnels); i++)
+		if (tunnels[i].entry.rule == spec->rule && tunnel_between(&tunnels[i], spec))
 			return true;
 	return false;
 }
@@ -54,7 +67,8 @@ int sad_install(struct sad *s, const struct sa_spec *spec, uint64_t request, str
 	plane_enter(s);
 	flows_forget(s);
 	if (!spec->inbound)
-		plane_send_held(s, &spec->selector.local, &spec->selector.remote);
+		plane_send_held(s, spec->tunnel ? NULL : &spec->selector.local,
+				spec->tunnel ? NULL : &spec->selector.remote);
 	done(s, request, spec->pair, spec->spi);
 	plane_leave(s);
 	return 0;
@@ -108,6 +122,23 @@ void sad_release_held(struct sad *s, const struct sa_selector *selector, bool cl
 
 /* The rule of the new plan that goes on with the SA: of the same name, with an entry that still speaks of all that it
  * carries, and for which it is still good enough. */
+static const struct rule *tunnel_again(const struct plan *plan, const struct sa_spec *spec)
+{
+	const struct plan_tunnel *tunnels;
+	size_t n = plan_tunnels(plan, &tunnels);
+
+	for (size_t i = 0; i < n; i++) {
+		const struct plan_entry *e = tunnel_between(&tunnels[i], spec);
+		struct addr_range local = sa_selector_locals(&spec->selector);
+		struct addr_range remote = sa_selector_remotes(&spec->selector);
+
+		if (e && strcmp(e->rule->name, spec->rule->name) == 0 && plan_tunnel_has(e, &local, &remote) &&
+		    check_satisfies(spec->rule, &spec->suite, e->rule))
+			return e->rule;
+	}
+	return NULL;
+}
+
 static const struct rule *rule_again(const struct plan *plan, const struct sa_spec *spec)
 {
 	const struct sa_selector *sel = &spec->selector;
@@ -145,7 +176,9 @@ void sad_set_plan(struct sad *s, struct plan *plan)
 	plane_enter(s);
 	s->plan = plan ? plan_ref(plan) : NULL;
 	for (struct sa *sa = sa_next(&s->sas, &bucket, NULL); sa; sa = sa_next(&s->sas, &bucket, sa))
-		sa->spec.rule = s->plan ? rule_again(s->plan, &sa->spec) : NULL;
+		sa->spec.rule = !s->plan          ? NULL
+				: sa->spec.tunnel ? tunnel_again(s->plan, &sa->spec)
+						  : rule_again(s->plan, &sa->spec);
 	flows_forget(s);
 	while (expire_one(s))
 		;

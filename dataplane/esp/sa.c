@@ -93,9 +93,21 @@ static size_t bucket_of_ends(const struct sa_table *t, const struct addr *local,
 	return h % SA_BUCKETS;
 }
 
+/* Tunnels have networks for ends: they are found by the far address if it is a single one, else all in one place. */
+static size_t bucket_of_tunnel(const struct sa_table *t, const struct addr *single)
+{
+	static const struct addr none;
+
+	return bucket_of_ends(t, &none, single ? single : &none);
+}
+
 static size_t bucket_of(const struct sa_table *t, const struct sa_spec *s)
 {
-	return s->inbound ? bucket_of_spi(t, s->spi) : bucket_of_ends(t, &s->selector.local, &s->selector.remote);
+	if (s->inbound)
+		return bucket_of_spi(t, s->spi);
+	if (s->tunnel)
+		return bucket_of_tunnel(t, s->selector.remote_last.family ? NULL : &s->selector.remote);
+	return bucket_of_ends(t, &s->selector.local, &s->selector.remote);
 }
 
 static struct sa *find_spi(const struct sa_table *t, uint32_t spi)
@@ -188,19 +200,23 @@ static int check_spec(const struct sa_table *t, const struct sa_spec *s, struct 
 		return diag_fail(d, ERR_UNSUPPORTED,
 				 "AH covers the addresses of the packet: it %s. Use ESP for this peer",
 				 s->tunnel ? "is for transport mode here" : "cannot pass a NAT, nor go inside UDP");
-	if (s->tunnel)
-		return diag_fail(d, ERR_UNSUPPORTED, "the userspace data plane does transport mode only, no tunnels");
 	if (!ah && !s->suite.encr->aead && !s->suite.integ)
 		return diag_fail(d, ERR_UNSUPPORTED, "ESP with %s and no integrity check", s->suite.encr->name);
 	if (s->spi < SA_SPI_LEAST)
 		return diag_fail(d, EINVAL, "SPI %u: the first %d are not for SAs", s->spi, SA_SPI_LEAST);
 	if ((s->local.family != 4 && s->local.family != 6) || s->local.family != s->remote.family)
 		return diag_fail(d, EINVAL, "the SA's addresses are not of one family");
-	if (!addr_equal(&s->local, &s->selector.local) ||
-	    (!s->encap_local_port && !addr_equal(&s->remote, &s->selector.remote)))
+	if (s->selector.local.family != s->selector.remote.family)
+		return diag_fail(d, EINVAL, "the selector's addresses are not of one family");
+	if (!s->tunnel && (s->selector.local_last.family || s->selector.remote_last.family))
+		return diag_fail(d, EINVAL, "transport mode: between single addresses");
+	if (!s->tunnel && (!addr_equal(&s->local, &s->selector.local) ||
+			   (!s->encap_local_port && !addr_equal(&s->remote, &s->selector.remote))))
 		return diag_fail(d, EINVAL, "transport mode: the selector's addresses must be the SA's own");
 	if (!s->rule)
 		return diag_fail(d, EINVAL, "the SA names no rule");
+	if (s->tunnel != s->rule->tunnel)
+		return diag_fail(d, EINVAL, "rule '%s' and the SA are not of one mode", s->rule->name);
 	if (!s->encap_local_port != !s->encap_remote_port)
 		return diag_fail(d, EINVAL, "UDP encapsulation needs both ports");
 	if (s->inbound && (!reserved || reserved->seal))
@@ -287,13 +303,24 @@ struct sa *sa_find_pair(const struct sa_table *t, uint64_t pair, bool inbound)
 	return NULL;
 }
 
-struct sa *sa_find_out(const struct sa_table *t, const struct rule *rule, const struct plan_packet *flow)
+static struct sa *find_out(const struct sa_table *t, size_t bucket, const struct rule *rule,
+			   const struct plan_packet *flow)
 {
-	for (struct sa *sa = t->found[bucket_of_ends(t, &flow->local, &flow->remote)]; sa; sa = sa->next_found)
+	for (struct sa *sa = t->found[bucket]; sa; sa = sa->next_found)
 		if (!sa->spec.inbound && !sa->going && sa->spec.rule == rule &&
 		    sa_selector_has(&sa->spec.selector, flow))
 			return sa;
 	return NULL;
+}
+
+struct sa *sa_find_out(const struct sa_table *t, const struct rule *rule, const struct plan_packet *flow)
+{
+	struct sa *sa;
+
+	if (!rule->tunnel)
+		return find_out(t, bucket_of_ends(t, &flow->local, &flow->remote), rule, flow);
+	sa = find_out(t, bucket_of_tunnel(t, &flow->remote), rule, flow);
+	return sa ? sa : find_out(t, bucket_of_tunnel(t, NULL), rule, flow);
 }
 
 struct sa *sa_find_sent(const struct sa_table *t, const struct addr *local, const struct addr *remote, uint32_t spi)
@@ -328,7 +355,9 @@ static bool range_has(struct port_range r, uint16_t port)
 
 bool sa_selector_has(const struct sa_selector *s, const struct plan_packet *flow)
 {
-	if (!addr_equal(&s->local, &flow->local) || !addr_equal(&s->remote, &flow->remote))
+	const struct addr_range local = sa_selector_locals(s), remote = sa_selector_remotes(s);
+
+	if (!addr_range_has(&local, &flow->local) || !addr_range_has(&remote, &flow->remote))
 		return false;
 	if (s->protocol == PROTOCOL_ANY)
 		return true;
@@ -343,7 +372,11 @@ static bool range_covers(struct port_range wide, struct port_range narrow)
 
 bool sa_selector_covers(const struct sa_selector *wide, const struct sa_selector *narrow)
 {
-	return addr_equal(&wide->local, &narrow->local) && addr_equal(&wide->remote, &narrow->remote) &&
+	const struct addr_range locals = sa_selector_locals(wide), remotes = sa_selector_remotes(wide);
+	const struct addr_range local = sa_selector_locals(narrow), remote = sa_selector_remotes(narrow);
+
+	return addr_range_has(&locals, &local.lo) && addr_range_has(&locals, &local.hi) &&
+	       addr_range_has(&remotes, &remote.lo) && addr_range_has(&remotes, &remote.hi) &&
 	       (wide->protocol == PROTOCOL_ANY || wide->protocol == narrow->protocol) &&
 	       range_covers(wide->local_port, narrow->local_port) &&
 	       range_covers(wide->remote_port, narrow->remote_port);
@@ -351,7 +384,9 @@ bool sa_selector_covers(const struct sa_selector *wide, const struct sa_selector
 
 bool sa_selector_equal(const struct sa_selector *a, const struct sa_selector *b)
 {
-	return addr_equal(&a->local, &b->local) && addr_equal(&a->remote, &b->remote) && a->protocol == b->protocol &&
-	       a->local_port.lo == b->local_port.lo && a->local_port.hi == b->local_port.hi &&
-	       a->remote_port.lo == b->remote_port.lo && a->remote_port.hi == b->remote_port.hi;
+	return addr_equal(&a->local, &b->local) && addr_equal(&a->remote, &b->remote) &&
+	       addr_equal(&a->local_last, &b->local_last) && addr_equal(&a->remote_last, &b->remote_last) &&
+	       a->protocol == b->protocol && a->local_port.lo == b->local_port.lo &&
+	       a->local_port.hi == b->local_port.hi && a->remote_port.lo == b->remote_port.lo &&
+	       a->remote_port.hi == b->remote_port.hi;
 }

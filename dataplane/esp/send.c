@@ -4,6 +4,7 @@
 #include "dataplane/esp/icmp.h"
 #include "dataplane/esp/packet.h"
 #include "dataplane/esp/plane.h"
+#include "dataplane/esp/tunnel.h"
 
 #include "base/wire.h"
 
@@ -15,7 +16,6 @@ struct outgoing {
 	struct offload offload;
 	const uint8_t *offload_header;
 	uint8_t *packet;
-	size_t mtu;
 };
 
 static bool begin(struct sad *s, struct outgoing *o, const uint8_t offload[OFFLOAD_HEADER], uint8_t *packet, size_t len)
@@ -26,11 +26,6 @@ static bool begin(struct sad *s, struct outgoing *o, const uint8_t offload[OFFLO
 		plane_drop(s, DROP_MALFORMED);
 		return false;
 	}
-	if (o->ip.fragment) {
-		plane_drop(s, DROP_FRAGMENT);
-		return false;
-	}
-	o->mtu = path_mtu(&s->paths, &o->ip.source, &o->ip.destination, s->now);
 	return true;
 }
 
@@ -40,13 +35,13 @@ static struct flow *classify(struct sad *s, const struct outgoing *o)
 	struct plan_packet key;
 	struct ip_packet quoted;
 
-	if (ip_quoted(&o->ip, o->packet, &quoted) && addr_equal(&quoted.source, &o->ip.destination) &&
-	    addr_equal(&quoted.destination, &o->ip.source)) {
+	if (ip_quoted(&o->ip, o->packet, &quoted) && addr_equal(&quoted.source, &o->ip.destination)) {
 		struct flow *f;
 
 		ip_flow(&quoted, false, &key);
 		f = flow_of(s, &key);
-		if (f->entry)
+		/* Behind a gateway it need not be the packet's goal that says so. */
+		if (f->entry && (f->entry->rule->tunnel || addr_equal(&quoted.destination, &o->ip.source)))
 			return f;
 	}
 	ip_flow(&o->ip, true, &key);
@@ -151,18 +146,80 @@ static void put_clear(struct sad *s, const struct ip_packet *ip, const uint8_t *
 	}
 }
 
+/* ---- tunnels: the packet goes inside another, which is then sealed like any -------------------------------------- */
+
+/* The longest packet whose outer one fits. */
+static size_t tunnel_budget(const struct sa *sa, size_t mtu)
+{
+	const size_t head = tunnel_head(&sa->spec);
+	struct ip_packet outer = { .source = sa->spec.local, .head = head };
+	size_t most = esp_budget(sa, &outer, mtu);
+
+	return most > head ? most - head : 0;
+}
+
+static void put_inside(struct sad *s, struct sa *sa, const uint8_t *packet, size_t len, size_t mtu,
+		       bool fragment_outside)
+{
+	struct ip_packet outer;
+	size_t n = len + tunnel_head(&sa->spec) > IP_PACKET_MOST
+			   ? 0
+			   : tunnel_wrap(&sa->spec, packet, len, fragment_outside, s->inside, &outer);
+
+	if (n)
+		put_sealed(s, sa, &outer, s->inside, n, mtu);
+	else
+		plane_drop(s, DROP_TOO_BIG);
+}
+
+/* What does not fit is fragmented before it is sealed, if its sender allows; else its sender is told. Below the least
+ * MTU of IPv6 nobody can be told: then the sealed packet is cut. */
+static void put_tunnelled(struct sad *s, struct sa *sa, const struct ip_packet *ip, const uint8_t *packet, size_t len,
+			  size_t mtu)
+{
+	size_t most = tunnel_budget(sa, mtu), n;
+	struct ip_packet piece = *ip;
+	struct fragmenter f;
+
+	piece.len = len;
+	if (len <= most) {
+		put_inside(s, sa, packet, len, mtu, false);
+	} else if (ip->source.family == 4 && !ip->dont_fragment) {
+		if (!fragmenter_init(&f, &piece, packet, len, most, ++s->fragment_id)) {
+			plane_drop(s, DROP_TOO_BIG);
+			return;
+		}
+		while ((n = fragmenter_next(&f, s->fragment)) > 0)
+			put_inside(s, sa, s->fragment, n, mtu, false);
+	} else if (ip->source.family == 6 && len <= PATH_LEAST6) {
+		put_inside(s, sa, packet, len, mtu, true);
+	} else {
+		too_big(s, &piece, packet, ip->source.family == 6 && most < PATH_LEAST6 ? PATH_LEAST6 : most);
+	}
+}
+
+static void put_one(struct sad *s, struct sa *sa, const struct ip_packet *ip, const uint8_t *packet, size_t len,
+		    size_t mtu)
+{
+	if (!sa)
+		put_clear(s, ip, packet, len, mtu);
+	else if (sa->spec.tunnel)
+		put_tunnelled(s, sa, ip, packet, len, mtu);
+	else
+		put_sealed(s, sa, ip, packet, len, mtu);
+}
+
 /* sa NULL: in clear. */
 static void put(struct sad *s, struct sa *sa, struct outgoing *o)
 {
-	size_t most = sa ? esp_budget(sa, &o->ip, o->mtu) : o->mtu, n;
+	size_t mtu = path_mtu(&s->paths, sa ? &sa->spec.local : &o->ip.source,
+			      sa ? &sa->spec.remote : &o->ip.destination, s->now);
+	size_t most = !sa ? mtu : sa->spec.tunnel ? tunnel_budget(sa, mtu) : esp_budget(sa, &o->ip, mtu), n;
 	struct cutter c;
 
 	if (o->offload.cut == CUT_NONE) {
 		offload_complete(&o->offload, o->packet, o->ip.len);
-		if (sa)
-			put_sealed(s, sa, &o->ip, o->packet, o->ip.len, o->mtu);
-		else
-			put_clear(s, &o->ip, o->packet, o->ip.len, o->mtu);
+		put_one(s, sa, &o->ip, o->packet, o->ip.len, mtu);
 		return;
 	}
 	if (cutter_init(&c, &o->offload, &o->ip, o->packet, most, NULL) < 0) {
@@ -170,10 +227,7 @@ static void put(struct sad *s, struct sa *sa, struct outgoing *o)
 		return;
 	}
 	while ((n = cutter_next(&c, s->piece)) > 0)
-		if (sa)
-			put_sealed(s, sa, &o->ip, s->piece, n, o->mtu);
-		else
-			put_clear(s, &o->ip, s->piece, n, o->mtu);
+		put_one(s, sa, &o->ip, s->piece, n, mtu);
 }
 
 void plane_send_since(struct sad *s, const uint8_t offload[OFFLOAD_HEADER], uint8_t *packet, size_t len,
@@ -187,6 +241,10 @@ void plane_send_since(struct sad *s, const uint8_t offload[OFFLOAD_HEADER], uint
 	f = classify(s, &o);
 	if (!f->entry) {
 		plane_drop(s, DROP_POLICY);
+		return;
+	}
+	if (o.ip.fragment && !f->entry->rule->tunnel) { /* transport mode takes whole packets (RFC 4303 3.3.4) */
+		plane_drop(s, DROP_FRAGMENT);
 		return;
 	}
 	while (f->out && plane_used_up(f->out)) {

@@ -53,7 +53,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *octets, size_t len)
 	run(clear ? without : with_sas, octets, len);
 	fuzz_reset(with_sas);
 	for (unsigned family = 4; clear && family <= 6; family += 2) {
-		struct sa_selector all = { end_of(family, 1), end_of(family, 2), PROTOCOL_ANY, PORT_ANY, PORT_ANY };
+		struct sa_selector all = { .local = end_of(family, 1),
+					   .remote = end_of(family, 2),
+					   .protocol = PROTOCOL_ANY,
+					   .local_port = PORT_ANY,
+					   .remote_port = PORT_ANY };
 
 		sad_release_held(without, &all, octets[0] & 2);
 	}

@@ -51,7 +51,11 @@ static void fuzz_install(struct sad *s, unsigned family, bool inbound)
 		.remote = end_of(family, 2),
 		.suite = suite,
 		.replay_window = 64,
-		.selector = { end_of(family, 1), end_of(family, 2), PROTOCOL_ANY, PORT_ANY, PORT_ANY },
+		.selector = { .local = end_of(family, 1),
+			      .remote = end_of(family, 2),
+			      .protocol = PROTOCOL_ANY,
+			      .local_port = PORT_ANY,
+			      .remote_port = PORT_ANY },
 		.rule = &rule,
 		.pair = family,
 	};

@@ -101,7 +101,11 @@ static void install(struct side *s, size_t i, bool inbound)
 		.suite = s->suite,
 		.esn = s->esn,
 		.replay_window = WINDOW,
-		.selector = { s->local[i], s->remote[i], PROTOCOL_ANY, PORT_ANY, PORT_ANY },
+		.selector = { .local = s->local[i],
+			      .remote = s->remote[i],
+			      .protocol = PROTOCOL_ANY,
+			      .local_port = PORT_ANY,
+			      .remote_port = PORT_ANY },
 		.rule = &rule,
 		.pair = i + 1,
 	};

@@ -330,7 +330,7 @@ void world_packet(struct world *w, unsigned host, int16_t protocol, uint16_t loc
 	const struct plan_entry *e = plan_lookup(h->plan, &k);
 
 	assert_non_null(e);
-	struct sa_selector s = { k.local, k.remote, e->protocol, e->local_port, e->remote_port };
+	struct sa_selector s = sa_selector_of(e, &k.local, &k.remote);
 	const struct world_sa *sa = sender(h, e->rule->name, &k);
 	if (sa) {
 		send_esp(w, host, sa);

@@ -160,7 +160,11 @@ static struct sa_spec spec_of(const struct side *h, unsigned family, const struc
 		.remote = remote,
 		.suite = *suite,
 		.replay_window = 64,
-		.selector = { local, remote, PROTOCOL_ANY, PORT_ANY, PORT_ANY },
+		.selector = { .local = local,
+			      .remote = remote,
+			      .protocol = PROTOCOL_ANY,
+			      .local_port = PORT_ANY,
+			      .remote_port = PORT_ANY },
 		.rule = rule,
 		.pair = PAIR,
 	};

@@ -1,5 +1,8 @@
 #include "tests/unit/flat_plan.h"
 
+const struct plan_tunnel *flat_tunnels;
+size_t flat_tunnel_count;
+
 struct plan *plan_ref(const struct plan *p)
 {
 	union {
@@ -43,4 +46,11 @@ const struct plan_entry *plan_lookup_protecting(const struct plan *p, const stru
 			return e;
 	}
 	return NULL;
+}
+
+size_t plan_tunnels(const struct plan *p, const struct plan_tunnel **ret)
+{
+	(void)p;
+	*ret = flat_tunnels;
+	return flat_tunnel_count;
 }

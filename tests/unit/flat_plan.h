@@ -10,4 +10,8 @@ struct plan {
 	unsigned references; /* whoever made it asks at the end whether it is 1 again */
 };
 
+/* The tunnels of every such plan. */
+extern const struct plan_tunnel *flat_tunnels;
+extern size_t flat_tunnel_count;
+
 #endif

@@ -47,6 +47,20 @@ size_t plan_regions(const struct plan *p, size_t local, const struct plan_region
 	return p->region_counts[local];
 }
 
+size_t plan_behind(const struct plan *p, const struct addr_range **ret)
+{
+	(void)p;
+	*ret = NULL;
+	return 0;
+}
+
+size_t plan_tunnels(const struct plan *p, const struct plan_tunnel **ret)
+{
+	(void)p;
+	*ret = NULL;
+	return 0;
+}
+
 size_t plan_lists(const struct plan *p)
 {
 	return p->list_count;
