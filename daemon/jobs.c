@@ -78,6 +78,16 @@ static int sign(const struct keying_job *j, const struct credential_store *store
 			       ret->auth, sizeof ret->auth, &ret->auth_len, d);
 }
 
+static int mix(const struct keying_job *j, const struct credential_store *store, struct keying_result *ret,
+	       struct diag *d)
+{
+	ret->mix = j->mix;
+	if (!store)
+		return diag_fail(d, ERR_AUTH, "this host has no keys");
+	return credential_mix(store, j->ppk_file, j->prf, (struct key *[]){ &ret->mix.d, &ret->mix.pi, &ret->mix.pr },
+			      3, d);
+}
+
 static int verify(const struct keying_job *j, const struct credential_store *store, struct keying_result *ret,
 		  struct diag *d)
 {
@@ -132,6 +142,9 @@ void job_do(const struct keying_job *j, const struct credential_store *store, st
 		break;
 	case JOB_SIGN:
 		r = sign(j, store, ret, &d);
+		break;
+	case JOB_PPK:
+		r = mix(j, store, ret, &d);
 		break;
 	case JOB_VERIFY:
 		r = verify(j, store, ret, &d);
@@ -198,6 +211,8 @@ static bool is_quick(const struct keying_job *j, const struct shared_store *stor
 	case JOB_SIGN:
 		return store && j->credential < credential_count(store->store) &&
 		       credential_get(store->store, j->credential)->kind == AUTH_PSK;
+	case JOB_PPK:
+		return true;
 	case JOB_VERIFY:
 		return j->auth_method == SHARED_KEY; /* no chain is looked at for it */
 	case JOB_ANSWER:

@@ -32,6 +32,27 @@ struct sets {
 	size_t count, cap;
 };
 
+static void add_ppks(struct names *n, const struct key_exchange_set *set)
+{
+	for (size_t i = 0; i < set->ppk_count; i++)
+		names_add(n, set->ppks[i].file);
+}
+
+/* Post-quantum pre-shared keys that the plan's rules name. */
+static struct names ppks_of(const struct plan *plan)
+{
+	struct names n = { 0 };
+
+	for (size_t i = 0; i < plan_lists(plan); i++) {
+		struct plan_list l = plan_list(plan, (uint32_t)i);
+
+		for (size_t j = 0; j < l.count; j++)
+			if (rule_mode_protects(l.entries[j].rule->mode) && l.entries[j].rule->key_exchange)
+				add_ppks(&n, l.entries[j].rule->key_exchange);
+	}
+	return n;
+}
+
 static void sets_add(struct sets *s, const struct auth_set *set)
 {
 	for (size_t i = 0; i < s->count; i++)
@@ -223,10 +244,28 @@ static void find_lacks(const struct credential_store *s, const struct sets *sets
 	c->lacks = lacks;
 }
 
+/* Which post-quantum pre-shared keys could be read. */
+static void find_ppks(const struct credential_store *s, const struct names *wanted, struct arena *a,
+		      struct keying_config *c)
+{
+	const char **held = arena_new(a, wanted->count + 1, sizeof *held);
+
+	for (size_t i = 0; i < wanted->count; i++)
+		for (size_t k = 0; k < credential_count(s); k++) {
+			const struct credential *one = credential_get(s, k);
+
+			if (one->kind != AUTH_PSK || strcmp(one->psk_file, wanted->at[i]) != 0)
+				continue;
+			held[c->ppk_count++] = arena_string(a, wanted->at[i], strlen(wanted->at[i]));
+			break;
+		}
+	c->ppks = held;
+}
+
 void proofs_load(const struct daemon *d, const struct plan *plan, struct loaded_proofs *ret)
 {
 	struct sets sets = sets_of(plan);
-	struct names psks = { 0 };
+	struct names psks = { 0 }, ppks = ppks_of(plan);
 	struct credential_store *store;
 	uint64_t now_s = unix_now_ms() / 1000;
 	struct keying_config *c = &ret->proofs.keying;
@@ -237,6 +276,8 @@ void proofs_load(const struct daemon *d, const struct plan *plan, struct loaded_
 		for (size_t j = 0; j < sets.at[i]->count; j++)
 			if (sets.at[i]->methods[j].kind == AUTH_PSK)
 				names_add(&psks, sets.at[i]->methods[j].psk_file);
+	for (size_t i = 0; i < ppks.count; i++) /* kept as pre-shared keys are */
+		names_add(&psks, ppks.at[i]);
 	if ((store = load_store(d, &psks, &ret->memory))) {
 		size_t n = credential_count(store);
 		struct keying_credential *all = arena_new(&ret->memory, n + 1, sizeof *all);
@@ -246,10 +287,12 @@ void proofs_load(const struct daemon *d, const struct plan *plan, struct loaded_
 		c->credentials = all;
 		c->credential_count = n;
 		c->authority_count = credential_authorities(store, &c->authorities);
+		find_ppks(store, &ppks, &ret->memory, c);
 		ret->proofs.store = shared_store_new(store);
 	}
 	find_lacks(store, &sets, now_s, &ret->memory, c);
 	free(psks.at);
+	free(ppks.at);
 	free(sets.at);
 }
 

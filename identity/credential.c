@@ -823,6 +823,27 @@ size_t credential_ends(const struct credential_store *s, struct credential_end *
 	return n;
 }
 
+int credential_mix(const struct credential_store *s, const char *file, const struct algorithm *prf,
+		   struct key *const *keys, size_t n, struct diag *d)
+{
+	const struct psk *ppk;
+	int r = store_psk(s, file, &ppk, d);
+
+	for (size_t i = 0; r == 0 && i < n; i++) {
+		SCOPED(key_wipe) struct key mixed = { 0 };
+		struct octets seed[] = { { keys[i]->octets, keys[i]->len }, { "\1", 1 } };
+
+		/* All PRFs of IKEv2 have keys as long as their output, so the first block of prf+ is all of it. */
+		if ((r = crypto_prf(prf, ppk->octets, ppk->len, seed, ARRAY_LEN(seed), &mixed, d)) < 0)
+			return r;
+		if (mixed.len != keys[i]->len)
+			return diag_fail(d, ERR_UNSUPPORTED, "prf %s does not go with a post-quantum pre-shared key",
+					 prf->name);
+		key_move(keys[i], &mixed);
+	}
+	return r;
+}
+
 int credential_sign(const struct credential_store *s, size_t index, const struct algorithm *psk_prf,
 		    uint16_t peer_hashes, const void *octets, size_t len, uint8_t *ret_method, uint8_t *ret, size_t cap,
 		    size_t *ret_len, struct diag *d)

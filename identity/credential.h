@@ -103,6 +103,10 @@ size_t credential_ends(const struct credential_store *s, struct credential_end *
 /* What to announce in SIGNATURE_HASH_ALGORITHMS: SHA2-256, 384, 512 and identity. */
 enum { CREDENTIAL_HASHES = 1 << 2 | 1 << 3 | 1 << 4 | 1 << 5 };
 
+/* prf+ of the post-quantum pre-shared key in `file` over each key, in place (RFC 8784 3). */
+int credential_mix(const struct credential_store *s, const char *file, const struct algorithm *prf,
+		   struct key *const *keys, size_t n, struct diag *d);
+
 /* An IKEv2 AUTH payload: method (RFC 7296 3.8; 14 by RFC 7427 when peer_hashes says which hashes the peer takes) and
  * data. psk_prf: for AUTH_PSK. */
 int credential_sign(const struct credential_store *s, size_t index, const struct algorithm *psk_prf,

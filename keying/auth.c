@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PROOF_TEXT = 320, WHO_TEXT = 192, SHARED_KEY = 2 };
+enum { PROOF_TEXT = 320, WHO_TEXT = 192, WHY_TEXT = 512, SHARED_KEY = 2 };
 
 /* ---- our own proof ----------------------------------------------------------------------------------------------- */
 
@@ -29,7 +29,8 @@ static int no_credential(const struct ike_sa *sa, struct diag *d)
 			 sa->auth_set ? sa->auth_set->name : "");
 }
 
-static int ask_sign(struct ike_sa *sa, struct diag *d)
+/* sk_p: SK_pi or SK_pr, as it goes with our role. */
+static int ask_sign_with(struct ike_sa *sa, const struct key *sk_p, struct diag *d)
 {
 	const struct keying_credential *c = ike_credential(sa);
 	uint8_t body[4 + 2048], type;
@@ -46,8 +47,7 @@ static int ask_sign(struct ike_sa *sa, struct diag *d)
 	wire_put(&out, id.at, id.len);
 	if (out.failed)
 		return diag_fail(d, ERR_UNSUPPORTED, "an identity of %zu octets", id.len);
-	r = keymat_signed_octets(sa->suite.prf, sa->initiator ? &sa->making->keys.pi : &sa->making->keys.pr,
-				 owned_octets(sa->initiator ? &sa->init_request : &sa->init_reply),
+	r = keymat_signed_octets(sa->suite.prf, sk_p, owned_octets(sa->initiator ? &sa->init_request : &sa->init_reply),
 				 owned_octets(sa->initiator ? &sa->nonce_r : &sa->nonce_i),
 				 (struct keying_octets){ body, out.len }, &octets, &len, d);
 	if (r < 0)
@@ -59,6 +59,11 @@ static int ask_sign(struct ike_sa *sa, struct diag *d)
 	job->peer_hashes = sa->peer_hashes;
 	sa->job = job_ask(sa->k, OWNER_IKE, sa->number, job);
 	return 0;
+}
+
+static int ask_sign(struct ike_sa *sa, struct diag *d)
+{
+	return ask_sign_with(sa, sa->initiator ? &sa->making->keys.pi : &sa->making->keys.pr, d);
 }
 
 static void keep_proof(struct ike_sa *sa, const struct keying_result *r)
@@ -85,38 +90,49 @@ static int put_proof(struct ike_sa *sa, struct ike_writer *w, bool certreq, bool
 	if (certreq && config->authority_count)
 		ike_put_certreq(w, config->authorities, config->authority_count);
 	ike_put_auth(w, sa->auth_method, sa->auth.at, sa->auth.len);
+	ppk_put(sa, w);
 	return 0;
 }
 
 /* ---- the peer's -------------------------------------------------------------------------------------------------- */
 
-static int ask_verify(struct ike_sa *sa, const struct ike_msg *m, const struct ike_id *id, struct diag *d)
+/* The peer's proof is checked; what it covers is known only now. */
+static int ask_job(struct ike_sa *sa, struct keying_job *job, struct keying_octets id_body, struct diag *d)
 {
 	uint8_t *octets;
 	size_t len;
 	int r = keymat_signed_octets(sa->suite.prf, sa->initiator ? &sa->making->keys.pr : &sa->making->keys.pi,
 				     owned_octets(sa->initiator ? &sa->init_reply : &sa->init_request),
-				     owned_octets(sa->initiator ? &sa->nonce_i : &sa->nonce_r), id->body, &octets, &len,
+				     owned_octets(sa->initiator ? &sa->nonce_i : &sa->nonce_r), id_body, &octets, &len,
 				     d);
 
-	if (r < 0)
+	if (r < 0) {
+		keying_job_free(job);
 		return r;
-	struct keying_job *job = job_new(JOB_VERIFY);
-	job->prf = sa->suite.prf;
+	}
 	job->octets = (struct keying_octets){ octets, len };
+	sa->job = job_ask(sa->k, OWNER_IKE, sa->number, job);
+	return 0;
+}
+
+static struct keying_job *verify_job(const struct ike_sa *sa, const struct ike_msg *m, const struct ike_id *id,
+				     struct keying_octets auth)
+{
+	struct keying_job *job = job_new(JOB_VERIFY);
+
+	job->prf = sa->suite.prf;
 	job->policy = policy_ref(plan_policy(sa->k->plan));
 	job->auth_set = sa->auth_set;
 	job->peer_hashes = sa->peer_hashes;
 	job->auth_method = m->auth_method;
-	job->auth = job_octets(m->auth);
+	job->auth = job_octets(auth);
 	job->id_type = id->type;
 	job->id = job_octets(id->data);
 	for (; job->chain_count < m->cert_count; job->chain_count++)
 		job->chain[job->chain_count] = job_octets(m->certs[job->chain_count]);
 	job->other_encodings = m->cert_others;
 	job->remote = sa->remote;
-	sa->job = job_ask(sa->k, OWNER_IKE, sa->number, job);
-	return 0;
+	return job;
 }
 
 /* ---- initiator --------------------------------------------------------------------------------------------------- */
@@ -125,12 +141,37 @@ int auth_sign(struct ike_sa *sa, const struct step_input *in, struct diag *d)
 {
 	int r = ike_key(sa, (struct keying_octets){ in->result->secret, in->result->secret_len }, NULL, d);
 
-	return r < 0 ? r : ask_sign(sa, d);
+	if (r < 0)
+		return r;
+	if (!sa->making->ppk)
+		return ask_sign(sa, d);
+	if ((r = ppk_begin(sa, d)) < 0)
+		return r;
+	sa->state = IKE_I_PPK;
+	return STEP_STAY;
+}
+
+int auth_mixed(struct ike_sa *sa, const struct step_input *in, struct diag *d)
+{
+	ppk_mixed(sa, in->result);
+	return ask_sign(sa, d);
 }
 
 int auth_reserve(struct ike_sa *sa, const struct step_input *in, struct diag *d)
 {
 	keep_proof(sa, in->result);
+	if (!ppk_needs_plain_proof(sa))
+		return child_step(sa->first, CEV_START, NULL, NULL, d);
+	int r = ask_sign_with(sa, ppk_plain_key(sa), d);
+	if (r < 0)
+		return r;
+	sa->state = IKE_I_SIGN_PLAIN;
+	return STEP_STAY;
+}
+
+int auth_plain(struct ike_sa *sa, const struct step_input *in, struct diag *d)
+{
+	ppk_keep_plain_proof(sa, in->result);
 	return child_step(sa->first, CEV_START, NULL, NULL, d);
 }
 
@@ -166,6 +207,7 @@ int auth_send(struct ike_sa *sa, const struct step_input *in, struct diag *d)
 static const char *own_proof(const struct ike_sa *sa, char buf[PROOF_TEXT])
 {
 	const struct keying_credential *c = ike_credential(sa);
+	size_t len;
 
 	if (c && c->kind == AUTH_PSK)
 		(void)snprintf(buf, PROOF_TEXT, "the pre-shared key %s (authentication '%s')", c->psk_file,
@@ -173,6 +215,9 @@ static const char *own_proof(const struct ike_sa *sa, char buf[PROOF_TEXT])
 	else
 		(void)snprintf(buf, PROOF_TEXT, "certificate %s (authentication '%s')",
 			       c && c->subject ? c->subject : "of host.yaml", sa->auth_set->name);
+	len = strlen(buf);
+	if (ppk_id(sa))
+		(void)snprintf(buf + len, PROOF_TEXT - len, " with the post-quantum pre-shared key '%s'", ppk_id(sa));
 	return buf;
 }
 
@@ -221,7 +266,7 @@ int auth_verify(struct ike_sa *sa, const struct step_input *in, struct diag *d)
 	struct diag why = { 0 };
 
 	exchange_done(sa);
-	if (unwanted_in_auth(m, &why) < 0) {
+	if (unwanted_in_auth(m, &why) < 0 || ppk_answered(sa, m, &why) < 0) {
 		not_proven(sa, (struct fault){ .code = failure_of(why.code), .exchange = IKE_AUTH }, why.text);
 		return STEP_STAY;
 	}
@@ -231,13 +276,26 @@ int auth_verify(struct ike_sa *sa, const struct step_input *in, struct diag *d)
 		sa->making->hint_fault = child_fault_of(m, &why);
 		sa->making->hint_fault.exchange = IKE_AUTH;
 	}
-	return ask_verify(sa, m, &m->id_r, d);
+	return ask_job(sa, verify_job(sa, m, &m->id_r, m->auth), m->id_r.body, d);
 }
 
 static void keep_peer(struct ike_sa *sa, const struct peer *p)
 {
 	free(sa->peer);
 	sa->peer = peer_keep(p);
+}
+
+/* A proof covers the mixed keys: whose post-quantum key is another fails like one with a wrong credential. */
+static const char *why_of(const struct ike_sa *sa, const struct keying_result *r, char buf[WHY_TEXT])
+{
+	enum failure_code code = failure_of(r->error);
+
+	(void)snprintf(buf, WHY_TEXT, "%s", r->why);
+	size_t len = strlen(buf);
+	if (ppk_id(sa) && (code == FAILURE_WRONG_KEY || code == FAILURE_SIGNATURE))
+		(void)snprintf(buf + len, WHY_TEXT - len, ", or the post-quantum pre-shared key '%s' is another there",
+			       ppk_id(sa));
+	return buf;
 }
 
 static struct fault fault_of_result(const struct keying_result *r)
@@ -248,10 +306,11 @@ static struct fault fault_of_result(const struct keying_result *r)
 int auth_established(struct ike_sa *sa, const struct step_input *in, struct diag *d)
 {
 	const struct keying_result *r = in->result;
+	char why[WHY_TEXT];
 
 	(void)d;
 	if (r->error) {
-		not_proven(sa, fault_of_result(r), r->why);
+		not_proven(sa, fault_of_result(r), why_of(sa, r, why));
 		return STEP_STAY;
 	}
 	keep_peer(sa, &r->peer);
@@ -319,6 +378,8 @@ int auth_request(struct ike_sa *sa, const struct step_input *in, struct diag *d)
 	const struct ike_msg *m = in->msg;
 	const struct rule *rule;
 	struct diag why = { 0 };
+	struct keying_octets auth;
+	int fate;
 
 	if (unwanted_in_auth(m, &why) < 0) {
 		refuse(sa, (struct fault){ .code = failure_of(why.code) }, why.text);
@@ -347,15 +408,41 @@ int auth_request(struct ike_sa *sa, const struct step_input *in, struct diag *d)
 		refuse(sa, (struct fault){ .code = FAILURE_NO_CREDENTIAL }, why.text);
 		return STEP_STAY;
 	}
-	return ask_verify(sa, m, &m->id_i, d);
+	auth = m->auth;
+	fate = ppk_asked(sa, m, &auth, &why);
+	if (fate < 0) {
+		refuse(sa, (struct fault){ .code = failure_of(fate) }, why.text);
+		return STEP_STAY;
+	}
+	struct keying_job *job = verify_job(sa, m, &m->id_i, auth);
+	if (fate != PPK_MIX)
+		return ask_job(sa, job, m->id_i.body, d);
+	ppk_hold(sa, job, m->id_i.body);
+	sa->state = IKE_R_PPK;
+	return STEP_STAY;
+}
+
+int auth_peer_mixed(struct ike_sa *sa, const struct step_input *in, struct diag *d)
+{
+	const struct keying_result *r = in->result;
+	struct keying_octets id_body;
+
+	if (r->error) {
+		refuse(sa, (struct fault){ .code = FAILURE_PPK }, r->why);
+		return STEP_STAY;
+	}
+	ppk_mixed(sa, r);
+	struct keying_job *job = ppk_take(sa, &id_body);
+	return ask_job(sa, job, id_body, d);
 }
 
 int auth_answer(struct ike_sa *sa, const struct step_input *in, struct diag *d)
 {
 	const struct keying_result *r = in->result;
+	char why[WHY_TEXT];
 
 	if (r->error) {
-		refuse(sa, fault_of_result(r), r->why);
+		refuse(sa, fault_of_result(r), why_of(sa, r, why));
 		return STEP_STAY;
 	}
 	keep_peer(sa, &r->peer);

@@ -497,6 +497,12 @@ struct child *child_asked(struct ike_sa *ike, const struct ike_msg *m, const str
 				proposal_set_text(e->rule->key_exchange, wanted));
 		return refuse(ret_refusal, N_NO_PROPOSAL_CHOSEN);
 	}
+	if (e->rule->key_exchange->ppk_required && with_group && !ike->ppk) {
+		(void)diag_fail(d, failure_error(FAILURE_PPK),
+				"rule '%s' requires a post-quantum pre-shared key, and there is none in this main mode",
+				e->rule->name);
+		return refuse(ret_refusal, N_NO_PROPOSAL_CHOSEN);
+	}
 	if (m->asks_address) { /* 3.15.4 */
 		(void)diag_fail(d, failure_error(FAILURE_ADDRESS_REQUEST),
 				"it asks for an internal address, as remote access clients do; we hand out none");

@@ -21,6 +21,7 @@
 #include "keying/ike.h"
 #include "keying/keymat.h"
 #include "keying/nat.h"
+#include "keying/ppk.h"
 #include "keying/proposal.h"
 #include "keying/selector.h"
 #include "keying/source.h"
@@ -185,13 +186,16 @@ enum ike_state {
 	IKE_IDLE,
 	IKE_I_BEGIN, /* nonce, SPI and key pair are made */
 	IKE_I_INIT_SENT,
-	IKE_I_DERIVE, /* the shared secret is made */
-	IKE_I_SIGN,   /* our proof is made */
-	IKE_I_SPI,    /* the first CHILD SA's SPI is reserved */
+	IKE_I_DERIVE,     /* the shared secret is made */
+	IKE_I_PPK,        /* a post-quantum pre-shared key is mixed in */
+	IKE_I_SIGN,       /* our proof is made */
+	IKE_I_SIGN_PLAIN, /* and another, for a peer without that key */
+	IKE_I_SPI,        /* the first CHILD SA's SPI is reserved */
 	IKE_I_AUTH_SENT,
 	IKE_I_VERIFY,    /* the peer's proof is checked */
 	IKE_R_ANSWER,    /* responder: nonce, SPI, key pair and shared secret are made */
 	IKE_R_INIT_SENT, /* answered; the peer has to prove itself */
+	IKE_R_PPK,
 	IKE_R_VERIFY,
 	IKE_R_SIGN,
 	IKE_R_CHILD,   /* the first CHILD SA's inbound half is made */
@@ -246,7 +250,8 @@ struct ike_making {
 	size_t cookie_len;
 	char hint[EVENT_TEXT]; /* what an unprotected reply said; what a refused first CHILD SA lacks */
 	struct fault hint_fault;
-	bool childless; /* responder: IKE_AUTH asked for no CHILD SA (RFC 6023) */
+	struct ppk_making *ppk; /* NULL: there is none in it */
+	bool childless;         /* responder: IKE_AUTH asked for no CHILD SA (RFC 6023) */
 };
 
 struct ike_sa {
@@ -284,6 +289,7 @@ struct ike_sa {
 	struct refusal refusal;
 	uint64_t give_up_ms;
 	bool initial_contact; /* the peer said so in IKE_AUTH */
+	bool ppk;             /* a post-quantum pre-shared key is in its keys, or in those that it comes from */
 	bool redirected;      /* the peer wanted to send us elsewhere, and that was told */
 	struct child *first;  /* the CHILD SA of IKE_AUTH; NULL: none */
 	char *first_rule;     /* for words when there is none */
@@ -489,7 +495,8 @@ struct step_input {
 enum { STEP_STAY = 1 }; /* done, and the state is as it was */
 typedef int ike_action(struct ike_sa *sa, const struct step_input *in, struct diag *d);
 ike_action init_begin, init_send, init_cookie, init_other_group, init_refused, init_reply, init_answer, init_respond;
-ike_action auth_sign, auth_reserve, auth_send, auth_refused, auth_verify, auth_established;
+ike_action auth_sign, auth_mixed, auth_plain, auth_peer_mixed, auth_reserve, auth_send, auth_refused, auth_verify,
+	auth_established;
 ike_action auth_request, auth_answer, auth_child, auth_respond;
 ike_action rekey_begun, rekey_derived, rekey_answered;
 void init_message(struct keying *k, const struct ike_header *h, const struct addr *local, uint16_t local_port,

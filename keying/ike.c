@@ -21,7 +21,9 @@ static const struct ike_step_row steps[] = {
 	{ IKE_I_INIT_SENT, EV_REFUSED, init_refused, IKE_I_INIT_SENT },     /* 2.21.1 */
 	{ IKE_I_INIT_SENT, EV_INIT_REPLY, init_reply, IKE_I_DERIVE },       /* 2.14 */
 	{ IKE_I_DERIVE, EV_JOB, auth_sign, IKE_I_SIGN },                    /* 2.15 */
+	{ IKE_I_PPK, EV_JOB, auth_mixed, IKE_I_SIGN },                      /* RFC 8784 3 */
 	{ IKE_I_SIGN, EV_JOB, auth_reserve, IKE_I_SPI },
+	{ IKE_I_SIGN_PLAIN, EV_JOB, auth_plain, IKE_I_SPI },
 	{ IKE_I_SPI, EV_CHILD_SPI, auth_send, IKE_I_AUTH_SENT },       /* 1.2 */
 	{ IKE_I_AUTH_SENT, EV_REFUSED, auth_refused, IKE_DEAD },       /* 2.21.2 */
 	{ IKE_I_AUTH_SENT, EV_AUTH_REPLY, auth_verify, IKE_I_VERIFY }, /* 2.15 */
@@ -30,6 +32,7 @@ static const struct ike_step_row steps[] = {
 	{ IKE_IDLE, EV_INIT_REQUEST, init_answer, IKE_R_ANSWER },
 	{ IKE_R_ANSWER, EV_JOB, init_respond, IKE_R_INIT_SENT },
 	{ IKE_R_INIT_SENT, EV_AUTH_REQUEST, auth_request, IKE_R_VERIFY },
+	{ IKE_R_PPK, EV_JOB, auth_peer_mixed, IKE_R_VERIFY },
 	{ IKE_R_VERIFY, EV_JOB, auth_answer, IKE_R_SIGN },
 	{ IKE_R_SIGN, EV_JOB, auth_child, IKE_R_CHILD },
 	{ IKE_R_CHILD, EV_CHILD_READY, auth_respond, IKE_ESTABLISHED },
@@ -45,12 +48,15 @@ static const char *const state_names[] = {
 	[IKE_I_BEGIN] = "making a key pair",
 	[IKE_I_INIT_SENT] = "waiting for the reply to IKE_SA_INIT",
 	[IKE_I_DERIVE] = "making the shared secret",
+	[IKE_I_PPK] = "mixing in the post-quantum pre-shared key",
 	[IKE_I_SIGN] = "making our proof",
+	[IKE_I_SIGN_PLAIN] = "making our proof",
 	[IKE_I_SPI] = "reserving an SPI",
 	[IKE_I_AUTH_SENT] = "waiting for the reply to IKE_AUTH",
 	[IKE_I_VERIFY] = "checking the peer's proof",
 	[IKE_R_ANSWER] = "making a key pair for the reply",
 	[IKE_R_INIT_SENT] = "waiting for IKE_AUTH",
+	[IKE_R_PPK] = "mixing in the post-quantum pre-shared key",
 	[IKE_R_VERIFY] = "checking the peer's proof",
 	[IKE_R_SIGN] = "making our proof",
 	[IKE_R_CHILD] = "making the first CHILD SA",
@@ -225,6 +231,7 @@ static void forget_making(struct ike_sa *sa)
 {
 	if (sa->making) {
 		free(sa->making->choice);
+		ppk_free(sa->making->ppk);
 		explicit_bzero(sa->making, sizeof *sa->making);
 	}
 	free(sa->making);
@@ -297,6 +304,7 @@ void ike_established(struct ike_sa *sa)
 	if (sa->making && sa->making->choice)
 		todo_event(k, EVENT_CREDENTIAL_CHOSEN, &sa->local, &sa->remote, ike_rule_name(sa),
 			   peer_kept_id(sa->peer), 0, "%s", sa->making->choice);
+	sa->ppk = sa->replaces ? sa->replaces->ppk : ppk_in_force(sa);
 	forget_making(sa);
 	todo_event(k, EVENT_MAIN_MODE_UP, &sa->local, &sa->remote, ike_rule_name(sa), peer_kept_id(sa->peer), 0,
 		   "%s proved itself by %s; main mode is %s%s%s%s", peer_kept_id(sa->peer),

@@ -41,6 +41,16 @@ bool init_initiate(struct contact *c, struct want *w)
 			      (struct fault){ .code = FAILURE_NO_CREDENTIAL }, "%s", d.text);
 		return false;
 	}
+	if (rule->key_exchange->ppk_required && !ppk_held(k, rule->key_exchange)) {
+		contact_fault(
+			k, &c->local, &c->remote, rule->name, EVENT_MAIN_MODE_FAILED,
+			(struct fault){ .code = FAILURE_PPK },
+			"this host has none of the post-quantum pre-shared keys that key-exchange '%s' of rule '%s' "
+			"requires: put '%s' into %s",
+			rule->key_exchange->name, rule->name, rule->key_exchange->ppks[0].id,
+			rule->key_exchange->ppks[0].file);
+		return false;
+	}
 	if (k->initiating_count >= INITIATING_MOST) {
 		contact_fault(k, &c->local, &c->remote, rule->name, EVENT_MAIN_MODE_FAILED,
 			      (struct fault){ .code = FAILURE_BUSY },
@@ -98,6 +108,8 @@ static int send_request(struct ike_sa *sa, struct diag *d)
 	if (sa->k->config.fragment_octets)
 		ike_put_notify(&w, N_FRAGMENTATION_SUPPORTED, NULL, 0);
 	ike_put_notify(&w, N_SIGNATURE_HASH_ALGORITHMS, signature_hashes, sizeof signature_hashes);
+	if (ppk_held(sa->k, sa->ke_set))
+		ike_put_notify(&w, N_USE_PPK, NULL, 0);
 	ike_write_end(&w);
 	if (w.out.failed)
 		return diag_fail(d, ERR_UNSUPPORTED, "IKE_SA_INIT does not fit %d octets", IKE_MESSAGE_MOST);
@@ -241,6 +253,14 @@ int init_reply(struct ike_sa *sa, const struct step_input *in, struct diag *d)
 		     nat_why_not(plan_policy(sa->k->plan), sa, behind, why));
 		return STEP_STAY;
 	}
+	if (sa->ke_set->ppk_required && !ike_find_notify(m, N_USE_PPK)) { /* or somebody forged it: RFC 8784 6 */
+		char remote[ADDR_TEXT];
+		hint(sa, (struct fault){ .code = FAILURE_PPK },
+		     "%s uses no post-quantum pre-shared key, and key-exchange '%s' of rule '%s' requires one: give it "
+		     "'%s'",
+		     addr_text(&sa->remote, remote), sa->ke_set->name, ike_rule_name(sa), sa->ke_set->ppks[0].id);
+		return STEP_STAY;
+	}
 	nat_enter(sa, behind);
 	int r = sa->first ? nat_check_protection(sa, sa->first->rule->protection, d) : 0;
 	if (r < 0)
@@ -250,6 +270,8 @@ int init_reply(struct ike_sa *sa, const struct step_input *in, struct diag *d)
 	sa->making->hint[0] = '\0';
 	sa->spi_r = m->h.spi_r;
 	sa->suite = choice.suite;
+	if (ike_find_notify(m, N_USE_PPK) && ppk_held(sa->k, sa->ke_set))
+		ppk_agree(sa);
 	sa->peer_hashes = hashes_of(m);
 	(void)choose_for(sa, m, NULL); /* now that we know what the peer takes; there was one before */
 	owned_set(&sa->nonce_r, m->nonce.at, m->nonce.len);
@@ -524,6 +546,8 @@ int init_answer(struct ike_sa *sa, const struct step_input *in, struct diag *d)
 	sa->group = sa->suite.group;
 	sa->peer_hashes = hashes_of(m);
 	sa->fragments = sa->k->config.fragment_octets && ike_find_notify(m, N_FRAGMENTATION_SUPPORTED);
+	if (ike_find_notify(m, N_USE_PPK) && ppk_wanted(sa->k, &sa->local, &sa->remote, &sa->suite))
+		ppk_agree(sa);
 	sa->receive_id = 1;
 	sa->give_up_ms = sa->k->now_ms + HALF_OPEN_MS;
 	owned_set(&sa->nonce_i, m->nonce.at, m->nonce.len);
@@ -560,6 +584,8 @@ int init_respond(struct ike_sa *sa, const struct step_input *in, struct diag *d)
 		ike_put_notify(&w, N_FRAGMENTATION_SUPPORTED, NULL, 0);
 	ike_put_notify(&w, N_SIGNATURE_HASH_ALGORITHMS, signature_hashes, sizeof signature_hashes);
 	ike_put_notify(&w, N_CHILDLESS_IKEV2_SUPPORTED, NULL, 0);
+	if (sa->making->ppk)
+		ike_put_notify(&w, N_USE_PPK, NULL, 0);
 	ike_write_end(&w);
 	if (w.out.failed)
 		return diag_fail(d, ERR_UNSUPPORTED, "IKE_SA_INIT does not fit %d octets", IKE_MESSAGE_MOST);

@@ -26,6 +26,7 @@ void keying_job_free(struct keying_job *job)
 {
 	if (!job)
 		return;
+	free(job->ppk_file);
 	octets_free(&job->peer_public);
 	octets_free(&job->octets);
 	octets_free(&job->auth);

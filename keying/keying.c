@@ -82,11 +82,15 @@ static void set_config(struct keying *k, const struct keying_config *c)
 
 	for (size_t i = 0; i < c->credential_count; i++)
 		copy_credential(a, &c->credentials[i], &credentials[i]);
+	const char **ppks = arena_new(a, c->ppk_count + 1, sizeof *ppks);
+	for (size_t i = 0; i < c->ppk_count; i++)
+		ppks[i] = arena_string(a, c->ppks[i], strlen(c->ppks[i]));
 	if (k->memory)
 		arena_wipe(k->memory);
 	free(k->memory);
 	k->config = *c;
 	k->config.credentials = credentials;
+	k->config.ppks = ppks;
 	k->config.lacks = copy_lacks(a, c);
 	k->config.authorities = c->authority_count ? (const uint8_t(*)[20])(uintptr_t)copy(a, c->authorities[0],
 											   c->authority_count * 20)
@@ -438,7 +442,8 @@ static void job_failed(struct ike_sa *sa, const char *why)
 
 static bool wants_failure(const struct ike_sa *sa)
 {
-	return sa->state == IKE_I_VERIFY || sa->state == IKE_R_VERIFY || sa->state == IKE_R_SIGN;
+	return sa->state == IKE_I_VERIFY || sa->state == IKE_R_VERIFY || sa->state == IKE_R_PPK ||
+	       sa->state == IKE_R_SIGN;
 }
 
 static void ike_job_done(struct keying *k, struct ike_sa *sa, const struct keying_result *r)
@@ -576,7 +581,8 @@ static void review_ike(struct ike_sa *sa, struct plan *plan, const struct rule *
 	const struct auth_set *auth = same_auth(p, sa->auth_set);
 	const struct key_exchange_set *ke = same_ke(p, sa->ke_set);
 	struct child *c, *next;
-	bool keep = auth && ke && auth_alike(auth, sa->auth_set) && nat_allowed(p, sa->nat.began, sa->nat.behind);
+	bool keep = auth && ke && auth_alike(auth, sa->auth_set) && nat_allowed(p, sa->nat.began, sa->nat.behind) &&
+		    ppk_stays(sa, ke);
 
 	for (size_t i = 0, fits = 0; keep && sa->suite.encr; i++) {
 		if (i == ke->count) {

@@ -55,6 +55,8 @@ struct keying_config {
 	size_t credential_count;
 	const struct keying_lack *lacks; /* copied */
 	size_t lack_count;
+	const char *const *ppks; /* post-quantum pre-shared keys that this host holds, by file; copied */
+	size_t ppk_count;
 	const uint8_t (*authorities)[20]; /* SHA-1 of trusted CAs' SubjectPublicKeyInfo, for CERTREQ */
 	size_t authority_count;
 	uint32_t liveness_ms;         /* nothing came in for so long while we sent: ask. Default 30000 */
@@ -76,6 +78,7 @@ enum keying_job_kind {
 	JOB_ANSWER, /* responder: the same and at once the shared secret with `peer_public` */
 	JOB_DERIVE, /* initiator: the shared secret of `private` and `peer_public` */
 	JOB_SIGN,   /* AUTH payload of credential `credential` over `octets` */
+	JOB_PPK,    /* mix `mix` with the post-quantum pre-shared key in ppk_file (RFC 8784) */
 	JOB_VERIFY, /* is `auth` the peer's over `octets`, and does it satisfy `auth_set`? */
 };
 
@@ -84,6 +87,11 @@ enum { KEYING_NONCE = 32, KEYING_SECRET_MOST = 1024, KEYING_AUTH_MOST = 2048, KE
 struct keying_octets {
 	const uint8_t *at;
 	size_t len;
+};
+
+/* The keys of an IKE SA that a post-quantum pre-shared key is mixed into. */
+struct keying_mix {
+	struct key d, pi, pr;
 };
 
 /* Everything a job needs, by value or owned by the job: the engine may forget the SA meanwhile. */
@@ -97,7 +105,9 @@ struct keying_job {
 	uint32_t credential;
 	const struct algorithm *prf; /* PSK: prf(prf(psk, "Key Pad for IKEv2"), octets) */
 	struct keying_octets octets; /* what is signed (RFC 7296 2.15) */
-	uint16_t peer_hashes;        /* SIGN, VERIFY: bit n: the peer takes hash n (RFC 7427 4); 0: it did not say */
+	struct keying_mix mix;       /* PPK, with prf */
+	char *ppk_file;
+	uint16_t peer_hashes; /* SIGN, VERIFY: bit n: the peer takes hash n (RFC 7427 4); 0: it did not say */
 	/* VERIFY */
 	const struct auth_set *auth_set; /* lives as long as the policy; the job holds a reference on it */
 	const struct policy *policy;
@@ -123,7 +133,8 @@ struct keying_result {
 	size_t public_len;
 	uint8_t secret[KEYING_SECRET_MOST]; /* wiped by keying_result_wipe */
 	size_t secret_len;
-	uint8_t auth_method; /* SIGN */
+	struct keying_mix mix; /* PPK */
+	uint8_t auth_method;   /* SIGN */
 	uint8_t auth[KEYING_AUTH_MOST];
 	size_t auth_len;
 	struct peer peer; /* VERIFY */
@@ -211,6 +222,7 @@ struct keying_ike_row { /* main mode */
 	const struct peer_kept *peer; /* the engine's, until its next event; NULL: not proven */
 	const char *auth_set;
 	uint32_t credential; /* of ours that was shown */
+	bool ppk;            /* a post-quantum pre-shared key is in its keys */
 	uint64_t up_at_ms, rekey_at_ms;
 	size_t children;
 };

@@ -23,6 +23,7 @@ size_t keying_ike_rows(const struct keying *k, struct keying_ike_row *rows, size
 				.remote_port = sa->remote_port,
 				.suite = sa->suite,
 				.peer = sa->peer,
+				.ppk = sa->ppk,
 				.auth_set = sa->auth_set ? sa->auth_set->name : "",
 				.credential = sa->credential,
 				.up_at_ms = sa->up_ms,

@@ -4,13 +4,15 @@
 
 #include <string.h>
 
+#define PSK_RIGHT "pre-shared-key: { file: /etc/cordon/psk }"
+
 enum { SUITES_MOST = 32, METHODS_MOST = 32 };
 
 static const struct choice allow[] = { { "allow", 1 }, { "refuse", 0 } };
 
 /* A key written into the policy would be read by everyone who may read the policy. Nothing of it is repeated here: the
  * place has no length, so the report does not quote the line. */
-static void refuse_inline_key(struct load *l, uint32_t node)
+void load_refuse_key(struct load *l, uint32_t node, const char *right)
 {
 	struct place place = yaml_place(l->rd.y, node);
 
@@ -20,7 +22,8 @@ static void refuse_inline_key(struct load *l, uint32_t node)
 		report_add(l->rd.r, SEVERITY_ERROR, "inline-key", place,
 			   "a pre-shared key must not stand in the policy itself"),
 		"a policy is copied to every host and read by many; put the key into a file that only root reads\n"
-		"and name the file: pre-shared-key: { file: /etc/cordon/psk }");
+		"and name the file: %s",
+		right);
 }
 
 static void read_psk(struct load *l, uint32_t node, struct auth_method *m)
@@ -30,12 +33,12 @@ static void read_psk(struct load *l, uint32_t node, struct auth_method *m)
 
 	m->kind = AUTH_PSK;
 	if (!node_is_map(&l->rd, node)) {
-		refuse_inline_key(l, node);
+		load_refuse_key(l, node, PSK_RIGHT);
 		return;
 	}
 	for (uint32_t i = pair_first(&l->rd, node); i; i = pair_next(&l->rd, i)) {
 		if (!node_is(&l->rd, i, "file")) { /* whatever it is called, it may be the key */
-			refuse_inline_key(l, pair_value(&l->rd, i));
+			load_refuse_key(l, pair_value(&l->rd, i), PSK_RIGHT);
 			return;
 		}
 	}
@@ -207,11 +210,12 @@ static void ike_defaults(struct load *l, struct key_exchange_set *s)
 
 static void read_key_exchange_set(struct load *l, uint32_t node, void *set, struct place place)
 {
-	enum { PROPOSALS, LIFETIME, LEGACY, KEYS };
+	enum { PROPOSALS, LIFETIME, LEGACY, PPK, KEYS };
 	static const struct map_key keys[KEYS] = {
 		[PROPOSALS] = { "proposals", false },
 		[LIFETIME] = { "lifetime", false },
 		[LEGACY] = { "legacy", false },
+		[PPK] = { "ppk", false },
 	};
 	struct key_exchange_set *s = set;
 	uint32_t v[KEYS];
@@ -223,6 +227,8 @@ static void read_key_exchange_set(struct load *l, uint32_t node, void *set, stru
 	s->legacy = read_legacy(l, v[LEGACY]);
 	if (v[LIFETIME])
 		(void)read_seconds(l, v[LIFETIME], &s->lifetime_s);
+	if (v[PPK])
+		load_ppks(l, v[PPK], s);
 	if (!v[PROPOSALS] || !proposals_fit(l, v[PROPOSALS]))
 		return;
 	s->suites = arena_new(&l->p->memory, item_count(&l->rd, v[PROPOSALS]), sizeof *s->suites);

@@ -100,6 +100,9 @@ void load_auth_sets(struct load *l, uint32_t node);
 void load_certificate_method(struct load *l, uint32_t node, struct auth_method *m); /* load_certificate.c */
 void load_key_exchange_sets(struct load *l, uint32_t node);
 void load_protection_sets(struct load *l, uint32_t node);
+/* The value may be a key: it is refused, and not quoted. right: how it is written rightly. */
+void load_refuse_key(struct load *l, uint32_t node, const char *right);
+void load_ppks(struct load *l, uint32_t node, struct key_exchange_set *s); /* load_ppk.c */
 /* The set that a node names; NULL and an error if there is none. */
 const struct auth_set *load_auth_named(struct load *l, uint32_t node);
 const struct protection_set *load_protection_named(struct load *l, uint32_t node);

@@ -141,6 +141,11 @@ static inline bool auth_method_equal(const struct auth_method *a, const struct a
 	       a->address_identity == b->address_identity && auth_text_equal(a->realm, b->realm);
 }
 
+/* A post-quantum pre-shared key (RFC 8784): known to both ends by its id. */
+struct ppk {
+	const char *id, *file;
+};
+
 struct key_exchange_set { /* main mode */
 	const char *name; /* "default" for the built-in one too, then place.file is 0 */
 	struct place place;
@@ -148,6 +153,9 @@ struct key_exchange_set { /* main mode */
 	size_t count;
 	uint32_t lifetime_s;
 	bool legacy;
+	struct ppk *ppks; /* the first is offered, any is taken */
+	size_t ppk_count;
+	bool ppk_required; /* without one there is no main mode */
 };
 
 struct protection_set { /* quick mode */

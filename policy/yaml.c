@@ -419,11 +419,10 @@ static bool line_is_indented_by_tab(const struct text *t, uint32_t line)
 /* Where YAML does not parse, nobody knows yet whether a key was written into the policy. */
 static bool line_may_hold_a_key(const struct text *t, uint32_t line)
 {
-	static const char word[] = "pre-shared-key";
 	size_t len = 0;
 	const char *at = line_of(t, line, &len);
 
-	return at && memmem(at, len, word, sizeof word - 1);
+	return at && (memmem(at, len, "pre-shared-key", 14) || memmem(at, len, "ppk", 3));
 }
 
 /* What libfyaml has to say, with its place. */

@@ -121,6 +121,17 @@ static int work(struct world *w, struct world_host *h, const struct keying_job *
 		r->auth_len = auth.len;
 		memcpy(r->auth, auth.octets, auth.len);
 		return 0;
+	case JOB_PPK:
+		r->mix = job->mix;
+		for (unsigned i = 0; i < 3; i++) {
+			struct key *k = i == 0 ? &r->mix.d : i == 1 ? &r->mix.pi : &r->mix.pr;
+			struct octets seed[] = { { k->octets, k->len }, { "\1", 1 } };
+			struct key mixed = { 0 };
+			if ((e = crypto_prf(job->prf, h->ppk, strlen(h->ppk), seed, 2, &mixed, d)) < 0)
+				return e;
+			*k = mixed;
+		}
+		return 0;
 	case JOB_VERIFY:
 		(void)addr_text(&job->remote, r->claimed);
 		if ((e = psk_auth(h, job, &auth, d)) < 0)
@@ -554,6 +565,13 @@ static void credential_of(struct world_host *h, const struct policy *p)
 				h->satisfies[h->credential.satisfies_count++] = &sets[i];
 				break;
 			}
+	const struct key_exchange_set *ke;
+	size_t count = policy_key_exchange_sets(p, &ke);
+	h->config.ppk_count = 0;
+	for (size_t i = 0; i < count; i++)
+		for (size_t m = 0; m < ke[i].ppk_count && h->config.ppk_count < ARRAY_LEN(h->ppks); m++)
+			h->ppks[h->config.ppk_count++] = ke[i].ppks[m].file;
+	h->config.ppks = h->ppks;
 	h->config.credentials = &h->credential;
 	h->config.credential_count = 1;
 }
@@ -583,6 +601,7 @@ static struct world *new_at(const char *policy0, const char *policy1, const stru
 	for (unsigned i = 0; i < HOSTS; i++) {
 		struct world_host *h = &w->hosts[i];
 		h->psk = "a secret between us";
+		h->ppk = "another one, of 256 bits";
 		h->random = 17 + i;
 		h->next_spi = 0x1000 * (i + 1);
 		host_begin(w, h, texts[i], &addrs[i]);

@@ -33,8 +33,10 @@ struct world_host {
 	struct keying_credential credential;
 	const struct auth_set *satisfies[4];
 	const char *psk;
-	uint64_t random;    /* a generator's state: the same in every run */
-	uint8_t nonce_lead; /* first octet of its nonces, if not 0 */
+	const char *ppks[8]; /* files of post-quantum pre-shared keys; those that the policy names */
+	const char *ppk;     /* what stands in all of them */
+	uint64_t random;     /* a generator's state: the same in every run */
+	uint8_t nonce_lead;  /* first octet of its nonces, if not 0 */
 	uint32_t next_spi;
 	unsigned installs;
 	struct world_sa sas[SAS_MOST];

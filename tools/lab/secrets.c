@@ -102,6 +102,7 @@ static int add_psk(struct secrets *s, const char *file, struct diag *d)
 int secrets_new(const struct policy *p, const char *folder, struct secrets **ret, struct diag *d)
 {
 	SCOPED(secrets_freep) struct secrets *s = mem_new(1, sizeof *s);
+	const struct key_exchange_set *exchanges;
 	const struct auth_set *sets;
 	size_t n = policy_auth_sets(p, &sets);
 	int e = 0;
@@ -118,6 +119,11 @@ int secrets_new(const struct policy *p, const char *folder, struct secrets **ret
 			if (e < 0)
 				return e;
 		}
+	size_t count = policy_key_exchange_sets(p, &exchanges);
+	for (size_t i = 0; i < count; i++)
+		for (size_t k = 0; k < exchanges[i].ppk_count; k++)
+			if ((e = add_psk(s, exchanges[i].ppks[k].file, d)) < 0)
+				return e;
 	*ret = TAKE(s);
 	return 0;
 }
@@ -334,11 +340,30 @@ static int give_psks(const struct secrets *s, const struct host *h, const char *
 	return 0;
 }
 
+/* Post-quantum pre-shared keys: every host has them all, as the policy's hosts would. */
+static int give_ppks(const struct secrets *s, const char *root, struct diag *d)
+{
+	const struct key_exchange_set *sets;
+	size_t n = policy_key_exchange_sets(s->policy, &sets);
+	int e;
+
+	for (size_t i = 0; i < n; i++)
+		for (size_t k = 0; k < sets[i].ppk_count; k++) {
+			const struct psk *p = psk_of(s, sets[i].ppks[k].file);
+
+			if (p && (e = put_file(root, p->file, p->key, strlen(p->key), d)) < 0)
+				return e;
+		}
+	return 0;
+}
+
 int secrets_issue(struct secrets *s, const struct host *h, const char *root, struct str *page, struct diag *d)
 {
 	int e;
 
 	if ((e = issue_certificates(s, h, root, page, d)) < 0 || (e = give_authorities(s, root, page, d)) < 0)
 		return e;
-	return give_psks(s, h, root, d);
+	if ((e = give_psks(s, h, root, d)) < 0)
+		return e;
+	return give_ppks(s, root, d);
 }
