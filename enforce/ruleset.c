@@ -284,6 +284,10 @@ static void add_prerouting(struct ruleset *r)
 	 * a socket that has our mark. */
 	str_add(r->out, "\tchain arriving {\n");
 	add_ah6(r);
+	/* What routers say of our AH in IPv6 the data plane hears before us. The kernel, which looks through AH as
+	 * well, would make the connection inside send fragments. */
+	str_add(r->out, "\t\ticmpv6 type @errors_ip6 @th,112,8 51 drop\n"
+			"\t\ticmpv6 type @errors_ip6 @th,112,8 { 0, 43, 44, 60 } @th,384,8 51 drop\n");
 	str_addf(r->out,
 		 "\t\tmeta l4proto { esp, ah } accept\n"
 		 "\t\tudp dport { 500, 4500 } socket mark & 0x%08x == 0x%08x accept\n"
@@ -292,9 +296,6 @@ static void add_prerouting(struct ruleset *r)
 		 "\t\ticmpv6 type @errors_ip6 ct original protocol { esp, ah } accept\n"
 		 "\t\ticmp type @errors_ip ct original protocol udp @th,64,8 0x45 @th,224,16 { 500, 4500 } accept\n"
 		 "\t\ticmpv6 type @errors_ip6 ct original protocol udp @th,384,16 { 500, 4500 } accept\n"
-		 /* the same of AH in IPv6: by the header that the error quotes; of TCP inside it, only what lowers its
-		    packets */
-		 "\t\ticmpv6 type packet-too-big @th,112,8 51 accept\n"
 		 "\t\tjump exempt\n",
 		 r->config->mark_mask, r->config->mark_own);
 	add_judge(r, WAY_IN);

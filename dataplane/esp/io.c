@@ -20,7 +20,9 @@
 static void io_close(void *context)
 {
 	struct esp_io *io = context;
-	int *const fds[] = { &io->epoll, &io->tun, &io->raw4, &io->raw6, &io->ah4, &io->ah6, &io->links };
+	int *const fds[] = {
+		&io->epoll, &io->tun, &io->raw4, &io->raw6, &io->ah4, &io->ah6, &io->too_big6, &io->links
+	};
 
 	for (size_t i = 0; i < ARRAY_LEN(fds); i++)
 		if (*fds[i] >= 0)
@@ -46,6 +48,15 @@ static int watch_one(struct esp_io *io, int fd, struct diag *d)
 	if (fd >= 0 && epoll_ctl(io->epoll, EPOLL_CTL_ADD, fd, &e) < 0)
 		return diag_errno(d, errno, "epoll_ctl");
 	return 0;
+}
+
+void io_hear_too_big6(struct esp_io *io)
+{
+	if (raw_open_too_big6(&io->too_big6, NULL) < 0 || watch_one(io, io->too_big6, NULL) < 0) {
+		if (io->too_big6 >= 0)
+			(void)close(io->too_big6);
+		io->too_big6 = IO_WITHOUT;
+	}
 }
 
 /* Somebody deleted the device or took it down. Meanwhile everything protected stops at the unreachable route; the
@@ -91,6 +102,8 @@ static void read_one(struct esp_io *io, const struct epoll_event *e)
 		io_read_tun(io);
 	else if (fd == io->raw4 || fd == io->ah4)
 		io_read_raw4(io, fd);
+	else if (fd == io->too_big6)
+		io_read_too_big6(io);
 	else if (fd == io->raw6 || fd == io->ah6)
 		io_read_raw6(io, fd, fd == io->ah6 ? IP_AH : IP_ESP);
 	else
@@ -100,7 +113,7 @@ static void read_one(struct esp_io *io, const struct epoll_event *e)
 void esp_readable(struct sad *s)
 {
 	struct esp_io *io = s->config.io;
-	struct epoll_event ready[6];
+	struct epoll_event ready[8];
 	int n = epoll_wait(io->epoll, ready, ARRAY_LEN(ready), 0);
 
 	plane_enter(s);
@@ -175,7 +188,7 @@ int esp_new(const struct esp_config *c, struct sad **ret, struct diag *d)
 	int r;
 
 	io->own_mark = c->own_mark;
-	io->epoll = io->tun = io->raw4 = io->raw6 = io->ah4 = io->ah6 = io->links = io->asker.device = -1;
+	io->epoll = io->tun = io->raw4 = io->raw6 = io->ah4 = io->ah6 = io->too_big6 = io->links = io->asker.device = -1;
 	(void)snprintf(io->tun_name, sizeof io->tun_name, "%s", c->tun);
 	if (strcmp(io->tun_name, c->tun) != 0)
 		r = diag_fail(d, EINVAL, "'%s' is too long a name for a device", c->tun);

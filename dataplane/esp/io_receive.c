@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <linux/errqueue.h>
 #include <netinet/in.h>
+#include <netpacket/packet.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -137,6 +138,26 @@ void io_read_raw6(struct esp_io *io, int fd, uint8_t protocol)
 			plane_receive(io->sad, at - head, head + (size_t)n);
 		else
 			io->sad->drops[DROP_MALFORMED]++;
+	}
+}
+
+/* RFC 4443 3.2; the filter has seen to what it is. */
+void io_read_too_big6(struct esp_io *io)
+{
+	for (unsigned i = 0; i < IO_BATCH; i++) {
+		struct sockaddr_ll from = { 0 };
+		socklen_t from_len = sizeof from;
+		ssize_t n = recvfrom(io->too_big6, io->packet, sizeof io->packet, MSG_DONTWAIT,
+				     (struct sockaddr *)&from, &from_len);
+		struct wire_in in = wire_in(io->packet, n < 0 ? 0 : (size_t)n);
+		uint32_t mtu;
+
+		if (n < 0)
+			return;
+		(void)wire_octets(&in, IP6_HEADER + 4);
+		mtu = wire_u32(&in);
+		if (!in.failed && from.sll_pkttype != PACKET_OUTGOING)
+			plane_too_big(io->sad, in.at, in.left, mtu);
 	}
 }
 

@@ -100,6 +100,8 @@ void io_flush(void *context, struct packet_list *out)
 			write_tun(io, packet, out->rows[i].len);
 			continue;
 		}
+		if (six && io->too_big6 == -1 && (packet[6] == IP_AH || packet[IP6_HEADER] == IP_AH))
+			io_hear_too_big6(io);
 		if (!address_message(&messages[six][n[six]], &headers[six][n[six]].msg_hdr, packet, out->rows[i].len))
 			continue;
 		if (++n[six] < SEND_BATCH)

@@ -2,8 +2,12 @@
 #include "base/scope.h"
 #include "dataplane/esp/io.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
+#include <linux/filter.h>
+#include <net/ethernet.h>
 #include <netinet/in.h>
+#include <netpacket/packet.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -67,6 +71,49 @@ int raw_open(int family, uint8_t protocol, uint32_t mark, int *ret_fd, struct di
 	    (r = family == AF_INET6 && protocol == IP_AH ? set_options(fd, six_ah, ARRAY_LEN(six_ah), d) : 0) < 0) {
 		(void)close(fd);
 		return r;
+	}
+	*ret_fd = fd;
+	return 0;
+}
+
+int raw_open_too_big6(int *ret_fd, struct diag *d)
+{
+	enum {
+		NEXT = 6,
+		TYPE = IP6_HEADER,
+		QUOTED_NEXT = IP6_HEADER + 8 + 6,
+		BEHIND_ONE = IP6_HEADER + 8 + IP6_HEADER
+	};
+	enum { TOO_BIG = 2, ALL = 2048 };
+	/* ICMPv6, packet too big, that quotes AH; or AH behind one header: hop-by-hop, routing, fragment, destination.
+	 */
+	static struct sock_filter rows[] = {
+		BPF_STMT(BPF_LD | BPF_B | BPF_ABS, NEXT),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, IP_ICMP6, 0, 11),
+		BPF_STMT(BPF_LD | BPF_B | BPF_ABS, TYPE),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, TOO_BIG, 0, 9),
+		BPF_STMT(BPF_LD | BPF_B | BPF_ABS, QUOTED_NEXT),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, IP_AH, 6, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, 3, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 43, 2, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 44, 1, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 60, 0, 3),
+		BPF_STMT(BPF_LD | BPF_B | BPF_ABS, BEHIND_ONE),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, IP_AH, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, ALL),
+		BPF_STMT(BPF_RET | BPF_K, 0),
+	};
+	const struct sock_fprog program = { ARRAY_LEN(rows), rows };
+	const struct sockaddr_ll every = { .sll_family = AF_PACKET, .sll_protocol = htons(ETHERTYPE_IPV6) };
+	/* Protocol 0 hears nothing until it is bound, when the filter stands. */
+	int fd = socket(AF_PACKET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	if (fd < 0)
+		return diag_errno(d, errno, "open a packet socket");
+	if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) < 0 ||
+	    bind(fd, (const struct sockaddr *)&every, sizeof every) < 0) {
+		(void)close(fd);
+		return diag_errno(d, errno, "packet socket");
 	}
 	*ret_fd = fd;
 	return 0;

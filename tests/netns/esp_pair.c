@@ -111,9 +111,10 @@ static void install(struct side *s, size_t i, bool inbound)
 	};
 	struct diag d;
 
-	key_fill(&spec.encr_key, (size_t)encr->key + encr->salt, (uint8_t)(s->first == inbound ? 1 : 101));
+	if (encr)
+		key_fill(&spec.encr_key, (size_t)encr->key + encr->salt, (uint8_t)(s->first == inbound ? 1 : 101));
 	if (integ)
-		key_fill(&spec.integ_key, integ->key, (uint8_t)(s->first == inbound ? 7 : 107));
+		key_fill(&spec.integ_key, (size_t)integ->key + integ->salt, (uint8_t)(s->first == inbound ? 7 : 107));
 	if (sad_install(s->sad, &spec, 100 + i, &d) < 0)
 		die("install", &d);
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Two hosts and a router between them, joined by the userspace data plane with SAs keyed by hand: what programs send
-arrives whole and in order, and the router sees nothing but ESP.
+arrives whole and in order, and the router sees nothing but ESP, or AH.
 
 usage: esp_pair.py ESP_PAIR_PROGRAM
 """
@@ -37,6 +37,11 @@ table inet test {{
   chain pre {{
     type filter hook prerouting priority mangle
     iifname cordon0 meta mark set {PROTECT}
+  }}
+  chain errors {{ # as enforce's ruleset has it
+    type filter hook prerouting priority -150
+    icmpv6 type packet-too-big @th,112,8 51 drop
+    icmpv6 type packet-too-big @th,112,8 {{ 0, 43, 44, 60 }} @th,384,8 51 drop
   }}
   chain post {{
     type filter hook postrouting priority mangle
@@ -165,34 +170,36 @@ class Capture:
             at += 16 + size
 
 
-def innocent(frame):
-    """ESP, its fragments, what IPv4 and IPv6 need to find their neighbours, and the router's own ICMP errors."""
+def innocent(frame, protocol):
+    """ESP or AH, its fragments, what IPv4 and IPv6 need to find their neighbours, and the router's own ICMP errors."""
     kind = struct.unpack_from(">H", frame, 12)[0]
     if kind == 0x0806:
         return True
     if kind == 0x0800:
         router = frame[26:30] == socket.inet_aton("10.201.1.254")
-        return frame[23] == 50 or (frame[23] == 1 and router)
+        return frame[23] == protocol or (frame[23] == 1 and router)
     if kind == 0x86DD:
         after = frame[20]
         if after == 44:
             after = frame[54]
-        if after == 0:
+        if after == 0 and frame[54] != protocol:
             return frame[38] == 0xFF  # multicast listener reports
+        if after == 0:
+            after = frame[54]
         if after == 58:
             router = frame[22:38] == socket.inet_pton(socket.AF_INET6, "fd00:201:1::254")
             return frame[54] in (133, 134, 135, 136) or router
-        return after == 50
+        return after == protocol
     return False
 
 
-def assert_only_esp(capture):
+def assert_only_esp(capture, protocol=50):
     esp = 0
     for frame in capture.frames():
-        if not innocent(frame):
-            raise AssertionError(f"not ESP on the wire: {frame.hex()}")
-        esp += frame[12:14] == b"\x08\x00" and frame[23] == 50
-    assert esp > 0, "no ESP in the capture"
+        if not innocent(frame, protocol):
+            raise AssertionError(f"not protocol {protocol} on the wire: {frame.hex()}")
+        esp += frame[12:14] == b"\x08\x00" and frame[23] == protocol
+    assert esp > 0, f"no protocol {protocol} in the capture"
     return esp
 
 
@@ -310,19 +317,26 @@ def first_packets_are_late_not_lost(program):
     assert "held" not in planes.said and "policy" not in planes.said, planes.said
 
 
-def a_narrower_way_is_found(program, folder):
-    """The link behind the router takes 1400 octets: it says so to the ESP, and TCP goes on."""
+def number_of(suite):
+    return 51 if suite.startswith("ah-") else 50
+
+
+def a_narrower_way_is_found(program, folder, suite):
+    """The link behind the router takes 1400 octets: it says so to the ESP or AH, and TCP goes on."""
     ip(R, "link", "set", "rb", "mtu", "1400")
     ip(B, "link", "set", "eth0", "mtu", "1400")
+    for six in ((), ("-6",)):  # what the kernel learnt with the last suite
+        ip(A, *six, "route", "flush", "cache")
     try:
-        with Planes(program, "esp-aes256gcm"), Capture(folder) as capture:
+        with Planes(program, suite), Capture(folder) as capture:
             for address in (V4[1], V6[1]):
                 bulk(A, B, address, 3_000_000)
                 ping(A, address, 8000)
-        assert_only_esp(capture)
+        protocol = number_of(suite)
+        assert_only_esp(capture, protocol)
         own = socket.inet_aton(V4[0])
         sizes = [struct.unpack_from(">H", f, 16)[0] for f in capture.frames()
-                 if f[12:14] == b"\x08\x00" and f[23] == 50 and f[26:30] == own]
+                 if f[12:14] == b"\x08\x00" and f[23] == protocol and f[26:30] == own]
         assert max(sizes) > 1400, "nothing was too large, so nothing was tested"
         assert max(sizes[-1000:]) <= 1400, "the way was not found"
     finally:
@@ -348,12 +362,15 @@ def the_device_comes_back(program):
 
 def every_suite(program, folder):
     for suite, options in (("esp-aes256gcm", ("--esn",)), ("esp-aes128gcm", ()), ("esp-aes256-sha256", ("--esn",)),
-                           ("esp-aes128-sha384", ()), ("esp-sha256-null", ("--esn",))):
+                           ("esp-aes128-sha384", ()), ("esp-sha256-null", ("--esn",)), ("esp-aes256ctr-sha256", ()),
+                           ("esp-chacha20poly1305", ("--esn",)), ("esp-aes128gmac", ("--esn",)), ("esp-aes128ccm8", ()),
+                           ("esp-camellia256-aescmac", ()), ("ah-sha256", ()), ("ah-sha384", ("--esn",)),
+                           ("ah-aesxcbc", ()), ("ah-aes256gmac", ("--esn",))):
         with Planes(program, suite, *options) as planes, Capture(folder) as capture:
             for sender, receiver, address in ((A, B, V4[1]), (B, A, V6[0])):
                 speed = bulk(sender, receiver, address, 5_000_000)
                 ping(A, V4[1], 1300)
-        print(f"{suite}: {assert_only_esp(capture)} packets, {speed:.0f} Mbit/s")
+        print(f"{suite}: {assert_only_esp(capture, number_of(suite))} packets, {speed:.0f} Mbit/s")
         assert "bad-icv" not in planes.said and "replay" not in planes.said, planes.said
 
 
@@ -374,6 +391,27 @@ def all_kinds_of_packets(program, folder):
     assert_only_esp(capture)
 
 
+def ah_outlives_what_routers_change(program, folder):
+    """Options that the router writes into, type of service, hop limit; and options that say they may change."""
+    with Planes(program, "ah-sha256", "--esn") as planes, Capture(folder) as capture:
+        ping(A, V4[1], 10, "-R")  # record route
+        ping(A, V4[1], 10, "-T", "tsonly")  # time stamps
+        ping(A, V4[1], 10, "-Q", "0xb8")
+        with udp(A, V6[0]) as a, udp(B, V6[1]) as b:
+            for name, option in ((54, b"\0\0\x3e\x04abcd"), (54, b"\0\0\x1e\x04abcd"), (59, b"\0\0\x3e\x04abcd"),
+                                 (54, b"\0\1\x3e\x04abcd\x1e\x06" + bytes(6))):
+                a.setsockopt(socket.IPPROTO_IPV6, name, option)
+                a.sendto(option, b.getsockname())
+                assert b.recv(100) == option
+                a.setsockopt(socket.IPPROTO_IPV6, name, b"")
+        datagrams(V4)
+        datagrams(V6)
+    assert "bad-icv" not in planes.said and "malformed" not in planes.said, planes.said
+    assert_only_esp(capture, 51)
+    assert any(f[14] & 15 > 5 for f in capture.frames() if f[12:14] == b"\x08\x00"), "no options on the wire"
+    assert any(f[20] == 0 and f[54] == 51 for f in capture.frames() if f[12:14] == b"\x86\xdd"), "no headers before AH"
+
+
 def main():
     program = os.path.abspath(sys.argv[1])
     if os.geteuid() != 0:
@@ -389,11 +427,13 @@ def main():
             all_kinds_of_packets(program, folder)
             every_suite(program, folder)
             first_packets_are_late_not_lost(program)
-            a_narrower_way_is_found(program, folder)
+            ah_outlives_what_routers_change(program, folder)
+            for suite in ("esp-aes256gcm", "ah-sha256"):
+                a_narrower_way_is_found(program, folder, suite)
             the_device_comes_back(program)
         finally:
             net_down()
-    print("what was sent arrived, and the wire carried ESP only")
+    print("what was sent arrived, and the wire carried ESP or AH only")
 
 
 main()
