@@ -28,7 +28,6 @@ static void delete_children(struct ike_sa *sa, const struct ike_delete *del, str
 
 void informational_request(struct ike_sa *sa, const struct ike_msg *m)
 {
-	const struct ike_notification *error = ike_find_error(m);
 	const struct keying_credential *own = ike_credential(sa);
 	const char *own_proof = own && own->kind == AUTH_PSK ? "a pre-shared key" : "a certificate";
 	bool the_end = false;
@@ -44,7 +43,7 @@ void informational_request(struct ike_sa *sa, const struct ike_msg *m)
 	}
 	exchange_reply(sa, &w, sk);
 	unwanted_redirect(sa, m);
-	if (error && error->type == N_AUTHENTICATION_FAILED) {
+	if (ike_find_notify(m, N_AUTHENTICATION_FAILED)) {
 		char remote[ADDR_TEXT], words[REFUSAL_TEXT];
 		ike_fault(sa, fault_of_notify(INFORMATIONAL, N_AUTHENTICATION_FAILED),
 			  "%s refused our proof in IKE_AUTH, %s", addr_text(&sa->remote, remote),
