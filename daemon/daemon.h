@@ -39,7 +39,10 @@ struct daemon {
 	struct gate *gate;
 	struct state *state;
 	struct host_facts *facts;
-	struct lineage *lineage; /* which own certificates followed which */
+	struct lineage *lineage;          /* which own certificates followed which */
+	struct revocation_lists *fetched; /* from where certificates say that theirs is */
+	struct credentials *credentials;  /* credentials.h; NULL: not running */
+	struct fetcher *fetcher;          /* likewise */
 
 	/* In force; NULL while there is no policy. engine is NULL also while protection is disabled. */
 	struct report *report; /* has the text that the policy's places speak of */

@@ -69,6 +69,11 @@ const struct credential_store *engine_store(const struct engine *e)
 	return e->store ? e->store->store : NULL;
 }
 
+struct shared_store *engine_shared_store(const struct engine *e)
+{
+	return e->store;
+}
+
 size_t engine_fallbacks(const struct engine *e, const struct engine_fallback **ret)
 {
 	*ret = e->fallbacks;
@@ -97,7 +102,7 @@ static void hear_failure(struct engine *e, uint64_t request, const struct diag *
 
 static void carry(struct engine *e);
 
-static void job_came_back(void *context, const struct keying_result *r);
+static void job_came_back(void *context, const struct keying_job *job, const struct keying_result *r);
 
 static void note_fallback(struct engine *e, const struct addr *local, const struct addr *remote, uint32_t seconds)
 {
@@ -205,7 +210,8 @@ static void do_one(struct engine *e, struct keying_todo *t)
 		break;
 	case KEYING_JOB:
 		e->jobs++;
-		job_start(e->config.loop, t->job, e->store, job_came_back, e);
+		job_start(&(struct job_means){ e->config.loop, e->store, e->config.fetcher, e->config.fetched }, t->job,
+			  job_came_back, e);
 		break;
 	case KEYING_RESERVE_SPI:
 		if (sad_reserve_spi(e->sad, &t->selector.local, &t->selector.remote, t->request, &d) < 0)
@@ -393,7 +399,7 @@ static void free_when_done(struct engine *e)
 	free(e);
 }
 
-static void job_came_back(void *context, const struct keying_result *r)
+static void job_came_back(void *context, const struct keying_job *job, const struct keying_result *r)
 {
 	struct engine *e = context;
 
@@ -402,6 +408,8 @@ static void job_came_back(void *context, const struct keying_result *r)
 		free_when_done(e);
 		return;
 	}
+	if (job->kind == JOB_VERIFY && r->error == 0 && e->config.proven)
+		e->config.proven(e->config.proven_context, job, &r->peer);
 	keying_job_done(e->keying, r, engine_now_ms());
 	carry(e);
 }
@@ -505,6 +513,24 @@ void engine_set_plan(struct engine *e, struct plan *plan, const struct proofs *p
 	shared_store_release(before);
 	sad_set_plan(e->sad, plan);
 	keying_set_plan(e->keying, &proofs->keying, plan, engine_now_ms());
+	carry(e);
+}
+
+void engine_set_proofs(struct engine *e, const struct proofs *proofs)
+{
+	struct shared_store *before = e->store;
+
+	e->store = proofs->store;
+	if (e->store)
+		e->store->references++;
+	shared_store_release(before);
+	keying_set_credentials(e->keying, &proofs->keying, engine_now_ms());
+	carry(e);
+}
+
+void engine_distrust(struct engine *e, const uint8_t certificate[PEER_DIGEST], const char *why)
+{
+	(void)keying_distrust(e->keying, certificate, why, engine_now_ms());
 	carry(e);
 }
 

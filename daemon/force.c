@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "base/text.h"
+#include "daemon/credentials.h"
 #include "daemon/proofs.h"
 
 #include <errno.h>
@@ -65,6 +66,7 @@ static int begin(struct daemon *d, struct plan *plan, const struct proofs *proof
 	struct engine *engine = NULL;
 	int r;
 
+	credentials_of_engine(d, &config);
 	if ((r = engine_new(&config, plan, proofs, &engine, why)) < 0)
 		return r;
 	if ((r = gate_apply(d->gate, plan, why)) < 0 || (r = gate_routes(d->gate, why)) < 0) {
@@ -107,9 +109,11 @@ int force_candidate(struct daemon *d, struct candidate *c, struct diag *why)
 {
 	int r = put_plan(d, c->plan, why);
 
-	if (r == 0)
-		replace(d, c);
-	return r;
+	if (r < 0)
+		return r;
+	replace(d, c);
+	credentials_loaded(d);
+	return 0;
 }
 
 /* Open first, then tell the peers: whoever breaks the glass wants traffic to flow whatever else happens. */
@@ -141,7 +145,11 @@ int force_disable(struct daemon *d, struct diag *why)
 
 int force_enable(struct daemon *d, struct diag *why)
 {
-	return d->plan && !d->engine ? put_plan(d, d->plan, why) : 0;
+	int r = d->plan && !d->engine ? put_plan(d, d->plan, why) : 0;
+
+	if (r == 0)
+		credentials_loaded(d);
+	return r;
 }
 
 int force_again(struct daemon *d, struct diag *why)
@@ -158,5 +166,6 @@ int force_again(struct daemon *d, struct diag *why)
 		return r;
 	plan_free(d->plan);
 	d->plan = TAKE(c.plan);
+	credentials_loaded(d);
 	return 0;
 }

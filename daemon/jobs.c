@@ -3,6 +3,7 @@
 #include "base/crypto.h"
 #include "base/diag.h"
 #include "base/mem.h"
+#include "daemon/fetch.h"
 #include "identity/name.h"
 
 #include <errno.h>
@@ -88,8 +89,8 @@ static int mix(const struct keying_job *j, const struct credential_store *store,
 			      3, d);
 }
 
-static int verify(const struct keying_job *j, const struct credential_store *store, struct keying_result *ret,
-		  struct diag *d)
+static int verify(const struct keying_job *j, const struct credential_store *store, struct revocation_lists *fetched,
+		  struct revocation_verdict *unknown, struct keying_result *ret, struct diag *d)
 {
 	struct octets chain[KEYING_CHAIN_MOST];
 	struct credential_proof proof = {
@@ -106,6 +107,8 @@ static int verify(const struct keying_job *j, const struct credential_store *sto
 		.psk_prf = j->prf,
 		.remote = j->remote,
 		.now_s = (uint64_t)time(NULL),
+		.fetched = fetched,
+		.ret_unknown = unknown,
 	};
 
 	if (!store)
@@ -124,7 +127,8 @@ static void claimed(const struct keying_job *j, struct keying_result *ret)
 		       name_identity_text(j->id_type, &id, text));
 }
 
-void job_do(const struct keying_job *j, const struct credential_store *store, struct keying_result *ret)
+void job_do(const struct keying_job *j, const struct credential_store *store, struct revocation_lists *fetched,
+	    struct revocation_verdict *unknown, struct keying_result *ret)
 {
 	struct diag d = { 0 };
 	int r = -EINVAL;
@@ -147,7 +151,7 @@ void job_do(const struct keying_job *j, const struct credential_store *store, st
 		r = mix(j, store, ret, &d);
 		break;
 	case JOB_VERIFY:
-		r = verify(j, store, ret, &d);
+		r = verify(j, store, fetched, unknown, ret, &d);
 		break;
 	}
 	if (r < 0)
@@ -163,10 +167,11 @@ void job_do(const struct keying_job *j, const struct credential_store *store, st
 
 struct work {
 	uv_work_t request;
+	struct job_means means; /* with a reference on the store */
 	struct keying_job *job;
-	struct shared_store *store;
 	job_done done;
 	void *context;
+	struct revocation_verdict *unknown; /* where lists could be had; NULL: that was tried, or is not needed */
 	struct keying_result result;
 };
 
@@ -174,21 +179,42 @@ static void work_do(uv_work_t *request)
 {
 	struct work *w = request->data;
 
-	job_do(w->job, w->store ? w->store->store : NULL, &w->result);
+	job_do(w->job, w->means.store ? w->means.store->store : NULL, w->means.fetched, w->unknown, &w->result);
+}
+
+static void work_done(uv_work_t *request, int status);
+
+static void work_again(void *context)
+{
+	struct work *w = context;
+
+	free(w->unknown);
+	w->unknown = NULL;
+	if (uv_queue_work(w->means.loop, &w->request, work_do, work_done) < 0)
+		work_done(&w->request, -ECANCELED);
 }
 
 static void work_done(uv_work_t *request, int status)
 {
 	struct work *w = request->data;
 
+	if (status == 0 && w->unknown && w->result.error == -EAGAIN) {
+		if (*w->means.fetcher)
+			fetcher_ask(*w->means.fetcher, (const char(*)[REVOCATION_URL_MOST])w->unknown->urls,
+				    w->unknown->url_count, work_again, w);
+		else
+			work_again(w);
+		return;
+	}
 	if (status < 0) {
 		w->result.number = w->job->number;
 		w->result.error = -ECANCELED;
 	}
-	w->done(w->context, &w->result);
+	w->done(w->context, w->job, &w->result);
 	keying_result_wipe(&w->result);
 	keying_job_free(w->job);
-	shared_store_release(w->store);
+	shared_store_release(w->means.store);
+	free(w->unknown);
 	free(w);
 }
 
@@ -205,12 +231,14 @@ enum { SHARED_KEY = 2 }; /* RFC 7296 3.8 */
 /* Two HMACs or a few random octets take less than the way to a thread and back. */
 static bool is_quick(const struct keying_job *j, const struct shared_store *store)
 {
+	size_t index;
+
 	switch (j->kind) {
 	case JOB_BEGIN:
 		return !j->group;
 	case JOB_SIGN:
-		return store && j->credential < credential_count(store->store) &&
-		       credential_get(store->store, j->credential)->kind == AUTH_PSK;
+		return store && credential_find(store->store, j->credential, &index) &&
+		       credential_get(store->store, index)->kind == AUTH_PSK;
 	case JOB_PPK:
 		return true;
 	case JOB_VERIFY:
@@ -222,22 +250,24 @@ static bool is_quick(const struct keying_job *j, const struct shared_store *stor
 	return false;
 }
 
-void job_start(uv_loop_t *loop, struct keying_job *job, struct shared_store *store, job_done done, void *context)
+void job_start(const struct job_means *means, struct keying_job *job, job_done done, void *context)
 {
 	struct work *w = mem_new(1, sizeof *w);
 
 	w->request.data = w;
+	w->means = *means;
 	w->job = job;
-	w->store = store;
 	w->done = done;
 	w->context = context;
-	if (store)
-		store->references++;
-	if (is_quick(job, store)) {
+	if (means->store)
+		means->store->references++;
+	if (is_quick(job, means->store)) {
 		work_do(&w->request);
 		work_done(&w->request, 0);
 		return;
 	}
-	if (uv_queue_work(loop, &w->request, work_do, work_done) < 0)
+	if (job->kind == JOB_VERIFY && means->fetcher)
+		w->unknown = mem_new(1, sizeof *w->unknown);
+	if (uv_queue_work(means->loop, &w->request, work_do, work_done) < 0)
 		work_done(&w->request, -ECANCELED);
 }

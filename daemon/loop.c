@@ -1,6 +1,7 @@
 #include "base/diag.h"
 #include "base/log.h"
 #include "daemon/change.h"
+#include "daemon/credentials.h"
 #include "daemon/daemon.h"
 #include "daemon/force.h"
 #include "daemon/notify.h"
@@ -73,9 +74,9 @@ static void reload(struct daemon *d)
 
 	if (change_refresh(d, "cordond (SIGHUP)", &changed, &why) < 0)
 		log_error("%s", why.text);
-	else if (!changed && force_again(d, &why) < 0) /* certificates may be new */
-		log_error("%s", why.text);
-	else
+	if (!changed) /* with a new policy they were */
+		credentials_reload(d);
+	if (!*why.text)
 		log_info("reloaded; the policy %s", changed ? "has changed" : "is the same");
 }
 
@@ -115,6 +116,7 @@ int daemon_loop_start(struct daemon *d, struct diag *why)
 	(void)uv_timer_init(&d->loop, &d->probation);
 	(void)uv_timer_init(&d->loop, &d->settle);
 	watch(d, &d->host_poll, d->host_fd, host_changed);
+	credentials_new(d);
 	if ((r = change_start(d, why)) < 0)
 		return r;
 	watch(d, &d->gate_poll, gate_watch_fd(d->gate), rules_touched);
@@ -139,6 +141,7 @@ void daemon_stop(struct daemon *d)
 	daemon_event(d, EVENT_STOPPED, "cordond stops; the rules stay in force");
 	engine_close(d->engine);
 	d->engine = NULL;
+	credentials_close(d);
 	control_server_close(d->control);
 	for (size_t i = 0; i < ARRAY_LEN(d->signals); i++)
 		close_handle((uv_handle_t *)&d->signals[i]);

@@ -12,6 +12,7 @@
 #include "daemon/notify.h"
 #include "daemon/options.h"
 #include "daemon/sockets.h"
+#include "identity/revocation.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -207,6 +208,7 @@ static int do_run(struct daemon *d, struct diag *why)
 	int r;
 
 	jobs_prepare();
+	d->fetched = revocation_lists_new();
 	d->started_ms = unix_now_ms();
 	daemon_events_start(d);
 	if ((r = uv_loop_init(&d->loop)) < 0)
@@ -234,6 +236,7 @@ static void daemon_wipe(struct daemon *d)
 	state_free(d->state);
 	host_facts_free(d->facts);
 	lineage_free(d->lineage);
+	revocation_lists_free(d->fetched);
 	event_ring_free(d->events);
 	host_config_free(d->config);
 	if (d->host_fd >= 0)

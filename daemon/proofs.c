@@ -76,6 +76,14 @@ static struct sets sets_of(const struct plan *plan)
 	return s;
 }
 
+static void add_psks(const struct sets *sets, struct names *psks)
+{
+	for (size_t i = 0; i < sets->count; i++)
+		for (size_t j = 0; j < sets->at[i]->count; j++)
+			if (sets->at[i]->methods[j].kind == AUTH_PSK)
+				names_add(psks, sets->at[i]->methods[j].psk_file);
+}
+
 /* ---- loading ----------------------------------------------------------------------------------------------------- */
 
 /* A path that is relative to a page which lies in that folder begins with it already. */
@@ -272,10 +280,7 @@ void proofs_load(const struct daemon *d, const struct plan *plan, struct loaded_
 
 	*ret = (struct loaded_proofs){ .proofs.keying = keying_default };
 	c->export_keys = d->export_fd >= 0;
-	for (size_t i = 0; i < sets.count; i++)
-		for (size_t j = 0; j < sets.at[i]->count; j++)
-			if (sets.at[i]->methods[j].kind == AUTH_PSK)
-				names_add(&psks, sets.at[i]->methods[j].psk_file);
+	add_psks(&sets, &psks);
 	for (size_t i = 0; i < ppks.count; i++) /* kept as pre-shared keys are */
 		names_add(&psks, ppks.at[i]);
 	if ((store = load_store(d, &psks, &ret->memory))) {
@@ -294,6 +299,36 @@ void proofs_load(const struct daemon *d, const struct plan *plan, struct loaded_
 	free(psks.at);
 	free(ppks.at);
 	free(sets.at);
+}
+
+size_t proofs_files(const struct daemon *d, const struct plan *plan, struct arena *a, const char *const **ret)
+{
+	const struct host_config *c = d->config;
+	struct sets sets = sets_of(plan);
+	struct names psks = { 0 }, ppks = ppks_of(plan);
+	const char **all;
+	size_t n = 0;
+
+	add_psks(&sets, &psks);
+	for (size_t i = 0; i < ppks.count; i++)
+		names_add(&psks, ppks.at[i]);
+	all = arena_new(a, 2 * c->certificate_count + c->trust_count + c->revocation_list_count + psks.count + 1,
+			sizeof *all);
+	for (size_t i = 0; i < c->certificate_count; i++) {
+		all[n++] = under_root(d, a, c->certificates[i].certificate);
+		all[n++] = under_root(d, a, c->certificates[i].key);
+	}
+	for (size_t i = 0; i < c->trust_count; i++)
+		all[n++] = under_root(d, a, c->trust[i]);
+	for (size_t i = 0; i < c->revocation_list_count; i++)
+		all[n++] = under_root(d, a, c->revocation_lists[i]);
+	for (size_t i = 0; i < psks.count; i++)
+		all[n++] = under_root(d, a, psks.at[i]);
+	free(ppks.at);
+	free(psks.at);
+	free(sets.at);
+	*ret = all;
+	return n;
 }
 
 void proofs_wipe(struct loaded_proofs *p)

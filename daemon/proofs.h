@@ -15,6 +15,9 @@ struct loaded_proofs {
 void proofs_load(const struct daemon *d, const struct plan *plan, struct loaded_proofs *ret);
 void proofs_wipe(struct loaded_proofs *p); /* for SCOPED */
 
+/* The files and folders that proofs_load reads; *ret and what it points to are in the arena. */
+size_t proofs_files(const struct daemon *d, const struct plan *plan, struct arena *a, const char *const **ret);
+
 /* One line for each authentication set that a rule of the plan asks for and nothing of this host proves. */
 struct str;
 void proofs_lacking(const struct proofs *p, struct str *out);

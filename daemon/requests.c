@@ -2,6 +2,7 @@
 #include "base/str.h"
 #include "base/text.h"
 #include "daemon/change.h"
+#include "daemon/credentials.h"
 #include "daemon/daemon.h"
 #include "daemon/show.h"
 #include "observe/event_json.h"
@@ -229,7 +230,11 @@ static void on_refresh(struct daemon *d, struct control_call *call, const json_t
 	bool changed = false;
 
 	(void)request;
-	if (change_refresh(d, control_caller(call), &changed, &why) < 0)
+	int r = change_refresh(d, control_caller(call), &changed, &why);
+
+	if (!changed) /* with a new policy they were read */
+		credentials_reload(d);
+	if (r < 0)
 		refuse(call, &why);
 	else
 		control_reply(call, json_pack("{s:b,s:b,s:I,s:s}", "ok", 1, "changed", changed, "version",

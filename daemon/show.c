@@ -3,6 +3,7 @@
 #include "base/diag.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "daemon/credentials.h"
 #include "dataplane/sad.h"
 
 #include <inttypes.h>
@@ -450,6 +451,18 @@ static void drop_rows(struct daemon *d, const struct live *l, json_t *rows)
 	}
 }
 
+static void credential_rows(struct daemon *d, const struct live *l, json_t *rows)
+{
+	(void)l;
+	credentials_rows(d, rows);
+}
+
+static void list_rows(struct daemon *d, const struct live *l, json_t *rows)
+{
+	(void)l;
+	credentials_list_rows(d, rows);
+}
+
 static const struct {
 	const char *name, *also; /* what IKEv2 people say */
 	void (*rows)(struct daemon *d, const struct live *l, json_t *rows);
@@ -459,6 +472,8 @@ static const struct {
 	{ "rules", "rule", rule_rows },
 	{ "peers", "peer", peer_rows },
 	{ "drops", "drop", drop_rows },
+	{ "credentials", "credential", credential_rows },
+	{ "revocation-lists", "revocation-list", list_rows },
 };
 
 json_t *show_table(struct daemon *d, const char *what)
@@ -621,7 +636,7 @@ static json_t *certificates_json(const struct daemon *d)
 	for (size_t i = 0; s && i < credential_count(s); i++) {
 		const struct credential *c = credential_get(s, i);
 
-		if (c->kind != AUTH_CERTIFICATE)
+		if (c->kind != AUTH_CERTIFICATE || c->retired)
 			continue;
 		(void)json_array_append_new(all, json_pack("{s:o,s:s,s:I}", "subject", words(c->subject), "key_type",
 							   c->key_type ? c->key_type : "", "not_after_ms",
@@ -664,6 +679,7 @@ json_t *show_status(struct daemon *d)
 	put(o, "plane", json_pack("{s:s}", "kind", "userspace"));
 	put(o, "plane_dropped", number(dropped));
 	put(o, "certificates", certificates_json(d));
+	put(o, "expires", credentials_expiry(d));
 	json_decref(rows);
 	return o;
 }

@@ -185,20 +185,25 @@ static int none_sent(const struct credential_proof *p, struct diag *d)
 {
 	static const struct {
 		unsigned encoding;
+		enum failure_code code;
 		const char *words;
 	} rows[] = {
-		{ 1, "as a PKCS#7 bundle, which is not taken: let it send X.509 certificates, one a payload" },
-		{ 12, "as hash and URL, and certificates are never fetched for a peer: let it send the certificate "
-		      "itself" },
-		{ 13, "as hash and URL, and certificates are never fetched for a peer: let it send the certificate "
-		      "itself" },
-		{ 15, "as a raw public key, which no authority vouches for: let it send an X.509 certificate" },
+		{ 1, FAILURE_CERTIFICATE_MISSING,
+		  "as a PKCS#7 bundle, which is not taken: let it send X.509 certificates, one a payload" },
+		{ 12, FAILURE_HASH_AND_URL,
+		  "as hash and URL, and certificates are never fetched for a peer: let it send the certificate "
+		  "itself" },
+		{ 13, FAILURE_HASH_AND_URL,
+		  "as hash and URL, and certificates are never fetched for a peer: let it send the certificate "
+		  "itself" },
+		{ 15, FAILURE_CERTIFICATE_MISSING,
+		  "as a raw public key, which no authority vouches for: let it send an X.509 certificate" },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
 		if (p->other_encodings >> rows[i].encoding & 1)
-			return diag_fail(d, failure_error(FAILURE_CERTIFICATE_MISSING),
-					 "the peer sent its certificate %s", rows[i].words);
+			return diag_fail(d, failure_error(rows[i].code), "the peer sent its certificate %s",
+					 rows[i].words);
 	if (p->other_encodings)
 		return diag_fail(d, failure_error(FAILURE_CERTIFICATE_MISSING),
 				 "the peer sent its certificate in a form that is not taken; X.509 is");

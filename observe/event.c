@@ -38,6 +38,7 @@ static const struct event_row rows[] = {
 	[EVENT_CREDENTIALS_BAD] = { "credentials-bad", "Policy Change", EVENT_ERROR },
 	[EVENT_CERTIFICATE_EXPIRES] = { "certificate-expires", "Other System Events", EVENT_WARNING },
 	[EVENT_REVOCATION] = { "revocation-list", "Other System Events", EVENT_INFO },
+	[EVENT_REVOCATION_FAILED] = { "revocation-list-failed", "Other System Events", EVENT_WARNING },
 	[EVENT_SA_DROP] = { "sa-drop", "IPsec Driver", EVENT_WARNING },
 };
 _Static_assert(ARRAY_LEN(rows) == EVENT_COUNT, "every event has a row");

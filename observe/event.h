@@ -32,7 +32,8 @@ enum event_id {
 	EVENT_CREDENTIALS_CHANGED, /* certificates, keys, trust or lists were read again */
 	EVENT_CREDENTIALS_BAD,     /* a file of them cannot be used */
 	EVENT_CERTIFICATE_EXPIRES, /* in 30, 14, 3 days, or now */
-	EVENT_REVOCATION,          /* a list was fetched, or could not be */
+	EVENT_REVOCATION,          /* a list was fetched */
+	EVENT_REVOCATION_FAILED,   /* or could not be */
 	EVENT_SA_DROP,             /* first drop of a kind for a peer, not each packet */
 	EVENT_COUNT
 };

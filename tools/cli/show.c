@@ -11,12 +11,16 @@
 static int run(int argc, char **argv);
 
 const struct command command_show = {
-	"show", "live state: main-mode, quick-mode, rules, peers, drops",
-	"usage: cordon show main-mode | quick-mode | rules | peers | drops [--json]\n\n"
+	"show", "live state: main-mode, quick-mode, rules, peers, credentials, drops",
+	"usage: cordon show main-mode | quick-mode | rules | peers | credentials |\n"
+	"                   revocation-lists | drops [--json]\n\n"
 	"  main-mode   IKE SAs: who proved to be whom (also: ike-sa)\n"
 	"  quick-mode  CHILD SAs: what is protected how, and how much went through (also: child-sa)\n"
 	"  rules       the policy's rules and what they have stopped here\n"
 	"  peers       the other hosts and how each fares\n"
+	"  credentials what this host can prove itself with, and for which sets of the policy\n"
+	"  revocation-lists\n"
+	"              which certificates are revoked: the lists of files, and those fetched\n"
 	"  drops       what was dropped, by reason\n\n" ASK_HELP,
 	run
 };
@@ -190,6 +194,60 @@ static void drop(struct columns *c, const json_t *row)
 	columns_add(c, "%s", *ask_text(row, "rule") ? ask_text(row, "rule") : ask_text(row, "meaning"));
 }
 
+static void add_end(struct columns *c, const json_t *row, const char *key)
+{
+	uint64_t now_s = (uint64_t)time(NULL), end_s = ask_number(row, key) / 1000;
+	char span[AGO_TEXT];
+
+	if (!json_is_integer(json_object_get(row, key)))
+		columns_add(c, "-");
+	else if (end_s <= now_s)
+		columns_add(c, "ENDED");
+	else
+		columns_add(c, "%s", ask_span(end_s - now_s, span));
+}
+
+/* The sets that it satisfies, or why none. */
+static void add_sets(struct columns *c, const json_t *row)
+{
+	const json_t *sets = json_object_get(row, "satisfies"), *lacks = json_object_get(row, "lacks"), *set, *why;
+	char text[300] = "";
+	const char *name;
+	size_t i, n = 0;
+
+	json_array_foreach(sets, i, set)
+	{
+		if (n < sizeof text)
+			n += (size_t)snprintf(text + n, sizeof text - n, "%s%s", i ? ", " : "", json_string_value(set));
+	}
+	if (*ask_text(row, "unusable"))
+		(void)snprintf(text, sizeof text, "none: %s", ask_text(row, "unusable"));
+	json_object_foreach((json_t *)lacks, name, why)
+	{
+		if (!*text)
+			(void)snprintf(text, sizeof text, "none: %s", json_string_value(why));
+	}
+	columns_add(c, "%s", json_is_true(json_object_get(row, "replaced")) ? "none: it was replaced" : or_dash(text));
+}
+
+static void credential(struct columns *c, const json_t *row)
+{
+	columns_add(c, "%s", ask_text(row, "subject"));
+	columns_add(c, "%s", or_dash(ask_text(row, "issuer")));
+	columns_add(c, "%s", ask_text(row, "key_type"));
+	add_end(c, row, "not_after_ms");
+	columns_add(c, "%" PRIu64, ask_number(row, "main_modes"));
+	add_sets(c, row);
+}
+
+static void list(struct columns *c, const json_t *row)
+{
+	columns_add(c, "%s", ask_text(row, "issuer"));
+	columns_add(c, "%" PRIu64, ask_number(row, "revoked"));
+	add_end(c, row, "until_ms");
+	columns_add(c, "%s", ask_text(row, "source"));
+}
+
 static const struct {
 	const char *name, *also, *heading;
 	void (*add)(struct columns *c, const json_t *row);
@@ -201,6 +259,11 @@ static const struct {
 	  "No quick mode: nothing that needs protection was said yet." },
 	{ "rules", "rule", "RULE|MODE|>LINE|HERE|PROPOSAL|>QUICK|>DROPPED", rule, "No rule: there is no policy." },
 	{ "peers", "peer", "HOST|ADDRESS|OUTCOME|IDENTITY|METHOD|MODES|>IN|>OUT|LAST FAILURE", peer, "No peer yet." },
+	{ "credentials", "credential", "SUBJECT|ISSUER|KEY|>ENDS IN|>MAIN MODES|SATISFIES", credential,
+	  "This host has nothing to prove itself with: name certificates in host.yaml." },
+	{ "revocation-lists", "revocation-list", "ISSUER|>REVOKED|>GOOD FOR|FROM", list,
+	  "No revocation list: name some in host.yaml; those that certificates name are fetched when they are "
+	  "needed." },
 	{ "drops", "drop", ">COUNT|UNIT|WHERE|NAME|RULE OR MEANING", drop, "Nothing is counted." },
 };
 

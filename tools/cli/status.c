@@ -101,26 +101,21 @@ static void print_keying(const json_t *k)
 	}
 }
 
-static void print_expiry(const json_t *certificates)
+static void print_expiry(const json_t *first)
 {
-	const json_t *c, *first = NULL;
-	uint64_t now_s = (uint64_t)time(NULL), end_s;
-	char span[AGO_TEXT];
-	size_t i;
+	uint64_t now_s = (uint64_t)time(NULL), end_s = ask_number(first, "not_after_ms") / 1000;
+	bool authority = json_is_true(json_object_get(first, "authority"));
+	char span[AGO_TEXT], whose[300] = "";
 
-	json_array_foreach(certificates, i, c)
-	{
-		if (!first || ask_number(c, "not_after_ms") < ask_number(first, "not_after_ms"))
-			first = c;
-	}
-	if (!first)
+	if (!json_is_object(first))
 		return;
-	end_s = ask_number(first, "not_after_ms") / 1000;
+	if (authority)
+		(void)snprintf(whose, sizeof whose, ", an authority of our %s,", ask_text(first, "of"));
 	if (end_s <= now_s)
-		(void)printf("Expires   certificate %s HAS EXPIRED, %s ago\n", ask_text(first, "subject"),
+		(void)printf("Expires   certificate %s%s HAS EXPIRED, %s ago\n", ask_text(first, "subject"), whose,
 			     ask_span(now_s - end_s, span));
 	else
-		(void)printf("Expires   certificate %s in %s\n", ask_text(first, "subject"),
+		(void)printf("Expires   certificate %s%s in %s\n", ask_text(first, "subject"), whose,
 			     ask_span(end_s - now_s, span));
 }
 
@@ -155,7 +150,7 @@ static int run(int argc, char **argv)
 		print_policy(json_object_get(s, "policy"));
 		print_keying(json_object_get(s, "keying"));
 		(void)printf("Plane     %s\n", ask_text(json_object_get(s, "plane"), "kind"));
-		print_expiry(json_object_get(s, "certificates"));
+		print_expiry(json_object_get(s, "expires"));
 	}
 	r = is_well(s) ? EXIT_OK : EXIT_FAILED;
 	json_decref(s);

@@ -1,0 +1,360 @@
+#include "daemon/credentials.h"
+
+#include "base/diag.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "base/text.h"
+#include "daemon/expiry.h"
+#include "daemon/fetch.h"
+#include "daemon/known.h"
+#include "daemon/proofs.h"
+#include "daemon/watch.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { PATH_TEXT = 4096, LOOK_MS = 60000, JUDGE_EACH = 60 };
+
+struct credentials {
+	struct daemon *d;
+	struct watch *watch;
+	struct known *known;
+	struct fetcher *fetcher;
+	struct expiry expiry;
+	uv_timer_t look;
+	unsigned looks;
+	uint64_t good; /* which of our own certificates can be used now */
+	bool judge_again;
+};
+
+static struct credential_store *store_of(const struct daemon *d)
+{
+	return d->engine ? (struct credential_store *)(uintptr_t)engine_store(d->engine) : NULL;
+}
+
+/* ---- peers, judged again ----------------------------------------------------------------------------------------- */
+
+static void distrust(void *context, const uint8_t certificate[PEER_DIGEST], const char *why)
+{
+	struct credentials *c = context;
+
+	if (c->d->engine)
+		engine_distrust(c->d->engine, certificate, why);
+}
+
+static void judge(struct credentials *c)
+{
+	struct daemon *d = c->d;
+
+	if (!d->engine || !engine_shared_store(d->engine) || !d->policy)
+		return;
+	c->judge_again = !known_judge(c->known, &(struct known_review){ .store = engine_shared_store(d->engine),
+									.fetched = d->fetched,
+									.policy = d->policy,
+									.keying = engine_keying(d->engine),
+									.bad = distrust,
+									.context = c });
+}
+
+static void lists_changed(void *context)
+{
+	judge(context);
+}
+
+static void proven(void *context, const struct keying_job *job, const struct peer *peer)
+{
+	struct credentials *c = context;
+
+	known_note(c->known, job, peer);
+}
+
+/* ---- our own ----------------------------------------------------------------------------------------------------- */
+
+static uint64_t good_now(const struct daemon *d)
+{
+	const struct credential_store *s = store_of(d);
+	uint64_t bits = 1;
+
+	for (size_t i = 0; s && i < credential_count(s); i++)
+		bits = bits * 31 + credential_is_good(s, i, unix_now_ms() / 1000, NULL);
+	return bits;
+}
+
+static void tell_ends(struct credentials *c)
+{
+	const struct credential_store *s = store_of(c->d);
+	size_t n = s ? credential_ends(s, NULL, 0) : 0;
+	struct credential_end *ends = mem_new(n + 1, sizeof *ends);
+	char text[EXPIRY_TEXT];
+
+	if (s)
+		n = credential_ends(s, ends, n);
+	for (size_t i = 0; i < n; i++)
+		if (expiry_tell(&c->expiry, &ends[i], unix_now_ms() / 1000, text))
+			daemon_event(c->d, EVENT_CERTIFICATE_EXPIRES, "%s", text);
+	free(ends);
+}
+
+static void note_lineage(const struct daemon *d)
+{
+	const struct credential_store *s = store_of(d);
+	SCOPED(str_wipe) struct str out = { 0 };
+	char path[PATH_TEXT];
+	struct diag why;
+
+	if (!s || !credential_note_lineage(s, d->lineage))
+		return;
+	lineage_write(d->lineage, &out);
+	if (snprintf(path, sizeof path, "%s/renewals", d->options.state_dir) < (int)sizeof path &&
+	    text_replace(path, str_text(&out), out.len, 0644, &why) < 0)
+		log_warning("%s", why.text);
+}
+
+static void watch_files(struct credentials *c)
+{
+	struct arena memory = { 0 };
+	const char *const *paths;
+	size_t n = proofs_files(c->d, c->d->plan, &memory, &paths);
+
+	watch_set(c->watch, paths, n);
+	arena_wipe(&memory);
+}
+
+void credentials_loaded(struct daemon *d)
+{
+	struct credentials *c = d->credentials;
+
+	if (!c || !d->engine)
+		return;
+	c->good = good_now(d);
+	note_lineage(d);
+	watch_files(c);
+	tell_ends(c);
+	judge(c);
+}
+
+static void load(struct daemon *d)
+{
+	SCOPED(proofs_wipe) struct loaded_proofs loaded = { 0 };
+	SCOPED(str_wipe) struct str lacking = { 0 };
+
+	proofs_load(d, d->plan, &loaded);
+	proofs_lacking(&loaded.proofs, &lacking);
+	if (lacking.len)
+		log_warning("%.*s", (int)lacking.len - 1, lacking.text);
+	engine_set_proofs(d->engine, &loaded.proofs);
+	credentials_loaded(d);
+}
+
+void credentials_reload(struct daemon *d)
+{
+	const struct credential_store *s;
+	const uint8_t(*authorities)[CREDENTIAL_HASH];
+	size_t n = 0;
+
+	if (!d->engine || !d->plan)
+		return;
+	load(d);
+	if (!(s = store_of(d)))
+		return;
+	for (size_t i = 0; i < credential_count(s); i++)
+		n += !credential_get(s, i)->retired;
+	daemon_event(d, EVENT_CREDENTIALS_CHANGED,
+		     "read again: %zu own certificate%s and keys, %zu trusted authorit%s, %zu revocation list%s", n,
+		     n == 1 ? "" : "s", credential_authorities(s, &authorities),
+		     credential_authorities(s, &authorities) == 1 ? "y" : "ies",
+		     revocation_lists_count(credential_lists(s)),
+		     revocation_lists_count(credential_lists(s)) == 1 ? "" : "s");
+}
+
+static void files_changed(void *context)
+{
+	struct credentials *c = context;
+
+	credentials_reload(c->d);
+}
+
+/* Now and then: what has become valid or has ended, lists that end soon, peers whose certificates have ended. */
+static void looked(uv_timer_t *t)
+{
+	struct credentials *c = t->data;
+	struct daemon *d = c->d;
+
+	c->looks++;
+	if (!d->engine || !d->plan)
+		return;
+	fetcher_renew(c->fetcher);
+	if (good_now(d) != c->good)
+		load(d);
+	tell_ends(c);
+	if (c->judge_again || c->looks % JUDGE_EACH == 0)
+		judge(c);
+}
+
+/* ---- from beginning to end --------------------------------------------------------------------------------------- */
+
+void credentials_new(struct daemon *d)
+{
+	struct credentials *c = mem_new(1, sizeof *c);
+	char folder[PATH_TEXT];
+
+	(void)snprintf(folder, sizeof folder, "%.4000s/revocation-lists", d->options.state_dir);
+	c->d = d;
+	c->watch = watch_new(&d->loop, files_changed, c);
+	c->known = known_new(&d->loop);
+	c->fetcher = fetcher_new(&d->loop, folder, d->fetched, &d->observer, lists_changed, c);
+	c->look.data = c;
+	(void)uv_timer_init(&d->loop, &c->look);
+	(void)uv_timer_start(&c->look, looked, LOOK_MS, LOOK_MS);
+	d->credentials = c;
+	d->fetcher = c->fetcher;
+}
+
+static void look_closed(uv_handle_t *h)
+{
+	struct credentials *c = h->data;
+
+	expiry_wipe(&c->expiry);
+	free(c);
+}
+
+void credentials_close(struct daemon *d)
+{
+	struct credentials *c = d->credentials;
+
+	if (!c)
+		return;
+	d->credentials = NULL;
+	d->fetcher = NULL; /* jobs that come back find none */
+	watch_close(c->watch);
+	known_close(c->known);
+	fetcher_close(c->fetcher);
+	uv_close((uv_handle_t *)&c->look, look_closed);
+}
+
+void credentials_of_engine(struct daemon *d, struct engine_config *c)
+{
+	c->fetcher = &d->fetcher;
+	c->fetched = d->fetched;
+	c->proven = proven;
+	c->proven_context = d->credentials;
+}
+
+/* ---- for people -------------------------------------------------------------------------------------------------- */
+
+static json_t *words(const char *text)
+{
+	json_t *j = text ? json_string(text) : NULL;
+
+	return j ? j : json_null();
+}
+
+static void put(json_t *o, const char *name, json_t *value)
+{
+	(void)json_object_set_new(o, name, value);
+}
+
+/* Which sets of the policy it satisfies, and what it lacks for the others of its kind. */
+static void put_sets(const struct daemon *d, const struct credential_store *s, size_t index, json_t *o)
+{
+	json_t *satisfies = json_array(), *lacks = json_object();
+	const struct auth_set *sets = NULL;
+	size_t n = d->policy ? policy_auth_sets(d->policy, &sets) : 0;
+	struct diag why;
+
+	if (!credential_is_good(s, index, unix_now_ms() / 1000, &why))
+		put(o, "unusable", words(why.text));
+	else
+		put(o, "unusable", json_null());
+	for (size_t i = 0; i < n; i++) {
+		bool kind = false, fits = false;
+
+		for (size_t k = 0; k < sets[i].count && !fits; k++) {
+			if (sets[i].methods[k].kind != credential_get(s, index)->kind)
+				continue;
+			fits = credential_satisfies(s, index, &sets[i].methods[k], &why);
+			if (!fits && !kind)
+				put(lacks, sets[i].name, words(why.text));
+			kind = true;
+		}
+		if (!fits)
+			continue;
+		(void)json_array_append_new(satisfies, words(sets[i].name));
+		(void)json_object_del(lacks, sets[i].name);
+	}
+	put(o, "satisfies", satisfies);
+	put(o, "lacks", lacks);
+}
+
+static size_t uses(const struct daemon *d, uint32_t credential)
+{
+	size_t n = keying_ike_rows(engine_keying(d->engine), NULL, 0), used = 0;
+	struct keying_ike_row *rows = mem_new(n + 1, sizeof *rows);
+
+	n = keying_ike_rows(engine_keying(d->engine), rows, n);
+	for (size_t i = 0; i < n; i++)
+		used += rows[i].established && rows[i].credential == credential;
+	free(rows);
+	return used;
+}
+
+void credentials_rows(struct daemon *d, json_t *rows)
+{
+	const struct credential_store *s = store_of(d);
+
+	for (size_t i = 0; s && i < credential_count(s); i++) {
+		const struct credential *c = credential_get(s, i);
+		json_t *o = json_object();
+
+		put(o, "kind", json_string(c->kind == AUTH_CERTIFICATE ? "certificate" : "pre-shared-key"));
+		put(o, "subject", words(c->subject));
+		put(o, "issuer", c->issuer ? words(c->issuer) : json_null());
+		put(o, "file", words(c->path));
+		put(o, "key_type", words(c->key_type));
+		put(o, "not_before_ms",
+		    c->not_before_s ? json_integer((json_int_t)c->not_before_s * 1000) : json_null());
+		put(o, "not_after_ms", c->not_after_s ? json_integer((json_int_t)c->not_after_s * 1000) : json_null());
+		put(o, "replaced", json_boolean(c->retired));
+		put(o, "main_modes", json_integer((json_int_t)uses(d, c->number)));
+		put_sets(d, s, i, o);
+		(void)json_array_append_new(rows, o);
+	}
+}
+
+void credentials_list_rows(struct daemon *d, json_t *rows)
+{
+	struct credential_store *s = store_of(d);
+	const struct revocation_lists *const from[] = { s ? credential_lists(s) : NULL, d->fetched };
+	struct revocation_row *row = mem_new(1, sizeof *row);
+
+	for (size_t i = 0; i < ARRAY_LEN(from); i++)
+		for (size_t n = 0; from[i] && revocation_lists_row(from[i], n, row); n++)
+			(void)json_array_append_new(
+				rows,
+				json_pack("{s:o,s:o,s:I,s:o,s:I}", "issuer", words(row->issuer), "source",
+					  words(row->source), "from_ms", (json_int_t)row->from_s * 1000, "until_ms",
+					  row->next_s ? json_integer((json_int_t)row->next_s * 1000) : json_null(),
+					  "revoked", (json_int_t)row->revoked));
+	free(row);
+}
+
+json_t *credentials_expiry(const struct daemon *d)
+{
+	const struct credential_store *s = store_of(d);
+	size_t n = s ? credential_ends(s, NULL, 0) : 0;
+	struct credential_end *ends = mem_new(n + 1, sizeof *ends), *first = ends;
+	json_t *o = json_null();
+
+	if (s)
+		n = credential_ends(s, ends, n);
+	for (size_t i = 0; i < n; i++)
+		if (ends[i].not_after_s < first->not_after_s)
+			first = &ends[i];
+	if (n)
+		o = json_pack("{s:o,s:o,s:b,s:I}", "subject", words(first->subject), "of", words(first->of),
+			      "authority", first->authority, "not_after_ms", (json_int_t)first->not_after_s * 1000);
+	free(ends);
+	return o;
+}

@@ -1,0 +1,27 @@
+/* daemon/credentials.h - certificates, keys, pre-shared keys, trust and revocation lists while the daemon runs: read
+ * again when their files change, without an SA ending; peers judged again when whom we trust or what is revoked
+ * changes; certificates that end soon are told of. */
+#ifndef DAEMON_CREDENTIALS_H
+#define DAEMON_CREDENTIALS_H
+#include "daemon/daemon.h"
+
+struct credentials;
+struct engine_config;
+
+/* Fills in d->credentials; nothing is read yet. */
+void credentials_new(struct daemon *d);
+void credentials_close(struct daemon *d);
+/* The engine's part of it. */
+void credentials_of_engine(struct daemon *d, struct engine_config *c);
+/* A plan has been put in force, and its credentials with it. */
+void credentials_loaded(struct daemon *d);
+/* Read everything again, now. */
+void credentials_reload(struct daemon *d);
+
+/* The rows of `cordon show credentials` and `cordon show revocation-lists`. */
+void credentials_rows(struct daemon *d, json_t *rows);
+void credentials_list_rows(struct daemon *d, json_t *rows);
+/* What ends first, {subject, of, authority, not_after_ms}, or null. */
+json_t *credentials_expiry(const struct daemon *d);
+
+#endif
