@@ -86,15 +86,33 @@ static bool key_exchange_meets(const struct key_exchange_set *a, const struct ke
 	return false;
 }
 
-/* The responder takes the first of the initiator's proposals that is among its own. */
-static bool agree_on_suite(const struct protection_set *a, const struct protection_set *b, struct negotiation *n)
+static bool behind_nat(const struct negotiate_end *e)
+{
+	return e->host && e->host->nat_address.family;
+}
+
+/* Through a NAT? Number 1 is the server. */
+static bool passes_nat(const struct negotiate_end ends[2], enum nat_traversal through, struct negotiation *n)
+{
+	for (unsigned i = 0; i < 2; i++)
+		if (behind_nat(&ends[i]) && through != NAT_TRAVERSAL_BOTH &&
+		    (i == 0 || through == NAT_TRAVERSAL_NEVER)) {
+			*n = (struct negotiation){ .result = NEGOTIATE_NAT, .at = i, .through = through };
+			return false;
+		}
+	return true;
+}
+
+/* The responder takes the first of the initiator's proposals that is among its own. AH does not go through a NAT. */
+static bool agree_on_suite(const struct protection_set *a, const struct protection_set *b, bool nat,
+			   struct negotiation *n)
 {
 	for (size_t i = 0; a && b && i < a->count; i++)
 		for (size_t k = 0; k < b->count; k++) {
 			const struct child_suite *s = &a->suites[i];
 			enum outcome o = child_suite_encrypts(s) ? OUTCOME_ENCRYPTED : OUTCOME_AUTHENTICATED;
 
-			if (!child_suite_equal(s, &b->suites[k]))
+			if (!child_suite_equal(s, &b->suites[k]) || (nat && s->protocol == PROTO_AH))
 				continue;
 			if (!n->suite) {
 				n->suite = s;
@@ -110,7 +128,7 @@ static bool agree_on_suite(const struct protection_set *a, const struct protecti
 	return n->suite != NULL;
 }
 
-struct negotiation negotiate(const struct negotiate_end ends[2])
+struct negotiation negotiate(const struct negotiate_end ends[2], enum nat_traversal through)
 {
 	struct negotiation n = { .result = NEGOTIATE_AGREED };
 	const struct rule *a = ends[0].rule, *b = ends[1].rule;
@@ -121,6 +139,8 @@ struct negotiation negotiate(const struct negotiate_end ends[2])
 	for (unsigned i = 0; i < 2; i++)
 		if (!ends[i].rule || !rule_mode_protects(ends[i].rule->mode))
 			return (struct negotiation){ .result = NEGOTIATE_NO_RULE, .at = i };
+	if (!passes_nat(ends, through, &n))
+		return n;
 	if (!authenticate(ends, a->auth, b->auth, &n) || !authenticate(ends, a->second_auth, b->second_auth, &n))
 		return n;
 	for (unsigned i = 0; i < 2; i++) {
@@ -131,7 +151,7 @@ struct negotiation negotiate(const struct negotiate_end ends[2])
 	}
 	if (!key_exchange_meets(a->key_exchange, b->key_exchange))
 		return (struct negotiation){ .result = NEGOTIATE_KEY_EXCHANGE };
-	if (!agree_on_suite(a->protection, b->protection, &n))
+	if (!agree_on_suite(a->protection, b->protection, behind_nat(&ends[0]) || behind_nat(&ends[1]), &n))
 		return (struct negotiation){ .result = NEGOTIATE_PROTECTION };
 	return n;
 }

@@ -7,6 +7,7 @@
 enum negotiate_result {
 	NEGOTIATE_AGREED,
 	NEGOTIATE_NO_AGENT,     /* `at` runs no IPsec */
+	NEGOTIATE_NAT,          /* `at` is behind a NAT, and the policy does not let it negotiate through one */
 	NEGOTIATE_NO_RULE,      /* at `at` no rule protects this traffic */
 	NEGOTIATE_CREDENTIAL,   /* `at` holds nothing that satisfies `set` */
 	NEGOTIATE_METHOD,       /* the two sets ask for different proofs */
@@ -25,6 +26,7 @@ struct negotiation {
 	enum negotiate_result result;
 	unsigned at;
 	const struct auth_set *set;
+	enum nat_traversal through;
 	const struct child_suite *suite; /* agreed: what the two ordered lists lead to */
 	enum outcome outcome;            /* of that suite */
 	const struct child_suite *weakest_suite;
@@ -32,6 +34,7 @@ struct negotiation {
 	bool can_encrypt;     /* some suite that both accept encrypts */
 };
 
-struct negotiation negotiate(const struct negotiate_end ends[2]);
+/* through: what the policy says of NATs. Who has a nat-address is behind one. */
+struct negotiation negotiate(const struct negotiate_end ends[2], enum nat_traversal through);
 
 #endif

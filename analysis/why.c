@@ -211,10 +211,12 @@ int why_judge(struct why *w, const struct why_point *point, struct why_verdict *
 		for (unsigned side = 0; side < 2; side++)
 			if ((r = judge_side(w, &v.point, side, &v.sides[side], d)) < 0)
 				return r;
-		v.negotiation = negotiate((const struct negotiate_end[2]){
-			{ v.point.from.host, v.sides[0].entry.rule },
-			{ v.point.to.host, v.sides[1].entry.rule },
-		});
+		v.negotiation = negotiate(
+			(const struct negotiate_end[2]){
+				{ v.point.from.host, v.sides[0].entry.rule },
+				{ v.point.to.host, v.sides[1].entry.rule },
+			},
+			policy_nat_traversal(w->policy));
 		v.meeting = outcome_meet(v.sides[0].stance, v.sides[1].stance, &v.negotiation);
 		v.verdict = v.meeting.verdict;
 		v.guaranteed = v.meeting.guaranteed;

@@ -67,6 +67,10 @@ static void say_obstacle(const struct why_verdict *v, const struct names *n, str
 	case NEGOTIATE_NO_AGENT:
 		str_addf(out, "%s runs no IPsec", n->of[g->at]);
 		return;
+	case NEGOTIATE_NAT:
+		str_addf(out, "%s is behind a NAT, and the policy says 'nat-traversal: %s'", n->of[g->at],
+			 nat_traversal_name(g->through));
+		return;
 	case NEGOTIATE_NO_RULE:
 		if (at && at->mode == MODE_BLOCK)
 			str_addf(out, "%s blocks it ('%s')", n->of[g->at], at->name);
@@ -327,6 +331,10 @@ static void advise_rules(const struct why_verdict *v, const struct names *n, str
 		if (g->result == NEGOTIATE_CREDENTIAL || r->auth)
 			say_set(g->result == NEGOTIATE_CREDENTIAL ? g->set : r->auth, out);
 		str_addf(out, ", or exempt it by a rule that names %s", peer);
+		return;
+	case NEGOTIATE_NAT:
+		str_addf(out, "write 'nat-traversal: %s', or exempt it by a rule that names %s",
+			 nat_traversal_name(g->at == 1 ? NAT_TRAVERSAL_SERVER : NAT_TRAVERSAL_BOTH), peer);
 		return;
 	case NEGOTIATE_NO_RULE:
 		if (rule_at(v, g->at))

@@ -9,7 +9,9 @@
 	"  b: { address: [10.0.0.2, 'fd00::2'] }\n" \
 	"  c: { address: 10.0.0.3, credentials: [psk] }\n" \
 	"  out: { address: 10.0.0.9, agent: none }\n" \
-	"  six: { address: 'fd00::6' }\n"
+	"  six: { address: 'fd00::6' }\n" \
+	"  n: { address: 10.0.0.11, nat-address: 192.0.2.1 }\n"
+#define NAT(setting) "nat-traversal: " setting "\n"
 #define SETS \
 	"authentication:\n" \
 	"  default: [ { certificate: { issuer: 'CN=CA' } } ]\n" \
@@ -17,6 +19,7 @@
 	"protection:\n" \
 	"  mixed: { proposals: [esp-aes256gcm, esp-sha256-null] }\n" \
 	"  open: { proposals: [esp-sha256-null, esp-aes256gcm] }\n" \
+	"  either: { proposals: [ah-sha256, esp-aes256gcm] }\n" \
 	"  sign: { proposals: [ah-sha256] }\n"
 #define RULE(name, rest) "  - { name: " name ", endpoint1: [any], endpoint2: [any], " rest " }\n"
 #define POLICY(rest) HOSTS SETS rest
@@ -74,6 +77,19 @@ static void why_tells_the_fate_of_traffic(void **state)
 		  "no address family in common" },
 		{ POLICY(R RULE("r", "mode: require")), "10.0.0.77", "a", "tcp/80", OUTCOME_ENCRYPTED,
 		  OUTCOME_ENCRYPTED, "r", "10.0.0.77 is no host of the policy" },
+		/* Who is behind a NAT, and may it? The AH that is preferred does not go through one. */
+		{ NAT("never") POLICY(R RULE("r", "mode: require")), "n", "a", "tcp/80", OUTCOME_BLOCKED,
+		  OUTCOME_BLOCKED, "r", "n is behind a NAT, and the policy says 'nat-traversal: never'" },
+		{ NAT("server") POLICY(R RULE("r", "mode: require")), "n", "a", "tcp/80", OUTCOME_BLOCKED,
+		  OUTCOME_BLOCKED, "r", "'nat-traversal: server'" },
+		{ NAT("server") POLICY(R RULE("r", "mode: require")), "a", "n", "tcp/80", OUTCOME_ENCRYPTED,
+		  OUTCOME_ENCRYPTED, "r", NULL },
+		{ NAT("both") POLICY(R RULE("r", "mode: require")), "n", "a", "tcp/80", OUTCOME_ENCRYPTED,
+		  OUTCOME_ENCRYPTED, "r", NULL },
+		{ NAT("both") POLICY(R RULE("r", "mode: require, protection: either")), "n", "a", "tcp/80",
+		  OUTCOME_ENCRYPTED, OUTCOME_ENCRYPTED, "r", NULL },
+		{ NAT("both") POLICY(R RULE("r", "mode: require, protection: sign")), "n", "a", "tcp/80",
+		  OUTCOME_BLOCKED, OUTCOME_BLOCKED, "r", "no quick mode proposal in common" },
 		/* The weakest of the families is the verdict. */
 		{ POLICY(R "  - { name: r, endpoint1: [10.0.0.0/8], endpoint2: [10.0.0.0/8], mode: require }\n"), "a",
 		  "b", "tcp/80", OUTCOME_CLEAR, OUTCOME_CLEAR, NULL, "no rule speaks of this pair" },

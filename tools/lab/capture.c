@@ -23,11 +23,13 @@ struct port {
 	uint8_t mac[6];
 	const char *host;
 	struct judge *judge;
+	const struct capture *all;
 };
 
 struct capture {
 	struct port *ports;
 	size_t count;
+	const struct host *hosts;
 };
 
 static int port_fail(struct diag *d, const struct port *p, const char *what, int code)
@@ -72,6 +74,7 @@ int capture_new(const struct network *n, const struct host *hosts, const char *k
 	int e;
 
 	c->count = network_hosts(n);
+	c->hosts = hosts;
 	c->ports = mem_new(c->count, sizeof *c->ports);
 	if ((e = space_enter(network_wire(n), d)) < 0)
 		return e;
@@ -82,6 +85,7 @@ int capture_new(const struct network *n, const struct host *hosts, const char *k
 		network_mac(i, c->ports[i].mac);
 		c->ports[i].host = hosts[i].name;
 		c->ports[i].judge = judge;
+		c->ports[i].all = c;
 		e = port_open(&c->ports[i], name, keep, d);
 	}
 	space_leave();
@@ -111,6 +115,20 @@ void capture_poll(const struct capture *c, struct pollfd *rows)
 		rows[i] = (struct pollfd){ .fd = pcap_get_selectable_fd(c->ports[i].pcap), .events = POLLIN };
 }
 
+/* A NAT's address stands for the host behind it: the judge speaks of hosts by their own. */
+static void name_host(const struct capture *c, struct addr *a)
+{
+	for (size_t i = 0; i < c->count; i++) {
+		const struct host *h = &c->hosts[i];
+
+		for (size_t k = 0; addr_equal(&h->nat_address, a) && k < h->address_count; k++)
+			if (h->addresses[k].addr.family == a->family) {
+				*a = h->addresses[k].addr;
+				return;
+			}
+	}
+}
+
 static void take_frame(u_char *context, const struct pcap_pkthdr *h, const u_char *frame)
 {
 	struct port *port = (struct port *)context;
@@ -119,6 +137,10 @@ static void take_frame(u_char *context, const struct pcap_pkthdr *h, const u_cha
 	if (port->file)
 		pcap_dump((u_char *)port->file, h, frame);
 	packet_read(frame, h->caplen, &p);
+	name_host(port->all, &p.from);
+	name_host(port->all, &p.to);
+	name_host(port->all, &p.flow.from);
+	name_host(port->all, &p.flow.to);
 	if (port->judge && memcmp(p.source_mac, port->mac, sizeof port->mac) == 0)
 		judge_packet(port->judge, &p, port->host, (uint64_t)h->ts.tv_sec * 1000000 + (uint64_t)h->ts.tv_usec);
 }

@@ -19,9 +19,11 @@ struct network {
 	const struct host *hosts;
 	size_t count;
 	int wire;
-	int *spaces;
-	pid_t relay; /* 0: there is none */
+	int *spaces, *routers; /* routers: -1 where the host is not behind one */
+	pid_t relay;           /* 0: there is none */
 };
+
+#define ROUTER "fe80::1" /* as the host behind it knows it, for both families */
 
 static const char *const ip_batch[] = { "ip", "-batch", "-", NULL };
 
@@ -38,6 +40,17 @@ void network_mac(size_t host, uint8_t ret[6])
 	ret[3] = 0;
 	ret[4] = (uint8_t)(host >> 8);
 	ret[5] = (uint8_t)host;
+}
+
+/* The interface that stands on the wire for a host: its own, or that of the NAT in front of it. */
+static int outer_space(const struct network *n, size_t host)
+{
+	return n->routers[host] >= 0 ? n->routers[host] : n->spaces[host];
+}
+
+static const char *outer_name(const struct network *n, size_t host)
+{
+	return n->routers[host] >= 0 ? "out" : "eth0";
 }
 
 static int make_wire(struct network *n, const struct wire_faults *faults, struct diag *d)
@@ -57,11 +70,11 @@ static int make_wire(struct network *n, const struct wire_faults *faults, struct
 		network_port_name(i, port);
 		network_mac(i, m);
 		str_addf(&batch,
-			 "link add %s type veth peer name eth0 address %02x:%02x:%02x:%02x:%02x:%02x "
+			 "link add %s type veth peer name %s address %02x:%02x:%02x:%02x:%02x:%02x "
 			 "netns /proc/%d/fd/%d\n"
 			 "link set %s %sup\n",
-			 port, m[0], m[1], m[2], m[3], m[4], m[5], (int)getpid(), n->spaces[i], port,
-			 faults->bad ? "" : "master wire ");
+			 port, outer_name(n, i), m[0], m[1], m[2], m[3], m[4], m[5], (int)getpid(), outer_space(n, i),
+			 port, faults->bad ? "" : "master wire ");
 	}
 	str_add(&batch, "link set wire up\n");
 	if ((e = space_run(n->wire, ip_batch, str_text(&batch), d)) < 0 || !faults->bad)
@@ -77,10 +90,32 @@ static int turn_offloads_off(const struct network *n, struct diag *d)
 		char port[16];
 
 		network_port_name(i, port);
-		if ((e = offload_off(n->wire, port, d)) < 0 || (e = offload_off(n->spaces[i], "eth0", d)) < 0)
+		if ((e = offload_off(n->wire, port, d)) < 0 || (e = offload_off(n->spaces[i], "eth0", d)) < 0 ||
+		    (n->routers[i] >= 0 &&
+		     ((e = offload_off(n->routers[i], "out", d)) < 0 || (e = offload_off(n->routers[i], "in", d)) < 0)))
 			return e;
 	}
 	return 0;
+}
+
+/* A host with a NAT address stands behind a router of its own. */
+static int make_router(struct network *n, size_t i, struct diag *d)
+{
+	SCOPED(str_wipe) struct str batch = { 0 };
+	const struct addr *nat = &n->hosts[i].nat_address;
+	int e;
+
+	if (!nat->family)
+		return 0;
+	for (size_t other = 0; other < i; other++)
+		if (addr_equal(&n->hosts[other].nat_address, nat))
+			return diag_fail(d, EINVAL,
+					 "%s has the same nat-address; the lab puts one host behind each NAT",
+					 n->hosts[other].name);
+	if ((e = space_new(&n->routers[i], d)) < 0)
+		return e;
+	str_addf(&batch, "link add in type veth peer name eth0 netns /proc/%d/fd/%d\n", (int)getpid(), n->spaces[i]);
+	return space_run(n->routers[i], ip_batch, str_text(&batch), d);
 }
 
 int network_new(const struct host *hosts, size_t count, const struct wire_faults *faults, struct network **ret,
@@ -91,10 +126,11 @@ int network_new(const struct host *hosts, size_t count, const struct wire_faults
 
 	*n = (struct network){ .hosts = hosts, .count = count, .wire = -1 };
 	n->spaces = mem_new(count, sizeof *n->spaces);
+	n->routers = mem_new(count, sizeof *n->routers);
 	for (size_t i = 0; i < count; i++)
-		n->spaces[i] = -1;
+		n->spaces[i] = n->routers[i] = -1;
 	for (size_t i = 0; i < count; i++)
-		if ((e = space_new(&n->spaces[i], d)) < 0)
+		if ((e = space_new(&n->spaces[i], d)) < 0 || (e = make_router(n, i, d)) < 0)
 			return diag_wrap(d, e, "host %s", hosts[i].name);
 	if ((e = make_wire(n, faults, d)) < 0 || (e = turn_offloads_off(n, d)) < 0)
 		return diag_wrap(d, e, "the wire");
@@ -106,9 +142,12 @@ void network_free(struct network *n)
 {
 	if (!n)
 		return;
-	for (size_t i = 0; i < n->count; i++)
+	for (size_t i = 0; i < n->count; i++) {
 		if (n->spaces[i] >= 0)
 			(void)close(n->spaces[i]);
+		if (n->routers[i] >= 0)
+			(void)close(n->routers[i]);
+	}
 	if (n->wire >= 0)
 		(void)close(n->wire);
 	if (n->relay > 0) {
@@ -116,6 +155,7 @@ void network_free(struct network *n)
 		(void)waitpid(n->relay, NULL, 0);
 	}
 	free(n->spaces);
+	free(n->routers);
 	free(n);
 }
 
@@ -134,12 +174,61 @@ int network_wire(const struct network *n)
 	return n->wire;
 }
 
-/* Each address, and the whole of its family on this link. */
+/* The NAT: everything from inside leaves with its address, IKE from a port that nobody could guess; everything for its
+ * address goes to the host. Addresses of the other family pass as they are, and it answers for them. */
+static int plug_router_in(const struct network *n, size_t i, struct diag *d)
+{
+	static const char *const nft[] = { "nft", "-f", "-", NULL };
+	static const char *const sysctls[] = { "ipv4/ip_forward", "ipv6/conf/all/forwarding", "ipv6/conf/all/proxy_ndp",
+					       "ipv6/conf/out/proxy_ndp" };
+	SCOPED(str_wipe) struct str batch = { 0 }, rules = { 0 };
+	const struct host *h = &n->hosts[i];
+	const struct addr *nat = &h->nat_address;
+	const char *family = nat->family == 6 ? "ip6" : "ip";
+	char text[ADDR_TEXT], outside[ADDR_TEXT];
+	const struct addr *inside = NULL;
+	int e;
+
+	str_addf(&batch,
+		 "link set in up\nlink set out up\n"
+		 "addr add " ROUTER "/64 dev in nodad\n"
+		 "addr add %s/%u dev out%s\n"
+		 "route add 0.0.0.0/0 dev out scope link\nroute add ::/0 dev out\n",
+		 addr_text(nat, outside), addr_bits(nat), nat->family == 6 ? " nodad" : "");
+	for (size_t a = 0; a < h->address_count; a++) {
+		const struct addr *own = &h->addresses[a].addr;
+
+		str_addf(&batch, "route add %s/%u dev in\n", addr_text(own, text), addr_bits(own));
+		if (own->family != nat->family)
+			str_addf(&batch, "neigh add proxy %s dev out\n", text);
+		else if (!inside)
+			inside = own;
+	}
+	if (!inside)
+		return diag_fail(d, EINVAL, "its nat-address %s is of a family that it has no address of", outside);
+	str_addf(&rules,
+		 "table inet nat {\n"
+		 "\tchain out {\n\t\ttype nat hook postrouting priority 100\n"
+		 "\t\toifname out meta nfproto %s udp sport { 500, 4500 } snat %s to %s random\n"
+		 "\t\toifname out meta nfproto %s snat %s to %s\n\t}\n"
+		 "\tchain in {\n\t\ttype nat hook prerouting priority -100\n"
+		 "\t\tiifname out %s daddr %s dnat %s to %s\n\t}\n}\n",
+		 nat->family == 6 ? "ipv6" : "ipv4", family, outside, nat->family == 6 ? "ipv6" : "ipv4", family,
+		 outside, family, outside, family, addr_text(inside, text));
+	for (size_t s = 0; s < sizeof sysctls / sizeof sysctls[0]; s++)
+		if ((e = space_sysctl(n->routers[i], sysctls[s], "1", d)) < 0)
+			return e;
+	if ((e = space_run(n->routers[i], nft, str_text(&rules), d)) < 0)
+		return e;
+	return space_run(n->routers[i], ip_batch, str_text(&batch), d);
+}
+
+/* Each address, and the whole of its family on this link, or behind the NAT. */
 static int plug_in(const struct network *n, size_t i, struct diag *d)
 {
 	SCOPED(str_wipe) struct str batch = { 0 };
 	const struct host *h = &n->hosts[i];
-	bool families[2] = { false, false };
+	bool families[2] = { false, false }, behind = n->routers[i] >= 0;
 
 	str_add(&batch, "link set eth0 up\n");
 	for (size_t a = 0; a < h->address_count; a++) {
@@ -148,13 +237,14 @@ static int plug_in(const struct network *n, size_t i, struct diag *d)
 		char text[ADDR_TEXT];
 
 		families[six] = true;
-		str_addf(&batch, "addr add %s/%u dev eth0%s\n", addr_text(&ha->addr, text),
-			 ha->prefix >= 0 ? (unsigned)ha->prefix : addr_bits(&ha->addr), six ? " nodad" : "");
+		str_addf(&batch, "addr add %s/%u dev eth0%s%s\n", addr_text(&ha->addr, text),
+			 ha->prefix >= 0 ? (unsigned)ha->prefix : addr_bits(&ha->addr), six ? " nodad" : "",
+			 behind ? " noprefixroute" : "");
 	}
 	if (families[0])
-		str_add(&batch, "route add 0.0.0.0/0 dev eth0 scope link\n");
+		str_addf(&batch, "route add 0.0.0.0/0 dev eth0 %s\n", behind ? "via inet6 " ROUTER : "scope link");
 	if (families[1])
-		str_add(&batch, "route add ::/0 dev eth0\n");
+		str_addf(&batch, "route add ::/0 dev eth0%s\n", behind ? " via " ROUTER : "");
 	return space_run(n->spaces[i], ip_batch, str_text(&batch), d);
 }
 
@@ -163,7 +253,7 @@ int network_up(const struct network *n, struct diag *d)
 	int e;
 
 	for (size_t i = 0; i < n->count; i++)
-		if ((e = plug_in(n, i, d)) < 0)
+		if ((n->routers[i] >= 0 && (e = plug_router_in(n, i, d)) < 0) || (e = plug_in(n, i, d)) < 0)
 			return diag_wrap(d, e, "host %s", n->hosts[i].name);
 	return 0;
 }

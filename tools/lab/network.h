@@ -1,5 +1,6 @@
 /* tools/lab/network.h - the twin's network: one namespace a host and one, the wire, with a bridge that joins them all.
- * Every host reaches every address on its own link, whatever the subnets, so that any policy's addresses work. */
+ * Every host reaches every address on its own link, whatever the subnets, so that any policy's addresses work. A host
+ * with a `nat-address` stands behind a router, a namespace more, which changes its address on the way to the wire. */
 #ifndef TOOLS_LAB_NETWORK_H
 #define TOOLS_LAB_NETWORK_H
 #include "base/scope.h"

@@ -287,7 +287,7 @@ static void begin_attempt(struct probes *p, size_t probe, uint64_t now_ms)
 	unsigned attempt = pr->result.attempts;
 	struct attempt *a = &pr->attempts[attempt];
 	struct sockaddr_storage ss;
-	socklen_t len = (socklen_t)addr_to_sockaddr(&pr->want.to, is_raw(pr->want.protocol) ? 0 : pr->want.port, &ss);
+	socklen_t len = (socklen_t)addr_to_sockaddr(&pr->want.dial, is_raw(pr->want.protocol) ? 0 : pr->want.port, &ss);
 
 	pr->next_ms = now_ms + (pr->want.protocol == PACKET_TCP ? ASK_AGAIN_TCP_MS : ASK_AGAIN_MS);
 	pr->result.attempts++;

@@ -19,6 +19,7 @@ struct probes;
 struct probe_want {
 	size_t from_host, to_host; /* in the network */
 	struct addr from, to;
+	struct addr dial; /* where `from` finds `to`: `to`, or the NAT in front of it */
 	int16_t protocol;
 	uint16_t port;
 	int16_t icmp_type;    /* -1: echo */

@@ -72,6 +72,7 @@ static struct probe_want want_of(const struct run *r, size_t test, const struct 
 		.to_host = number_of(r, t->to_host),
 		.from = *from,
 		.to = *to,
+		.dial = t->to_host->nat_address.family == to->family ? t->to_host->nat_address : *to,
 		.protocol = s->protocol == PROTOCOL_ANY ? PACKET_TCP : s->protocol,
 		.port = port_given(s->port2) ? s->port2.lo : ANY_PORT,
 		.icmp_type = -1,
@@ -85,6 +86,15 @@ static struct probe_want want_of(const struct run *r, size_t test, const struct 
 		w.port = 0;
 	}
 	return w;
+}
+
+/* Behind a NAT only the first address of its family is: the NAT's address leads there. */
+static bool found_by_others(const struct host *h, const struct addr *a)
+{
+	for (size_t i = 0; i < h->address_count && h->nat_address.family == a->family; i++)
+		if (h->addresses[i].addr.family == a->family)
+			return addr_equal(&h->addresses[i].addr, a);
+	return true;
 }
 
 /* Every pair of addresses of one family, for every test. */
@@ -102,7 +112,7 @@ static int plan_probes(struct run *r, struct diag *d)
 			for (size_t b = 0; b < to->address_count && used - before < PAIRS_MOST; b++) {
 				const struct addr *f = &from->addresses[a].addr, *t = &to->addresses[b].addr;
 
-				if (f->family != t->family)
+				if (f->family != t->family || !found_by_others(to, t))
 					continue;
 				r->wants = mem_grow(r->wants, used, &cap, sizeof *r->wants);
 				r->wants[used++] = want_of(r, i, f, t);
