@@ -11,6 +11,10 @@
 
 #include <stdlib.h>
 
+#ifndef FUZZ_SUITE
+#define FUZZ_SUITE "esp-sha256-null"
+#endif
+
 static struct child_suite suite;
 static struct protection_set protection = { .name = "p", .suites = &suite, .count = 1 };
 static const struct auth_set auth = { .name = "a" };
@@ -88,7 +92,7 @@ static struct sad *fuzz_plane(void)
 	struct plane_config c = { .plan = &plan, .event = fuzz_event, .now_ms = fuzz_now_ms, .flush = look };
 	struct sad *s;
 
-	if (child_suite_parse("esp-sha256-null", 15, &suite, NULL) < 0 || plane_new(&c, &s, NULL) < 0)
+	if (child_suite_parse(FUZZ_SUITE, strlen(FUZZ_SUITE), &suite, NULL) < 0 || plane_new(&c, &s, NULL) < 0)
 		abort();
 	return s;
 }

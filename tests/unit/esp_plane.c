@@ -60,6 +60,13 @@ static struct rule exempt = { .name = "Exempt", .mode = MODE_EXEMPT };
 static const struct plan_entry all_entries[] = { ENTRY(&all, PROTOCOL_ANY, 0, 65535) };
 static struct plan all_plan = { all_entries, ARRAY_LEN(all_entries), 1 };
 
+/* What the rule "All" asks for. */
+static void protection_of(struct child_suite *suite)
+{
+	encrypt.suites = suite;
+	encrypt.require_encryption = child_suite_encrypts(suite);
+}
+
 /* ---- hosts ---- */
 
 static uint64_t now_ms(void *context)
@@ -169,7 +176,7 @@ static struct sa_spec spec_of(const struct side *h, unsigned family, const struc
 		.pair = PAIR,
 	};
 
-	s.encr_key.len = (size_t)suite->encr->key + suite->encr->salt;
+	s.encr_key.len = suite->encr ? (size_t)suite->encr->key + suite->encr->salt : 0;
 	s.integ_key.len = suite->integ ? suite->integ->key : 0;
 	return s;
 }
@@ -273,6 +280,73 @@ static void a_packet_travels_and_is_the_same_behind(void **state)
 		side_down(&b);
 	}
 	assert_int_equal(all_plan.references, 1);
+}
+
+static void ah_travels_the_same_way(void **state)
+{
+	static uint8_t want[PACKET_ROOM];
+	struct side a, b;
+
+	(void)state;
+	for (unsigned family = 4; family <= 6; family += 2) {
+		struct shape s = udp4;
+		struct sa_spec of_a, of_b;
+		struct child_suite ah;
+		size_t len, at = family == 4 ? 20 : 40;
+		uint8_t *packet;
+		struct ip_packet quoted;
+
+		side_up(&a, 1, &all_plan);
+		side_up(&b, 2, &all_plan);
+		assert_int_equal(child_suite_parse("ah-sha256", 9, &ah, NULL), 0);
+		of_a = spec_of(&a, family, &all, &ah);
+		of_b = spec_of(&b, family, &all, &ah);
+		protection_of(&ah);
+		join_specs(&a, &b, of_a, of_b);
+		forget_sent(&a);
+		forget_sent(&b);
+		s.family = family;
+		send_shape(&a, &s);
+		len = packet_make(&s, want);
+		assert_int_equal(a.count, 1);
+		carry(&a, &b);
+		assert_int_equal(b.count, 1);
+		assert_int_equal(b.sent[0].len, len);
+		assert_memory_equal(b.sent[0].octets, want, len);
+		carry(&a, &b); /* again */
+		assert_int_equal(sad_dropped(b.sad, DROP_REPLAY), 1);
+
+		/* Its SPI is no SPI of ESP. */
+		packet = a.sent[0].octets;
+		packet[family == 4 ? 9 : 6] = IP_ESP;
+		memmove(packet + at, packet + at + 4, 8);
+		receive(&b, packet, a.sent[0].len);
+		assert_int_equal(sad_dropped(b.sad, DROP_SELECTOR), 1);
+
+		/* A router's word is believed if it quotes AH of ours. */
+		send_shape(&a, &s);
+		packet = a.sent[1].octets;
+		plane_enter(a.sad);
+		plane_too_big(a.sad, packet, at + 8, 1300);
+		plane_leave(a.sad);
+		assert_int_equal(ip_parse_quoted(packet, at + 8, &quoted, NULL), 0);
+		assert_int_equal(path_mtu(&a.sad->paths, &quoted.source, &quoted.destination, clock_ms), 1300);
+		packet[at + 7] ^= 1; /* another SPI */
+		plane_enter(a.sad);
+		plane_too_big(a.sad, packet, at + 8, 1290);
+		plane_leave(a.sad);
+		assert_int_equal(path_mtu(&a.sad->paths, &quoted.source, &quoted.destination, clock_ms), 1300);
+
+		/* And the other end says of which protocol what it does not know is. */
+		forget_sent(&b);
+		receive(&b, packet, a.sent[1].len);
+		assert_int_equal(b.event_count, 1);
+		assert_int_equal(b.events[0].kind, SAD_UNKNOWN_SPI);
+		assert_int_equal(b.events[0].packet.protocol, IP_AH);
+		protection_of(&gcm);
+		side_down(&a);
+		side_down(&b);
+	}
 }
 
 static void packets_wait_and_leave_in_order_when_the_sa_is_there(void **state)
@@ -1258,6 +1332,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_packet_travels_and_is_the_same_behind),
+		cmocka_unit_test(ah_travels_the_same_way),
 		cmocka_unit_test(packets_wait_and_leave_in_order_when_the_sa_is_there),
 		cmocka_unit_test(waiting_packets_are_bounded),
 		cmocka_unit_test(keying_is_asked_once_a_second),
