@@ -196,10 +196,10 @@ static int check_spec(const struct sa_table *t, const struct sa_spec *s, struct 
 
 	if (ah ? !s->suite.integ : !s->suite.encr)
 		return diag_fail(d, EINVAL, "the SA names no algorithm");
-	if (ah && (s->encap_local_port || s->tunnel))
+	if (ah && s->encap_local_port)
 		return diag_fail(d, ERR_UNSUPPORTED,
-				 "AH covers the addresses of the packet: it %s. Use ESP for this peer",
-				 s->tunnel ? "is for transport mode here" : "cannot pass a NAT, nor go inside UDP");
+				 "AH covers the addresses of the packet: it cannot pass a NAT, nor go inside UDP. Use "
+				 "ESP for this peer");
 	if (!ah && !s->suite.encr->aead && !s->suite.integ)
 		return diag_fail(d, ERR_UNSUPPORTED, "ESP with %s and no integrity check", s->suite.encr->name);
 	if (s->spi < SA_SPI_LEAST)

@@ -14,7 +14,7 @@ import time
 from daemon import Host, wait_until
 from lib import Capture, Namespace, address, checksum, expect, ipv4, main, marker, run, udp_reaches, wire
 
-ESP, UDP, TCP, ICMP, ICMP6 = 50, 17, 6, 1, 58
+ESP, AH, UDP, TCP, ICMP, ICMP6 = 50, 51, 17, 6, 1, 58
 
 NETS = {
     4: {"left": "10.91.1.%s", "right": "10.91.2.%s", "gl": "10.90.1.%s", "gr": "10.90.2.%s", "roam": "10.90.3.%s",
@@ -135,7 +135,22 @@ def families():
             h.kill(15)
 
 
-def big_packets(s, inner):
+def by_ah():
+    """a tunnel of AH: what is inside can be read, and is whole at the other end"""
+    for inner, outer in ((4, 4), (6, 6), (6, 4), (4, 6)):
+        s = Site()
+        s.start(rule(inner, outer, more=", protection: signed") + "protection: { signed: { proposals: [ah-sha256] } }\n")
+        right, left = NETS[inner]["right"] % 10, NETS[inner]["left"] % 10
+        expect("IPv%d in IPv%d: a ping" % (inner, outer), pings(s.left, right).returncode == 0)
+        sent, heard, mark = reaches(s.right, s.left, left)
+        expect("UDP", sent and heard and s.saw(mark))
+        expect("as AH: %s" % s.protocols(), s.protocols() == {AH, UDP})
+        big_packets(s, inner, seen=True)
+        for h in (s.gl, s.gr):
+            h.kill(15)
+
+
+def big_packets(s, inner, seen=False):
     """What does not fit is fragmented inside, or its sender is told; TCP sends what fits."""
     left, right = NETS[inner]["left"] % 10, NETS[inner]["right"] % 10
     mark, r = marker() * 500, s.right.udp("::" if inner == 6 else "0.0.0.0", 4322)
@@ -151,7 +166,7 @@ def big_packets(s, inner):
             if heard:
                 break
     r.close()
-    expect("IPv%d: a datagram of 8000 octets, in fragments" % inner, heard and not s.saw(mark[:16]))
+    expect("IPv%d: a datagram of 8000 octets, in fragments" % inner, heard and s.saw(mark[:16]) == seen)
     if inner == 4:
         expect("the first with DF is refused by the gateway, with the size that fits",
                "mtu" in pings(s.left, right, "-s", "1460", "-M", "do", seconds=2).stdout)
@@ -180,7 +195,7 @@ def big_packets(s, inner):
     t.join()
     for x in (c, d, listener):
         x.close()
-    expect("IPv%d: a megabyte by TCP" % inner, got == len(block) and not s.saw(block[:16]))
+    expect("IPv%d: a megabyte by TCP" % inner, got == len(block) and s.saw(block[:16]) == seen)
 
 
 def nothing_clear():
@@ -302,4 +317,4 @@ def hub():
 
 
 if __name__ == "__main__":
-    main([gateway_to_gateway, families, nothing_clear, gateways_own, exemptions, host_to_gateway, dynamic, hub])
+    main([gateway_to_gateway, families, by_ah, nothing_clear, gateways_own, exemptions, host_to_gateway, dynamic, hub])
