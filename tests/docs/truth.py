@@ -50,6 +50,17 @@ def check_links(page, text):
             failures.append(f"{page}: the link to {target} leads nowhere")
 
 
+def check_algorithms():
+    """Whatever a proposal can name stands in the table of the language."""
+    with open(os.path.join(root, "base", "algorithm.c"), encoding="utf-8") as f:
+        names = set(re.findall(r'^\t\{ "(\w+)", +ALG_', f.read(), re.M))
+    with open(os.path.join(root, "docs", "policy-language.md"), encoding="utf-8") as f:
+        said = set(re.findall(r"`(\w+)`", f.read().split("## Algorithms")[1].split("\n## ")[0]))
+    said |= {n + end for n in said if re.fullmatch(r"aes\d+[gc]cm", n) for end in ("8", "12")}
+    if not names or names - said:
+        failures.append(f"docs/policy-language.md: the table of algorithms lacks {sorted(names - said)}")
+
+
 def check_manual():
     folder = os.path.join(root, "docs", "man")
     for name in sorted(os.listdir(folder)):
@@ -69,6 +80,7 @@ for page in pages():
         text = f.read()
     check_policies(page, text)
     check_links(page, text)
+check_algorithms()
 check_manual()
 print("\n".join(failures) or "every policy, link and manual page holds")
 sys.exit(1 if failures else 0)
