@@ -10,6 +10,9 @@ Steps, done in the guest by world.sh:
   begin N / end  pings in the background while other steps are taken
   rekey ike|child, delete ike|child       the peer does it
   without        our policy is applied without the row's rule
+  again          pings from our side, the first of which may have to wait for a new SA
+  silent N       pings for N seconds, none of which is answered
+  gone           the peer's kernel has no state with us any more
   sleep N, cut, mend                      the wire between the two
 """
 from dataclasses import dataclass, field
@@ -70,4 +73,97 @@ both("rsa3072", "RSA 3072 certificates", proof="rsa-3072", peers=("strongswan", 
 both("rsa2048", "RSA 2048 certificates", proof="rsa-2048", peers=("strongswan", "libreswan"), long=True)
 both("ed25519", "Ed25519 certificates", proof="ed25519", peers=("strongswan",))
 both("fqdn", "Certificates without a subject, by DNS name", proof="fqdn", peers=("strongswan", "libreswan"))
-both("eku", "Certificates with extended key usages, by IPv6", proof="eku", peers=("strongswan", "libreswan"), family=6)
+both("eku", "Certificates with extended key usages, over IPv6", proof="eku", peers=("strongswan", "libreswan"), family=6)
+both("chain", "A chain of 8 kB, IP fragments are lost on the way", proof="chain", peers=("strongswan", "libreswan"),
+     options=("whole",))
+
+# ---- suites. `peer_esp` where a peer has another word: none yet.
+SWAN = ("strongswan",)
+NSS = ("strongswan", "libreswan")
+for name, suite, peers, long in (
+        ("i1", "aes128-sha256-ecp256", PEERS, False), ("i2", "aes256gcm-sha256-x25519", PEERS, False),
+        ("i3", "aes256-sha512-ecp521", PEERS, True), ("i4", "aes256-sha256-modp2048", PEERS, False),
+        ("i5", "aes192-sha384-modp3072", PEERS, True), ("i6", "aes128gcm-sha384-modp4096", PEERS, True),
+        ("i7", "chacha20poly1305-sha256-x25519", NSS, False), ("i8", "aes256-sha384-x448", SWAN, True),
+        ("i9", "aes256ctr-sha512-ecp384", NSS, True)):
+    both(name, "Main mode " + suite, ike=(suite,), peers=peers, long=long)
+for name, suite, peers, long in (
+        ("e1", "esp-aes128gcm", NSS, True), ("e2", "esp-aes192gcm", NSS, True), ("e3", "esp-aes128-sha256", NSS, False),
+        ("e4", "esp-aes192-sha384", PEERS, True), ("e5", "esp-aes256-sha512", PEERS, True),
+        ("e6", "esp-aes256ctr-sha256", NSS, False), ("e7", "esp-chacha20poly1305", NSS, False),
+        ("e8", "esp-aes256gcm-ecp384", NSS, True)):
+    both(name, "Quick mode " + suite, esp=(suite,), peers=peers, long=long)
+both("en", "Quick mode esp-sha256-null", esp=("esp-sha256-null",), peers=NSS, expect="authenticated", long=True)
+both("eg", "Quick mode esp-aes256gmac", esp=("esp-aes256gmac",), peers=NSS, expect="authenticated")
+both("a1", "AH, ah-sha256", esp=("ah-sha256",), peers=NSS, expect="authenticated")
+both("a2", "AH over IPv6, ah-sha512", esp=("ah-sha512",), peers=NSS, expect="authenticated", family=6, long=True)
+both("many", "Several suites at both ends, the first groups differ", ike=("aes256gcm-sha256-x25519", "aes256-sha384-ecp384"),
+     peer_ike=("aes128-sha256-modp3072", "aes256-sha384-ecp384"), esp=("esp-aes256gcm", "esp-aes256-sha384"),
+     peer_esp=("esp-aes128-sha256", "esp-aes256-sha384"))
+
+# ---- renewal. Not one ping may be lost.
+both("rc", "CHILD SA rekeyed by the peer", steps=("up", "begin 60", "rekey child", "sleep 3", "rekey child", "sleep 3", "end"),
+     peers=NSS, spis=3)
+both("ri", "IKE SA rekeyed by the peer", steps=("up", "begin 80", "rekey ike", "sleep 4", "rekey ike", "sleep 3", "rekey child",
+                                               "sleep 2", "end"), peers=NSS, spis=2)
+both("rcp", "CHILD SA rekeyed by the peer, with a key exchange", esp=("esp-aes256gcm-ecp384",), peers=NSS, spis=3, long=True,
+     steps=("up", "begin 60", "rekey child", "sleep 3", "rekey child", "sleep 3", "end"))
+both("rt", "CHILD SA rekeyed by the peer's clock", steps=("up", "begin 175", "end"), peers=("openiked",), spis=2,
+     options=("iked:lifetime 12 bytes 4G",))
+both("rit", "IKE SA rekeyed by the peer's clock", steps=("up", "begin 175", "end"), peers=("openiked",),
+     options=("iked:ikelifetime 15",))
+both("cc", "CHILD SA rekeyed by Cordon", child_life=15, steps=("up", "begin 200", "end"), spis=3)
+both("ci", "IKE SA rekeyed by Cordon", ike_life=15, steps=("up", "begin 200", "end"))
+both("cb", "IKE and CHILD SA rekeyed by both ends at the same time", ike_life=16, child_life=10, spis=3,
+     steps=("up", "begin 220", "end"), peers=NSS,
+     options=("swan:rekey_time = 13s", "swan:rand_time = 0s", "swan-child:rekey_time = 8s", "swan-child:rand_time = 0s",
+              "pluto:ikelifetime=16s", "pluto:salifetime=10s", "pluto:rekeymargin=2s", "pluto:rekeyfuzz=0%"))
+both("storm", "Rekeys one after another while pings run", peers=NSS, spis=6,
+     steps=("up", "begin 120") + ("rekey child", "rekey ike") * 6 + ("end",))
+both("reauth", "Reauthentication by the peer", peers=SWAN, steps=("up", "begin 120", "end"), spis=2, long=True,
+     options=("swan:reauth_time = 10s", "swan:rand_time = 0s"))
+
+# ---- ends
+both("di", "IKE SA deleted by the peer, then traffic again", steps=("up", "delete ike", "sleep 2", "again", "ping 5"),
+     peers=NSS, spis=2)
+both("dc", "CHILD SA deleted by the peer, then traffic again", peers=NSS, spis=2,
+     steps=("up", "delete child", "sleep 2", "again", "ping 5"))
+ROWS.append(Row("without", "A rule is taken back: Cordon deletes", steps=("up", "without", "gone")))
+both("dpd", "Liveness checks by the peer", steps=("up", "sleep 12", "ping 5"), spis_most=1,
+     options=("swan:dpd_delay = 2s", "pluto:dpddelay=2", "pluto:dpdtimeout=10", "pluto:dpdaction=clear",
+              "iked-set:set dpd_check_interval 2"),
+     says={"strongswan": [r"generating INFORMATIONAL request \d+ \[ \]", r"parsed INFORMATIONAL response \d+ \[ \]"]})
+ROWS.append(Row("dead", "The wire is cut: Cordon notices, and begins again when it is whole", long=True,
+                steps=("up", "cut", "silent 40", "sleep 75", "mend", "sleep 20", "again", "ping 5"), spis=2,
+                says={"cordon": ["peer-unreachable"]}))
+ROWS.append(Row("deadp", "The wire is cut: the peer notices, and begins again when it is whole", peers=SWAN, long=True,
+                steps=("up", "cut", "sleep 60", "mend", "sleep 2", "again", "ping 5"), spis=1, starts="peer",
+                options=("swan:dpd_delay = 2s", "swan-child:dpd_action = restart", "charon:retransmit_tries = 3",
+                         "charon:retransmit_timeout = 2")))
+
+# ---- refusals: who refuses, by which notification
+REFUSED = {"steps": ("refused",), "expect": "refused"}
+OURS, THEIRS = r"^main-mode-failed .*refused us", r"^main-mode-failed (?!.*refused us)"
+both("wp", "Another pre-shared key", options=("wrong-secret",), **REFUSED,
+     cordon={"says": {"cordon": [OURS + ".*AUTHENTICATION_FAILED"], "strongswan": [r"generating IKE_AUTH response 1 \[ N\(AUTH_FAILED\) \]"],
+                      "libreswan": ["AUTHENTICATION_FAILED"]}},
+     peer={"says": {"cordon": [THEIRS], "strongswan": [r"parsed IKE_AUTH response 1 \[ N\(AUTH_FAILED\)"],
+                    "libreswan": ["AUTHENTICATION_FAILED"]}})
+both("wc", "A peer's certificate of an authority that we do not trust", proof="ecdsa-p256", peer_proof="stranger", peers=NSS,
+     **REFUSED,
+     cordon={"says": {"cordon": [THEIRS + ".*certificate"], "strongswan": [r"parsed INFORMATIONAL request \d+ \[ N\(AUTH_FAILED\)"]}},
+     peer={"says": {"cordon": [THEIRS + ".*certificate"], "strongswan": [r"parsed IKE_AUTH response 1 \[ N\(AUTH_FAILED\)"],
+                    "libreswan": ["AUTHENTICATION_FAILED"]}})
+both("wt", "Our certificate of an authority that the peer does not trust", proof="ecdsa-p256", trusts="stranger", peers=NSS,
+     **REFUSED,
+     cordon={"says": {"cordon": [OURS + ".*AUTHENTICATION_FAILED"], "strongswan": [r"generating IKE_AUTH response 1 \[ N\(AUTH_FAILED\)"],
+                      "libreswan": ["AUTHENTICATION_FAILED"]}},
+     peer={"says": {"cordon": [r"main-mode-(failed|down)"]}})
+both("wi", "No main mode suite in common", peer_ike=("aes128-sha256-ecp256",), **REFUSED,
+     cordon={"says": {"cordon": [OURS + ".*NO_PROPOSAL_CHOSEN"]}},
+     peer={"says": {"cordon": [THEIRS], "strongswan": [r"parsed IKE_SA_INIT response 0 \[ N\(NO_PROP\)"],
+                    "libreswan": ["NO_PROPOSAL_CHOSEN"]}})
+both("we", "No quick mode suite in common", peer_esp=("esp-aes128-sha256",), esp=("esp-chacha20poly1305",), **REFUSED, peers=NSS,
+     cordon={"says": {"cordon": [r"-failed .*refused us.*NO_PROPOSAL_CHOSEN"]}},
+     peer={"says": {"cordon": ["-failed "], "strongswan": [r"parsed IKE_AUTH response 1 \[.*N\(NO_PROP\)"],
+                    "libreswan": ["NO_PROPOSAL_CHOSEN"]}})

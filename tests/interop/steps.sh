@@ -145,6 +145,15 @@ step() { # WORDS
 		out=$(in_ns cordon "$build/cordon" apply "$dir/without-$name.yaml" --force 2>&1)
 		result "$*" $? "${out//$'\n'/; }"
 		;;
+	again)
+		out=$(pings 3)
+		result "$*" $? "$out"
+		;;
+	silent)
+		out=$(in_ns cordon ping -q -c "$2" -i 1 -W 1 -I "$local" "$remote" 2>&1 | grep transmitted)
+		[[ $out == *" 0 received"* ]]
+		result "$*" $? "$out"
+		;;
 	gone) # the peer has no SA with us left
 		for _ in $(seq 40); do
 			out=$(ip -n peer xfrm state | grep -c "src $remote dst $local")

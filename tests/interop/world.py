@@ -66,8 +66,18 @@ class World:
 		ip saddr @cut drop
 		ip daddr @cut drop
 	}
+	set whole { type ipv4_addr; %s }
+	chain before { # ahead of what puts fragments together
+		type filter hook prerouting priority -450
+		ip frag-off & 0x3fff != 0 ip saddr @whole drop
+	}
 }
-""")
+""" % self.elements(a for r in self.rows if "whole" in r.options for a in (self.local(r), self.remote(r))))
+
+    @staticmethod
+    def elements(addresses):
+        text = ", ".join(addresses)
+        return "elements = { %s }" % text if text else ""
 
     def write_cordon(self):
         kinds = {r.proof for r in self.rows if r.proof != "psk"}
@@ -241,6 +251,14 @@ def is_ike(p):
     return p.protocol == UDP and (p.fragment or bool({500, 4500} & set(struct.unpack_from("!HH", p.body))))
 
 
+def has_ike_fragment(p):
+    """An IKE message whose first payload is an encrypted fragment (RFC 7383)."""
+    if p.protocol != UDP or p.fragment:
+        return False
+    at = 8 + (4 if 4500 in struct.unpack_from("!HH", p.body) else 0)
+    return len(p.body) > at + 16 and p.body[at + 16] == 53
+
+
 def is_exempt(p):
     """Neighbour discovery, and ICMP errors: about UDP 500 before the peer's daemon is there, for one."""
     return (p.protocol == 58 and (133 <= p.body[0] <= 137 or p.body[0] < 128)) or (p.protocol == ICMP and p.body[0] in (3, 11, 12))
@@ -257,6 +275,8 @@ def judge_wire(row, packets, local):
             spis[p.source == local].append(spi)
     if clear:
         wrong.append("%d clear packets, the first of protocol %d" % (len(clear), clear[0].protocol))
+    if "whole" in row.options and not any(has_ike_fragment(p) for p in packets):
+        wrong.append("no IKE fragment was seen")
     if row.expect == "encrypted" and any(b"marker of" in p.body for p in packets):
         wrong.append("the text can be read")
     if row.expect == "authenticated" and "tcp" in row.steps and not any(b"marker of" in p.body for p in packets):
