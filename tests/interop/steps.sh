@@ -83,11 +83,8 @@ result() { # STEP STATUS [WORDS]
 	if [ "$2" = 0 ]; then echo "step $1: ok, $SECONDS s ${3-}"; else echo "step $1: failed, $SECONDS s ${3-}"; fi
 }
 
-pings() { # COUNT: prints the last lines, fails if one was lost
-	local said
-	said=$(in_ns cordon ping -q -c "$1" -i 0.2 -W 8 -I "$local" "$remote" 2>&1 | grep -E 'transmitted|error|ping:')
-	echo -n "${said//$'\n'/; }"
-	[[ $said == *" 0% packet loss"* ]]
+numbered() { # COUNT: prints how many, fails if one did not come back
+	in_ns cordon "$tool" count "$local" "$remote" 200 "$1" 2>&1
 }
 
 step() { # WORDS
@@ -102,7 +99,7 @@ step() { # WORDS
 			done
 		fi
 		# iked says yes before its kernel has the SAs, so what we send at once may be lost there.
-		if [ "$peer:$starts" = openiked:cordon ]; then out=$(pings 1) || out=$(pings 1) || out=$(pings 3); else out=$(pings 3); fi
+		if [ "$peer:$starts" = openiked:cordon ]; then out=$(numbered 1) || out=$(numbered 1) || out=$(numbered 3); else out=$(numbered 3); fi
 		result "$*" $? "$out"
 		;;
 	refused)
@@ -112,11 +109,12 @@ step() { # WORDS
 		result "$*" $? "$out"
 		;;
 	ping)
-		out=$(pings "$2")
-		result "$*" $? "$out"
+		out=$(in_ns cordon ping -q -c 1 -W 8 -I "$local" "$remote" 2>&1 | grep -E 'transmitted|error|ping:')
+		[[ $out == *" 0% packet loss"* ]]
+		result "$*" $? "${out//$'\n'/; }"
 		;;
 	count)
-		out=$(in_ns cordon "$tool" count "$local" "$remote" 100 "$2" 2>&1)
+		out=$(numbered "$2")
 		result "$*" $? "$out"
 		;;
 	tcp)
@@ -125,7 +123,7 @@ step() { # WORDS
 		;;
 	begin)
 		(
-			out=$(pings "$2")
+			out=$(numbered "$2")
 			result "end" $? "$out" >"$dir/rows/$name.pings"
 		) &
 		;;
@@ -146,7 +144,7 @@ step() { # WORDS
 		result "$*" $? "${out//$'\n'/; }"
 		;;
 	again)
-		out=$(pings 3)
+		out=$(numbered 3)
 		result "$*" $? "$out"
 		;;
 	silent)

@@ -39,6 +39,8 @@ class World:
         self.write_wires()
         self.write_cordon()
         self.peer.write()
+        order = sorted(self.rows, key=lambda r: not r.lasts)
+        write(os.path.join(self.folder, "order"), "".join("%s %d\n" % (r.name, r.lasts) for r in order))
         for row in self.rows:
             lines = ["row %s %s %s %s" % (row.name, self.local(row), self.remote(row), row.starts)]
             lines += ["step " + s for s in row.steps]
