@@ -184,7 +184,8 @@ void plane_receive(struct sad *s, uint8_t *packet, size_t len)
 	}
 	sa = sa_find_in(&s->sas, spi);
 	if (!sa) {
-		unknown_spi(s, &ip, spi);
+		if (!sa_keep_early(&s->sas, spi, &ip.source, packet, len))
+			unknown_spi(s, &ip, spi);
 		return;
 	}
 	if (!from_peer(sa, &ip) || (sa->spec.suite.protocol == PROTO_AH) != (ip.next == IP_AH)) {

@@ -57,11 +57,14 @@ static bool rule_in_force(const struct plan *plan, const struct sa_spec *spec)
 
 int sad_install(struct sad *s, const struct sa_spec *spec, uint64_t request, struct diag *d)
 {
+	SCOPED(early_freep) struct early *early = NULL;
 	struct sa *sa;
 	int r;
 
 	if (!rule_in_force(s->plan, spec))
 		return diag_fail(d, ESTALE, "SA %08x: its rule is not of the plan in force", spec->spi);
+	if (spec->inbound)
+		early = sa_take_early(&s->sas, spec->spi);
 	if ((r = sa_install(&s->sas, spec, &sa, d)) < 0)
 		return diag_wrap(d, r, "SA %08x", spec->spi);
 	plane_enter(s);
@@ -70,6 +73,8 @@ int sad_install(struct sad *s, const struct sa_spec *spec, uint64_t request, str
 		plane_send_held(s, spec->tunnel ? NULL : &spec->selector.local,
 				spec->tunnel ? NULL : &spec->selector.remote);
 	done(s, request, spec->pair, spec->spi);
+	for (size_t i = 0; early && i < early->count; i++)
+		plane_receive(s, early->packets[i].octets, early->packets[i].len);
 	plane_leave(s);
 	return 0;
 }

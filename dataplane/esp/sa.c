@@ -49,6 +49,7 @@ static void leave_ring(struct sa *sa)
 static void sa_free(struct sa *sa)
 {
 	leave_ring(sa);
+	early_free(sa->early);
 	replay_wipe(&sa->replay);
 	seal_free(sa->seal);
 	free(sa);
@@ -186,6 +187,24 @@ void sa_release(struct sa_table *t, uint32_t spi)
 		return;
 	leave(t, sa);
 	sa_free(sa);
+}
+
+bool sa_keep_early(struct sa_table *t, uint32_t spi, const struct addr *source, const uint8_t *packet, size_t len)
+{
+	struct sa *sa = find_spi(t, spi);
+
+	return sa && !sa->seal && addr_equal(&sa->spec.remote, source) &&
+	       early_keep(&sa->early, &t->early, packet, len);
+}
+
+struct early *sa_take_early(struct sa_table *t, uint32_t spi)
+{
+	struct sa *sa = find_spi(t, spi);
+	struct early *e = sa ? sa->early : NULL;
+
+	if (e)
+		sa->early = NULL;
+	return e;
 }
 
 static int check_spec(const struct sa_table *t, const struct sa_spec *s, struct diag *d)

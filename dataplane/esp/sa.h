@@ -3,6 +3,7 @@
 #ifndef DATAPLANE_ESP_SA_H
 #define DATAPLANE_ESP_SA_H
 #include "base/crypto.h"
+#include "dataplane/esp/early.h"
 #include "dataplane/esp/replay.h"
 #include "dataplane/sad.h"
 #include <stdbool.h>
@@ -15,6 +16,7 @@ struct sa {
 	struct sa *next_found, *next_pair; /* in its bucket */
 	struct sa_spec spec;               /* keys wiped: `seal` holds them */
 	struct seal *seal;                 /* NULL: reserved only */
+	struct early *early;               /* reserved: what waits for the keys */
 	size_t iv, icv, align;             /* octets of the ESP packet's parts; align: of AH's header */
 	uint64_t sequence;                 /* outbound: of the last packet sent */
 	struct replay replay;              /* inbound */
@@ -38,6 +40,7 @@ struct sa_table {
 	struct sa_warm warm;
 	struct sa *found[SA_BUCKETS], *pair[SA_BUCKETS];
 	size_t reserved, count;
+	size_t early;  /* packets that wait under reserved SPIs */
 	uint64_t seed; /* so that nobody chooses his bucket */
 };
 
@@ -48,6 +51,9 @@ void sa_table_wipe(struct sa_table *t);
 int sa_reserve(struct sa_table *t, const struct addr *local, const struct addr *remote, uint32_t *ret_spi,
 	       struct diag *d);
 void sa_release(struct sa_table *t, uint32_t spi);
+/* Keeps a packet of this SPI for the SA to come; false: it is not reserved for that sender, or too many wait. */
+bool sa_keep_early(struct sa_table *t, uint32_t spi, const struct addr *source, const uint8_t *packet, size_t len);
+struct early *sa_take_early(struct sa_table *t, uint32_t spi); /* the caller's from then on; may be NULL */
 
 /* Key and enter one direction; an inbound one takes the place of its reservation. */
 int sa_install(struct sa_table *t, const struct sa_spec *spec, struct sa **ret, struct diag *d);

@@ -242,6 +242,63 @@ static void carry(struct side *from, struct side *to)
 
 static const struct shape udp4 = { .family = 4, .protocol = IP_UDP, .from = 1000, .to = 53, .payload = 100 };
 
+/* A peer that sends as soon as its reply is out: what comes before the keys waits for them, and is no unknown SPI. */
+static void what_comes_under_a_reserved_spi_waits_for_its_keys(void **state)
+{
+	struct side a, b;
+
+	(void)state;
+	side_up(&a, 1, &all_plan);
+	side_up(&b, 2, &all_plan);
+	struct sa_spec out = spec_of(&a, 4, &all, &gcm), in = spec_of(&b, 4, &all, &gcm);
+	in.inbound = true;
+	out.spi = in.spi = reserve(&b, 4);
+	assert_int_equal(sad_install(a.sad, &out, 1, NULL), 0);
+	for (unsigned i = 0; i < EARLY_MOST; i++)
+		send_shape(&a, &udp4);
+	forget_sent(&b);
+	carry(&a, &b);
+	assert_int_equal(b.count, 0);
+	assert_int_equal(dropped(&b), 0);
+	assert_int_equal(b.event_count, 0);
+	carry(&a, &b); /* no more than so many wait */
+	assert_int_equal(dropped(&b), EARLY_MOST);
+	forget_sent(&b);
+	assert_int_equal(sad_install(b.sad, &in, 1, NULL), 0);
+	assert_int_equal(b.count, EARLY_MOST);
+	assert_int_equal(b.sent[0].to_tun, true);
+	carry(&a, &b); /* each has been seen now */
+	assert_int_equal(b.count, EARLY_MOST);
+	assert_int_equal(sad_dropped(b.sad, DROP_REPLAY), EARLY_MOST);
+	side_down(&a);
+	side_down(&b);
+
+	/* released with its reservation; never kept for another sender */
+	side_up(&a, 1, &all_plan);
+	side_up(&b, 2, &all_plan);
+	out.spi = reserve(&b, 4);
+	assert_int_equal(sad_install(a.sad, &out, 1, NULL), 0);
+	send_shape(&a, &udp4);
+	carry(&a, &b);
+	assert_int_equal(dropped(&b), 0);
+	sad_release_spi(b.sad, out.spi);
+	carry(&a, &b);
+	assert_int_equal(sad_dropped(b.sad, DROP_UNKNOWN_SPI), 1);
+	struct addr local = end_of(4, 2), other = end_of(4, 3);
+	b.event_count = 0;
+	assert_int_equal(sad_reserve_spi(b.sad, &local, &other, 5, NULL), 0);
+	uint8_t esp[64] = { 0 };
+	memcpy(esp, a.sent[0].octets, sizeof esp);
+	esp[20] = (uint8_t)(b.events[b.event_count - 1].spi >> 24);
+	esp[21] = (uint8_t)(b.events[b.event_count - 1].spi >> 16);
+	esp[22] = (uint8_t)(b.events[b.event_count - 1].spi >> 8);
+	esp[23] = (uint8_t)b.events[b.event_count - 1].spi;
+	receive(&b, esp, sizeof esp);
+	assert_int_equal(sad_dropped(b.sad, DROP_UNKNOWN_SPI) + sad_dropped(b.sad, DROP_MALFORMED), 2);
+	side_down(&a);
+	side_down(&b);
+}
+
 /* ---- out ---- */
 
 static void a_packet_travels_and_is_the_same_behind(void **state)
@@ -1331,6 +1388,7 @@ static void an_icmp_error_through_a_nat_quotes_our_own_packet(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_comes_under_a_reserved_spi_waits_for_its_keys),
 		cmocka_unit_test(a_packet_travels_and_is_the_same_behind),
 		cmocka_unit_test(ah_travels_the_same_way),
 		cmocka_unit_test(packets_wait_and_leave_in_order_when_the_sa_is_there),
