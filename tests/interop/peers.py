@@ -159,7 +159,7 @@ class Libreswan(Peer):
         else:
             mine, ours = pki.KINDS[kind], pki.KINDS[row.proof]
             lines += ["authby=%s" % ("ecdsa" if mine.key.startswith("ecdsa") else "rsasig"), "leftcert=peer-%s" % kind,
-                      "leftsendcert=always", "rightca=\"%s\"" % pki.forwards(pki.root_name(row.trusts or row.proof)),
+                      "leftsendcert=always", "sendca=all", "rightca=\"%s\"" % pki.forwards(pki.root_name(row.trusts or row.proof)),
                       "leftid=%s" % ("%fromcert" if mine.subject else "@" + pki.dns_name(kind, "peer")),
                       "rightid=\"%s\"" % (pki.forwards(pki.host_name(row.proof, "cordon")) if ours.subject
                                           else "@" + pki.dns_name(row.proof, "cordon"))]

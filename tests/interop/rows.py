@@ -123,8 +123,8 @@ both("cb", "IKE and CHILD SA rekeyed by both ends at the same time", ike_life=22
      options=("swan:rekey_time = 18s", "swan:rand_time = 0s", "swan:over_time = 60s", "swan-child:rekey_time = 8s",
               "swan-child:rand_time = 0s", "swan-child:life_time = 60s", "pluto:ikelifetime=30s", "pluto:salifetime=20s",
               "pluto:rekeymargin=12s", "pluto:rekeyfuzz=0%"))
-both("storm", "Rekeys one after another while pings run", peers=NSS, spis=6,
-     steps=("up", "begin 120") + ("rekey child", "rekey ike") * 6 + ("end",))
+both("storm", "Rekeys one after another while pings run", peers=NSS, spis=4,
+     steps=("up", "begin 250") + ("rekey child", "rekey ike") * 5 + ("end",))
 both("reauth", "Reauthentication by the peer", peers=SWAN, steps=("up", "begin 120", "end"), spis=2, long=True,
      options=("swan:reauth_time = 10s", "swan:rand_time = 0s"))
 
@@ -148,7 +148,7 @@ ROWS.append(Row("deadp", "The wire is cut: the peer notices, and begins again wh
 
 # ---- refusals: who refuses, by which notification
 REFUSED = {"steps": ("refused",), "expect": "refused"}
-OURS, THEIRS = r"^(main|quick)-mode-failed (?!we refused).* refused ", r"^(main|quick)-mode-failed we refused"
+OURS, THEIRS = r"^(main|quick)-mode-failed (?!.*we refused).* refused ", r"^(main|quick)-mode-failed .*we refused"
 both("wp", "Another pre-shared key", options=("wrong-secret",), **REFUSED,
      cordon={"says": {"cordon": [OURS + ".*AUTHENTICATION_FAILED"], "strongswan": [r"generating IKE_AUTH response 1 \[ N\(AUTH_FAILED\) \]"],
                       "libreswan": ["AUTHENTICATION_FAILED"]}},

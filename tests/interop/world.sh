@@ -16,6 +16,13 @@ say() {
 	echo "world: ${EPOCHREALTIME%.*} $*" >>"$dir/world.log"
 }
 
+# The guest ends when nobody writes to its pipes any more.
+stop() {
+	for ns in cordon mid peer; do
+		for p in $(ip netns pids $ns); do kill -9 "$p" 2>/dev/null; done
+	done
+}
+
 for ns in cordon mid peer; do ip netns add $ns; done
 ip link add left netns cordon type veth peer name left netns mid
 ip link add right netns peer type veth peer name right netns mid
@@ -37,7 +44,9 @@ for _ in $(seq 300); do
 	[ -S /run/cordon/control ] && peer_ready && break
 	sleep 0.2
 done
+trap stop EXIT
 [ -S /run/cordon/control ] || { say "cordond does not answer"; exit 1; }
+peer_ready || { say "the peer's daemon does not answer"; exit 1; }
 in_ns cordon "$build/cordon" events --follow --json >"$dir/events.json" 2>&1 &
 say "both daemons are up"
 
@@ -70,8 +79,3 @@ sleep 1
 peer_sas >"$dir/peer.sas.after" 2>&1
 ip -n peer xfrm state >"$dir/peer.xfrm.after"
 say "done"
-# The guest ends when nobody writes to its pipes any more.
-for ns in cordon mid peer; do
-	for p in $(ip netns pids $ns); do kill -9 "$p" 2>/dev/null; done
-done
-exit 0
