@@ -35,10 +35,11 @@ struct want;
 struct task;
 
 enum {
-	HALF_OPEN_MS = 30000, /* a stranger has so long to prove itself */
-	HINT_MS = 1000,       /* an unprotected refusal is believed when nothing better comes so long */
-	LINGER_MS = 1000,     /* what is to be deleted stays so long: packets are on their way */
-	SETTLE_MS = 1400,     /* a responder sends when the peer shows that it has the reply, or so long after it */
+	HALF_OPEN_MS = 30000,  /* a stranger has so long to prove itself */
+	HINT_MS = 1000,        /* an unprotected refusal is believed when nothing better comes so long */
+	RESEND_MOST_MS = 8000, /* repetitions are at most so far apart: on a bad link their number counts */
+	LINGER_MS = 1000,      /* what is to be deleted stays so long: packets are on their way */
+	SETTLE_MS = 1400,      /* a responder sends when the peer shows that it has the reply, or so long after it */
 	SETTLE_CARRIED_MS = 60000, /* ... while another SA carries the traffic meanwhile */
 	RETRY_TEMPORARY_MS = 500,  /* TEMPORARY_FAILURE */
 	BACKOFF_FIRST_MS = 1000,   /* after a failure; doubled, up to: */

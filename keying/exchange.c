@@ -174,7 +174,9 @@ bool exchange_resend(struct ike_sa *sa)
 
 	if (r->tries >= sa->k->config.retransmit_tries)
 		return false;
-	r->resend_ms = sa->k->now_ms + ((uint64_t)sa->k->config.retransmit_first_ms << r->tries);
+	uint64_t wait_ms = (uint64_t)sa->k->config.retransmit_first_ms << r->tries;
+
+	r->resend_ms = sa->k->now_ms + (wait_ms < RESEND_MOST_MS ? wait_ms : RESEND_MOST_MS);
 	r->tries++;
 	send_out(sa);
 	return true;

@@ -7,7 +7,7 @@
 const struct keying_config keying_default = {
 	.liveness_ms = 30000,
 	.retransmit_first_ms = 500,
-	.retransmit_tries = 7,
+	.retransmit_tries = 12,
 	.hold_ms = 5000,
 	.fallback_s = 60,
 	.half_open_cookie = 64,

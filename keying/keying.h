@@ -60,8 +60,8 @@ struct keying_config {
 	const uint8_t (*authorities)[20]; /* SHA-1 of trusted CAs' SubjectPublicKeyInfo, for CERTREQ */
 	size_t authority_count;
 	uint32_t liveness_ms;         /* nothing came in for so long while we sent: ask. Default 30000 */
-	uint32_t retransmit_first_ms; /* default 500; then doubled */
-	uint32_t retransmit_tries;    /* default 7 */
+	uint32_t retransmit_first_ms; /* default 500; then doubled, to 8 s */
+	uint32_t retransmit_tries;    /* default 12: a dozen, as RFC 7296 2.4 asks for */
 	uint32_t hold_ms;             /* packets of `require` wait at most so long. Default 5000 */
 	uint32_t fallback_s;          /* how long a peer without IKE is remembered. Default 60 */
 	uint32_t half_open_cookie;    /* half-open SAs from which on we ask for cookies. Default 64 */

@@ -30,7 +30,7 @@ static unsigned log_and_cut(struct world *w, struct datagram *d)
 
 static void repetitions_double_and_end(void **state)
 {
-	static const uint64_t want[] = { 0, 500, 1500, 3500, 7500, 15500, 31500 };
+	static const uint64_t want[] = { 0, 500, 1500, 3500, 7500, 15500, 23500, 31500, 39500, 47500, 55500, 63500 };
 	struct world *w = world_new(world_policy);
 	struct log l = { 0 };
 
@@ -38,13 +38,13 @@ static void repetitions_double_and_end(void **state)
 	w->wire = log_and_cut;
 	w->context = &l;
 	world_packet(w, 0, 6, 1, 1);
-	world_run(w, 1000 + 63400);
+	world_run(w, 1000 + 71400);
 	assert_int_equal(l.count, ARRAY_LEN(want));
 	for (size_t i = 0; i < ARRAY_LEN(want); i++)
 		assert_int_equal(l.at[i], 1000 + want[i]);
 	assert_int_equal(w->hosts[0].events[EVENT_PEER_UNREACHABLE], 0);
 	assert_int_equal(w->hosts[0].released_drop, 1); /* held 5 s, no longer */
-	world_run(w, 1000 + 63600);
+	world_run(w, 1000 + 71600);
 	assert_int_equal(l.count, ARRAY_LEN(want));
 	assert_int_equal(w->hosts[0].events[EVENT_PEER_UNREACHABLE], 1);
 	assert_non_null(strstr(w->hosts[0].last_text[EVENT_PEER_UNREACHABLE], "no answer from 10.0.0.2"));
@@ -157,7 +157,7 @@ static void a_peer_that_answers_no_more_is_noticed(void **state)
 	w->wire = cut;
 	world_run(w, 30900);
 	assert_int_equal(world_ikes(w, 0), 1);
-	world_run(w, 31100 + 64000);
+	world_run(w, 31100 + 72000);
 	assert_int_equal(world_ikes(w, 0), 0);
 	assert_int_equal(world_sas(w, 0, true) + world_sas(w, 0, false), 0);
 	assert_int_equal(w->hosts[0].events[EVENT_PEER_UNREACHABLE], 1);

@@ -6,6 +6,7 @@
 #include "tools/lab/space.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
 #include <net/if.h>
@@ -77,10 +78,11 @@ int wire_faults_parse(const char *text, struct wire_faults *ret, struct diag *d)
 		int r = name < n ? take_one(at, name, at + name + 1, n - name - 1, &f) : -EINVAL;
 
 		if (r < 0)
-			return diag_fail(d, EINVAL,
-					 "'%.*s' is nothing that a wire does: say loss=20%%, duplicate=5%%, delay=10ms, "
-					 "jitter=200ms, seed=7 or only=ike, with commas between",
-					 (int)n, at);
+			return diag_fail(
+				d, EINVAL,
+				"'%.*s' is nothing that a wire does: say loss=20%%, duplicate=5%%, delay=10ms, "
+				"jitter=200ms, seed=7 or only=ike, with commas between",
+				(int)n, at);
 		at += n;
 		if (!*at)
 			break;
@@ -120,7 +122,8 @@ bool wire_is_ike(const uint8_t *frame, size_t len)
 	udp = ip + head;
 	if (u16_at(udp) == PORT_IKE || u16_at(udp + 2) == PORT_IKE)
 		return true;
-	return (u16_at(udp) == PORT_NAT || u16_at(udp + 2) == PORT_NAT) && u16_at(udp + 8) == 0 && u16_at(udp + 10) == 0;
+	return (u16_at(udp) == PORT_NAT || u16_at(udp + 2) == PORT_NAT) && u16_at(udp + 8) == 0 &&
+	       u16_at(udp + 10) == 0;
 }
 
 /* Draws from 0 to below; each call another one. */
@@ -328,8 +331,11 @@ int wire_start(int space, size_t count, const struct wire_faults *f, pid_t *ret,
 	if (child < 0)
 		return diag_errno(d, errno, "fork");
 	if (child == 0) {
+		int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 		sigset_t none;
 
+		for (int fd = 0; null >= 0 && fd <= STDERR_FILENO; fd++)
+			(void)dup2(null, fd); /* whoever waits for the lab's output does not wait for us */
 		(void)sigemptyset(&none);
 		(void)sigprocmask(SIG_SETMASK, &none, NULL);
 		(void)signal(SIGINT, SIG_IGN); /* a terminal's Ctrl-C is for the lab, which then ends us */
