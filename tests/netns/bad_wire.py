@@ -123,7 +123,8 @@ while time.monotonic() < until: # what is on its way
         stream_wrong += octets != expected(stream_in, len(octets))
         stream_in += len(octets)
     except (BlockingIOError, ConnectionError): pass
-missing = ["%d: %s" % (i + 1, sorted(set(range(1, number + 1)) - h)) for i, h in enumerate(heard) if len(h - {0}) < number]
+top = max(max(h) for h in heard)
+missing = ["%d: %s" % (i + 1, sorted(set(range(1, top + 1)) - h)) for i, h in enumerate(heard) if len(h - {0}) < top]
 print(json.dumps({"sent": number, "missing": missing[:3], "counts": [len(h - {0}) for h in heard], "twice": twice, "refused": refused, "tcp_sent": sent,
                   "tcp_in": stream_in, "tcp_wrong": stream_wrong}))
 """
@@ -229,7 +230,10 @@ def collisions(lab, n):
         check(time.monotonic() - begun < 60 + n / 5, "only %d SAs were renewed in %.0f s" % (
             len(seen) - pairs, time.monotonic() - begun))
     took = time.monotonic() - begun
-    reports = [json.loads(t.communicate("end\n")[0]) for t in talkers]
+    for t in talkers: # both stop sending before either stops listening
+        t.stdin.write("end\n")
+        t.stdin.flush()
+    reports = [json.loads(t.communicate()[0]) for t in talkers]
     check(all(not t.returncode for t in talkers), "a talker failed")
     twin.down()
     for own, other in (reports, reports[::-1]):
