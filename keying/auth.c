@@ -157,11 +157,24 @@ int auth_mixed(struct ike_sa *sa, const struct step_input *in, struct diag *d)
 	return ask_sign(sa, d);
 }
 
+/* An SPI for the first CHILD SA, unless the peer wants IKE SAs alone (RFC 6023): then it follows by itself. */
+static int ask_first(struct ike_sa *sa, struct diag *d)
+{
+	if (!sa->contact->childless || !sa->making->childless_possible)
+		return child_step(sa->first, CEV_START, NULL, NULL, d);
+	ike_name_rule(sa, ike_rule_name(sa));
+	child_drop(sa->first, NULL);
+	sa->making->childless = true;
+	sa->state = IKE_I_SPI;
+	int r = ike_step(sa, EV_CHILD_SPI, NULL, NULL, d);
+	return r < 0 ? r : STEP_STAY;
+}
+
 int auth_reserve(struct ike_sa *sa, const struct step_input *in, struct diag *d)
 {
 	keep_proof(sa, in->result);
 	if (!ppk_needs_plain_proof(sa))
-		return child_step(sa->first, CEV_START, NULL, NULL, d);
+		return ask_first(sa, d);
 	int r = ask_sign_with(sa, ppk_plain_key(sa), d);
 	if (r < 0)
 		return r;
@@ -172,7 +185,7 @@ int auth_reserve(struct ike_sa *sa, const struct step_input *in, struct diag *d)
 int auth_plain(struct ike_sa *sa, const struct step_input *in, struct diag *d)
 {
 	ppk_keep_plain_proof(sa, in->result);
-	return child_step(sa->first, CEV_START, NULL, NULL, d);
+	return ask_first(sa, d);
 }
 
 /* Is this the only IKE SA that we have with the peer? Then what it still remembers of us is stale (2.4). */
@@ -196,7 +209,8 @@ int auth_send(struct ike_sa *sa, const struct step_input *in, struct diag *d)
 	exchange_begin_message(sa, &w, IKE_AUTH, false, &sk);
 	if ((r = put_proof(sa, &w, true, is_initial_contact(sa), d)) < 0)
 		return r;
-	child_put_offer(sa->first, &w);
+	if (sa->first)
+		child_put_offer(sa->first, &w);
 	if ((r = exchange_end_message(sa, &w, sk, d)) < 0)
 		return r;
 	exchange_send_request(sa, &w, NULL);
@@ -254,10 +268,28 @@ static void not_proven(struct ike_sa *sa, struct fault f, const char *why)
 		      "we refused the proof of %s in IKE_AUTH: %s (rule '%s')", who_text(sa, &f, who), why,
 		      ike_rule_name(sa));
 	ike_name_rule(sa, ike_rule_name(sa));
-	child_drop(sa->first, NULL);
+	if (sa->first)
+		child_drop(sa->first, NULL);
 	sa->state = IKE_DELETING;
 	exchange_queue(sa, TASK_NOT_PROVEN, 0);
 	want_fail_all(k, sa);
+}
+
+/* INVALID_SYNTAX ends an IKE SA (2.21.3), even beside AUTH: so strongSwan answers a CHILD SA where it wants none. */
+static int not_understood(struct ike_sa *sa, const struct step_input *in, struct diag *d)
+{
+	struct keying *k = sa->k;
+	struct addr local = sa->local, remote = sa->remote;
+
+	if (!sa->making->childless_possible || sa->contact->childless)
+		return auth_refused(sa, in, d);
+	sa->contact->childless = true;
+	exchange_done(sa);
+	ike_drop(sa);
+	struct contact *c = contact_find(k, &local, &remote);
+	if (c)
+		want_drive_all(c);
+	return STEP_STAY;
 }
 
 int auth_verify(struct ike_sa *sa, const struct step_input *in, struct diag *d)
@@ -265,13 +297,16 @@ int auth_verify(struct ike_sa *sa, const struct step_input *in, struct diag *d)
 	const struct ike_msg *m = in->msg;
 	struct diag why = { 0 };
 
+	if (ike_find_notify(m, N_INVALID_SYNTAX))
+		return not_understood(sa, in, d);
+
 	exchange_done(sa);
 	if (unwanted_in_auth(m, &why) < 0 || ppk_answered(sa, m, &why) < 0) {
 		not_proven(sa, (struct fault){ .code = failure_of(why.code), .exchange = IKE_AUTH }, why.text);
 		return STEP_STAY;
 	}
 	unwanted_redirect(sa, m);
-	if (child_answered(sa->first, m, &why) < 0) { /* told when we know who refused */
+	if (sa->first && child_answered(sa->first, m, &why) < 0) { /* told when we know who refused */
 		words_copy(sa->making->hint, sizeof sa->making->hint, why.text);
 		sa->making->hint_fault = child_fault_of(m, &why);
 		sa->making->hint_fault.exchange = IKE_AUTH;
@@ -316,9 +351,9 @@ int auth_established(struct ike_sa *sa, const struct step_input *in, struct diag
 	keep_peer(sa, &r->peer);
 	struct child *first = sa->first;
 	sa->state = IKE_ESTABLISHED; /* for whom the CHILD SA asks */
-	if (sa->making->hint[0])
+	if (first && sa->making->hint[0])
 		child_fault(first, sa->making->hint_fault, "%s", sa->making->hint);
-	else
+	else if (first)
 		(void)child_step(first, CEV_PROVEN, NULL, NULL, NULL);
 	sa->making->hint[0] = '\0';
 	return 0;

@@ -98,6 +98,7 @@ struct contact {
 	LIST_HEAD(want_list, want) wants;
 	struct failure_record *failure; /* NULL: none */
 	uint16_t nat_port; /* where its ESP in UDP came from, of which we know nothing: begin there, once */
+	bool childless;    /* it takes no CHILD SA in IKE_AUTH */
 	bool fell_back;    /* request modes talk to it in clear */
 	bool idle;         /* on the list of those that may be forgotten */
 	TAILQ_ENTRY(contact) entry;
@@ -251,8 +252,9 @@ struct ike_making {
 	size_t cookie_len;
 	char hint[EVENT_TEXT]; /* what an unprotected reply said; what a refused first CHILD SA lacks */
 	struct fault hint_fault;
-	struct ppk_making *ppk; /* NULL: there is none in it */
-	bool childless;         /* responder: IKE_AUTH asked for no CHILD SA (RFC 6023) */
+	struct ppk_making *ppk;  /* NULL: there is none in it */
+	bool childless;          /* IKE_AUTH makes no CHILD SA (RFC 6023) */
+	bool childless_possible; /* initiator: the peer has said that it takes that */
 };
 
 struct ike_sa {

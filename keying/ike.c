@@ -307,10 +307,10 @@ void ike_established(struct ike_sa *sa)
 	sa->ppk = sa->replaces ? sa->replaces->ppk : ppk_in_force(sa);
 	forget_making(sa);
 	todo_event(k, EVENT_MAIN_MODE_UP, &sa->local, &sa->remote, ike_rule_name(sa), peer_kept_id(sa->peer), 0,
-		   "%s proved itself by %s; main mode is %s%s%s%s", peer_kept_id(sa->peer),
+		   "%s proved itself by %s; main mode is %s%s%s%s%s", peer_kept_id(sa->peer),
 		   peer_method_name(peer_kept_method(sa->peer)), ike_suite_text(&sa->suite, suite),
-		   sa->replaces ? " (renewed)" : "", sa->nat.behind ? "; through a NAT: " : "",
-		   sa->nat.behind ? nat_where(sa->nat.behind) : "");
+		   sa->ppk ? " with a post-quantum pre-shared key" : "", sa->replaces ? " (renewed)" : "",
+		   sa->nat.behind ? "; through a NAT: " : "", sa->nat.behind ? nat_where(sa->nat.behind) : "");
 	sa->childless_ms = LIST_EMPTY(&sa->children) ? k->now_ms + CHILDLESS_MS : UINT64_MAX;
 	if (!sa->replaces) {
 		if (sa->initial_contact)

@@ -272,6 +272,7 @@ int init_reply(struct ike_sa *sa, const struct step_input *in, struct diag *d)
 	sa->suite = choice.suite;
 	if (ike_find_notify(m, N_USE_PPK) && ppk_held(sa->k, sa->ke_set))
 		ppk_agree(sa);
+	sa->making->childless_possible = ike_find_notify(m, N_CHILDLESS_IKEV2_SUPPORTED);
 	sa->peer_hashes = hashes_of(m);
 	(void)choose_for(sa, m, NULL); /* now that we know what the peer takes; there was one before */
 	owned_set(&sa->nonce_r, m->nonce.at, m->nonce.len);

@@ -4,6 +4,7 @@ import os
 import pki
 
 SECRET = "a long secret that both ends of this row know"
+PPK = "dzFVxtoNl3ZGXUMBCWUm6wK4tcIjYBYXaE9CgHUFFiY="
 WRONG = "a secret that only one end of this row knows"
 STRONGSWAN_ENCR = {"aes128gcm": "aes128gcm16", "aes192gcm": "aes192gcm16", "aes256gcm": "aes256gcm16"}
 LIBRESWAN_GROUP = {"modp2048": "dh14", "modp3072": "dh15", "modp4096": "dh16", "modp6144": "dh17", "modp8192": "dh18",
@@ -35,6 +36,16 @@ def child_parts(proposal):
     if len(words) == 2 and words[1] == "null":
         return "esp", "null", words[0], group
     return "esp", words[0], words[1] if len(words) > 1 else "", group
+
+
+def has_ppk(row):
+    """A post-quantum pre-shared key at the peer (RFC 8784)."""
+    return any(o in ("peer-ppk", "peer-ppk-required", "peer-ppk-other") for o in row.options)
+
+
+def ppk_of(row):
+    """What it calls it, and the key."""
+    return ("other-" + row.name, WRONG) if "peer-ppk-other" in row.options else ("ppk-" + row.name, PPK)
 
 
 class Peer:
@@ -79,6 +90,9 @@ class Strongswan(Peer):
         child = ["mode = %s" % ("tunnel" if "tunnel" in o else "transport"), "start_action = none"]
         protocol = child_parts((row.peer_esp or row.esp)[0])[0]
         child.append("%s_proposals = %s" % (protocol, ",".join(map(self.child, row.peer_esp or row.esp))))
+        if has_ppk(row):
+            lines.append("ppk_id = %s" % ppk_of(row)[0])
+            lines.append("ppk_required = %s" % ("yes" if "peer-ppk-required" in o else "no"))
         for word in o:
             if word.startswith("swan:"):
                 lines.append(word[5:])
@@ -92,6 +106,8 @@ class Strongswan(Peer):
         for row in self.world.rows:
             conf.append(self.connection(row))
             kind = self.proof(row)
+            if has_ppk(row):
+                secrets.append('ppk-%s { id = %s\n  secret = "%s" }\n' % (row.name, *ppk_of(row)))
             if kind == "psk":
                 secrets.append('ike-%s { id-a = %s\n  id-b = %s\n  secret = "%s" }\n' % (
                     row.name, self.world.local(row), self.world.remote(row), self.secret(row)))
@@ -165,6 +181,8 @@ class Libreswan(Peer):
                                           else "@" + pki.dns_name(row.proof, "cordon"))]
             if pki.KINDS[row.trusts or row.proof].intermediates:
                 lines = [x for x in lines if not x.startswith("rightca=")]
+        if has_ppk(row):
+            lines.append("ppk=%s" % ("insist" if "peer-ppk-required" in row.options else "propose"))
         for word in row.options:
             if word.startswith("pluto:"):
                 lines.append(word[6:])
@@ -175,6 +193,8 @@ class Libreswan(Peer):
         secrets, kinds, roots = [], set(), set()
         for row in self.world.rows:
             conf.append(self.connection(row))
+            if has_ppk(row):
+                secrets.append("%s %s : PPKS \"%s\" \"%s\"\n" % (self.world.remote(row), self.world.local(row), *ppk_of(row)))
             if self.proof(row) == "psk":
                 secrets.append("%s %s : PSK \"%s\"\n" % (self.world.remote(row), self.world.local(row), self.secret(row)))
             else:

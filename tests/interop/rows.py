@@ -172,3 +172,22 @@ both("we", "No quick mode suite in common", peer_esp=("esp-aes128-sha256",), esp
      cordon={"says": {"cordon": [OURS + ".*NO_PROPOSAL_CHOSEN"]}},
      peer={"says": {"cordon": ["-failed "], "strongswan": [r"parsed IKE_AUTH response 1 \[.*N\(NO_PROP\)"],
                     "libreswan": ["NO_PROPOSAL_CHOSEN"]}})
+both("eku", "Certificates with extended key usages, by IPv6", proof="eku", peers=("strongswan", "libreswan"), family=6)
+
+# ---- post-quantum pre-shared keys (RFC 8784), and IKE SAs without a CHILD SA (RFC 6023)
+NSS_PPK = ("strongswan", "libreswan")
+PPK_USED = {"cordon": [r"post-quantum"], "strongswan": [r"using PPK for PPK_ID"]}
+both("pq", "Post-quantum pre-shared key, required at both ends", peers=NSS_PPK, options=("ppk-required", "peer-ppk-required"),
+     says=PPK_USED)
+both("pqo", "The same, optional at both ends", peers=NSS_PPK, options=("ppk", "peer-ppk"), says=PPK_USED)
+both("pqn", "The same, optional here, and the peer has none", peers=NSS_PPK, options=("ppk",))
+both("pqm", "The same, optional at the peer, and we have none", peers=NSS_PPK, options=("peer-ppk",))
+both("pqc", "The same with certificates", proof="ecdsa-p256", peers=("strongswan",), options=("ppk", "peer-ppk"), says=PPK_USED)
+# strongSwan takes no proof without a key when it has one of its own to name.
+both("pqx", "Two different ones, optional at both ends", peers=("strongswan",), options=("ppk", "peer-ppk-other"),
+     cordon={"steps": ("refused",), "expect": "refused"})
+both("pqr", "Required here, and the peer has none", peers=NSS_PPK, options=("ppk-required",), steps=("refused",), expect="refused",
+     says={"cordon": [r"post-quantum pre-shared key"]})
+both("pqf", "Required at the peer, and we have none", peers=NSS_PPK, options=("peer-ppk-required",), steps=("refused",),
+     expect="refused")
+both("cl", "The peer allows IKE SAs without a CHILD SA only", peers=("strongswan",), options=("swan:childless = force",))

@@ -7,7 +7,7 @@ import shutil
 import struct
 
 import pki
-from peers import KINDS, SECRET, write
+from peers import PPK, KINDS, SECRET, write
 
 ESP, AH, UDP, ICMP = 50, 51, 17, 1
 
@@ -87,6 +87,7 @@ class World:
         for kind in trusted:
             pki.make(self.pki, kind)
         write(os.path.join(self.folder, "psk"), SECRET, 0o600)
+        write(os.path.join(self.folder, "ppk"), PPK, 0o600)
         page = ["cordon: 1", "name: ours"]
         if kinds:
             page.append("certificates:")
@@ -106,7 +107,7 @@ class World:
             method = ("pre-shared-key: { file: %s/psk }" % self.folder if r.proof == "psk"
                       else 'certificate: { issuer: "%s" }' % pki.root_name(r.proof))
             auth.append("  %s: [ { %s } ]" % (r.name, method))
-            ike.append("  %s: { proposals: [%s]%s%s }" % (r.name, ", ".join(r.ike),
+            ike.append("  %s: { proposals: [%s]%s%s%s }" % (r.name, ", ".join(r.ike), self.ppk(r),
                        ", lifetime: %ds" % r.ike_life if r.ike_life else "", ", legacy: allow" if "legacy" in r.options else ""))
             child.append("  %s: { proposals: [%s]%s%s }" % (r.name, ", ".join(r.esp),
                          ", lifetime: %ds" % r.child_life if r.child_life else "",
@@ -115,6 +116,12 @@ class World:
                          'key-exchange: %s, protection: %s }' % (r.name, self.local(r), self.remote(r), r.name, r.name, r.name))
         return "cordon: 1\nauthentication:\n%s\nkey-exchange:\n%s\nprotection:\n%s\nconnection-security:\n%s\n" % tuple(
             map("\n".join, (auth, ike, child, rules)))
+
+    def ppk(self, row):
+        if "ppk" not in row.options and "ppk-required" not in row.options:
+            return ""
+        return ", ppk: { id: ppk-%s, file: %s/ppk, required: %s }" % (
+            row.name, self.folder, "true" if "ppk-required" in row.options else "false")
 
     # ---- what was seen
 

@@ -408,6 +408,45 @@ static void an_ike_sa_may_come_without_a_child_sa(void **state)
 	world_free(w);
 }
 
+/* As strongSwan answers with `childless = force`: the first time, and then it is gone. */
+static unsigned want_childless(struct world *w, struct datagram *d)
+{
+	const struct tamper *t = w->context;
+
+	return t->changed ? 1 : tamper_wire(w, d);
+}
+
+static void a_peer_that_wants_none_in_ike_auth_gets_none(void **state)
+{
+	struct tamper t = { .from = 1,
+			    .exchange = IKE_AUTH,
+			    .reply = true,
+			    .gone = { PL_SA, PL_TSI, PL_TSR, PL_NOTIFY },
+			    .add = tamper_notify,
+			    .notify = N_INVALID_SYNTAX };
+	struct world *w = world_new(world_policy);
+
+	(void)state;
+	w->wire = want_childless;
+	w->context = &t;
+	world_packet(w, 0, 6, 1, 1);
+	world_run(w, 2900);
+	assert_int_equal(t.changed, 1);
+	world_expect_one(w, 1);
+	assert_int_equal(w->hosts[1].esp_received, 1);
+	assert_int_equal(w->hosts[0].released_drop, 0); /* the packet has waited */
+	assert_int_equal(keying_failures(w->hosts[0].keying, NULL, 0), 0);
+	world_free(w);
+
+	w = world_new(world_policy); /* one that says so every time is told of */
+	w->wire = tamper_wire;
+	w->context = &t;
+	world_packet(w, 0, 6, 1, 1);
+	world_run(w, 4500);
+	expect_failure(w, 0, FAILURE_MALFORMED, SIDE_PEER, "refused us in IKE_AUTH, INVALID_SYNTAX");
+	world_free(w);
+}
+
 static void half_a_child_sa_is_none(void **state)
 {
 	static const struct {
@@ -447,6 +486,7 @@ int main(void)
 		cmocka_unit_test(nothing_is_announced_that_we_do_not_do),
 		cmocka_unit_test(an_intermediate_exchange_is_passed_over),
 		cmocka_unit_test(an_ike_sa_may_come_without_a_child_sa),
+		cmocka_unit_test(a_peer_that_wants_none_in_ike_auth_gets_none),
 		cmocka_unit_test(half_a_child_sa_is_none),
 	};
 
