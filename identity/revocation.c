@@ -14,7 +14,6 @@
 #include <strings.h>
 #include <time.h>
 
-HANDLE(ISSUING_DIST_POINT, scope, ISSUING_DIST_POINT_free)
 HANDLE(CRL_DIST_POINTS, points, CRL_DIST_POINTS_free)
 
 struct list {
