@@ -122,7 +122,8 @@ static void sweep(struct known *k, const struct keying *keying)
 	const uint8_t *certificate;
 
 	n = keying_ike_rows(keying, rows, n);
-	qsort(k->all, k->count, sizeof *k->all, by_certificate);
+	if (k->count > 1)
+		qsort(k->all, k->count, sizeof *k->all, by_certificate);
 	for (size_t i = 0; i < k->count; i++)
 		k->all[i]->used = false;
 	for (size_t i = 0; i < n; i++)

@@ -76,8 +76,8 @@ static struct world *world_behind(struct nat *n, const char *setting, unsigned b
 
 	*n = (struct nat){
 		.behind = behind,
-		.client_outside = addr_v4(192, 0, 2, 1),
-		.server_outside = addr_v4(192, 0, 2, 2),
+		.client_outside = world_addr(192, 0, 2, 1),
+		.server_outside = world_addr(192, 0, 2, 2),
 		.base = 40000,
 	};
 	w->wire = through;
@@ -87,6 +87,13 @@ static struct world *world_behind(struct nat *n, const char *setting, unsigned b
 	if (behind & SERVER_BEHIND)
 		w->hosts[CLIENT].peer = n->server_outside;
 	return w;
+}
+
+static void replace(struct world *w, unsigned host, uint8_t n)
+{
+	struct addr a = world_addr(10, 0, 0, n);
+
+	world_replace(w, host, policy("both"), &a);
 }
 
 static void expect_encapsulated(const struct world *w)
@@ -233,12 +240,9 @@ static void the_same_by_an_ike_message(void **state)
 static void a_new_address_is_followed_if_the_same_rule_holds_there(void **state)
 {
 	static const struct {
-		struct addr to;
+		uint8_t to;
 		bool stays;
-	} rows[] = {
-		{ { 4, { 192, 0, 2, 7 } }, true },
-		{ { 4, { 192, 0, 2, 99 } }, false },
-	};
+	} rows[] = { { 7, true }, { 99, false } };
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
@@ -247,12 +251,12 @@ static void a_new_address_is_followed_if_the_same_rule_holds_there(void **state)
 
 		world_packet(w, CLIENT, 6, 40000, 443);
 		world_run(w, 4000);
-		n.client_outside = rows[i].to;
+		n.client_outside = world_addr(192, 0, 2, rows[i].to);
 		world_packet(w, CLIENT, 6, 40000, 443);
 		world_run(w, 5000);
 		if (rows[i].stays) {
 			world_expect_one(w, 1);
-			expect_outer(w, SERVER, rows[i].to);
+			expect_outer(w, SERVER, n.client_outside);
 			world_packet(w, SERVER, 6, 443, 40000); /* its programs know it by the old one */
 			world_run(w, 6000);
 			assert_int_equal(w->hosts[CLIENT].esp_received, 1);
@@ -300,7 +304,7 @@ static void who_is_behind_a_nat_follows_nobody(void **state)
 	world_packet(w, CLIENT, 6, 40000, 443);
 	world_run(w, 4000);
 	e.pair = w->hosts[CLIENT].sas[0].pair;
-	e.packet.remote = addr_v4(192, 0, 2, 50);
+	e.packet.remote = world_addr(192, 0, 2, 50);
 	e.packet.remote_port = 4501;
 	world_sad_event(w, CLIENT, &e);
 	world_run(w, 4100);
@@ -341,7 +345,7 @@ static void two_hosts_behind_one_address_are_never_mixed_up(void **state)
 	world_packet(w, CLIENT, 6, 40000, 443);
 	world_run(w, 4000);
 	spi = w->hosts[SERVER].sas[1].spi;
-	world_replace(w, CLIENT, policy("both"), &(struct addr){ 4, { 10, 0, 0, 9 } });
+	replace(w, CLIENT, 9);
 	n.base = 20000;
 	world_packet(w, CLIENT, 6, 40000, 443);
 	world_run(w, 6000);
@@ -362,7 +366,7 @@ static void the_same_host_may_come_back(void **state)
 	(void)state;
 	world_packet(w, CLIENT, 6, 40000, 443);
 	world_run(w, 4000);
-	world_replace(w, CLIENT, policy("both"), &(struct addr){ 4, { 10, 0, 0, 1 } });
+	replace(w, CLIENT, 1);
 	n.base = 20000;
 	world_packet(w, CLIENT, 6, 40000, 443);
 	world_run(w, 6000);
@@ -396,7 +400,7 @@ static void a_server_that_has_forgotten_comes_back_through_the_nat(void **state)
 	(void)state;
 	world_packet(w, CLIENT, 6, 40000, 443);
 	world_run(w, 4000);
-	world_replace(w, SERVER, policy("both"), &(struct addr){ 4, { 10, 0, 0, 2 } });
+	replace(w, SERVER, 2);
 	world_packet(w, CLIENT, 6, 40000, 443);
 	world_run(w, 7000);
 	assert_int_equal(w->hosts[SERVER].esp_lost, 1);

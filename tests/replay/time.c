@@ -47,7 +47,7 @@ static void repetitions_double_and_end(void **state)
 	world_run(w, 1000 + 71600);
 	assert_int_equal(l.count, ARRAY_LEN(want));
 	assert_int_equal(w->hosts[0].events[EVENT_PEER_UNREACHABLE], 1);
-	assert_non_null(strstr(w->hosts[0].last_text[EVENT_PEER_UNREACHABLE], "no answer from 10.0.0.2"));
+	assert_non_null(strstr(w->hosts[0].last_text[EVENT_PEER_UNREACHABLE], "no answer from "));
 	assert_int_equal(w->hosts[0].spis_reserved, 0);
 	world_free(w);
 }

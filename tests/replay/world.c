@@ -530,9 +530,56 @@ void world_inject(struct world *w, unsigned to, const void *octets, size_t len)
 
 /* ---- birth and death --------------------------------------------------------------------------------------------- */
 
+bool world_is_ipv6(void)
+{
+	return getenv("CORDON_TEST_IPV6") != NULL;
+}
+
+struct addr world_addr(uint8_t a, uint8_t b, uint8_t c, uint8_t n)
+{
+	struct addr six = { 6, { 0x20, 1, 0xd, 0xb8, 0, a == 10 ? 0 : 2, [15] = n } };
+
+	return world_is_ipv6() ? six : addr_v4(a, b, c, n);
+}
+
+/* The policy's addresses in the other family, quoted as YAML wants them. */
+static void to_ipv6(const char *text, struct str *out)
+{
+	static const struct {
+		const char *four, *six;
+	} prefixes[] = { { "10.0.0.", "2001:db8::" }, { "192.0.2.", "2001:db8:2::" } };
+
+	while (*text) {
+		size_t i = 0, digits;
+
+		while (i < ARRAY_LEN(prefixes) && strncmp(text, prefixes[i].four, strlen(prefixes[i].four)) != 0)
+			i++;
+		if (i == ARRAY_LEN(prefixes)) {
+			str_add_n(out, text++, 1);
+			continue;
+		}
+		text += strlen(prefixes[i].four);
+		digits = strspn(text, "0123456789");
+		if (text[digits] == '/') {
+			str_addf(out, "\"%s/64\"", prefixes[i].six);
+			text += digits + 1;
+			text += strspn(text, "0123456789");
+		} else {
+			str_addf(out, "\"%s%lx\"", prefixes[i].six, strtoul(text, NULL, 10));
+			text += digits;
+		}
+	}
+}
+
 static struct policy *parse(struct world *w, const char *text)
 {
+	SCOPED(str_wipe) struct str six = { 0 };
 	struct policy *p = NULL;
+
+	if (world_is_ipv6()) {
+		to_ipv6(text, &six);
+		text = str_text(&six);
+	}
 
 	if (policy_parse(text_new("test.yaml", text, strlen(text)), NULL, w->report, &p) < 0) {
 		struct str out = { 0 };
@@ -544,7 +591,7 @@ static struct policy *parse(struct world *w, const char *text)
 
 static struct plan *compile(struct world *w, const struct policy *p, const struct addr *own)
 {
-	struct host_address address = { .addr = *own, .prefix = 24 };
+	struct host_address address = { .addr = *own, .prefix = own->family == 4 ? 24 : 64 };
 	struct plan_host host = { .own = &address, .own_count = 1 };
 	struct plan *plan = NULL;
 
@@ -611,7 +658,7 @@ static struct world *new_at(const char *policy0, const char *policy1, const stru
 
 struct world *world_new_two(const char *policy0, const char *policy1)
 {
-	return new_at(policy0, policy1, (struct addr[HOSTS]){ addr_v4(10, 0, 0, 1), addr_v4(10, 0, 0, 2) });
+	return new_at(policy0, policy1, (struct addr[HOSTS]){ world_addr(10, 0, 0, 1), world_addr(10, 0, 0, 2) });
 }
 
 struct world *world_new_ipv6(const char *policy)
