@@ -155,7 +155,9 @@ static bool fares_alike(const struct why_verdict *a, const struct why_verdict *b
 {
 	return a->verdict == b->verdict && a->guaranteed == b->guaranteed && a->cause == b->cause &&
 	       a->rule == b->rule && a->firewall == b->firewall && a->negotiation.result == b->negotiation.result &&
-	       a->negotiation.at == b->negotiation.at && a->meeting.stopped_at == b->meeting.stopped_at;
+	       a->negotiation.at == b->negotiation.at && a->tunnel.rule == b->tunnel.rule &&
+	       a->tunnel.negotiation.result == b->tunnel.negotiation.result &&
+	       a->meeting.stopped_at == b->meeting.stopped_at;
 }
 
 static struct heap *heap_for(struct asking *k, const struct why_verdict *v)

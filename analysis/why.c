@@ -1,6 +1,7 @@
 #include "analysis/why.h"
 
 #include "analysis/plans.h"
+#include "analysis/tunnel.h"
 #include "base/diag.h"
 
 #include <stdlib.h>
@@ -18,6 +19,8 @@ enum {
 struct why {
 	const struct policy *policy;
 	struct plans *plans;
+	struct addr *gateways; /* of tunnels */
+	size_t gateway_count;
 };
 
 struct why *why_new(const struct policy *p, struct report *r)
@@ -26,6 +29,7 @@ struct why *why_new(const struct policy *p, struct report *r)
 
 	w->policy = p;
 	w->plans = plans_new(p, r);
+	w->gateways = tunnel_gateways(p, &w->gateway_count);
 	return w;
 }
 
@@ -34,6 +38,7 @@ void why_free(struct why *w)
 	if (!w)
 		return;
 	plans_free(w->plans);
+	free(w->gateways);
 	free(w);
 }
 
@@ -138,6 +143,17 @@ static int judge_side(struct why *w, const struct why_point *k, unsigned side, s
 	return 0;
 }
 
+static bool tunnels(const struct why_verdict *v, unsigned side)
+{
+	return v->sides[side].entry.rule && v->sides[side].entry.rule->tunnel;
+}
+
+/* As what it arrives at the firewall. */
+static enum outcome arrives_as(const struct why_verdict *v)
+{
+	return tunnels(v, 1) ? v->tunnel.meeting.verdict : v->meeting.verdict;
+}
+
 static void judge_firewall(struct why *w, struct why_verdict *v)
 {
 	for (unsigned side = 0; side < 2; side++) {
@@ -151,7 +167,7 @@ static void judge_firewall(struct why *w, struct why_verdict *v)
 			.remote_port = side ? EPHEMERAL : k->port,
 			.icmp_type = k->icmp_type,
 			.icmp_code = k->icmp_code,
-			.arrived = v->meeting.verdict,
+			.arrived = arrives_as(v),
 			.can_encrypt = v->negotiation.can_encrypt,
 		};
 		struct firewall_answer *a = &v->sides[side].firewall;
@@ -184,6 +200,50 @@ static const struct rule *deciding_rule(const struct why_verdict *v)
 	return a ? a : b;
 }
 
+/* What the two machines make of it. A tunnel that one of them is the end of leaves nothing to do between the two. */
+static void judge_machines(const struct why *w, struct why_verdict *v)
+{
+	enum stance stances[2];
+	const struct rule *rules[2];
+
+	for (unsigned side = 0; side < 2; side++) {
+		stances[side] = tunnels(v, side) ? STANCE_NONE : v->sides[side].stance;
+		rules[side] = tunnels(v, side) ? NULL : v->sides[side].entry.rule;
+	}
+	v->negotiation = negotiate(
+		(const struct negotiate_end[2]){
+			{ v->point.from.host, rules[0] },
+			{ v->point.to.host, rules[1] },
+		},
+		policy_nat_traversal(w->policy));
+	v->meeting = outcome_meet(stances[0], stances[1], &v->negotiation);
+	v->verdict = v->meeting.verdict;
+	v->guaranteed = v->meeting.guaranteed;
+	v->sides[0].verdict = v->meeting.ends[0];
+	v->sides[1].verdict = v->meeting.ends[1];
+	v->rule = deciding_rule(v);
+}
+
+/* Both must let it through; of what protects it, between the machines or around that, the stronger counts. */
+static void add_tunnel(struct why_verdict *v)
+{
+	const struct meeting *t = &v->tunnel.meeting;
+
+	if (v->verdict == OUTCOME_BLOCKED)
+		return;
+	for (unsigned side = 0; side < 2; side++)
+		if (tunnels(v, side))
+			v->sides[side].verdict = t->ends[side];
+	if (t->verdict == OUTCOME_BLOCKED || t->verdict > v->verdict) {
+		v->verdict = t->verdict;
+		v->rule = v->tunnel.rule;
+	} else if (v->verdict == OUTCOME_CLEAR) {
+		v->rule = v->tunnel.rule;
+	}
+	if (t->verdict == OUTCOME_BLOCKED || t->guaranteed > v->guaranteed)
+		v->guaranteed = t->guaranteed;
+}
+
 int why_judge(struct why *w, const struct why_point *point, struct why_verdict *ret, struct diag *d)
 {
 	struct why_verdict v = { .point = settled(point), .meeting.stopped_at = -1 };
@@ -211,18 +271,10 @@ int why_judge(struct why *w, const struct why_point *point, struct why_verdict *
 		for (unsigned side = 0; side < 2; side++)
 			if ((r = judge_side(w, &v.point, side, &v.sides[side], d)) < 0)
 				return r;
-		v.negotiation = negotiate(
-			(const struct negotiate_end[2]){
-				{ v.point.from.host, v.sides[0].entry.rule },
-				{ v.point.to.host, v.sides[1].entry.rule },
-			},
-			policy_nat_traversal(w->policy));
-		v.meeting = outcome_meet(v.sides[0].stance, v.sides[1].stance, &v.negotiation);
-		v.verdict = v.meeting.verdict;
-		v.guaranteed = v.meeting.guaranteed;
-		v.sides[0].verdict = v.meeting.ends[0];
-		v.sides[1].verdict = v.meeting.ends[1];
-		v.rule = deciding_rule(&v);
+		judge_machines(w, &v);
+		if ((w->gateway_count || tunnels(&v, 0) || tunnels(&v, 1)) &&
+		    tunnel_judge(w, w->gateways, w->gateway_count, &v.point, v.sides, &v.tunnel))
+			add_tunnel(&v);
 		if (v.verdict != OUTCOME_BLOCKED)
 			judge_firewall(w, &v);
 	}

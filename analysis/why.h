@@ -50,6 +50,16 @@ struct why_side {
 	struct firewall_answer firewall;
 };
 
+/* The tunnel that the traffic goes through, or would: between whom, and what becomes of it there. Of several, one
+ * behind another, the weakest. On the wires behind its ends the traffic is as the two machines themselves make it. */
+struct why_tunnel {
+	const struct rule *rule; /* NULL: none */
+	struct ends_who ends[2]; /* on the side of `from`, of `to` */
+	bool behind[2];          /* that end is a gateway, not the machine itself */
+	struct negotiation negotiation;
+	struct meeting meeting;
+};
+
 /* A value; its pointers live as long as the policy. */
 struct why_verdict {
 	struct why_point point;
@@ -59,7 +69,8 @@ struct why_verdict {
 	const struct firewall_rule *firewall; /* that let it in or stopped it; NULL: none, or the default action */
 	struct why_side sides[2];
 	struct negotiation negotiation;
-	struct meeting meeting;
+	struct meeting meeting; /* of the two machines themselves; what a tunnel does is in `tunnel` */
+	struct why_tunnel tunnel;
 };
 
 /* The packet as side 0 or 1 would look it up in its plan. */

@@ -150,6 +150,75 @@ static void say_protected(const struct why_verdict *v, const struct names *n, st
 	say_no_promise(v, n, out);
 }
 
+/* The same for a tunnel's ends. */
+static void say_tunnel_obstacle(const struct why_tunnel *t, const char *const ends[2], struct str *out)
+{
+	const struct negotiation *g = &t->negotiation;
+
+	switch (g->result) {
+	case NEGOTIATE_NO_AGENT:
+		str_addf(out, "%s runs no IPsec", ends[g->at]);
+		return;
+	case NEGOTIATE_NAT:
+		str_addf(out, "%s is behind a NAT, which the policy does not let it negotiate through", ends[g->at]);
+		return;
+	case NEGOTIATE_NO_RULE:
+		str_addf(out, "%s does not hold it: another rule decides there", ends[g->at]);
+		return;
+	case NEGOTIATE_CREDENTIAL:
+		str_addf(out, "%s holds nothing that satisfies '%s'", ends[g->at], g->set->name);
+		return;
+	case NEGOTIATE_MACHINE:
+		str_addf(out, "%s is not among the machines that it authorises", ends[g->at]);
+		return;
+	case NEGOTIATE_METHOD:
+	case NEGOTIATE_KEY_EXCHANGE:
+	case NEGOTIATE_PROTECTION:
+		str_add(out, "the two have no proof or proposal in common");
+		return;
+	case NEGOTIATE_AGREED:
+		return;
+	}
+}
+
+/* What the wires behind the gateways see, one sentence for both. */
+static void say_behind(const struct why_verdict *v, const char *const ends[2], struct str *out)
+{
+	const struct why_tunnel *t = &v->tunnel;
+
+	if (!t->behind[0] && !t->behind[1])
+		return;
+	str_addf(out, " Behind %s", ends[t->behind[0] ? 0 : 1]);
+	if (t->behind[0] && t->behind[1])
+		str_addf(out, " and %s", ends[1]);
+	if (v->meeting.verdict == OUTCOME_CLEAR)
+		str_add(out, " it is clear.");
+	else
+		str_addf(out, " it is %s, as the two machines make it.", outcome_name(v->meeting.verdict));
+}
+
+static void say_tunnel(const struct why_verdict *v, struct str *out)
+{
+	const struct why_tunnel *t = &v->tunnel;
+	char buf[2][ADDR_TEXT], suite[SUITE_TEXT];
+	const char *const ends[2] = { why_name(&t->ends[0], buf[0]), why_name(&t->ends[1], buf[1]) };
+
+	if (!t->rule->tunnel || t->meeting.verdict == OUTCOME_CLEAR) {
+		str_addf(out, "'%s' %s it at the gateway.", t->rule->name,
+			 t->meeting.verdict == OUTCOME_BLOCKED ? "blocks" : "exempts");
+		return;
+	}
+	str_addf(out, "'%s' requires a tunnel between %s and %s", t->rule->name, ends[0], ends[1]);
+	if (t->meeting.verdict == OUTCOME_BLOCKED) {
+		str_add(out, ", and ");
+		say_tunnel_obstacle(t, ends, out);
+		str_add(out, ".");
+		return;
+	}
+	str_addf(out, ", which agree on %s.", child_suite_text(t->negotiation.suite, suite));
+	say_behind(v, ends, out);
+}
+
 static void say_clear(const struct why_verdict *v, const struct names *n, struct str *out)
 {
 	const struct rule *a = rule_at(v, 0), *b = rule_at(v, 1), *one = a ? a : b;
@@ -296,6 +365,8 @@ void why_reason(const struct why *w, const struct why_verdict *v, struct str *ou
 	}
 	if (v->meeting.verdict == OUTCOME_BLOCKED)
 		say_blocked(v, n, out);
+	else if (v->tunnel.rule)
+		say_tunnel(v, out);
 	else if (v->meeting.verdict == OUTCOME_CLEAR)
 		say_clear(v, n, out);
 	else
@@ -309,6 +380,21 @@ void why_reason(const struct why *w, const struct why_verdict *v, struct str *ou
 	say_profiles(v, out);
 	say_assumed(v, n, out);
 	(void)w;
+}
+
+static void advise_tunnel(const struct why_verdict *v, struct str *out)
+{
+	const struct negotiation *g = &v->tunnel.negotiation;
+	char buf[ADDR_TEXT];
+	const char *at = why_name(&v->tunnel.ends[g->at], buf);
+
+	if (!v->tunnel.rule->tunnel)
+		str_addf(out, "take the traffic out of '%s', or exempt it by a more specific rule",
+			 v->tunnel.rule->name);
+	else if (g->result == NEGOTIATE_NO_AGENT || g->result == NEGOTIATE_CREDENTIAL)
+		str_addf(out, "give %s Cordon and what proves it for '%s'", at, v->tunnel.rule->name);
+	else
+		str_addf(out, "see that '%s' is what wins at both ends of the tunnel", v->tunnel.rule->name);
 }
 
 static void advise_rules(const struct why_verdict *v, const struct names *n, struct str *out)
@@ -365,7 +451,9 @@ void why_advice(const struct why *w, const struct why_verdict *v, struct str *ou
 	(void)w;
 	if (v->verdict != OUTCOME_BLOCKED)
 		return;
-	if (v->cause == WHY_RULES)
+	if (v->cause == WHY_RULES && v->meeting.verdict != OUTCOME_BLOCKED)
+		advise_tunnel(v, out);
+	else if (v->cause == WHY_RULES)
 		advise_rules(v, n, out);
 	else if (v->cause == WHY_FIREWALL && a->missed && a->missed_for_machine && a->missed->allow_count &&
 		 v->meeting.verdict != OUTCOME_CLEAR)

@@ -17,8 +17,10 @@ struct use {
 	uint32_t seen; /* number of the last list that has it */
 	uint32_t twin; /* the use that matches the same, taken the other way round; itself if there is none */
 	bool local_is_end1;
-	bool within; /* of a tunnel rule: its other end is the local one; where it comes first, the rule does not speak
-			of the two, which are behind one gateway. twin: the use that it stops */
+	/* Of tunnel rules. within: the other end is the local one; where that comes first, the two are behind one
+	 * gateway and the rule does not speak of them; twin is then the use that it stops. elsewhere: this host is no
+	 * end of it, and a less specific tunnel does not speak of the two either. */
+	bool within, elsewhere;
 };
 
 /* Uses whose other end names a set. */
@@ -102,7 +104,7 @@ const struct address_set *compiler_item_set(const struct compiler *c, const stru
 bool compiler_is_gateway(const struct compiler *c, const struct rule *r, bool end1);
 /* The same for what it sends itself from this address; or that end is any, and each machine there its own. */
 bool compiler_tunnels_itself(const struct compiler *c, const struct rule *r, bool end1, const struct addr *local);
-/* Can the rule decide about what is forwarded? Tunnels of this host, exemptions and blocks can. */
+/* Can the rule decide about what is forwarded? Tunnels, exemptions and blocks can. */
 bool compiler_decides_behind(const struct compiler *c, const struct rule *r);
 void compiler_find_tunnels(struct compiler *c);
 int compiler_compile_behind(struct compiler *c, struct diag *d);

@@ -83,6 +83,7 @@ static bool whole_lists(const struct compiler *c)
 static void merge_list(struct compiler *c)
 {
 	size_t next = bits_next(&c->active, 0), all = SIZE_MAX;
+	bool tunnelled = false; /* by others, of whose rule a less specific one has nothing to say */
 
 	c->list_number++;
 	c->list_count = c->heap_count = 0;
@@ -108,8 +109,12 @@ static void merge_list(struct compiler *c)
 		if (c->uses[u->twin].seen == c->list_number)
 			continue; /* a better element, or the other way round, brought it already */
 		c->uses[u->twin].seen = c->list_number;
-		if (u->within)
+		if (u->within || (tunnelled && c->p->rules[u->rule].tunnel))
 			continue;
+		if (u->elsewhere) {
+			tunnelled = true;
+			continue;
+		}
 		entry_make(&c->p->rules[u->rule], &c->p->rules[u->rule].services[u->service], u->local_is_end1, &e);
 		e.small = u->local_size < p->size ? u->local_size : p->size;
 		e.large = u->local_size < p->size ? p->size : u->local_size;

@@ -131,9 +131,7 @@ bool compiler_decides_behind(const struct compiler *c, const struct rule *r)
 {
 	if (!(r->profiles & c->profiles))
 		return false;
-	if (r->tunnel)
-		return compiler_is_gateway(c, r, true) || compiler_is_gateway(c, r, false);
-	return !rule_mode_protects(r->mode);
+	return r->tunnel || !rule_mode_protects(r->mode);
 }
 
 static void collect_borders(const struct compiler *c, struct borders *b)

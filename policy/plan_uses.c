@@ -88,11 +88,13 @@ static void pair_twins(struct compiler *c, const struct rule *r, size_t one, siz
 	}
 }
 
-static void add_tunnel_use(struct compiler *c, const struct rule *r, bool local_is_end1, addr_count local_size)
+static void add_tunnel_use(struct compiler *c, const struct rule *r, bool local_is_end1, addr_count local_size,
+			   bool elsewhere)
 {
 	uint32_t use = (uint32_t)c->use_count;
 
 	add_uses(c, r, local_is_end1, local_size);
+	c->uses[use].elsewhere = elsewhere;
 	c->uses = mem_grow(c->uses, c->use_count, &c->use_cap, sizeof *c->uses);
 	c->uses[c->use_count] = c->uses[use];
 	c->uses[c->use_count].within = true;
@@ -106,7 +108,7 @@ static void add_uses_of_tunnels(struct compiler *c, const struct rule *r, const 
 	addr_count sizes[2] = { end_size(c, &r->end1), end_size(c, &r->end2) };
 	size_t before = c->use_count, middle;
 
-	if (c->behind && !compiler_decides_behind(c, r))
+	if (c->behind && !r->tunnel && rule_mode_protects(r->mode))
 		return;
 	if (!r->tunnel) {
 		if (sizes[0])
@@ -122,8 +124,9 @@ static void add_uses_of_tunnels(struct compiler *c, const struct rule *r, const 
 
 		if (!sizes[side] || (sizes[!side] && sizes[!side] < sizes[side]) || c->use_count != before)
 			continue;
-		if (c->behind ? compiler_is_gateway(c, r, end1) : compiler_tunnels_itself(c, r, end1, local))
-			add_tunnel_use(c, r, end1, sizes[side]);
+		add_tunnel_use(
+			c, r, end1, sizes[side],
+			!(c->behind ? compiler_is_gateway(c, r, end1) : compiler_tunnels_itself(c, r, end1, local)));
 	}
 }
 

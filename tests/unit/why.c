@@ -130,6 +130,75 @@ static void why_tells_the_fate_of_traffic(void **state)
 	}
 }
 
+#define SITES \
+	"hosts:\n" \
+	"  l: { address: 10.1.0.10 }\n" \
+	"  r: { address: 10.2.0.10 }\n" \
+	"  gl: { address: [192.0.2.1, 10.1.0.1] }\n" \
+	"  gr: { address: [198.51.100.1, 10.2.0.1] }\n" \
+	"  road: { address: 203.0.113.7 }\n" \
+	"  out: { address: 203.0.113.9, agent: none }\n" \
+	"  plain: { address: 10.1.0.20, agent: none }\n" \
+	"authentication:\n  default: [ { pre-shared-key: { file: /k } } ]\n  other: [ { kerberos: { realm: R } } ]\n" \
+	"connection-security:\n" \
+	"  - { name: sites, endpoint1: [10.1.0.0/16], endpoint2: [10.2.0.0/16], mode: require,\n" \
+	"      tunnel: { endpoint1: 192.0.2.1, endpoint2: 198.51.100.1 } }\n" \
+	"  - { name: road, endpoint1: any, endpoint2: [10.1.0.0/16], mode: require,\n" \
+	"      tunnel: { endpoint1: any, endpoint2: 192.0.2.1 } }\n"
+
+static void why_of_tunnels_speaks_of_what_is_between_the_gateways(void **state)
+{
+	static const struct {
+		const char *more, *from, *to, *traffic;
+		enum outcome verdict;
+		const char *rule, *words;
+	} rows[] = {
+		{ "", "l", "r", "tcp/443", OUTCOME_ENCRYPTED, "sites",
+		  "a tunnel between gl and gr, which agree on esp-aes256gcm. Behind gl and gr it is clear." },
+		{ "", "r", "l", "tcp/443", OUTCOME_ENCRYPTED, "sites", "between gr and gl" },
+		{ "", "10.1.0.1", "r", "tcp/443", OUTCOME_ENCRYPTED, "sites", "Behind gr it is clear." },
+		{ "", "10.1.0.77", "10.2.0.77", "udp/1", OUTCOME_ENCRYPTED, "sites", "Behind gl and gr" },
+		{ "", "l", "10.1.0.9", "tcp/1", OUTCOME_CLEAR, NULL, "no rule speaks" },
+		{ "", "road", "l", "tcp/1", OUTCOME_ENCRYPTED, "road", "between road and gl" },
+		{ "", "road", "r", "tcp/1", OUTCOME_CLEAR, NULL, "no rule speaks" },
+		{ "", "out", "l", "tcp/1", OUTCOME_BLOCKED, "road", "out runs no IPsec" },
+		{ "", "l", "out", "tcp/1", OUTCOME_BLOCKED, "road", "out runs no IPsec" },
+		{ "  - { name: e, endpoint1: [10.1.0.10], endpoint2: [10.2.0.10], mode: exempt, protocol: tcp, port2: "
+		  "80 }\n",
+		  "l", "r", "tcp/80", OUTCOME_CLEAR, "e", "exempts it" },
+		{ "  - { name: b, endpoint1: [10.1.0.10], endpoint2: [10.2.0.0/24], mode: block }\n", "10.2.0.9", "l",
+		  "tcp/80", OUTCOME_BLOCKED, "b", "blocks it" },
+		/* What the machines protect themselves goes through the tunnel as it is. */
+		{ "  - { name: t, endpoint1: [10.0.0.0/8], endpoint2: [10.0.0.0/8], mode: require }\n", "l", "r",
+		  "tcp/80", OUTCOME_ENCRYPTED, "t", "as the two machines make it" },
+		/* One that requires what its partner does not offer stops it, tunnel or not. */
+		{ "", "plain", "r", "tcp/80", OUTCOME_ENCRYPTED, "sites", "Behind gl and gr it is clear." },
+		{ "  - { name: t, endpoint1: [10.2.0.10], endpoint2: any, mode: require }\n", "plain", "r", "tcp/80",
+		  OUTCOME_BLOCKED, "t", "plain runs no IPsec" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct asked_policy p;
+		struct str text = { 0 }, reason = { 0 };
+		const struct why_verdict *v;
+		struct answer a;
+
+		str_addf(&text, "%s%s", SITES, rows[i].more);
+		ask_open(&p, str_text(&text));
+		a = ask(&p, rows[i].from, rows[i].to, rows[i].traffic);
+		v = &a.cases[0].verdict;
+		why_reason(p.why, v, &reason);
+		if (v->verdict != rows[i].verdict || !strstr(str_text(&reason), rows[i].words) ||
+		    !v->rule != !rows[i].rule || (v->rule && strcmp(v->rule->name, rows[i].rule) != 0))
+			fail_msg("row %zu: %s by %s: %s", i, outcome_name(v->verdict), v->rule ? v->rule->name : "none",
+				 str_text(&reason));
+		str_wipe(&text);
+		str_wipe(&reason);
+		ask_close(&p);
+	}
+}
+
 static void why_firewall_is_asked_after_protection(void **state)
 {
 	static const char policy[] =
@@ -339,6 +408,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(why_tells_the_fate_of_traffic),
+		cmocka_unit_test(why_of_tunnels_speaks_of_what_is_between_the_gateways),
 		cmocka_unit_test(why_firewall_is_asked_after_protection),
 		cmocka_unit_test(why_contest_lists_every_rule_that_matched_and_why_it_lost),
 		cmocka_unit_test(why_zones_and_open_ports_are_answered_case_by_case),
