@@ -88,7 +88,7 @@ static int put_proof(struct ike_sa *sa, struct ike_writer *w, bool certreq, bool
 	if (initial_contact)
 		ike_put_notify(w, N_INITIAL_CONTACT, NULL, 0);
 	if (certreq && config->authority_count)
-		ike_put_certreq(w, config->authorities, config->authority_count);
+		ike_put_certreq(w, config->authorities, config->authority_count, CERTREQ_AUTH_MOST);
 	ike_put_auth(w, sa->auth_method, sa->auth.at, sa->auth.len);
 	ppk_put(sa, w);
 	return 0;

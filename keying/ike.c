@@ -510,7 +510,7 @@ void ike_fail(struct ike_sa *sa, const char *fmt, ...)
 void ike_down(struct ike_sa *sa, enum event_id id, const char *fmt, ...)
 {
 	struct keying *k = sa->k;
-	char text[200];
+	char text[320];
 	va_list ap;
 
 	va_start(ap, fmt);

@@ -241,7 +241,10 @@ void ike_put_ke(struct ike_writer *w, uint16_t group, const void *data, size_t l
 void ike_put_nonce(struct ike_writer *w, const void *nonce, size_t len);
 void ike_put_id(struct ike_writer *w, enum ike_payload type, uint8_t id_type, const void *id, size_t len);
 void ike_put_cert(struct ike_writer *w, const void *der, size_t len);
-void ike_put_certreq(struct ike_writer *w, const uint8_t (*authorities)[20], size_t n);
+/* The first ones only, because a message must fit: what a peer shows is checked all the same, so the names are a hint.
+ */
+enum { CERTREQ_INIT_MOST = 32, CERTREQ_AUTH_MOST = 256 };
+void ike_put_certreq(struct ike_writer *w, const uint8_t (*authorities)[20], size_t n, size_t most);
 void ike_put_auth(struct ike_writer *w, uint8_t method, const void *data, size_t len);
 void ike_put_notify(struct ike_writer *w, uint16_t type, const void *data, size_t len);
 /* About one CHILD SA: REKEY_SA, CHILD_SA_NOT_FOUND. */

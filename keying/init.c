@@ -580,7 +580,7 @@ int init_respond(struct ike_sa *sa, const struct step_input *in, struct diag *d)
 	ike_put_nonce(&w, sa->nonce_r.at, sa->nonce_r.len);
 	nat_put(sa, &w);
 	if (k->config.authority_count)
-		ike_put_certreq(&w, k->config.authorities, k->config.authority_count);
+		ike_put_certreq(&w, k->config.authorities, k->config.authority_count, CERTREQ_INIT_MOST);
 	if (sa->fragments)
 		ike_put_notify(&w, N_FRAGMENTATION_SUPPORTED, NULL, 0);
 	ike_put_notify(&w, N_SIGNATURE_HASH_ALGORITHMS, signature_hashes, sizeof signature_hashes);

@@ -693,27 +693,28 @@ void keying_set_credentials(struct keying *k, const struct keying_config *c, uin
 	keying_settle(k);
 }
 
+static struct ike_sa *proven_by(const struct keying *k, const uint8_t certificate[PEER_DIGEST])
+{
+	struct ike_sa *sa;
+
+	TAILQ_FOREACH(sa, &k->ikes, entry) {
+		const uint8_t *theirs = peer_kept_certificate(sa->peer);
+
+		if (sa->state == IKE_ESTABLISHED && theirs && memcmp(theirs, certificate, PEER_DIGEST) == 0)
+			return sa;
+	}
+	return NULL;
+}
+
 size_t keying_distrust(struct keying *k, const uint8_t certificate[PEER_DIGEST], const char *why, uint64_t now_ms)
 {
-	struct ike_sa *sa, *next;
-	struct child *c, *after;
-	const uint8_t *theirs;
+	struct ike_sa *sa;
 	size_t n = 0;
 
 	keying_tick(k, now_ms);
-	for (sa = TAILQ_FIRST(&k->ikes); sa; sa = next) {
-		next = TAILQ_NEXT(sa, entry);
-		theirs = peer_kept_certificate(sa->peer);
-		if (sa->state != IKE_ESTABLISHED || !theirs || memcmp(theirs, certificate, PEER_DIGEST) != 0)
-			continue;
-		todo_event(k, EVENT_MAIN_MODE_DOWN, &sa->local, &sa->remote, ike_rule_name(sa), peer_kept_id(sa->peer),
-			   0, "main mode is down: its certificate is no longer accepted here: %s", why);
-		for (c = LIST_FIRST(&sa->children); c; c = after) {
-			after = LIST_NEXT(c, entry);
-			child_delete(c);
-		}
-		ike_delete(sa);
-		n++;
+	for (; (sa = proven_by(k, certificate)); n++) {
+		ike_delete(sa); /* one word to the peer; whether it answers is all one */
+		ike_down(sa, EVENT_MAIN_MODE_DOWN, "its certificate is no longer accepted here: %s", why);
 	}
 	keying_settle(k);
 	return n;

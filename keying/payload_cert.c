@@ -40,12 +40,12 @@ void ike_put_cert(struct ike_writer *w, const void *der, size_t len)
 	ike_payload_end(w, at);
 }
 
-void ike_put_certreq(struct ike_writer *w, const uint8_t (*authorities)[20], size_t n)
+void ike_put_certreq(struct ike_writer *w, const uint8_t (*authorities)[20], size_t n, size_t most)
 {
 	size_t at = ike_payload_begin(w, PL_CERTREQ);
 
 	wire_put_u8(&w->out, CERT_X509_SIGNATURE);
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n && i < most; i++)
 		wire_put(&w->out, authorities[i], sizeof authorities[i]);
 	ike_payload_end(w, at);
 }
