@@ -4,14 +4,13 @@
 
 /* Every packet that the plane does not pass on adds one to exactly one of these. */
 const struct sad_drop_row sad_drops[DROP_COUNT] = {
-	DROP(DROP_NO_SA, "no-sa",
-	     "ESP with an SA that went while the packet was under way, or too many peers to wait for"),
+	DROP(DROP_NO_SA, "no-sa", "A packet whose SA went while it was under way, or too many peers to wait for"),
 	DROP(DROP_HELD_OVERFLOW, "held-overflow", "Waiting for an SA, but too many packets waited already"),
 	DROP(DROP_HELD_TIMEOUT, "held-timeout", "Waited for an SA until it was too old to be of use"),
 	DROP(DROP_NEGOTIATION_FAILED, "negotiation-failed", "Waited for an SA that could not be negotiated"),
-	DROP(DROP_UNKNOWN_SPI, "unknown-spi", "ESP came with an SPI that no SA has"),
-	DROP(DROP_BAD_ICV, "bad-icv", "ESP whose check value is wrong: damaged, forged or under another key"),
-	DROP(DROP_REPLAY, "replay", "ESP seen before, or older than the replay window"),
+	DROP(DROP_UNKNOWN_SPI, "unknown-spi", "ESP or AH came with an SPI that no SA has"),
+	DROP(DROP_BAD_ICV, "bad-icv", "ESP or AH whose check value is wrong: damaged, forged or under another key"),
+	DROP(DROP_REPLAY, "replay", "ESP or AH seen before, or older than the replay window"),
 	DROP(DROP_MALFORMED, "malformed", "Not a well-formed packet: lengths, padding or headers do not fit"),
 	DROP(DROP_FRAGMENT, "fragment",
 	     "A fragment was to be sealed, or came sealed; transport mode takes whole packets only"),

@@ -154,7 +154,7 @@ static void the_check_value_is_over_what_rfc_4302_says(void **state)
 	struct shape s = { .family = 6, .protocol = IP_UDP, .payload = 9, .options = 8 };
 	struct sa_spec spec = spec_of("ah-sha256", 6, true);
 	uint8_t high[4] = { 0, 0, 0, 3 };
-	size_t len, n, start, opened;
+	size_t len, n, start = 0, opened = 0;
 	struct octets parts[] = { { copy, 0 }, { high, 4 } };
 	struct key want;
 
@@ -193,7 +193,7 @@ static void only_what_routers_change_may_change(void **state)
 		for (unsigned family = 4; *suite && family <= 6; family += 2) {
 			struct sa *sa = sa_of(suite, family, true);
 			struct shape s = { .family = family, .protocol = IP_UDP, .payload = 33 };
-			size_t len, n = seal_shape(sa, &s, &len), start, opened;
+			size_t len, n = seal_shape(sa, &s, &len), start = 0, opened = 0;
 
 			for (size_t at = 0; at < n; at++)
 				for (unsigned bit = 0; bit < 8; bit++) {
@@ -222,7 +222,7 @@ static void a_packet_cut_short_or_numbered_wrong_is_refused(void **state)
 	for (unsigned family = 4; family <= 6; family += 2) {
 		struct sa *sa = sa_of("ah-sha256", family, false);
 		struct shape s = { .family = family, .protocol = IP_UDP, .payload = 3 };
-		size_t len, n = seal_shape(sa, &s, &len), start, opened, head = family == 4 ? 20 : 40;
+		size_t len, n = seal_shape(sa, &s, &len), start = 0, opened = 0, head = family == 4 ? 20 : 40;
 
 		for (size_t cut = head; cut < n; cut++) {
 			memcpy(copy, sealed, cut);
@@ -314,7 +314,7 @@ static void the_identification_is_never_zero(void **state)
 {
 	struct sa *sa = sa_of("ah-sha256", 4, false);
 	struct shape s = { .family = 4, .protocol = IP_UDP, .payload = 3, .df = true };
-	size_t len = packet_make(&s, plain), n, start, opened;
+	size_t len = packet_make(&s, plain), n = 0, start = 0, opened = 0;
 
 	(void)state;
 	for (unsigned i = 0; i < 3; i++) {
@@ -332,7 +332,7 @@ static void a_source_routed_packet_is_not_sent(void **state)
 {
 	struct sa *sa = sa_of("ah-sha256", 4, false);
 	struct shape s = { .family = 4, .protocol = IP_UDP, .options = 8 };
-	size_t len = packet_make(&s, plain), n;
+	size_t len = packet_make(&s, plain), n = 0;
 
 	(void)state;
 	plain[21] = 131;
@@ -380,7 +380,7 @@ static void linux_padding_in_ipv4_is_accepted(void **state)
 	struct sa_spec spec = spec_of("ah-sha256", 4, false);
 	struct sa *sa = sa_of("ah-sha256", 4, false);
 	struct shape s = { .family = 4, .protocol = IP_UDP, .payload = 5 };
-	size_t len = packet_make(&s, plain), start, opened;
+	size_t len = packet_make(&s, plain), start = 0, opened = 0;
 	struct octets whole = { copy, len + 32 };
 	struct key icv;
 
