@@ -28,10 +28,10 @@ static void the_best_method_that_the_peer_takes_is_used(void **state)
 		uint8_t method;
 		uint8_t identifier_end; /* method 14: last octet of the AlgorithmIdentifier, or of its hash */
 	} rows[] = {
-		{ "R2048", CREDENTIAL_HASHES, 14, 0x01 },
+		{ "R2048", CREDENTIAL_HASHES, 14, 0x20 }, /* the salt: no trailer behind it, as DER has it */
 		{ "R2048", 0, 1, 0 },
 		{ "R2048", 1 << 1, 0, 0 }, /* SHA-1 alone */
-		{ "R2048", 1 << 4, 14, 0x01 },
+		{ "R2048", 1 << 4, 14, 0x40 },
 		{ "P-256", CREDENTIAL_HASHES, 14, 0x02 },
 		{ "P-256", 1 << 3, 14, 0x03 },
 		{ "P-256", 0, 9, 0 },
@@ -123,7 +123,10 @@ static void identifiers_of_other_implementations_are_read(void **state)
 		{ "300b06092a864886f70d01010b", "SHA256", false, 0, NULL },
 		{ "300d06092a864886f70d0101050500", "SHA1", false, 0, "SHA-1" },
 		{ "300d06092a864886f70d0101040500", "MD5", false, 0, "do not take" },
-		/* RSA-PSS without the default trailer, as DER would have it, and with another length of salt */
+		/* RSA-PSS with the default trailer, as in RFC 7427 A.4.3; without, as DER has it; and with another length of salt */
+		{ "304606092a864886f70d01010a3039a00f300d06096086480165030402010500"
+		  "a11c301a06092a864886f70d010108300d06096086480165030402010500a203020120a303020101",
+		  "SHA256", true, 32, NULL },
 		{ "304106092a864886f70d01010a3034a00f300d06096086480165030402010500"
 		  "a11c301a06092a864886f70d010108300d06096086480165030402010500a203020120",
 		  "SHA256", true, 32, NULL },
