@@ -118,11 +118,14 @@ both("rit", "IKE SA rekeyed by the peer's clock", steps=("up", "begin 175", "end
      options=("iked:ikelifetime 15",))
 both("cc", "CHILD SA rekeyed by Cordon", child_life=15, steps=("up", "begin 200", "end"), spis=3)
 both("ci", "IKE SA rekeyed by Cordon", ike_life=15, steps=("up", "begin 200", "end"))
-both("cb", "IKE and CHILD SA rekeyed by both ends at the same time", ike_life=22, child_life=10, spis=3,
-     steps=("up", "begin 220", "end"), peers=NSS,
-     options=("swan:rekey_time = 18s", "swan:rand_time = 0s", "swan:over_time = 60s", "swan-child:rekey_time = 8s",
-              "swan-child:rand_time = 0s", "swan-child:life_time = 60s", "pluto:ikelifetime=30s", "pluto:salifetime=20s",
+both("cb", "CHILD SA rekeyed by both ends at the same time", child_life=10, spis=3, steps=("up", "begin 220", "end"), peers=NSS,
+     options=("swan-child:rekey_time = 8s", "swan-child:rand_time = 0s", "swan-child:life_time = 60s", "pluto:salifetime=20s",
               "pluto:rekeymargin=12s", "pluto:rekeyfuzz=0%"))
+# Not with Libreswan: its 4.10 fails an expectation of its own when two rekeys of an IKE SA meet, and ends.
+both("cbi", "IKE and CHILD SA rekeyed by both ends at the same time", ike_life=22, child_life=10, spis=3,
+     steps=("up", "begin 220", "end"), peers=SWAN,
+     options=("swan:rekey_time = 18s", "swan:rand_time = 0s", "swan:over_time = 60s", "swan-child:rekey_time = 8s",
+              "swan-child:rand_time = 0s", "swan-child:life_time = 60s"))
 both("storm", "Rekeys one after another while pings run", peers=NSS, spis=4,
      steps=("up", "begin 250") + ("rekey child", "rekey ike") * 5 + ("end",))
 both("reauth", "Reauthentication by the peer", peers=SWAN, steps=("up", "begin 120", "end"), spis=2, long=True,
@@ -172,22 +175,21 @@ both("we", "No quick mode suite in common", peer_esp=("esp-aes128-sha256",), esp
      cordon={"says": {"cordon": [OURS + ".*NO_PROPOSAL_CHOSEN"]}},
      peer={"says": {"cordon": ["-failed "], "strongswan": [r"parsed IKE_AUTH response 1 \[.*N\(NO_PROP\)"],
                     "libreswan": ["NO_PROPOSAL_CHOSEN"]}})
-both("eku", "Certificates with extended key usages, by IPv6", proof="eku", peers=("strongswan", "libreswan"), family=6)
-
 # ---- post-quantum pre-shared keys (RFC 8784), and IKE SAs without a CHILD SA (RFC 6023)
-NSS_PPK = ("strongswan", "libreswan")
 PPK_USED = {"cordon": [r"post-quantum"], "strongswan": [r"using PPK for PPK_ID"]}
-both("pq", "Post-quantum pre-shared key, required at both ends", peers=NSS_PPK, options=("ppk-required", "peer-ppk-required"),
+both("pq", "Post-quantum pre-shared key, required at both ends", peers=NSS, options=("ppk-required", "peer-ppk-required"),
      says=PPK_USED)
-both("pqo", "The same, optional at both ends", peers=NSS_PPK, options=("ppk", "peer-ppk"), says=PPK_USED)
-both("pqn", "The same, optional here, and the peer has none", peers=NSS_PPK, options=("ppk",))
-both("pqm", "The same, optional at the peer, and we have none", peers=NSS_PPK, options=("peer-ppk",))
+both("pqo", "The same, optional at both ends", peers=NSS, options=("ppk", "peer-ppk"), says=PPK_USED)
+both("pqn", "The same, optional here, and the peer has none", peers=NSS, options=("ppk",))
+both("pqm", "The same, optional at the peer, and we have none", peers=NSS, options=("peer-ppk",))
 both("pqc", "The same with certificates", proof="ecdsa-p256", peers=("strongswan",), options=("ppk", "peer-ppk"), says=PPK_USED)
 # strongSwan takes no proof without a key when it has one of its own to name.
 both("pqx", "Two different ones, optional at both ends", peers=("strongswan",), options=("ppk", "peer-ppk-other"),
      cordon={"steps": ("refused",), "expect": "refused"})
-both("pqr", "Required here, and the peer has none", peers=NSS_PPK, options=("ppk-required",), steps=("refused",), expect="refused",
+both("pqr", "Required here, and the peer has none", peers=NSS, options=("ppk-required",), steps=("refused",), expect="refused",
      says={"cordon": [r"post-quantum pre-shared key"]})
-both("pqf", "Required at the peer, and we have none", peers=NSS_PPK, options=("peer-ppk-required",), steps=("refused",),
+both("pqf", "Required at the peer, and we have none", peers=NSS, options=("peer-ppk-required",), steps=("refused",),
      expect="refused")
 both("cl", "The peer allows IKE SAs without a CHILD SA only", peers=("strongswan",), options=("swan:childless = force",))
+
+assert len({r.name for r in ROWS}) == len(ROWS), "two rows of one name"
