@@ -115,7 +115,10 @@ static int verify(const struct keying_job *j, const struct credential_store *sto
 		return diag_fail(d, ERR_AUTH, "this host has no credentials and trusts nobody");
 	for (size_t i = 0; i < j->chain_count; i++)
 		chain[i] = (struct octets){ j->chain[i].at, j->chain[i].len };
-	return credential_verify(store, &proof, &ret->peer, d);
+	int r = credential_verify(store, &proof, &ret->peer, d);
+	if (r >= 0 && ret->peer.not_after_s) /* what is verified has not ended yet */
+		ret->good_ms = ret->peer.not_after_s > proof.now_s ? (ret->peer.not_after_s - proof.now_s) * 1000 : 1;
+	return r;
 }
 
 static void claimed(const struct keying_job *j, struct keying_result *ret)

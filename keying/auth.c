@@ -349,6 +349,7 @@ int auth_established(struct ike_sa *sa, const struct step_input *in, struct diag
 		return STEP_STAY;
 	}
 	keep_peer(sa, &r->peer);
+	reauth_proven(sa, r->good_ms);
 	struct child *first = sa->first;
 	sa->state = IKE_ESTABLISHED; /* for whom the CHILD SA asks */
 	if (first && sa->making->hint[0])
@@ -481,6 +482,7 @@ int auth_answer(struct ike_sa *sa, const struct step_input *in, struct diag *d)
 		return STEP_STAY;
 	}
 	keep_peer(sa, &r->peer);
+	reauth_proven(sa, r->good_ms);
 	struct diag shared = { 0 };
 	if (sa->first && nat_shared(sa, &sa->first->selector, &shared)) {
 		child_drop(sa->first, NULL);
@@ -518,6 +520,7 @@ int auth_respond(struct ike_sa *sa, const struct step_input *in, struct diag *d)
 	exchange_begin_message(sa, &w, IKE_AUTH, true, &sk);
 	if ((r = put_proof(sa, &w, false, false, d)) < 0)
 		return r;
+	reauth_put(sa, &w);
 	if (sa->first) {
 		child_put_answer(sa->first, &w);
 	} else if (!sa->making->childless) {

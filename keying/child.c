@@ -675,6 +675,37 @@ void child_peer_spoke(struct ike_sa *ike, bool anew)
 	}
 }
 
+/* Another one that may carry the same traffic at the peer. */
+static bool has_double(const struct child *c)
+{
+	const struct ike_sa *sa;
+	const struct child *other;
+
+	LIST_FOREACH(sa, &c->ike->contact->ikes, of_contact)
+		LIST_FOREACH(other, &sa->children, entry)
+			if (other != c && other->state >= CHILD_SETTLE && other->state <= CHILD_UP &&
+			    selector_same(&other->asked, &c->asked))
+				return true;
+	return false;
+}
+
+/* The peer waits for our next request before it sends under this one, and we have none: so an empty one. */
+static void acknowledge(const struct child *c)
+{
+	if (!exchange_queued(c->ike, TASK_LIVENESS, 0))
+		exchange_queue(c->ike, TASK_LIVENESS, 0);
+}
+
+bool child_replaced_early(const struct child *old)
+{
+	const struct child *c;
+
+	LIST_FOREACH(c, &old->ike->children, entry)
+		if (c->initiator && c->replaces == old->pair && c->state == CHILD_UP)
+			return true;
+	return false;
+}
+
 /* The inbound half is there: the reply can go. The outbound half waits until the peer shows that it has the reply, by
  * a packet under the new SA or by its next request: what came earlier would be lost. */
 static int answer(struct child *c, const struct child_input *in, struct diag *d)
@@ -827,6 +858,8 @@ static int up(struct child *c, const struct child_input *in, struct diag *d)
 			old->linger_ms = k->now_ms + LINGER_MS;
 		child_arm(old);
 	}
+	if (c->initiator && !old && (c->replaces || has_double(c)))
+		acknowledge(c);
 	twin_child_up(c);
 	contact_works(ike->contact);
 	want_met(c);

@@ -39,7 +39,7 @@ enum {
 	HINT_MS = 1000,        /* an unprotected refusal is believed when nothing better comes so long */
 	RESEND_MOST_MS = 8000, /* repetitions are at most so far apart: on a bad link their number counts */
 	LINGER_MS = 1000,      /* what is to be deleted stays so long: packets are on their way */
-	SETTLE_MS = 1400,      /* a responder sends when the peer shows that it has the reply, or so long after it */
+	SETTLE_MS = 1800,      /* a responder sends when the peer shows that it has the reply, or so long after it */
 	SETTLE_CARRIED_MS = 60000, /* ... while another SA carries the traffic meanwhile */
 	RETRY_TEMPORARY_MS = 500,  /* TEMPORARY_FAILURE */
 	BACKOFF_FIRST_MS = 1000,   /* after a failure; doubled, up to: */
@@ -319,6 +319,10 @@ struct ike_sa {
 	uint64_t sent_esp_ms; /* when we last sent under a CHILD SA; UINT64_MAX: nobody tells us */
 	unsigned twin_tries;
 	struct ike_sa *replaces, *replaced_by; /* rekey: the old one, the new one */
+	uint64_t proven_ms;                    /* when it was: the first of those that renewed each other was up */
+	uint64_t proven_until_ms;              /* who the peer is must be proven again by then; UINT64_MAX: never */
+	uint64_t reauth_ms;                    /* when we do so */
+	uint64_t reauthenticates;              /* number of the IKE SA that it was begun to replace; 0: none */
 	struct ike_sa *rival;                  /* both ends renewed it at once: the other new one */
 	bool unwanted;                         /* by the new plan */
 	bool loser;                            /* a twin stays instead: nothing new begins here */
@@ -505,6 +509,7 @@ ike_action rekey_begun, rekey_derived, rekey_answered;
 void init_message(struct keying *k, const struct ike_header *h, const struct addr *local, uint16_t local_port,
 		  const struct addr *remote, uint16_t remote_port, const uint8_t *octets, size_t len);
 bool init_initiate(struct contact *c, struct want *w);
+struct ike_sa *init_for(struct contact *c, const struct sa_selector *s, const struct rule *rule); /* NULL: told why */
 
 /* exchange.c: requests and replies under protection */
 enum season { SEASON_TAKEN, SEASON_PASSED_OVER, SEASON_REFUSED };
@@ -549,6 +554,7 @@ struct fault child_fault_of(const struct ike_msg *m, const struct diag *d); /* w
 void child_fault(struct child *c, struct fault f, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 void child_fail(struct child *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void child_delete(struct child *c);                   /* with a Delete */
+bool child_replaced_early(const struct child *old);   /* by ours, and the peer deletes it before we do */
 void child_settled(struct child *c);                  /* the peer has our reply: send */
 void child_peer_spoke(struct ike_sa *ike, bool anew); /* a request: a new one, or the last one again */
 void child_stop_sending(struct child *c);
@@ -560,10 +566,22 @@ struct child *child_by_pair(struct keying *k, uint64_t pair);
 struct child *child_by_spi(struct ike_sa *ike, uint32_t spi, bool ours);
 struct child *child_up_for(struct contact *c, const struct sa_selector *s, const struct child *but);
 
+/* reauth.c: an IKE SA from scratch in place of one whose proof grows old */
+void reauth_proven(struct ike_sa *sa, uint64_t good_ms);           /* by a proof that is good so long; 0: no end */
+void reauth_told(struct ike_sa *sa, const struct ike_msg *m);      /* AUTH_LIFETIME */
+void reauth_put(const struct ike_sa *sa, struct ike_writer *w);    /* the same to the peer */
+void reauth_inherit(struct ike_sa *new, const struct ike_sa *old); /* a rekey proves nothing */
+void reauth_moved(const struct ike_sa *old, const struct ike_sa *new);
+bool reauth_newer(const struct ike_sa *a, const struct ike_sa *b); /* begun when the other was up already */
+void reauth_start(struct ike_sa *old);
+void reauth_up(struct ike_sa *new);
+
 /* life.c: when an SA is renewed, and how the last of it goes */
 /* Of a life of so many milliseconds, how long until it is renewed: who began it first, the other end later, each with
  * a spread (0..999) of its own; early enough for messages to be repeated even when lives are short. */
 uint64_t life_soft_ms(uint64_t life_ms, bool first, unsigned spread);
+/* Its last packet was then: has it been idle for too long? */
+void life_idle(struct child *c, uint64_t last_ms);
 /* Our half stops sending now; what the peer sent before it knew still comes in for a while. */
 void life_fade(struct keying *k, uint64_t pair);
 void life_forget_fading(struct keying *k);

@@ -170,6 +170,8 @@ struct ike_sa *ike_new(struct keying *k, bool initiator, const struct addr *loca
 		.expire_ms = UINT64_MAX,
 		.childless_ms = UINT64_MAX,
 		.twin_ms = UINT64_MAX,
+		.proven_until_ms = UINT64_MAX,
+		.reauth_ms = UINT64_MAX,
 		.check_ms = UINT64_MAX,
 		.sent_esp_ms = UINT64_MAX,
 	};
@@ -292,6 +294,8 @@ void ike_established(struct ike_sa *sa)
 	char suite[SUITE_TEXT];
 
 	sa->up_ms = sa->heard_ms = k->now_ms;
+	if (!sa->proven_ms)
+		sa->proven_ms = k->now_ms;
 	sa->check_ms = k->now_ms + k->config.liveness_ms;
 	nat_keepalive_start(sa);
 	if (life) { /* whoever began it renews it first, so that both seldom do at once */
@@ -317,6 +321,7 @@ void ike_established(struct ike_sa *sa)
 			forget_older(sa);
 		forget_oldest(sa->contact);
 		twin_ike_up(sa);
+		reauth_up(sa);
 	}
 	exchange_pump(sa);
 	want_drive_all(sa->contact);
@@ -355,9 +360,10 @@ void ike_arm(struct ike_sa *sa)
 		at = least(at, sa->request.resend_ms);
 	at = least(at, sa->twin_ms);
 	if (sa->state == IKE_ESTABLISHED) {
-		at = least(at, least(sa->childless_ms, sa->expire_ms));
+		at = least(at, least(sa->childless_ms, least(sa->expire_ms, sa->proven_until_ms)));
 		if (!sa->replaced_by)
-			at = least(at, least(least(sa->rekey_ms, sa->check_ms), sa->nat.keepalive_ms));
+			at = least(at, least(least(sa->rekey_ms, sa->reauth_ms),
+					     least(sa->check_ms, sa->nat.keepalive_ms)));
 	}
 	timer_set(&sa->k->timers, &sa->timer, at);
 }
@@ -420,11 +426,21 @@ static void fire(void *owner)
 	}
 	if (sa->twin_ms <= now)
 		twin_review(sa);
-	if (sa->state == IKE_ESTABLISHED && (sa->expire_ms <= now || sa->childless_ms <= now)) {
+	if (sa->state == IKE_ESTABLISHED && sa->proven_until_ms <= now && exchange_queued(sa, TASK_DELETE_IKE, 0)) {
+		ike_down(sa, EVENT_MAIN_MODE_DOWN, "the proof of %s is too old, and it does not answer",
+			 peer_kept_id(sa->peer));
+		return;
+	}
+	if (sa->state == IKE_ESTABLISHED &&
+	    (sa->expire_ms <= now || sa->childless_ms <= now || sa->proven_until_ms <= now)) {
 		sa->childless_ms = UINT64_MAX;
 		sa->expire_ms = now + HALF_OPEN_MS; /* should the Delete not get its turn */
+		if (sa->proven_until_ms <= now)
+			sa->proven_until_ms = now + LINGER_MS;
 		ike_delete(sa);
 	}
+	if (sa->state == IKE_ESTABLISHED && !sa->replaced_by && sa->reauth_ms <= now)
+		reauth_start(sa);
 	if (sa->state == IKE_ESTABLISHED && !sa->replaced_by && sa->rekey_ms <= now) {
 		sa->rekey_ms = UINT64_MAX;
 		if (!sa->loser && !sa->unwanted)

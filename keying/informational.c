@@ -4,8 +4,8 @@
 enum { SPIS_MOST = 64 };
 
 /* The peer's inbound SAs of a Delete: take our halves down, and list those in the reply that we had not asked to delete
- * ourselves (1.4.1). */
-static void delete_children(struct ike_sa *sa, const struct ike_delete *del, struct ike_writer *w)
+ * ourselves (1.4.1). *early: the peer waits for a sign that we have what replaces one. */
+static void delete_children(struct ike_sa *sa, const struct ike_delete *del, struct ike_writer *w, bool *early)
 {
 	struct wire_in in = wire_in(del->spis, (size_t)4 * del->count);
 	uint32_t gone[SPIS_MOST];
@@ -20,6 +20,7 @@ static void delete_children(struct ike_sa *sa, const struct ike_delete *del, str
 			continue;
 		if (c->state != CHILD_DELETING && n < SPIS_MOST)
 			gone[n++] = c->spi_in;
+		*early |= child_replaced_early(c);
 		child_drop(c, "the peer deleted it");
 	}
 	if (n)
@@ -30,7 +31,7 @@ void informational_request(struct ike_sa *sa, const struct ike_msg *m)
 {
 	const struct keying_credential *own = ike_credential(sa);
 	const char *own_proof = own && own->kind == AUTH_PSK ? "a pre-shared key" : "a certificate";
-	bool the_end = false;
+	bool the_end = false, early = false;
 	struct ike_writer w;
 	size_t sk;
 
@@ -39,10 +40,13 @@ void informational_request(struct ike_sa *sa, const struct ike_msg *m)
 		if (m->deletes[i].protocol == PROTO_IKE)
 			the_end = true;
 		else
-			delete_children(sa, &m->deletes[i], &w);
+			delete_children(sa, &m->deletes[i], &w, &early);
 	}
 	exchange_reply(sa, &w, sk);
+	if (early)
+		exchange_queue(rekey_done(sa) ? sa->replaced_by : sa, TASK_LIVENESS, 0);
 	unwanted_redirect(sa, m);
+	reauth_told(sa, m);
 	if (ike_find_notify(m, N_AUTHENTICATION_FAILED)) {
 		char remote[ADDR_TEXT], words[REFUSAL_TEXT];
 		ike_fault(sa, fault_of_notify(INFORMATIONAL, N_AUTHENTICATION_FAILED),

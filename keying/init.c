@@ -30,16 +30,15 @@ static uint16_t hashes_of(const struct ike_msg *m)
 
 /* ---- initiator --------------------------------------------------------------------------------------------------- */
 
-bool init_initiate(struct contact *c, struct want *w)
+struct ike_sa *init_for(struct contact *c, const struct sa_selector *selector, const struct rule *rule)
 {
 	struct keying *k = c->k;
-	const struct rule *rule = w->rule;
 	struct diag d = { 0 };
 
 	if (!choose_credential(k, rule->auth, &(struct choose_peer){ 0 }, NULL, &d)) {
 		contact_fault(k, &c->local, &c->remote, rule->name, EVENT_MAIN_MODE_FAILED,
 			      (struct fault){ .code = FAILURE_NO_CREDENTIAL }, "%s", d.text);
-		return false;
+		return NULL;
 	}
 	if (rule->key_exchange->ppk_required && !ppk_held(k, rule->key_exchange)) {
 		contact_fault(
@@ -55,7 +54,7 @@ bool init_initiate(struct contact *c, struct want *w)
 		contact_fault(k, &c->local, &c->remote, rule->name, EVENT_MAIN_MODE_FAILED,
 			      (struct fault){ .code = FAILURE_BUSY },
 			      "%d main modes are being negotiated already; this one has to wait", INITIATING_MOST);
-		return false;
+		return NULL;
 	}
 	struct ike_sa *sa = ike_new(k, true, &c->local, c->nat_port ? IKE_NAT_PORT : IKE_PORT, &c->remote,
 				    c->nat_port ? c->nat_port : IKE_PORT);
@@ -66,12 +65,17 @@ bool init_initiate(struct contact *c, struct want *w)
 	sa->ke_set = rule->key_exchange;
 	(void)choose_for(sa, NULL, NULL);
 	ike_join(sa, c);
-	sa->first = child_new(sa, true, &w->selector, rule);
+	sa->first = child_new(sa, true, selector, rule);
 	sa->first->state = CHILD_FIRST;
 	sa->first->first = true;
 	ike_name_rule(sa, rule->name);
 	(void)ike_step(sa, EV_START, NULL, NULL, &d);
-	return true;
+	return sa;
+}
+
+bool init_initiate(struct contact *c, struct want *w)
+{
+	return init_for(c, &w->selector, w->rule);
 }
 
 static void ask_begin(struct ike_sa *sa, const struct algorithm *group)

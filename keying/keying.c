@@ -519,6 +519,7 @@ void keying_usage(struct keying *k, uint64_t pair, uint64_t last_in_ms, uint64_t
 		sa->heard_ms = last_in_ms;
 	if (sa->sent_esp_ms == UINT64_MAX || sa->sent_esp_ms < last_out_ms)
 		sa->sent_esp_ms = last_out_ms;
+	life_idle(c, last_in_ms > last_out_ms ? last_in_ms : last_out_ms);
 }
 
 /* ---- a new plan, and the end ------------------------------------------------------------------------------------- */

@@ -138,6 +138,7 @@ struct keying_result {
 	uint8_t auth[KEYING_AUTH_MOST];
 	size_t auth_len;
 	struct peer peer; /* VERIFY */
+	uint64_t good_ms; /* VERIFY: the proof is good for so long from now (its certificate ends); 0: no end */
 };
 void keying_job_free(struct keying_job *job); /* wipes */
 SCOPE_FREEP(struct keying_job, keying_job)
@@ -200,7 +201,7 @@ void keying_set_credentials(struct keying *k, const struct keying_config *c, uin
  * themselves by it end. Returns how many IKE SAs. */
 size_t keying_distrust(struct keying *k, const uint8_t certificate[PEER_DIGEST], const char *why, uint64_t now_ms);
 /* Now, whatever their lives: the SAs with the peer (NULL: all). Returns how many begin. */
-enum keying_renewal { KEYING_RENEW_CHILD, KEYING_RENEW_IKE, KEYING_RENEW_DELETE };
+enum keying_renewal { KEYING_RENEW_CHILD, KEYING_RENEW_IKE, KEYING_RENEW_PROOF, KEYING_RENEW_DELETE };
 size_t keying_renew(struct keying *k, enum keying_renewal what, const struct addr *peer, uint64_t now_ms);
 /* Tell every peer that we go (delete), as far as one datagram each does it. */
 void keying_close(struct keying *k, uint64_t now_ms);

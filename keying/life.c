@@ -20,6 +20,14 @@ uint64_t life_soft_ms(uint64_t life_ms, bool first, unsigned spread)
 	return life_ms - left + (first ? left / 4 : left * 5 / 8) * (spread % SPREADS) / SPREADS;
 }
 
+void life_idle(struct child *c, uint64_t last_ms)
+{
+	uint64_t most = c->rule->protection->idle_s * UINT64_C(1000), since = last_ms > c->up_ms ? last_ms : c->up_ms;
+
+	if (most && c->state == CHILD_UP && !c->replaced && since + most <= c->ike->k->now_ms)
+		child_delete(c);
+}
+
 /* ---- fading ------------------------------------------------------------------------------------------------------ */
 
 struct fade {
@@ -80,6 +88,8 @@ static size_t renew(struct ike_sa *sa, enum keying_renewal what)
 		return 0;
 	if (what == KEYING_RENEW_IKE)
 		rekey_start(sa);
+	else if (what == KEYING_RENEW_PROOF)
+		reauth_start(sa);
 	else if (what == KEYING_RENEW_DELETE)
 		ike_delete(sa);
 	if (what != KEYING_RENEW_CHILD)

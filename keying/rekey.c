@@ -51,6 +51,7 @@ static void take_over(struct ike_sa *new)
 		TAILQ_INSERT_TAIL(&new->tasks, t, entry);
 		new->task_count++;
 	}
+	reauth_moved(old, new);
 	ike_join(new, old->contact);
 	if (old->replaced_by != new) {
 		old->rival = old->replaced_by;
@@ -316,11 +317,10 @@ void rekey_request(struct ike_sa *old, const struct ike_msg *m)
 	const struct task *t = old->request.task;
 	struct proposal_ike_choice choice;
 	uint8_t group[2];
+	struct ike_sa *ours = old->replaced_by;
 	size_t n = 0;
 
-	struct ike_sa *ours = old->replaced_by;
-
-	if (!rekey_may_answer(old) ||
+	if (!rekey_may_answer(old) || old->loser ||
 	    (t && (t->kind == TASK_CREATE_CHILD || t->kind == TASK_DELETE_CHILD))) { /* 2.25 */
 		exchange_reply_notify(old, CREATE_CHILD_SA, N_TEMPORARY_FAILURE, NULL, 0);
 		return;

@@ -5,7 +5,7 @@
 #include "keying/engine.h"
 #include <string.h>
 
-enum { REVIEWS_MOST = 10 };
+enum { REVIEWS_MOST = 60 };
 
 static int compare(const struct owned *a, const struct owned *b)
 {
@@ -30,8 +30,8 @@ bool twin_stays(const struct owned *a_i, const struct owned *a_r, const struct o
 static bool ikes_are_twins(const struct ike_sa *a, const struct ike_sa *b)
 {
 	return a != b && a->initiator != b->initiator && a->auth_set == b->auth_set && a->ke_set == b->ke_set &&
-	       nat_same_peer(a, b) && ike_usable(a) && ike_usable(b) && !a->replaced_by && !b->replaced_by &&
-	       !a->replaces && !b->replaces;
+	       nat_same_peer(a, b) && ike_usable(a) && ike_usable(b) && !reauth_newer(a, b) && !reauth_newer(b, a) &&
+	       !a->replaced_by && !b->replaced_by && !a->replaces && !b->replaces;
 }
 
 void twin_ike_up(struct ike_sa *sa)
@@ -124,6 +124,8 @@ static bool child_stays(const struct child *a, const struct child *b)
 {
 	if (a->ike != b->ike && a->ike->loser != b->ike->loser)
 		return !a->ike->loser;
+	if (reauth_newer(a->ike, b->ike) || reauth_newer(b->ike, a->ike))
+		return reauth_newer(a->ike, b->ike);
 	return twin_stays(&a->nonce_i, &a->nonce_r, &b->nonce_i, &b->nonce_r);
 }
 

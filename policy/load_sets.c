@@ -155,17 +155,30 @@ void load_auth_sets(struct load *l, uint32_t node)
 	l->default_auth = named(&l->auth_sets, "default");
 }
 
-static bool read_seconds(struct load *l, uint32_t node, uint32_t *ret)
+static bool read_seconds_or(struct load *l, uint32_t node, const char *what, const char *or_else, uint32_t *ret)
 {
 	uint64_t ms;
 
-	if (!read_duration_ms(&l->rd, node, "lifetime", &ms))
+	if (!read_duration_ms(&l->rd, node, what, &ms))
 		return false;
 	if (ms < 1000 || ms / 1000 > UINT32_MAX) {
-		read_error(&l->rd, "bad-value", node, "a lifetime is at least 1s and at most 136 years");
+		read_error(&l->rd, "bad-value", node, "%s is at least 1s and at most 136 years%s", what, or_else);
 		return false;
 	}
 	*ret = (uint32_t)(ms / 1000);
+	return true;
+}
+
+static bool read_seconds(struct load *l, uint32_t node, const char *what, uint32_t *ret)
+{
+	return read_seconds_or(l, node, what, "", ret);
+}
+
+static bool read_seconds_or_never(struct load *l, uint32_t node, const char *what, uint32_t *ret)
+{
+	if (!node_is(&l->rd, node, "never"))
+		return read_seconds_or(l, node, what, ", or never", ret);
+	*ret = 0;
 	return true;
 }
 
@@ -210,10 +223,11 @@ static void ike_defaults(struct load *l, struct key_exchange_set *s)
 
 static void read_key_exchange_set(struct load *l, uint32_t node, void *set, struct place place)
 {
-	enum { PROPOSALS, LIFETIME, LEGACY, PPK, KEYS };
+	enum { PROPOSALS, LIFETIME, REAUTHENTICATE, LEGACY, PPK, KEYS };
 	static const struct map_key keys[KEYS] = {
 		[PROPOSALS] = { "proposals", false },
 		[LIFETIME] = { "lifetime", false },
+		[REAUTHENTICATE] = { "reauthenticate", false },
 		[LEGACY] = { "legacy", false },
 		[PPK] = { "ppk", false },
 	};
@@ -226,7 +240,9 @@ static void read_key_exchange_set(struct load *l, uint32_t node, void *set, stru
 	ike_defaults(l, s);
 	s->legacy = read_legacy(l, v[LEGACY]);
 	if (v[LIFETIME])
-		(void)read_seconds(l, v[LIFETIME], &s->lifetime_s);
+		(void)read_seconds(l, v[LIFETIME], "lifetime", &s->lifetime_s);
+	if (v[REAUTHENTICATE])
+		(void)read_seconds_or_never(l, v[REAUTHENTICATE], "reauthenticate", &s->reauthenticate_s);
 	if (v[PPK])
 		load_ppks(l, v[PPK], s);
 	if (!v[PROPOSALS] || !proposals_fit(l, v[PROPOSALS]))
@@ -285,6 +301,7 @@ static void child_defaults(struct load *l, struct protection_set *s)
 			s->count++;
 	s->lifetime_s = 3600;
 	s->lifetime_octets = 100000000000;
+	s->idle_s = 300;
 }
 
 /* `lifetime: 1h`, or `lifetime: { time: 1h, data: 100GB }`. */
@@ -294,12 +311,12 @@ static void read_protection_lifetime(struct load *l, uint32_t node, struct prote
 	uint32_t v[ARRAY_LEN(keys)];
 
 	if (!node_is_map(&l->rd, node)) {
-		(void)read_seconds(l, node, &s->lifetime_s);
+		(void)read_seconds(l, node, "lifetime", &s->lifetime_s);
 		return;
 	}
 	(void)read_map(&l->rd, node, "lifetime", keys, ARRAY_LEN(keys), v);
 	if (v[0])
-		(void)read_seconds(l, v[0], &s->lifetime_s);
+		(void)read_seconds(l, v[0], "lifetime", &s->lifetime_s);
 	if (v[1] && read_octets(&l->rd, v[1], "data", &s->lifetime_octets) && s->lifetime_octets &&
 	    s->lifetime_octets < 1000000)
 		read_error(&l->rd, "bad-value", v[1], "a lifetime by data is at least 1MB, or 0 for none");
@@ -336,11 +353,12 @@ static void read_child_proposal(struct load *l, uint32_t node, uint32_t require,
 
 static void read_protection_set(struct load *l, uint32_t node, void *set, struct place place)
 {
-	enum { REQUIRE, PROPOSALS, LIFETIME, LEGACY, KEYS };
+	enum { REQUIRE, PROPOSALS, LIFETIME, IDLE, LEGACY, KEYS };
 	static const struct map_key keys[KEYS] = {
 		[REQUIRE] = { "require-encryption", false },
 		[PROPOSALS] = { "proposals", false },
 		[LIFETIME] = { "lifetime", false },
+		[IDLE] = { "idle-timeout", false },
 		[LEGACY] = { "legacy", false },
 	};
 	struct protection_set *s = set;
@@ -355,6 +373,8 @@ static void read_protection_set(struct load *l, uint32_t node, void *set, struct
 		(void)read_bool(&l->rd, v[REQUIRE], "require-encryption", &s->require_encryption);
 	if (v[LIFETIME])
 		read_protection_lifetime(l, v[LIFETIME], s);
+	if (v[IDLE])
+		(void)read_seconds_or_never(l, v[IDLE], "idle-timeout", &s->idle_s);
 	if (!v[PROPOSALS] || !proposals_fit(l, v[PROPOSALS]))
 		return;
 	s->suites = arena_new(&l->p->memory, item_count(&l->rd, v[PROPOSALS]), sizeof *s->suites);

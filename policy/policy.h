@@ -152,6 +152,7 @@ struct key_exchange_set { /* main mode */
 	struct ike_suite *suites;
 	size_t count;
 	uint32_t lifetime_s;
+	uint32_t reauthenticate_s; /* 0: a proof holds as long as main mode is renewed */
 	bool legacy;
 	struct ppk *ppks; /* the first is offered, any is taken */
 	size_t ppk_count;
@@ -167,6 +168,7 @@ struct protection_set { /* quick mode */
 	bool legacy;
 	uint32_t lifetime_s;
 	uint64_t lifetime_octets; /* 0: no limit */
+	uint32_t idle_s;          /* without traffic for so long it is deleted; 0: never */
 };
 
 enum { PROFILE_DOMAIN = 1, PROFILE_PRIVATE = 2, PROFILE_PUBLIC = 4, PROFILE_ALL = 7 };

@@ -113,6 +113,10 @@ static void rekey_ike(struct world *w, unsigned host)
 {
 	(void)keying_renew(w->hosts[host].keying, KEYING_RENEW_IKE, NULL, w->now_ms);
 }
+static void prove(struct world *w, unsigned host)
+{
+	(void)keying_renew(w->hosts[host].keying, KEYING_RENEW_PROOF, NULL, w->now_ms);
+}
 static void delete_ike(struct world *w, unsigned host)
 {
 	(void)keying_renew(w->hosts[host].keying, KEYING_RENEW_DELETE, NULL, w->now_ms);
@@ -133,6 +137,10 @@ static const struct collision {
 	{ "IKE delete x IKE rekey", true, { delete_ike, rekey_ike } },
 	{ "IKE delete x CHILD rekey", true, { delete_ike, rekey_child } },
 	{ "IKE delete x IKE delete", true, { delete_ike, delete_ike } },
+	{ "new proof x new proof", true, { prove, prove } },
+	{ "new proof x IKE rekey", true, { prove, rekey_ike } },
+	{ "new proof x CHILD rekey", true, { prove, rekey_child } },
+	{ "new proof x IKE delete", true, { prove, delete_ike } },
 	{ "restart x restart", true, { world_restart, world_restart } },
 };
 

@@ -42,6 +42,8 @@ static void the_domain_isolation_example_loads(void **state)
 	assert_int_equal(rules[0].protection->lifetime_s, 3600);
 	assert_int_equal(rules[0].protection->lifetime_octets, 100000000000);
 	assert_int_equal(rules[0].key_exchange->lifetime_s, 8 * 3600);
+	assert_int_equal(rules[0].key_exchange->reauthenticate_s, 0);
+	assert_int_equal(rules[0].protection->idle_s, 300);
 	assert_int_equal(rules[1].service_count, 2);
 	assert_int_equal(rules[1].services[0].port2.lo, 53);
 	assert_non_null(dc1);
