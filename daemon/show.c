@@ -145,7 +145,7 @@ static const struct sa_usage *usage_of(const struct live *l, uint64_t pair)
 static bool failure_stands(const struct live *l, const struct keying_failure *f)
 {
 	for (size_t i = 0; i < l->child_count; i++)
-		if (addr_equal(&l->children[i].selector.remote, &f->remote) &&
+		if (addr_equal(&l->children[i].remote, &f->remote) &&
 		    (f->stranger || l->children[i].up_at_ms >= f->at_ms))
 			return false;
 	return true;
@@ -205,10 +205,19 @@ static void main_mode_rows(struct daemon *d, const struct live *l, json_t *rows)
 	}
 }
 
+static json_t *range_json(const struct addr_range *r)
+{
+	char text[ADDR_RANGE_TEXT];
+
+	return json_string(addr_range_text(r, text));
+}
+
 static void put_selector(json_t *o, const struct sa_selector *s)
 {
-	put(o, "local", addr_json(&s->local));
-	put(o, "remote", addr_json(&s->remote));
+	const struct addr_range local = sa_selector_locals(s), remote = sa_selector_remotes(s);
+
+	put(o, "local", range_json(&local));
+	put(o, "remote", range_json(&remote));
 	put(o, "protocol", s->protocol == PROTOCOL_ANY ? json_null() : json_integer(s->protocol));
 	put(o, "local_ports",
 	    port_given(s->local_port) ? json_pack("[i,i]", s->local_port.lo, s->local_port.hi) : json_null());
@@ -226,6 +235,10 @@ static void quick_mode_rows(struct daemon *d, const struct live *l, json_t *rows
 		char suite[SUITE_TEXT];
 
 		put_selector(o, &c->selector);
+		put(o, "tunnel",
+		    c->rule && c->rule->tunnel
+			    ? json_pack("{s:o,s:o}", "local", addr_json(&c->local), "remote", addr_json(&c->remote))
+			    : json_null());
 		put(o, "identity", words(peer_kept_id(c->peer)));
 		put(o, "rule", c->rule ? words(c->rule->name) : json_null());
 		put(o, "protection", json_string(protection_of(&c->suite)));
@@ -401,7 +414,7 @@ static void peer_rows(struct daemon *d, const struct live *l, json_t *rows)
 		}
 	}
 	for (size_t i = 0; i < l->child_count; i++)
-		count_child(peer_row(d, all, &l->children[i].selector.remote), &l->children[i],
+		count_child(peer_row(d, all, &l->children[i].remote), &l->children[i],
 			    usage_of(l, l->children[i].pair));
 	for (size_t i = 0; i < n; i++)
 		if (fallbacks[i].until_ms > now) {

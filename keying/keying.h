@@ -228,6 +228,7 @@ struct keying_ike_row { /* main mode */
 	size_t children;
 };
 struct keying_child_row { /* quick mode */
+	struct addr local, remote; /* of the IKE SA; of a tunnel the selector has others */
 	uint64_t pair;
 	uint32_t spi_in, spi_out;
 	struct sa_selector selector;

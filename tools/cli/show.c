@@ -101,6 +101,8 @@ static void add_traffic(struct columns *c, const json_t *row)
 		if (hi != lo)
 			str_addf(&text, "-%" JSON_INTEGER_FORMAT, hi);
 	}
+	if (json_is_object(json_object_get(row, "tunnel")))
+		str_addf(&text, " in a tunnel to %s", ask_text(json_object_get(row, "tunnel"), "remote"));
 	columns_add(c, "%s", str_text(&text));
 }
 
