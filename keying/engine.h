@@ -309,6 +309,7 @@ struct ike_sa {
 	unsigned repeats;                 /* of the reply to IKE_SA_INIT */
 	uint64_t repeated_ms;             /* when the last reply was repeated */
 	bool fragments;                   /* both ends take fragments (RFC 7383) */
+	uint16_t path_octets;             /* of an IP packet that may get through; 0: as configured */
 	struct reassembly *reassembly[2]; /* of the peer's request, of its reply; NULL: none */
 	LIST_HEAD(child_list, child) children;
 	struct peer_kept *peer; /* NULL: not proven */
@@ -361,6 +362,12 @@ struct cookie_secret {
 	bool have;
 };
 
+/* Which rows of the two tables of steps were taken, a bit each: the tests ask whether all are. */
+struct keying_rows {
+	uint64_t ike, child;
+};
+extern const size_t ike_row_count, child_row_count;
+
 struct keying {
 	struct keying_config config;
 	struct arena *memory; /* of the config's copies */
@@ -395,6 +402,7 @@ struct keying {
 
 	struct reassembly_pool pools[POOLS];
 	uint64_t dropped[KEYING_DROP_COUNT];
+	struct keying_rows rows;
 	uint8_t in[IKE_MESSAGE_MOST], out[IKE_MESSAGE_MOST];
 	uint8_t *sealed; /* the datagrams of the last message that went in fragments; NULL: none did */
 };

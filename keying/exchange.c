@@ -177,7 +177,8 @@ bool exchange_resend(struct ike_sa *sa)
 	uint64_t wait_ms = (uint64_t)sa->k->config.retransmit_first_ms << r->tries;
 
 	r->resend_ms = sa->k->now_ms + (wait_ms < RESEND_MOST_MS ? wait_ms : RESEND_MOST_MS);
-	r->tries++;
+	if (r->tries++ == FRAGMENT_PATIENCE)
+		fragment_recut(sa, &r->octets);
 	send_out(sa);
 	return true;
 }
@@ -395,23 +396,25 @@ static void reply(struct ike_sa *sa, struct ike_msg *m, struct wire_in *in, uint
 }
 
 /* The request that was answered last, once more: the same octets, or its first fragment (RFC 7383 2.6.1), cut
- * otherwise if it is authentic. */
+ * otherwise (*ret_recut) if it is authentic. */
 static bool repeated(struct ike_sa *sa, const struct ike_header *h, const struct ike_envelope *e, const uint8_t *octets,
-		     size_t len, const uint8_t digest[DIGEST])
+		     size_t len, const uint8_t digest[DIGEST], bool *ret_recut)
 {
 	struct keying *k = sa->k;
 	struct wire_in content;
 
+	*ret_recut = false;
 	if (memcmp(digest, sa->last_digest, DIGEST) == 0)
 		return true;
 	if (h->id + 1 != sa->receive_id || e->number != 1 || !sa->fragments || sa->answering ||
 	    k->now_ms - sa->repeated_ms < REPEAT_MS)
 		return false;
 	memcpy(k->in, octets, len);
+	*ret_recut = true;
 	return ike_envelope_open(&sa->in, k->in, len, e, &content, NULL) == 0;
 }
 
-static void reply_again(struct ike_sa *sa)
+static void reply_again(struct ike_sa *sa, bool recut)
 {
 	struct keying *k = sa->k;
 
@@ -421,6 +424,8 @@ static void reply_again(struct ike_sa *sa)
 		return;
 	}
 	sa->repeated_ms = k->now_ms;
+	if (recut) /* the peer thinks that long packets do not get through */
+		fragment_recut(sa, &sa->last_reply);
 	todo_send_back(sa, &sa->last_reply);
 }
 
@@ -459,8 +464,9 @@ void exchange_message(struct ike_sa *sa, const struct ike_header *h, const uint8
 		k->dropped[KEYING_DROP_MALFORMED]++;
 		return;
 	}
-	if (!is_reply && repeated(sa, h, &e, octets, len, digest)) {
-		reply_again(sa);
+	bool recut;
+	if (!is_reply && repeated(sa, h, &e, octets, len, digest, &recut)) {
+		reply_again(sa, recut);
 		return;
 	}
 	if (!due(sa, h, is_reply))

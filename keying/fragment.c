@@ -16,19 +16,35 @@ struct reassembly {
 	uint8_t first, digest[DIGEST]; /* of fragment 1 */
 	uint16_t total, have;
 	size_t octets;         /* of content */
+	size_t longest;        /* of the datagrams */
 	struct owned pieces[]; /* at NULL: has not come */
 };
 
 /* ---- sending ----------------------------------------------------------------------------------------------------- */
 
-/* How long a datagram may be, without IP and UDP headers. */
+/* What stands around a datagram in its IP packet. */
+static size_t around(const struct ike_sa *sa)
+{
+	size_t octets = UDP_HEADER;
+
+	octets += sa->remote.family == 4 ? IPV4_HEADER : IPV6_HEADER;
+	octets += sa->local_port == IKE_NAT_PORT ? NON_ESP_MARKER : 0;
+	return octets;
+}
+
+/* How long an IP packet may be. */
+static size_t path_octets(const struct ike_sa *sa)
+{
+	size_t most = sa->k->config.fragment_octets;
+
+	return sa->path_octets && sa->path_octets < most ? sa->path_octets : most;
+}
+
 static size_t path_room(const struct ike_sa *sa)
 {
-	size_t around = UDP_HEADER;
+	size_t octets = path_octets(sa);
 
-	around += sa->remote.family == 4 ? IPV4_HEADER : IPV6_HEADER;
-	around += sa->local_port == IKE_NAT_PORT ? NON_ESP_MARKER : 0;
-	return sa->k->config.fragment_octets > around ? sa->k->config.fragment_octets - around : 0;
+	return octets > around(sa) ? octets - around(sa) : 0;
 }
 
 static int put_fragment(struct ike_sa *sa, const uint8_t *header, uint8_t first, uint16_t number, uint16_t total,
@@ -81,6 +97,55 @@ size_t fragment_first(const uint8_t *datagrams, size_t len)
 	(void)wire_octets(&in, LENGTH_AT);
 	size_t n = wire_u32(&in);
 	return in.failed || n < IKE_HEADER || n > len ? 0 : n;
+}
+
+/* Open our own datagrams, one behind the other; their content comes to k->in. */
+static int reopen(struct ike_sa *sa, const struct owned *message, struct ike_envelope *ret_first, size_t *ret_len,
+		  struct diag *d)
+{
+	struct keying *k = sa->k;
+	const uint8_t *at = message->at;
+	size_t len = 0;
+	int r;
+
+	for (size_t left = message->len, n; (n = fragment_first(at, left)) > 0; at += n, left -= n) {
+		struct ike_envelope e;
+		struct wire_in content;
+		memcpy(k->out, at, n);
+		if ((r = ike_envelope_find(k->out, n, &e, d)) < 0 ||
+		    (r = ike_envelope_open(&sa->out, k->out, n, &e, &content, d)) < 0)
+			return r;
+		if (at == message->at)
+			*ret_first = e;
+		if (content.left > sizeof k->in - len)
+			return diag_fail(d, ERR_UNSUPPORTED, "a message of more than %zu octets", sizeof k->in);
+		memcpy(k->in + len, content.at, content.left);
+		len += content.left;
+	}
+	*ret_len = len;
+	return len ? 0 : diag_fail(d, ERR_UNEXPECTED, "nothing was sent");
+}
+
+void fragment_recut(struct ike_sa *sa, struct owned *message)
+{
+	struct keying *k = sa->k;
+	struct wire_in in = wire_in(message->at, fragment_first(message->at, message->len));
+	struct ike_envelope e = { 0 };
+	struct ike_header h;
+	struct ike_writer w;
+	size_t len, sk;
+
+	if (!sa->fragments || !sa->out.keys || sa->remote.family != 4 || path_octets(sa) <= FRAGMENT_OCTETS_LEAST ||
+	    ike_decode_header(&in, &h, NULL) < 0 || h.length + around(sa) <= FRAGMENT_OCTETS_LEAST ||
+	    reopen(sa, message, &e, &len, NULL) < 0)
+		return;
+	sa->path_octets = FRAGMENT_OCTETS_LEAST;
+	ike_write_begin(&w, k->out, sizeof k->out, &h);
+	sk = ike_sk_begin(&w, &sa->out);
+	wire_put(&w.out, k->in, len);
+	k->out[sk] = e.first;
+	if (fragment_seal(sa, &w, sk, NULL) == 0)
+		owned_set(message, w.out.buf, w.out.len);
 }
 
 /* ---- what comes in ----------------------------------------------------------------------------------------------- */
@@ -179,6 +244,7 @@ bool fragment_keep(struct ike_sa *sa, bool reply, const struct ike_envelope *e, 
 	owned_set(&a->pieces[e->number - 1], content.at, content.left);
 	a->octets += content.left;
 	k->pools[pool].octets += content.left;
+	a->longest = e->octets > a->longest ? e->octets : a->longest;
 	if (e->number == 1) {
 		a->first = e->first;
 		memcpy(a->digest, digest, DIGEST);
@@ -190,6 +256,9 @@ bool fragment_keep(struct ike_sa *sa, bool reply, const struct ike_envelope *e, 
 			lose(TAILQ_FIRST(&k->pools[pool].queue)); /* at last this one */
 		return false;
 	}
+	if (a->total > 1 && a->longest + around(sa) < path_octets(sa)) /* it will have its reasons (2.5.1) */
+		sa->path_octets = (uint16_t)(a->longest + around(sa) > FRAGMENT_OCTETS_LEAST ? a->longest + around(sa)
+											     : FRAGMENT_OCTETS_LEAST);
 	join(a, k->in);
 	*ret_content = wire_in(k->in, a->octets);
 	*ret_first = a->first;

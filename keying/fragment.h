@@ -8,6 +8,7 @@
 #include <sys/queue.h>
 
 struct ike_sa;
+struct owned;
 struct keying;
 struct reassembly;
 
@@ -15,6 +16,8 @@ enum {
 	FRAGMENTS_MOST = 256,           /* of one message */
 	REASSEMBLY_MS = 30000,          /* a request has so long to become whole */
 	REASSEMBLY_POOL_MOST = 8 << 20, /* octets in each of the pools, bookkeeping included; the oldest goes first */
+	FRAGMENT_OCTETS_LEAST = 576,    /* of an IP packet, where longer ones seem not to get through (IPv4 only) */
+	FRAGMENT_PATIENCE = 4,          /* after so many tries without an answer */
 	FRAGMENTS_SEALED_MOST = 256 << 10, /* octets of one message, all its datagrams together */
 };
 
@@ -29,6 +32,8 @@ void fragment_pools_init(struct keying *k);
 /* In place of ike_sk_end: seal what is in w, as fragments if that is too long for the path and the peer takes them.
  * Afterwards w->out holds the datagrams. */
 int fragment_seal(struct ike_sa *sa, struct ike_writer *w, size_t sk, struct diag *d);
+/* Cut a message that was sent again, and smaller: nothing is heard of it. What comes later is cut so, too. */
+void fragment_recut(struct ike_sa *sa, struct owned *message);
 /* The first datagram of several; its length, or 0 if there is none (any more). */
 size_t fragment_first(const uint8_t *datagrams, size_t len);
 

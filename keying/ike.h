@@ -284,6 +284,7 @@ struct ike_envelope {
 	size_t at;
 	uint8_t first;          /* type of the first payload in it */
 	uint16_t number, total; /* of a fragment; 0: the message is whole */
+	size_t octets;          /* of all the datagram */
 };
 /* -ERR_SYNTAX: there is none, or its lengths or its numbers are wrong. Nothing is verified yet. */
 int ike_envelope_find(const uint8_t *message, size_t len, struct ike_envelope *ret, struct diag *d);

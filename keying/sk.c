@@ -171,7 +171,7 @@ int ike_envelope_find(const uint8_t *message, size_t len, struct ike_envelope *r
 	if ((r = ike_decode_header(&in, &h, d)) < 0)
 		return r;
 	for (uint8_t type = h.next; type != PL_NONE && !in.failed;) {
-		struct ike_envelope e = { .at = len - in.left, .first = wire_u8(&in) };
+		struct ike_envelope e = { .at = len - in.left, .octets = len, .first = wire_u8(&in) };
 		(void)wire_u8(&in);
 		uint16_t n = wire_u16(&in);
 		struct wire_in body = wire_sub(&in, n < GENERIC_HEADER ? SIZE_MAX : n - (size_t)GENERIC_HEADER);

@@ -241,6 +241,75 @@ static void a_quarter_of_the_fragments_may_be_lost(void **state)
 	}
 }
 
+/* Nothing longer than this many octets of IP gets through, in either direction. */
+struct narrow {
+	size_t octets[HOSTS]; /* of what each host sends */
+	unsigned lost;
+};
+
+static unsigned narrow(struct world *w, struct datagram *d)
+{
+	struct narrow *n = w->context;
+
+	if (d->esp || d->len + 28 <= n->octets[d->from])
+		return 1;
+	n->lost++;
+	return 0;
+}
+
+/* Identities that make IKE_AUTH long, as certificates do. */
+static void lengthen(struct world *w, unsigned host)
+{
+	static const uint8_t id[1900] = { 'x' };
+	struct world_host *h = &w->hosts[host];
+
+	h->credential.id_type = ID_FQDN;
+	h->credential.id = id;
+	h->credential.id_len = sizeof id;
+	keying_set_plan(h->keying, &h->config, h->plan, w->now_ms);
+}
+
+static void a_path_that_takes_only_short_packets_is_found_out(void **state)
+{
+	static const struct narrow rows[] = { { { 576, 9000 }, 0 }, { { 9000, 576 }, 0 }, { { 576, 576 }, 0 } };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		for (unsigned from = 0; from < HOSTS; from++) {
+			struct world *w = world_new(world_policy);
+			struct narrow n = rows[i];
+			lengthen(w, 0);
+			lengthen(w, 1);
+			w->wire = narrow;
+			w->context = &n;
+			world_packet(w, from, 6, 1, 1);
+			world_run(w, 45000);
+			if (world_ikes(w, 0) != 1 || world_children(w, 1) != 1)
+				fail_msg("row %zu from %u: %s", i, from,
+					 w->hosts[from].last_text[EVENT_PEER_UNREACHABLE]);
+			assert_true(n.lost > 0);
+			world_free(w);
+		}
+}
+
+static void who_gets_short_fragments_answers_in_short_ones(void **state)
+{
+	struct world *w = world_new(world_policy);
+	struct narrow n = { { 9000, 700 }, 0 };
+
+	(void)state;
+	lengthen(w, 0);
+	lengthen(w, 1);
+	w->hosts[0].keying->config.fragment_octets = 700;
+	w->wire = narrow;
+	w->context = &n;
+	world_packet(w, 0, 6, 1, 1);
+	world_run(w, 3000);
+	world_expect_one(w, 1);
+	assert_int_equal(n.lost, 0);
+	world_free(w);
+}
+
 /* ---- pieces that an honest engine never sends ----------------------------------------------------------------------
  */
 
@@ -539,6 +608,8 @@ int main(void)
 		cmocka_unit_test(each_fragment_may_be_lost_once),
 		cmocka_unit_test(fragments_out_of_order_and_repeated_make_one_message),
 		cmocka_unit_test(a_quarter_of_the_fragments_may_be_lost),
+		cmocka_unit_test(a_path_that_takes_only_short_packets_is_found_out),
+		cmocka_unit_test(who_gets_short_fragments_answers_in_short_ones),
 		cmocka_unit_test(fragment_numbers_that_make_no_sense_are_dropped),
 		cmocka_unit_test(one_fragment_of_one_is_a_message),
 		cmocka_unit_test(missing_fragments_are_not_made_up),
