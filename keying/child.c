@@ -45,6 +45,8 @@ static const struct child_step_row {
 	{ CHILD_OUTBOUND, CEV_DONE, up, CHILD_UP },
 };
 
+const size_t child_row_count = ARRAY_LEN(steps);
+
 int child_step(struct child *c, enum child_event ev, const struct ike_msg *m, const struct keying_result *r,
 	       struct diag *d)
 {
@@ -52,6 +54,7 @@ int child_step(struct child *c, enum child_event ev, const struct ike_msg *m, co
 		const struct child_step_row *s = &steps[i];
 		if (s->state != c->state || s->event != ev)
 			continue;
+		c->ike->k->rows.child |= UINT64_C(1) << i;
 		int e = s->act(c, &(struct child_input){ m, r }, d);
 		if (e != 0 || c->state != s->state)
 			return e < 0 ? e : 0;

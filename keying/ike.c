@@ -43,6 +43,8 @@ static const struct ike_step_row steps[] = {
 	/* 2.8.2: IKE_NEW_KEYED is left when both new ones are keyed, or the peer speaks under one of them */
 };
 
+const size_t ike_row_count = ARRAY_LEN(steps);
+
 static const char *const state_names[] = {
 	[IKE_IDLE] = "idle",
 	[IKE_I_BEGIN] = "making a key pair",
@@ -83,6 +85,7 @@ int ike_step(struct ike_sa *sa, enum ike_event ev, const struct ike_msg *m, cons
 		const struct ike_step_row *s = &steps[i];
 		if (s->state != sa->state || s->event != ev)
 			continue;
+		sa->k->rows.ike |= UINT64_C(1) << i;
 		int e = s->act(sa, &(struct step_input){ m, r }, d);
 		if (e != 0 || sa->state == IKE_DEAD)
 			return e < 0 ? e : 0;
