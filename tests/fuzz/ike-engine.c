@@ -1,5 +1,7 @@
-/* Two engines and somebody between them. Each input is a list of orders: let time pass, send a packet, inject raw
- * datagrams, or say something as host 0 under its own keys; then calm returns and the two must be well again. */
+/* Two engines and somebody between them, who may have the keys of either. Each input is a list of orders: let time
+ * pass, send a packet, inject raw datagrams, say something as one of the hosts under its own keys, whole or in
+ * fragments, or change what the honest messages hold, behind their check values; in any state, since jobs can be slow.
+ * Then calm returns and the two must be well again. The high bit of an order says which host speaks. */
 #include "tests/fuzz/fuzz.h"
 
 #include "base/wire.h"
@@ -9,33 +11,71 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum order { PASS, PACKET, RAW, RAW_BACK, SEALED, SEALED_REPLY, SOFT, HARD, CHANGE_WIRE, ORDERS };
+enum order {
+	PASS,
+	PACKET,
+	RAW,
+	RAW_BACK,
+	SEALED,
+	SEALED_REPLY,
+	SOFT,
+	HARD,
+	CHANGE_WIRE,
+	SEALED_FRAGMENT,
+	CHANGE_INNER,
+	SLOW_JOBS,
+	SHORT_PATH,
+	FAIL_SAD,
+	ORDERS
+};
+enum { ORDERS_MOST = 32 };
 
 static struct ike_sa *newest(struct world *w, unsigned host)
 {
 	return TAILQ_LAST(&w->hosts[host].keying->ikes, ikes_list);
 }
 
-/* Payloads of the input's, sealed and in sequence, so that they get past the check value. */
-static void sealed(struct world *w, struct wire_in *body, bool reply)
+/* The host's end of the IKE SA that a message is about. */
+static struct ike_sa *end_of(struct world *w, unsigned host, const struct ike_header *h)
 {
-	struct ike_sa *sa = newest(w, 0);
-	uint8_t exchange = (uint8_t)(IKE_AUTH + wire_u8(body) % 3), first = wire_u8(body);
-	static uint8_t copy[IKE_MESSAGE_MOST];
+	struct ike_sa *sa;
+
+	TAILQ_FOREACH(sa, &w->hosts[host].keying->ikes, entry)
+		if (sa->spi_i == h->spi_i && sa->spi_r == h->spi_r)
+			return sa;
+	return NULL;
+}
+
+/* Payloads of the input's, sealed, under the number that the other host waits for, so that they get past the check
+ * value and the window. */
+static void sealed(struct world *w, unsigned from, struct wire_in *body, bool reply, bool fragment)
+{
+	struct ike_sa *sa = newest(w, from);
+	uint8_t exchange = wire_u8(body), first = wire_u8(body);
+	uint8_t number = fragment ? wire_u8(body) : 0, total = fragment ? wire_u8(body) : 0;
+	static uint8_t buf[4096];
 	struct ike_writer out;
-	size_t sk;
 
 	if (!sa || !sa->out.keys || body->failed || body->left > 2048)
 		return;
-	exchange_begin_message(sa, &out, (enum ike_exchange)exchange, reply, &sk);
-	out.out.buf[out.next_at] = first;
+	struct ike_header h = { .spi_i = sa->spi_i,
+				.spi_r = sa->spi_r,
+				.exchange = (uint8_t)(exchange & 0x80 ? exchange : IKE_AUTH + exchange % 3),
+				.flags = (uint8_t)((sa->initiator ? IKE_FLAG_INITIATOR : 0) |
+						   (reply ? IKE_FLAG_RESPONSE : 0)),
+				.id = sa->send_id };
+	struct ike_sa *other = end_of(w, 1 - from, &h);
+	if (other)
+		h.id = reply ? other->request.id : other->receive_id;
+	ike_write_begin(&out, buf, sizeof buf, &h);
+	size_t sk = fragment ? ike_skf_begin(&out, &sa->out, number, total) : ike_sk_begin(&out, &sa->out);
+	buf[sk] = first;
 	wire_put(&out.out, body->at, body->left);
-	if (exchange_end_message(sa, &out, sk, NULL) < 0)
+	if ((fragment ? ike_skf_end(&out, sk, &sa->out, NULL) : ike_sk_end(&out, sk, &sa->out, NULL)) < 0)
 		return;
-	memcpy(copy, out.out.buf, out.out.len);
-	if (!reply)
-		sa->send_id++;
-	world_inject(w, 1, copy, out.out.len);
+	if (!reply && !fragment && other && other->receive_id == sa->send_id)
+		sa->send_id++; /* or the honest half would be out of step for good */
+	world_inject(w, 1 - from, buf, out.out.len);
 }
 
 static void expire(struct world *w, unsigned host, enum sad_event_kind kind)
@@ -65,12 +105,75 @@ static unsigned change(struct world *w, struct datagram *d)
 	return 1;
 }
 
+/* Behind the check value: the content of a protected message, edited as the input says. */
+static size_t edit(struct wire_in *left, uint8_t *at, size_t len, size_t cap)
+{
+	uint8_t how = wire_u8(left);
+	size_t place = len ? wire_u16(left) % len : 0, n = wire_u8(left);
+
+	if (left->failed)
+		return len;
+	n = n < len - place ? n : len - place;
+	switch (how % 5) {
+	case 0: /* an octet */
+		if (len)
+			at[place] = (uint8_t)n;
+		return len;
+	case 1: /* left out */
+		memmove(at + place, at + place + n, len - place - n);
+		return len - n;
+	case 2: /* twice */
+		if (len + n > cap)
+			return len;
+		memmove(at + place + n, at + place, len - place);
+		return len + n;
+	case 3: /* octets of the input's in place */
+		for (size_t i = 0; i < n && left->left; i++)
+			at[place + i] = wire_u8(left);
+		return len;
+	default: /* cut off */
+		return place;
+	}
+}
+
+static unsigned change_inner(struct world *w, struct datagram *d)
+{
+	struct wire_in *left = w->context, all = wire_in(d->octets, d->len), content;
+	struct ike_envelope e;
+	struct ike_header h;
+	static uint8_t text[DATAGRAM_MOST];
+
+	if (d->esp || !left->left || ike_decode_header(&all, &h, NULL) < 0 ||
+	    ike_envelope_find(d->octets, d->len, &e, NULL) < 0)
+		return 1;
+	uint8_t edits = wire_u8(left);
+	struct ike_sa *from = end_of(w, d->from, &h), *to = end_of(w, 1 - d->from, &h);
+	if (edits < 64 || !from || !to || !from->out.keys || !to->in.keys ||
+	    ike_envelope_open(&to->in, d->octets, d->len, &e, &content, NULL) < 0)
+		return 1; /* this one stays (one that was opened here is closed again below) */
+	size_t len = content.left;
+	memcpy(text, content.at, len);
+	for (unsigned i = 0; i < edits % 4u + 1; i++)
+		len = edit(left, text, len, sizeof text - 256);
+	if (edits & 0x20)
+		e.first = wire_u8(left);
+	struct ike_writer out;
+	ike_write_begin(&out, d->octets, sizeof d->octets, &h);
+	size_t sk = e.total ? ike_skf_begin(&out, &from->out, e.number, e.total) : ike_sk_begin(&out, &from->out);
+	d->octets[sk] = e.first;
+	wire_put(&out.out, text, len);
+	if ((e.total ? ike_skf_end(&out, sk, &from->out, NULL) : ike_sk_end(&out, sk, &from->out, NULL)) < 0)
+		return 0;
+	d->len = out.out.len;
+	return 1;
+}
+
 static void run(struct world *w, const uint8_t *octets, size_t len)
 {
 	static struct wire_in changes; /* the wire looks at it */
 	struct wire_in in = wire_in(octets, len);
 
-	for (unsigned n = 0; in.left && n < 64; n++) {
+	for (unsigned n = 0; in.left && n < ORDERS_MOST; n++) {
 		uint8_t order = wire_u8(&in);
 		struct wire_in body = wire_sub(&in, wire_u8(&in));
 		unsigned host = order & 0x80 ? 1 : 0;
@@ -101,8 +204,13 @@ static void run(struct world *w, const uint8_t *octets, size_t len)
 		}
 		case SEALED:
 		case SEALED_REPLY:
-			sealed(w, &body, (order & 0x7f) % ORDERS == SEALED_REPLY);
+			sealed(w, host, &body, (order & 0x7f) % ORDERS == SEALED_REPLY, false);
 			break;
+		case SEALED_FRAGMENT: {
+			bool reply = wire_u8(&body) & 1;
+			sealed(w, host, &body, reply, true);
+			break;
+		}
 		case SOFT:
 			expire(w, host, SAD_EXPIRE_SOFT);
 			break;
@@ -114,11 +222,26 @@ static void run(struct world *w, const uint8_t *octets, size_t len)
 			w->context = &changes;
 			w->wire = change;
 			break;
+		case CHANGE_INNER:
+			changes = body;
+			w->context = &changes;
+			w->wire = change_inner;
+			break;
+		case SLOW_JOBS:
+			w->job_ms = wire_u8(&body);
+			break;
+		case SHORT_PATH:
+			w->hosts[host].keying->config.fragment_octets = 150u + wire_u8(&body);
+			break;
+		case FAIL_SAD:
+			w->sad_fails = wire_u8(&body) & 1;
+			break;
 		case ORDERS:
 			break;
 		}
 	}
 	w->wire = NULL;
+	w->sad_fails = false;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *octets, size_t len)
