@@ -320,6 +320,7 @@ static void ike_came(void *context, const struct datagram *g)
 	carry(e);
 }
 
+/* What it said is carried on when the socket's turn is over. */
 static void esp_came(void *context, const struct datagram *g)
 {
 	struct engine *e = context;
@@ -332,7 +333,6 @@ static void esp_came(void *context, const struct datagram *g)
 							 .ttl = g->ttl,
 							 .octets = g->octets,
 							 .len = g->len });
-	carry(e);
 }
 
 static void too_big_came(void *context, const struct datagram *g, uint32_t mtu)
@@ -347,10 +347,12 @@ static void socket_readable(uv_poll_t *p, int status, int events)
 	struct engine *e = p->data;
 
 	(void)events;
-	if (status == 0 && !e->closing)
-		sockets_readable(e->config.sockets, (size_t)(p - e->polls),
-				 &(struct sockets_handlers){
-					 .ike = ike_came, .esp = esp_came, .too_big = too_big_came, .context = e });
+	if (status < 0 || e->closing)
+		return;
+	sockets_readable(
+		e->config.sockets, (size_t)(p - e->polls),
+		&(struct sockets_handlers){ .ike = ike_came, .esp = esp_came, .too_big = too_big_came, .context = e });
+	carry(e);
 }
 
 static void plane_readable(uv_poll_t *p, int status, int events)

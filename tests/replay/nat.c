@@ -391,6 +391,39 @@ static void a_stricter_policy_ends_what_goes_through_a_nat(void **state)
 	world_free(w);
 }
 
+/* Who is server and who is behind what stays with an IKE SA's successors, whoever renews it. */
+static void what_is_renewed_is_still_behind_the_nat(void **state)
+{
+	(void)state;
+	for (unsigned host = 0; host < HOSTS; host++) {
+		struct nat n;
+		struct world *w =
+			world_behind(&n,
+				     "server\nkey-exchange: { default: { proposals: [aes256gcm-sha256-x25519], "
+				     "lifetime: 25m } }",
+				     SERVER_BEHIND);
+		struct keying_ike_row first;
+
+		world_packet(w, CLIENT, 6, 40000, 443);
+		world_run(w, 4000);
+		first = ike_row(w, CLIENT);
+		for (unsigned minute = 1; minute < 40; minute++) {
+			world_packet(w, host, 6, host ? 443 : 40000, host ? 40000 : 443);
+			world_run(w, 4000 + minute * UINT64_C(60000));
+		}
+		assert_true(ike_row(w, CLIENT).spi_i != first.spi_i);
+		world_set_plan(w, SERVER, policy("server"));
+		world_run(w, w->now_ms + 2000);
+		world_expect_one(w, 1);
+		assert_int_equal(ike_row(w, CLIENT).nat, 2);
+		assert_int_equal(ike_row(w, SERVER).nat, 1);
+		assert_int_equal(n.clear_esp, 0);
+		expect_encapsulated(w);
+		assert_int_equal(w->hosts[CLIENT].keepalives, 0);
+		world_free(w);
+	}
+}
+
 /* The server begins from port 4500 to where the client's ESP came from: a NAT lets in nothing else. */
 static void a_server_that_has_forgotten_comes_back_through_the_nat(void **state)
 {
@@ -464,6 +497,7 @@ int main(void)
 		cmocka_unit_test(keep_alives_go_from_behind_a_nat_and_only_when_idle),
 		cmocka_unit_test(two_hosts_behind_one_address_are_never_mixed_up),
 		cmocka_unit_test(the_same_host_may_come_back),
+		cmocka_unit_test(what_is_renewed_is_still_behind_the_nat),
 		cmocka_unit_test(a_server_that_has_forgotten_comes_back_through_the_nat),
 		cmocka_unit_test(ah_is_left_out_of_what_is_offered_and_taken),
 		cmocka_unit_test(a_stricter_policy_ends_what_goes_through_a_nat),
