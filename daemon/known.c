@@ -198,7 +198,8 @@ bool known_judge(struct known *k, const struct known_review *r)
 {
 	if (k->busy)
 		return false;
-	sweep(k, r->keying);
+	if (k->count)
+		sweep(k, r->keying);
 	if (k->count == 0)
 		return true;
 	k->review = *r;
