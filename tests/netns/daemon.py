@@ -225,12 +225,43 @@ def certificates():
     failing = a.json("status")["keying"]["failures"]
     expect("and status says why", len(failing) == 1 and "certificate" in failing[0]["failure"])
     expect("and exits 1", a.cordon("status")[0] == 1)
+    failed = failing[0]["failed"]
+    expect("by its code, and which side refused in which step",
+           (failed["code"], failed["refused_by"], failed["step"]) == ("certificate-untrusted", "here", "IKE_AUTH"))
+    expect("the other end knows that it was refused, and not why",
+           wait_until(lambda: [r["failed"]["code"] for r in b.json("show", "peers")["rows"] if r["failed"]] == ["not-accepted"]))
+    told = [json.loads(line) for line in a.cordon("events", "--json")[1].splitlines()]
+    expect("and an event has the code", any(e.get("code") == "certificate-untrusted" for e in told))
 
 
-def issue(host, name, at, ca):
+def usage():
+    """a certificate for something else: both ends say so, the one that refuses in full"""
+    a, b = two_hosts()
+    ca = a.folder + "/ca"
+    run(CORDON, "pki", "init", ca, "--name", "CN=Test CA")
+    issue(a, "a", A, ca, "--eku", "serverAuth")
+    issue(b, "b", B, ca)
+    a.start("--config", a.folder + "/root/host.yaml", policy=CERTIFICATE.replace(", extended-key-usage: ike-intermediate", ""))
+    b.start("--config", b.folder + "/root/host.yaml", policy=CERTIFICATE)
+    expect("nothing gets through", not a.pings(B, 2))
+    row = next((r for r in b.json("show", "peers")["rows"] if r["failed"]), None)
+    expect("the one that refuses says what is lacking", row and row["failed"]["code"] == "usage-missing" and
+           "CN=a has extended key usage serverAuth only" in row["failure"] and "asks for ike-intermediate" in row["failure"])
+    expect("and by which rule, in which step, and who it is", row["failed"]["rule"] == "all" and row["failed"]["step"] == "IKE_AUTH"
+           and row["failed"]["identity"] == "CN=a" and row["failed"]["refused_by"] == "here")
+    expect("its status says it in a few words", "1 peer fails: %s (the certificate lacks an extended key usage)" % A
+           in b.cordon("status")[1])
+    line = next((x for x in a.cordon("show", "peers")[1].splitlines() if B in x), "")
+    expect("the other has one line that says it was refused, and when it tries again",
+           "not-accepted" in line and "next try" in line and "serverAuth" not in line)
+    said = a.cordon("why", "--policy", a.folder + "/policy.yaml", A, B, "icmp")[1]
+    expect("and why says so", "Live" in said and "not-accepted" in said)
+
+
+def issue(host, name, at, ca, *more):
     folder = host.folder + "/root/pki"
     shutil.rmtree(folder, ignore_errors=True)
-    run(CORDON, "pki", "issue", ca, name, "--out", folder, "--address", at)
+    run(CORDON, "pki", "issue", ca, name, "--out", folder, "--address", at, *more)
     shutil.copy(ca + "/ca.pem", folder + "/trust.pem")
     write(host.folder + "/root/host.yaml", "cordon: 1\nname: %s\ncertificates:\n"
           "  - { certificate: /pki/%s.pem, key: /pki/%s.key }\ntrust: [/pki/trust.pem]\n" % (name, name, name))
@@ -579,5 +610,5 @@ def events_follow():
 
 
 if __name__ == "__main__":
-    main([thin_path, certificates, killed, fallback, fallback_after_secured, addresses, applied, probation, first_probation, own_connection, source,
+    main([thin_path, certificates, usage, killed, fallback, fallback_after_secured, addresses, applied, probation, first_probation, own_connection, source,
           disabled, uninstalled, flushed, refused, locked_out, checked, events_follow])

@@ -63,6 +63,14 @@ uint64_t ask_number(const json_t *o, const char *name)
 	return n > 0 ? (uint64_t)n : 0;
 }
 
+uint64_t ask_now_ms(void)
+{
+	struct timespec t;
+
+	(void)clock_gettime(CLOCK_REALTIME, &t);
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
 const char *ask_span(uint64_t s, char buf[AGO_TEXT])
 {
 	if (s >= 2 * 86400)

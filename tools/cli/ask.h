@@ -32,6 +32,7 @@ int ask_refused(const struct ask *a, const json_t *reply);
 const char *ask_text(const json_t *o, const char *name);
 uint64_t ask_number(const json_t *o, const char *name);
 
+uint64_t ask_now_ms(void); /* Unix time */
 /* "26 days", "41 min", "3 s" */
 enum { AGO_TEXT = 32 };
 const char *ask_span(uint64_t seconds, char buf[AGO_TEXT]);

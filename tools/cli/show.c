@@ -151,7 +151,7 @@ static void add_modes(struct columns *c, const json_t *row)
 static void add_failure(struct columns *c, const json_t *row)
 {
 	const json_t *failed = json_object_get(row, "failed");
-	uint64_t now_ms = (uint64_t)time(NULL) * 1000, at_ms = ask_number(row, "failed_ms");
+	uint64_t now_ms = ask_now_ms(), at_ms = ask_number(row, "failed_ms");
 	uint64_t next_ms = ask_number(failed, "next_try_ms");
 	char ago[AGO_TEXT], next[AGO_TEXT];
 	SCOPED(str_wipe) struct str text = { 0 };

@@ -89,10 +89,10 @@ static void print_keying(const json_t *k)
 	json_array_foreach(failures, i, f)
 	{
 		char ago[AGO_TEXT];
-		uint64_t now_s = (uint64_t)time(NULL), at_s = ask_number(f, "failed_ms") / 1000;
+		uint64_t now_ms = ask_now_ms(), at_ms = ask_number(f, "failed_ms");
 
 		(void)printf("          %s%s%s, %s ago, %s: %s\n", ask_text(f, "host"), *ask_text(f, "host") ? " " : "",
-			     ask_text(f, "remote"), ask_span(now_s > at_s ? now_s - at_s : 0, ago),
+			     ask_text(f, "remote"), ask_span(now_ms > at_ms ? (now_ms - at_ms) / 1000 : 0, ago),
 			     ask_text(json_object_get(f, "failed"), "code"), ask_text(f, "failure"));
 		if (i == 4 && json_array_size(failures) > 5) {
 			(void)printf("          and %zu more:  cordon show peers\n", json_array_size(failures) - 5);

@@ -4,6 +4,7 @@
 #include "base/str.h"
 #include "base/text.h"
 #include "tools/cli/command.h"
+#include "tools/cli/live.h"
 #include "tools/cli/say.h"
 
 #include <libgen.h>
@@ -112,7 +113,7 @@ static void add_verdict(json_t *to, const struct why *w, const struct answer *a,
 	(void)json_object_set_new(to, "firewall", say_string_json(v->firewall ? v->firewall->name : NULL));
 }
 
-static void print_json(struct why *w, const struct answer *a, const struct report *r)
+static void print_json(struct why *w, const struct answer *a, const json_t *live, const struct report *r)
 {
 	const struct why_verdict *v = &a->cases[0].verdict;
 	json_t *o = json_object(), *cases;
@@ -132,6 +133,7 @@ static void print_json(struct why *w, const struct answer *a, const struct repor
 		}
 		(void)json_object_set_new(o, "cases", cases);
 	}
+	(void)json_object_set_new(o, "live", live ? json_incref((json_t *)(uintptr_t)live) : json_null());
 	(void)say_json(o);
 }
 
@@ -247,7 +249,17 @@ static void say_case(struct why *w, const struct answer *a, size_t number, const
 	str_wipe(&s);
 }
 
-static void print_text(struct why *w, const struct question *q, const struct answer *a, const struct report *r)
+static void say_live(const json_t *live, struct str *out)
+{
+	struct str s = { 0 };
+
+	live_words(live, &s);
+	say_paragraph("Live", str_text(&s), out);
+	str_wipe(&s);
+}
+
+static void print_text(struct why *w, const struct question *q, const struct answer *a, const json_t *live,
+		       const struct report *r)
 {
 	struct str out = { 0 };
 
@@ -255,6 +267,8 @@ static void print_text(struct why *w, const struct question *q, const struct ans
 		if (i)
 			str_add(&out, "\n");
 		say_case(w, a, i, r, &out);
+		if (i == 0 && live)
+			say_live(live, &out);
 	}
 	if (a->count > 1) {
 		str_addf(&out, "\n%zu cases, the weakest first.", a->count);
@@ -274,7 +288,8 @@ static int why(int argc, char **argv)
 	SCOPED(why_freep) struct why *w = NULL;
 	SCOPED(alike_freep) struct alike *alike = NULL;
 	SCOPED(arena_wipe) struct arena memory = { 0 };
-	struct asked asked = { .policy = SAY_DEFAULT_POLICY };
+	struct asked asked = { 0 };
+	json_t *live = NULL;
 	struct question *q = arena_new(&memory, 1, sizeof *q);
 	struct answer a;
 	struct diag d = { 0 };
@@ -282,7 +297,7 @@ static int why(int argc, char **argv)
 
 	if ((r = arguments(argc, argv, &asked)) != EXIT_OK)
 		return r;
-	if (!(policy = say_load(asked.policy, report)))
+	if (!(policy = say_load(asked.policy ? asked.policy : SAY_DEFAULT_POLICY, report)))
 		return EXIT_FAILED;
 	w = why_new(policy, NULL);
 	alike = alike_new(policy);
@@ -294,10 +309,13 @@ static int why(int argc, char **argv)
 		(void)fprintf(stderr, "cordon why: %s\n", d.text);
 		return EXIT_FAILED;
 	}
+	if (!asked.policy || getenv("CORDON_RUN_DIR")) /* the policy in force, as far as we are told */
+		live = live_peer(&a.cases[0].verdict.point.from.addr, &a.cases[0].verdict.point.to.addr);
 	if (asked.json)
-		print_json(w, &a, report);
+		print_json(w, &a, live, report);
 	else
-		print_text(w, q, &a, report);
+		print_text(w, q, &a, live, report);
+	json_decref(live);
 	return EXIT_OK;
 }
 

@@ -1,0 +1,113 @@
+#!/usr/bin/env python3
+"""What the commands say of a cordond that answers as this test tells it to: live.py CORDON
+
+Failures as a person and as a program sees them: show peers, status, why."""
+import json
+import os
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+POLICY = """cordon: 1
+hosts:
+  srv1: { address: 10.77.1.21 }
+  srv7: { address: 10.77.1.27 }
+authentication: { machine-certificate: [ { certificate: { extended-key-usage: ike-intermediate } } ] }
+connection-security:
+  - { name: All Server/PAW Require IPsec, endpoint1: [srv1], endpoint2: [srv7], mode: require,
+      authentication: machine-certificate }
+"""
+TEXT = ("we refused 10.77.1.27 (CN=srv7) in IKE_AUTH: CN=srv7 has extended key usage serverAuth only; 'machine-certificate' "
+        "asks for ike-intermediate (rule 'All Server/PAW Require IPsec')")
+
+
+def peers():
+    now = int(time.time() * 1000)
+    failed = {"code": "usage-missing", "brief": "the certificate lacks an extended key usage", "refused_by": "here",
+              "step": "IKE_AUTH", "notify": None, "local": "10.77.1.21", "rule": "All Server/PAW Require IPsec",
+              "identity": "CN=srv7", "times": 3, "left_out": 2, "next_try_ms": now + 11900, "matters": True}
+    fails = {"remote": "10.77.1.27", "host": "srv7", "identity": None, "outcome": None, "main_modes": 0, "quick_modes": 0,
+             "octets_in": 0, "octets_out": 0, "method": None, "negotiating": 0, "failure": TEXT, "failed_ms": now - 40000,
+             "failed": failed}
+    works = {"remote": "10.77.1.10", "host": "dc1", "identity": "CN=dc1", "outcome": "encrypted", "main_modes": 1,
+             "quick_modes": 2, "octets_in": 1200000, "octets_out": 340000, "method": "certificate", "negotiating": 0,
+             "failure": None, "failed_ms": None, "failed": None}
+    return [works, fails]
+
+
+def answer(request):
+    rows = peers()
+    if request["request"] == "show":
+        return {"ok": True, "what": "peers", "rows": rows}
+    if request["request"] == "state":
+        return {"ok": True, "peers": rows, "main-mode": [{"local": "10.77.1.21", "remote": "10.77.1.10"}]}
+    return {"ok": True, "state": "failing", "host": "srv1", "disabled": None, "policy": {
+                "version": 41, "rules": 3, "rules_here": 1, "applied_ms": 0, "by": "root", "path": "x", "pending": None},
+            "peers": {"encrypted": 1, "authenticated": 0, "clear": 0, "failing": 1},
+            "keying": {"main_mode": 1, "negotiating": 0, "quick_mode": 2, "failures": rows[1:]},
+            "plane": {"kind": "userspace"}, "certificates": []}
+
+
+def serve(listener):
+    while True:
+        try:
+            link, _ = listener.accept()
+        except OSError:
+            return
+        length = struct.unpack(">I", link.recv(4, socket.MSG_WAITALL))[0]
+        reply = json.dumps(answer(json.loads(link.recv(length, socket.MSG_WAITALL)))).encode()
+        link.sendall(struct.pack(">I", len(reply)) + reply)
+        link.close()
+
+
+def main():
+    failures = 0
+    with tempfile.TemporaryDirectory(prefix="cordon-test-") as folder:
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(folder + "/control")
+        listener.listen(8)
+        threading.Thread(target=serve, args=(listener,), daemon=True).start()
+        with open(folder + "/policy.yaml", "w", encoding="utf-8") as f:
+            f.write(POLICY)
+
+        def cordon(*words, run_dir=folder):
+            done = subprocess.run([sys.argv[1], *words], env={**os.environ, "CORDON_RUN_DIR": run_dir}, capture_output=True,
+                                  text=True, timeout=60, check=False)
+            return done.returncode, "\n".join(line.rstrip() for line in (done.stdout + done.stderr).splitlines())
+
+        def expect(what, got, want):
+            nonlocal failures
+            if want not in got:
+                failures += 1
+                print("%s\n--- want\n%s\n--- got\n%s" % (what, want, got))
+
+        ask = ("why", "--policy", folder + "/policy.yaml", "srv7", "srv1", "tcp/445")
+        expect("show peers has one line for each peer", cordon("show", "peers")[1],
+               "HOST  ADDRESS     OUTCOME    IDENTITY  METHOD       MODES                IN     OUT  LAST FAILURE\n"
+               "dc1   10.77.1.10  encrypted  CN=dc1    certificate  1 main, 2 quick  1.2 MB  340 kB\n"
+               "srv7  10.77.1.27  fails      -         -            -                   0 B     0 B  "
+               "usage-missing 40 s ago, 3 times, next try in 12 s: " + TEXT)
+        status, said = cordon("status")
+        expect("status names who fails and why in a few words", said,
+               "Keying    1 main mode, 2 quick mode; 1 peer fails: srv7 (the certificate lacks an extended key usage)\n"
+               "          srv7 10.77.1.27, 40 s ago, usage-missing: " + TEXT)
+        expect("status exits 1", str(status), "1")
+        expect("why ends with what is the case just now", cordon(*ask)[1],
+               "Live      the negotiation failed 40 s ago (usage-missing): we refused")
+        expect("why says when it is tried again", " ".join(cordon(*ask)[1].split()),
+               "It is tried again with the first packet in 12 s.")
+        live = json.loads(cordon(*ask, "--json")[1])["live"]
+        expect("why --json has the row", live["failed"]["code"], "usage-missing")
+        expect("why of others has none", cordon("why", "--policy", folder + "/policy.yaml", "10.77.1.99", "srv1", "tcp/445",
+                                                "--json")[1], '"live": null')
+        expect("why without a daemon has none", cordon(*ask, "--json", run_dir=folder + "/nowhere")[1], '"live": null')
+        expect("and says nothing of it", str(cordon(*ask, run_dir=folder + "/nowhere")[1].count("Live")), "0")
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

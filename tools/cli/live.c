@@ -1,0 +1,86 @@
+#include "tools/cli/live.h"
+
+#include "base/diag.h"
+#include "base/str.h"
+#include "tools/cli/ask.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+static bool is_addr(const json_t *row, const char *name, const struct addr *a)
+{
+	char text[ADDR_TEXT];
+
+	return strcmp(ask_text(row, name), addr_text(a, text)) == 0;
+}
+
+/* Is this the daemon's own end? Its main modes and its failure say which address it speaks from. */
+static bool is_ours(const json_t *state, const json_t *row, const struct addr *a)
+{
+	const json_t *mode;
+	size_t i;
+
+	if (is_addr(json_object_get(row, "failed"), "local", a))
+		return true;
+	json_array_foreach(json_object_get(state, "main-mode"), i, mode)
+	{
+		if (is_addr(mode, "local", a))
+			return true;
+	}
+	return false;
+}
+
+json_t *live_peer(const struct addr *a, const struct addr *b)
+{
+	const char *dir = getenv("CORDON_RUN_DIR");
+	json_t *request = control_request_new(CONTROL_STATE), *state = NULL, *row, *found = NULL;
+	struct diag why = { 0 };
+	size_t i;
+
+	if (control_ask(dir && *dir ? dir : "/run/cordon", request, &state, &why) < 0)
+		state = NULL; /* no daemon, or not for this caller: the policy's answer stands alone */
+	json_decref(request);
+	json_array_foreach(json_object_get(state, "peers"), i, row)
+	{
+		if ((is_addr(row, "remote", a) && is_ours(state, row, b)) ||
+		    (is_addr(row, "remote", b) && is_ours(state, row, a)))
+			found = json_incref(row);
+	}
+	json_decref(state);
+	return found;
+}
+
+static void failure_words(const json_t *row, const json_t *failed, struct str *out)
+{
+	uint64_t now_ms = ask_now_ms(), at_ms = ask_number(row, "failed_ms");
+	uint64_t next_ms = ask_number(failed, "next_try_ms");
+	const char *step = ask_text(failed, "step");
+	char span[AGO_TEXT];
+
+	str_addf(out, "%s failed %s ago (%s): %s.",
+		 strcmp(step, "CREATE_CHILD_SA") == 0 ? "quick mode" : "the negotiation",
+		 ask_span(now_ms > at_ms ? (now_ms - at_ms) / 1000 : 0, span), ask_text(failed, "code"),
+		 ask_text(row, "failure"));
+	if (next_ms > now_ms)
+		str_addf(out, " It is tried again with the first packet in %s.",
+			 ask_span((next_ms - now_ms + 999) / 1000, span));
+	else if (next_ms)
+		str_add(out, " It is tried again with the next packet.");
+}
+
+void live_words(const json_t *row, struct str *out)
+{
+	const json_t *failed = json_object_get(row, "failed");
+	char in[AGO_TEXT], sent[AGO_TEXT];
+
+	if (json_is_object(failed)) {
+		failure_words(row, failed, out);
+		return;
+	}
+	if (*ask_text(row, "outcome"))
+		str_addf(out, "%s at this moment, ", ask_text(row, "outcome"));
+	str_addf(out, "%" PRIu64 " main mode, %" PRIu64 " quick mode, %s in, %s out.", ask_number(row, "main_modes"),
+		 ask_number(row, "quick_modes"), ask_octets(ask_number(row, "octets_in"), in),
+		 ask_octets(ask_number(row, "octets_out"), sent));
+}
