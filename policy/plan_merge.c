@@ -83,7 +83,7 @@ static bool whole_lists(const struct compiler *c)
 static void merge_list(struct compiler *c)
 {
 	size_t next = bits_next(&c->active, 0), all = SIZE_MAX;
-	bool tunnelled = false; /* by others, of whose rule a less specific one has nothing to say */
+	addr_count small, large, others_small = 0, others_large = 0; /* of the tunnel of others that comes first */
 
 	c->list_number++;
 	c->list_count = c->heap_count = 0;
@@ -109,15 +109,19 @@ static void merge_list(struct compiler *c)
 		if (c->uses[u->twin].seen == c->list_number)
 			continue; /* a better element, or the other way round, brought it already */
 		c->uses[u->twin].seen = c->list_number;
-		if (u->within || (tunnelled && c->p->rules[u->rule].tunnel))
-			continue;
-		if (u->elsewhere) {
-			tunnelled = true;
-			continue;
+		small = u->local_size < p->size ? u->local_size : p->size;
+		large = u->local_size < p->size ? p->size : u->local_size;
+		if (u->elsewhere && !others_small) {
+			others_small = small;
+			others_large = large;
 		}
+		/* A tunnel that is less specific than one of others has nothing to say. */
+		if (u->within || u->elsewhere ||
+		    (c->p->rules[u->rule].tunnel && others_small && (small != others_small || large != others_large)))
+			continue;
 		entry_make(&c->p->rules[u->rule], &c->p->rules[u->rule].services[u->service], u->local_is_end1, &e);
-		e.small = u->local_size < p->size ? u->local_size : p->size;
-		e.large = u->local_size < p->size ? p->size : u->local_size;
+		e.small = small;
+		e.large = large;
 		if (all != SIZE_MAX && !whole_lists(c) && entry_rank_compare(&c->list[all], &e) != 0)
 			break;
 		if (all == SIZE_MAX && entry_matches_all(&e))

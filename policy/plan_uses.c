@@ -98,6 +98,7 @@ static void add_tunnel_use(struct compiler *c, const struct rule *r, bool local_
 	c->uses = mem_grow(c->uses, c->use_count, &c->use_cap, sizeof *c->uses);
 	c->uses[c->use_count] = c->uses[use];
 	c->uses[c->use_count].within = true;
+	c->uses[c->use_count].elsewhere = false;
 	c->uses[c->use_count].key++;
 	c->use_count++;
 }

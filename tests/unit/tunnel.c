@@ -60,6 +60,9 @@ static struct plan *plan_of(const char *rules, const char *own)
 #define SITES TUNNEL("sites", "[10.1.0.0/16]", "[10.2.0.0/16]", "192.0.2.1", "198.51.100.1")
 #define HUB TUNNEL("branch", "[10.2.0.0/16]", "[10.0.0.0/8]", "198.51.100.1", "192.0.2.1")
 #define ROAD TUNNEL("road", "any", "[10.1.0.0/16]", "any", "192.0.2.1")
+#define BRANCHES \
+	TUNNEL("two", "[10.2.0.0/16]", "[10.0.0.0/8]", "192.0.2.2", "192.0.2.1") \
+	TUNNEL("three", "[10.3.0.0/16]", "[10.0.0.0/8]", "192.0.2.3", "192.0.2.1")
 #define GATEWAY "192.0.2.1 10.1.0.1"
 
 static void a_rule_is_held_by_its_ends_alone(void **state)
@@ -108,6 +111,11 @@ static void a_rule_is_held_by_its_ends_alone(void **state)
 		  "10.1.0.9", "10.2.0.9", "sites" },
 		{ SITES "  - { name: t, endpoint1: [10.1.0.9], endpoint2: [10.2.0.9], mode: require }\n", "10.1.0.9",
 		  "10.1.0.9", "10.2.0.9", "t" },
+		/* two branches of a hub: equally specific, each has its end elsewhere */
+		{ BRANCHES, "192.0.2.2", "10.2.0.9", "10.3.0.9", "two" },
+		{ BRANCHES, "192.0.2.3", "10.3.0.9", "10.2.0.9", "three" },
+		{ BRANCHES, "192.0.2.1", "10.2.0.9", "10.3.0.9", "three" },
+		{ BRANCHES, "192.0.2.1", "10.3.0.9", "10.2.0.9", "two" },
 		/* outside of all rules */
 		{ TUNNEL("all", "any", "[10.2.0.0/16]", "192.0.2.1", "198.51.100.1"), GATEWAY, "127.0.0.1", "10.2.0.9",
 		  NULL },
