@@ -78,6 +78,41 @@ static int begin(struct daemon *d, struct plan *plan, const struct proofs *proof
 	return 0;
 }
 
+static bool is_off(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	char c = '1';
+
+	if (fd < 0)
+		return false; /* there is no such family here */
+	(void)!read(fd, &c, 1);
+	close(fd);
+	return c == '0';
+}
+
+/* A gateway that does not forward is silence for whom it stands before. Whether it does is its administrator's choice. */
+static void say_not_forwarding(const struct plan *plan)
+{
+	static const struct {
+		const char *name, *path;
+		uint8_t family;
+	} rows[] = { { "net.ipv4.ip_forward", "/proc/sys/net/ipv4/ip_forward", 4 },
+		     { "net.ipv6.conf.all.forwarding", "/proc/sys/net/ipv6/conf/all/forwarding", 6 } };
+	const struct addr_range *behind;
+	size_t n = plan_behind(plan, &behind);
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		size_t k = 0;
+
+		while (k < n && behind[k].lo.family != rows[i].family)
+			k++;
+		if (k < n && is_off(rows[i].path))
+			log_warning("this host is the gateway of a tunnel and does not forward: %s is 0. Set it to 1, or "
+				    "what stands behind it reaches nobody",
+				    rows[i].name);
+	}
+}
+
 static int put_plan(struct daemon *d, struct plan *plan, struct diag *why)
 {
 	SCOPED(proofs_wipe) struct loaded_proofs loaded = { 0 };
@@ -87,6 +122,7 @@ static int put_plan(struct daemon *d, struct plan *plan, struct diag *why)
 		return 0;
 	proofs_load(d, plan, &loaded);
 	say_lacking(&loaded.proofs);
+	say_not_forwarding(plan);
 	if (!d->engine)
 		return begin(d, plan, &loaded.proofs, why);
 	if ((r = gate_apply(d->gate, plan, why)) < 0)

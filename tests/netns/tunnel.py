@@ -202,7 +202,10 @@ def nothing_clear():
     """without an SA nothing leaves; what is forged outside, or comes from the far network in clear, is dropped"""
     s = Site()
     left, right = NETS[4]["left"] % 10, NETS[4]["right"] % 10
+    s.gl.sysctl("net/ipv4/ip_forward", "0")
     s.start(rule(), [s.gl])  # the other gateway has no Cordon: it forwards whatever comes
+    expect("a gateway that does not forward is warned of", "net.ipv4.ip_forward is 0" in s.gl.log())
+    s.gl.sysctl("net/ipv4/ip_forward", "1")
     sent, heard, mark = reaches(s.left, s.right, right, wait=2)
     expect("nothing gets through without an SA", not heard and not s.saw(mark))
     sent, heard, mark = reaches(s.right, s.left, left, wait=2)

@@ -72,7 +72,7 @@ static void send(struct bench *b, uint8_t from, uint8_t to, enum packet_kind kin
 		p.flow.from_port = 445;
 		p.flow.to_port = 50000;
 	}
-	judge_packet(b->judge, &p, from == 1 ? "a" : from == 2 ? "b" : "rogue", 1000);
+	judge_packet(b->judge, &p, from == 1 ? "a" : from == 2 ? "b" : "rogue", false, 1000);
 }
 
 static void judge_reads_the_outcome_from_the_wire(void **state)

@@ -21,6 +21,7 @@ struct port {
 	pcap_t *pcap;
 	pcap_dumper_t *file;
 	uint8_t mac[6];
+	bool behind; /* a gateway: what is seen here is not on the wire that all share */
 	const char *host;
 	struct judge *judge;
 	const struct capture *all;
@@ -76,21 +77,22 @@ int capture_new(const struct network *n, const struct host *hosts, const char *k
 	c->count = network_hosts(n);
 	c->hosts = hosts;
 	c->ports = mem_new(c->count, sizeof *c->ports);
-	if ((e = space_enter(network_wire(n), d)) < 0)
-		return e;
-	for (size_t i = 0; e == 0 && i < c->count; i++) {
+	for (size_t i = 0; i < c->count; i++) {
 		char name[16];
 
+		if ((e = space_enter(network_port_space(n, i), d)) < 0)
+			return e;
 		network_port_name(i, name);
 		network_mac(i, c->ports[i].mac);
 		c->ports[i].host = hosts[i].name;
 		c->ports[i].judge = judge;
 		c->ports[i].all = c;
+		c->ports[i].behind = network_is_behind(n, i);
 		e = port_open(&c->ports[i], name, keep, d);
+		space_leave();
+		if (e < 0)
+			return e;
 	}
-	space_leave();
-	if (e < 0)
-		return e;
 	*ret = TAKE(c);
 	return 0;
 }
@@ -142,7 +144,8 @@ static void take_frame(u_char *context, const struct pcap_pkthdr *h, const u_cha
 	name_host(port->all, &p.flow.from);
 	name_host(port->all, &p.flow.to);
 	if (port->judge && memcmp(p.source_mac, port->mac, sizeof port->mac) == 0)
-		judge_packet(port->judge, &p, port->host, (uint64_t)h->ts.tv_sec * 1000000 + (uint64_t)h->ts.tv_usec);
+		judge_packet(port->judge, &p, port->host, port->behind,
+			     (uint64_t)h->ts.tv_sec * 1000000 + (uint64_t)h->ts.tv_usec);
 }
 
 void capture_drain(struct capture *c)

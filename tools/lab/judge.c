@@ -16,6 +16,7 @@ struct sight {
 
 struct probe {
 	struct addr from, to;
+	struct addr outer_from, outer_to; /* of the tunnel that it goes through; family 0: none */
 	unsigned opened;
 	struct sight attempts[JUDGE_ATTEMPTS_MOST];
 };
@@ -31,8 +32,9 @@ struct flow {
 	struct packet_flow key; /* from: who opened it */
 	int probe;              /* -1: none of ours */
 	bool judged;
-	bool leak[2];  /* a clear packet is wrong: as opened, back */
-	int leaked[2]; /* number of its record, -1: none was seen, or too many others were */
+	bool tunnelled; /* it goes through a tunnel, between gateways */
+	bool leak[2];   /* a clear packet is wrong: as opened, back */
+	int leaked[2];  /* number of its record, -1: none was seen, or too many others were */
 	char why[256];
 };
 
@@ -209,14 +211,18 @@ static struct flow *flow_add(struct judge *j, const struct packet_flow *key)
 	return &j->flows[j->flow_count - 1];
 }
 
+static void judge_the_flow(struct judge *j, struct flow *f);
+
 void judge_flow(struct judge *j, size_t probe, const struct packet_flow *f)
 {
 	struct flow *flow = flow_find(j, f);
 
 	if (!flow)
 		flow = flow_add(j, f);
-	if (flow)
-		flow->probe = (int)probe;
+	if (!flow)
+		return;
+	flow->probe = (int)probe;
+	judge_the_flow(j, flow); /* a tunnel's ends are where it is looked for */
 }
 
 /* The flow of a packet; *ret_back: the packet goes against it. */
@@ -250,6 +256,8 @@ static bool side_leaks(const struct why_verdict *v, unsigned side)
 	enum outcome meant = v->cause == WHY_FIREWALL ? v->meeting.verdict : v->verdict;
 	enum stance s = v->sides[side].stance;
 
+	if (v->tunnel.rule && meant > OUTCOME_CLEAR && meant < OUTCOME_BLOCKED) /* its gateways answer for it */
+		return v->guaranteed != OUTCOME_CLEAR;
 	if (!v->sides[side].agent || meant == OUTCOME_CLEAR)
 		return false;
 	if (meant == OUTCOME_BLOCKED)
@@ -270,6 +278,8 @@ static void judge_the_flow(struct judge *j, struct flow *f)
 	};
 	struct why_verdict v;
 
+	if (f->judged)
+		return;
 	f->judged = true;
 	if (f->key.icmp_type >= 0)
 		point.port = 0;
@@ -277,6 +287,11 @@ static void judge_the_flow(struct judge *j, struct flow *f)
 		return;
 	for (unsigned side = 0; side < 2; side++)
 		f->leak[side] = side_leaks(&v, side);
+	f->tunnelled = v.tunnel.rule && v.tunnel.meeting.verdict != OUTCOME_CLEAR;
+	if (f->tunnelled && f->probe >= 0) {
+		j->probes[f->probe].outer_from = v.tunnel.ends[0].addr;
+		j->probes[f->probe].outer_to = v.tunnel.ends[1].addr;
+	}
 	(void)snprintf(f->why, sizeof f->why, "%s%s%s says %s", v.rule ? "'" : "", v.rule ? v.rule->name : "the policy",
 		       v.rule ? "'" : "", outcome_name(v.verdict));
 }
@@ -311,21 +326,24 @@ static void note_leak(struct judge *j, const struct packet *p, struct flow *f, b
 	j->leak[f->leaked[back]].count++;
 }
 
-static void judge_clear(struct judge *j, const struct packet *p, const char *host, uint64_t us)
+/* false: it says nothing of what is outside. */
+static bool judge_clear(struct judge *j, const struct packet *p, const char *host, bool behind, uint64_t us)
 {
 	bool back;
 	struct flow *f = flow_of(j, p, &back);
 
 	if (!f) {
 		j->leaks++; /* more flows than we can follow: not a thing to be silent about */
-		return;
+		return true;
 	}
-	if (!f->judged)
-		judge_the_flow(j, f);
+	judge_the_flow(j, f);
+	if (behind && f->tunnelled)
+		return false;
 	if (f->probe >= 0 && !back && !p->quotes)
 		j->probes[f->probe].opened++;
 	if (f->leak[back])
 		note_leak(j, p, f, back, host, us);
+	return true;
 }
 
 /* ---- pairs and markers ----------------------------------------------------------------------------------------- */
@@ -374,7 +392,7 @@ static void look_for_markers(struct judge *j, const struct packet *p)
 		(*count)++;
 }
 
-void judge_packet(struct judge *j, const struct packet *p, const char *host, uint64_t time_us)
+void judge_packet(struct judge *j, const struct packet *p, const char *host, bool behind, uint64_t time_us)
 {
 	if (j->packets++ == 0)
 		j->first_us = time_us;
@@ -382,8 +400,8 @@ void judge_packet(struct judge *j, const struct packet *p, const char *host, uin
 		return;
 	if (p->kind == PACKET_SEALED)
 		count_sealed(j, p);
-	else if (p->kind == PACKET_CLEAR)
-		judge_clear(j, p, host, time_us);
+	else if (p->kind == PACKET_CLEAR && !judge_clear(j, p, host, behind, time_us))
+		return;
 	look_for_markers(j, p);
 }
 
@@ -392,7 +410,8 @@ void judge_packet(struct judge *j, const struct packet *p, const char *host, uin
 struct judge_sight judge_sight(const struct judge *j, size_t probe, int answered, bool heard)
 {
 	const struct probe *p = &j->probes[probe];
-	const struct pair *pair = pair_of(j, &p->from, &p->to);
+	const struct pair *pair =
+		p->outer_from.family ? pair_of(j, &p->outer_from, &p->outer_to) : pair_of(j, &p->from, &p->to);
 	struct judge_sight r = {
 		.opened = p->opened,
 		.sealed = pair ? pair->sealed[0] + pair->sealed[1] : 0,

@@ -51,8 +51,9 @@ void judge_probe(struct judge *j, size_t probe, const struct addr *from, const s
 /* A flow that the probe is about to open. */
 void judge_flow(struct judge *j, size_t probe, const struct packet_flow *f);
 
-/* One packet as its sender put it on the wire. host: the sender's name. */
-void judge_packet(struct judge *j, const struct packet *p, const char *host, uint64_t time_us);
+/* One packet as its sender put it on the wire. host: the sender's name. behind: on a cable behind a gateway, where what
+ * a tunnel protects is as the two machines make it: there clear packets of such traffic say nothing. */
+void judge_packet(struct judge *j, const struct packet *p, const char *host, bool behind, uint64_t time_us);
 
 struct judge_sight {
 	enum seen seen;

@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "policy/policy.h"
+#include "tools/lab/behind.h"
 #include "tools/lab/offload.h"
 #include "tools/lab/space.h"
 #include "tools/lab/wire.h"
@@ -20,6 +21,7 @@ struct network {
 	size_t count;
 	int wire;
 	int *spaces, *routers; /* routers: -1 where the host is not behind one */
+	int *behind;           /* the gateway that a host is behind, or BEHIND_NOBODY */
 	pid_t relay;           /* 0: there is none */
 };
 
@@ -67,6 +69,8 @@ static int make_wire(struct network *n, const struct wire_faults *faults, struct
 		char port[16];
 		uint8_t m[6];
 
+		if (n->behind[i] != BEHIND_NOBODY)
+			continue;
 		network_port_name(i, port);
 		network_mac(i, m);
 		str_addf(&batch,
@@ -90,7 +94,8 @@ static int turn_offloads_off(const struct network *n, struct diag *d)
 		char port[16];
 
 		network_port_name(i, port);
-		if ((e = offload_off(n->wire, port, d)) < 0 || (e = offload_off(n->spaces[i], "eth0", d)) < 0 ||
+		if ((e = offload_off(network_port_space(n, i), port, d)) < 0 ||
+		    (e = offload_off(n->spaces[i], "eth0", d)) < 0 ||
 		    (n->routers[i] >= 0 &&
 		     ((e = offload_off(n->routers[i], "out", d)) < 0 || (e = offload_off(n->routers[i], "in", d)) < 0)))
 			return e;
@@ -118,8 +123,37 @@ static int make_router(struct network *n, size_t i, struct diag *d)
 	return space_run(n->routers[i], ip_batch, str_text(&batch), d);
 }
 
-int network_new(const struct host *hosts, size_t count, const struct wire_faults *faults, struct network **ret,
-		struct diag *d)
+/* A cable of its own from the gateway to each host behind it. */
+static int make_cables(const struct network *n, const struct wire_faults *faults, struct diag *d)
+{
+	for (size_t i = 0; i < n->count; i++) {
+		SCOPED(str_wipe) struct str batch = { 0 };
+		char port[16];
+		uint8_t m[6];
+		int e;
+
+		if (n->behind[i] == BEHIND_NOBODY)
+			continue;
+		if (faults->bad || n->routers[i] >= 0 || n->routers[n->behind[i]] >= 0)
+			return diag_fail(d, EINVAL,
+					 "%s is behind the gateway %s: on a bad wire, or with a NAT at either, the lab "
+					 "does not play tunnels",
+					 n->hosts[i].name, n->hosts[n->behind[i]].name);
+		network_port_name(i, port);
+		network_mac(i, m);
+		str_addf(&batch,
+			 "link add %s type veth peer name eth0 address %02x:%02x:%02x:%02x:%02x:%02x netns "
+			 "/proc/%d/fd/%d\n"
+			 "link set %s up\n",
+			 port, m[0], m[1], m[2], m[3], m[4], m[5], (int)getpid(), n->spaces[i], port);
+		if ((e = space_run(n->spaces[n->behind[i]], ip_batch, str_text(&batch), d)) < 0)
+			return e;
+	}
+	return 0;
+}
+
+int network_new(const struct host *hosts, size_t count, const int *behind, const struct wire_faults *faults,
+		struct network **ret, struct diag *d)
 {
 	SCOPED(network_freep) struct network *n = mem_new(1, sizeof *n);
 	int e;
@@ -127,12 +161,16 @@ int network_new(const struct host *hosts, size_t count, const struct wire_faults
 	*n = (struct network){ .hosts = hosts, .count = count, .wire = -1 };
 	n->spaces = mem_new(count, sizeof *n->spaces);
 	n->routers = mem_new(count, sizeof *n->routers);
+	n->behind = mem_new(count + 1, sizeof *n->behind);
+	for (size_t i = 0; i < count; i++)
+		n->behind[i] = behind[i];
 	for (size_t i = 0; i < count; i++)
 		n->spaces[i] = n->routers[i] = -1;
 	for (size_t i = 0; i < count; i++)
 		if ((e = space_new(&n->spaces[i], d)) < 0 || (e = make_router(n, i, d)) < 0)
 			return diag_wrap(d, e, "host %s", hosts[i].name);
-	if ((e = make_wire(n, faults, d)) < 0 || (e = turn_offloads_off(n, d)) < 0)
+	if ((e = make_wire(n, faults, d)) < 0 || (e = make_cables(n, faults, d)) < 0 ||
+	    (e = turn_offloads_off(n, d)) < 0)
 		return diag_wrap(d, e, "the wire");
 	*ret = TAKE(n);
 	return 0;
@@ -156,6 +194,7 @@ void network_free(struct network *n)
 	}
 	free(n->spaces);
 	free(n->routers);
+	free(n->behind);
 	free(n);
 }
 
@@ -172,6 +211,16 @@ int network_space(const struct network *n, size_t host)
 int network_wire(const struct network *n)
 {
 	return n->wire;
+}
+
+bool network_is_behind(const struct network *n, size_t host)
+{
+	return n->behind[host] != BEHIND_NOBODY;
+}
+
+int network_port_space(const struct network *n, size_t host)
+{
+	return network_is_behind(n, host) ? n->spaces[n->behind[host]] : n->wire;
 }
 
 /* The NAT: everything from inside leaves with its address, IKE from a port that nobody could guess; everything for its
@@ -228,7 +277,7 @@ static int plug_in(const struct network *n, size_t i, struct diag *d)
 {
 	SCOPED(str_wipe) struct str batch = { 0 };
 	const struct host *h = &n->hosts[i];
-	bool families[2] = { false, false }, behind = n->routers[i] >= 0;
+	bool families[2] = { false, false }, behind = n->routers[i] >= 0 || network_is_behind(n, i);
 
 	str_add(&batch, "link set eth0 up\n");
 	for (size_t a = 0; a < h->address_count; a++) {
@@ -248,6 +297,34 @@ static int plug_in(const struct network *n, size_t i, struct diag *d)
 	return space_run(n->spaces[i], ip_batch, str_text(&batch), d);
 }
 
+/* The gateway's end of a host's cable: it forwards, and answers for the host on the wire. */
+static int plug_gateway_in(const struct network *n, size_t i, struct diag *d)
+{
+	static const char *const sysctls[] = { "ipv4/ip_forward", "ipv4/conf/eth0/proxy_arp",
+					       "ipv6/conf/all/forwarding", "ipv6/conf/all/proxy_ndp",
+					       "ipv6/conf/eth0/proxy_ndp" };
+	SCOPED(str_wipe) struct str batch = { 0 };
+	const struct host *h = &n->hosts[i];
+	int e, space = network_port_space(n, i);
+	char port[16], text[ADDR_TEXT];
+
+	if (!network_is_behind(n, i))
+		return 0;
+	network_port_name(i, port);
+	str_addf(&batch, "addr add " ROUTER "/64 dev %s nodad\n", port);
+	for (size_t a = 0; a < h->address_count; a++) {
+		const struct addr *own = &h->addresses[a].addr;
+
+		str_addf(&batch, "route add %s/%u dev %s\n", addr_text(own, text), addr_bits(own), port);
+		if (own->family == 6)
+			str_addf(&batch, "neigh add proxy %s dev eth0\n", text);
+	}
+	for (size_t s = 0; s < sizeof sysctls / sizeof sysctls[0]; s++)
+		if ((e = space_sysctl(space, sysctls[s], "1", d)) < 0)
+			return e;
+	return space_run(space, ip_batch, str_text(&batch), d);
+}
+
 int network_up(const struct network *n, struct diag *d)
 {
 	int e;
@@ -255,5 +332,8 @@ int network_up(const struct network *n, struct diag *d)
 	for (size_t i = 0; i < n->count; i++)
 		if ((n->routers[i] >= 0 && (e = plug_router_in(n, i, d)) < 0) || (e = plug_in(n, i, d)) < 0)
 			return diag_wrap(d, e, "host %s", n->hosts[i].name);
+	for (size_t i = 0; i < n->count; i++)
+		if ((e = plug_gateway_in(n, i, d)) < 0)
+			return diag_wrap(d, e, "the gateway of %s", n->hosts[i].name);
 	return 0;
 }

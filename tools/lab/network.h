@@ -4,6 +4,7 @@
 #ifndef TOOLS_LAB_NETWORK_H
 #define TOOLS_LAB_NETWORK_H
 #include "base/scope.h"
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -15,14 +16,18 @@ struct wire_faults;
 enum { NETWORK_HOSTS_MOST = 500 };
 
 /* faults->bad: a relay (wire.h) takes the bridge's place. */
-int network_new(const struct host *hosts, size_t count, const struct wire_faults *faults, struct network **ret,
-		struct diag *d);
+/* behind: for each host the number of its gateway, or BEHIND_NOBODY; copied. */
+int network_new(const struct host *hosts, size_t count, const int *behind, const struct wire_faults *faults,
+		struct network **ret, struct diag *d);
 void network_free(struct network *n); /* every namespace goes once no process is in it */
 SCOPE_FREEP(struct network, network)
 
 size_t network_hosts(const struct network *n);
 /* Descriptor of a host's namespace, good until network_free. */
 int network_space(const struct network *n, size_t host);
+/* The namespace in which the interface is that leads to the host: the wire's, or its gateway's. */
+int network_port_space(const struct network *n, size_t host);
+bool network_is_behind(const struct network *n, size_t host);
 int network_wire(const struct network *n);
 /* The wire's interface that leads to the host: "w3". */
 void network_port_name(size_t host, char ret[16]);

@@ -2,6 +2,7 @@
 
 #include "base/diag.h"
 #include "base/mem.h"
+#include "tools/lab/behind.h"
 #include "tools/lab/capture.h"
 #include "tools/lab/folder.h"
 #include "tools/lab/member.h"
@@ -140,7 +141,7 @@ int twin_new(const struct twin_options *o, struct twin **ret, struct diag *d)
 	struct members_options mo = { .policy = o->scenario->policy, .policy_path = o->scenario->policy_path };
 	const struct host *hosts;
 	size_t count = policy_hosts(o->scenario->policy, &hosts);
-	int e;
+	int e, *behind;
 
 	t->signals = -1;
 	t->tell = o->tell;
@@ -152,8 +153,10 @@ int twin_new(const struct twin_options *o, struct twin **ret, struct diag *d)
 	mo.keep = t->keep;
 	mo.cordond = t->cordond;
 	tell(t, "joining the hosts ...");
-	if ((e = network_new(hosts, count, &o->scenario->wire, &t->network, d)) < 0 ||
-	    (e = capture_new(t->network, hosts, t->keep, o->judge, &t->capture, d)) < 0)
+	behind = behind_whom(o->scenario->policy);
+	e = network_new(hosts, count, behind, &o->scenario->wire, &t->network, d);
+	free(behind);
+	if (e < 0 || (e = capture_new(t->network, hosts, t->keep, o->judge, &t->capture, d)) < 0)
 		return e;
 	tell(t, "issuing certificates ...");
 	if ((e = members_new(&mo, t->network, &t->members, d)) < 0 || (e = network_up(t->network, d)) < 0)
