@@ -38,6 +38,7 @@ struct daemon {
 	struct gate_config gate_config;
 	struct gate *gate;
 	struct state *state;
+	uint8_t crash_secret[KEYING_CRASH_SECRET];
 	struct host_facts *facts;
 	struct lineage *lineage;          /* which own certificates followed which */
 	struct revocation_lists *fetched; /* from where certificates say that theirs is */

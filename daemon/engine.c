@@ -504,6 +504,12 @@ void engine_start(struct engine *e)
 	carry(e);
 }
 
+void engine_address_gone(struct engine *e, const struct addr *a)
+{
+	keying_address_gone(e->keying, a, engine_now_ms());
+	carry(e);
+}
+
 void engine_set_plan(struct engine *e, struct plan *plan, const struct proofs *proofs)
 {
 	struct shared_store *before = e->store;

@@ -41,6 +41,7 @@ struct proofs {
 int engine_new(const struct engine_config *c, struct plan *plan, const struct proofs *proofs, struct engine **ret,
 	       struct diag *d);
 void engine_start(struct engine *e);
+void engine_address_gone(struct engine *e, const struct addr *a);
 void engine_set_plan(struct engine *e, struct plan *plan, const struct proofs *proofs);
 /* The plan is the same: other credentials, whom we trust, and what is revoked. No SA ends. */
 void engine_set_proofs(struct engine *e, const struct proofs *proofs);

@@ -301,6 +301,14 @@ void host_facts_free(struct host_facts *f)
 	free(f);
 }
 
+bool host_facts_have(const struct host_facts *f, const struct addr *a)
+{
+	for (size_t i = 0; i < f->own_count; i++)
+		if (addr_equal(&f->own[i].addr, a))
+			return true;
+	return false;
+}
+
 bool host_facts_equal(const struct host_facts *a, const struct host_facts *b)
 {
 	if (a->own_count != b->own_count || a->profiles != b->profiles)

@@ -25,6 +25,7 @@ struct host_facts {
 int host_facts_read(const struct host_config *config, const char *root, struct host_facts **ret, struct diag *d);
 void host_facts_free(struct host_facts *f);
 SCOPE_FREEP(struct host_facts, host_facts)
+bool host_facts_have(const struct host_facts *f, const struct addr *a);
 bool host_facts_equal(const struct host_facts *a, const struct host_facts *b);
 
 /* The facts as plan_compile wants them, with the addresses that the policy gives the host called `name` although no

@@ -17,7 +17,8 @@ enum { SETTLE_MS = 20 }; /* an interface that comes up tells several things at o
 static void settled(uv_timer_t *t)
 {
 	struct daemon *d = t->data;
-	SCOPED(host_facts_freep) struct host_facts *facts = NULL;
+	SCOPED(host_facts_freep) struct host_facts *facts = NULL, *before = NULL;
+	size_t come = 0, gone = 0;
 	struct diag why = { 0 };
 
 	if (host_facts_read(d->config, d->options.root, &facts, &why) < 0) {
@@ -26,15 +27,22 @@ static void settled(uv_timer_t *t)
 	}
 	if (host_facts_equal(facts, d->facts))
 		return;
-	host_facts_free(d->facts);
+	before = d->facts;
 	d->facts = TAKE(facts);
+	for (size_t i = 0; d->engine && i < before->own_count; i++)
+		if (!host_facts_have(d->facts, &before->own[i].addr)) {
+			engine_address_gone(d->engine, &before->own[i].addr);
+			gone++;
+		}
+	for (size_t i = 0; i < d->facts->own_count; i++)
+		come += !host_facts_have(before, &d->facts->own[i].addr);
 	if (force_again(d, &why) < 0)
 		daemon_event(d, EVENT_ADDRESSES_CHANGED,
 			     "the rules could not be made for the addresses as they are now, those before stay: %s",
 			     why.text);
 	else
-		daemon_event(d, EVENT_ADDRESSES_CHANGED, "this host has %zu addresses; its rules are made for them",
-			     d->facts->own_count);
+		daemon_event(d, EVENT_ADDRESSES_CHANGED, "this host has %zu addresses (%zu have come, %zu are gone); its rules are made for them",
+			     d->facts->own_count, come, gone);
 }
 
 static void host_changed(uv_poll_t *p, int status, int events)

@@ -11,6 +11,7 @@
 #include "daemon/jobs.h"
 #include "daemon/notify.h"
 #include "daemon/options.h"
+#include "daemon/secret.h"
 #include "daemon/sockets.h"
 #include "identity/revocation.h"
 
@@ -189,6 +190,15 @@ static void read_lineage(struct daemon *d)
 		lineage_read(d->lineage, t->octets);
 }
 
+/* Without it all works; a restart is noticed a little later. */
+static void read_secret(struct daemon *d)
+{
+	struct diag why = { 0 };
+
+	if (secret_load(d->options.state_dir, d->crash_secret, sizeof d->crash_secret, &why) < 0)
+		log_warning("peers will notice a restart late: %s", why.text);
+}
+
 static int prepare(struct daemon *d, struct diag *why)
 {
 	int r;
@@ -200,6 +210,7 @@ static int prepare(struct daemon *d, struct diag *why)
 	    (r = host_facts_read(d->config, d->options.root, &d->facts, why)) < 0)
 		return r;
 	read_lineage(d);
+	read_secret(d);
 	return gate_new(&d->gate_config, &d->gate, why);
 }
 

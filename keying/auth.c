@@ -209,6 +209,7 @@ int auth_send(struct ike_sa *sa, const struct step_input *in, struct diag *d)
 	exchange_begin_message(sa, &w, IKE_AUTH, false, &sk);
 	if ((r = put_proof(sa, &w, true, is_initial_contact(sa), d)) < 0)
 		return r;
+	crash_put(sa, &w);
 	if (sa->first)
 		child_put_offer(sa->first, &w);
 	if ((r = exchange_end_message(sa, &w, sk, d)) < 0)
@@ -306,6 +307,8 @@ int auth_verify(struct ike_sa *sa, const struct step_input *in, struct diag *d)
 		return STEP_STAY;
 	}
 	unwanted_redirect(sa, m);
+	reauth_told(sa, m);
+	crash_take(sa, m);
 	if (sa->first && child_answered(sa->first, m, &why) < 0) { /* told when we know who refused */
 		words_copy(sa->making->hint, sizeof sa->making->hint, why.text);
 		sa->making->hint_fault = child_fault_of(m, &why);
@@ -440,6 +443,7 @@ int auth_request(struct ike_sa *sa, const struct step_input *in, struct diag *d)
 	sa->auth_set = rule->auth;
 	sa->ke_set = rule->key_exchange;
 	sa->initial_contact = ike_find_notify(m, N_INITIAL_CONTACT);
+	crash_take(sa, m);
 	if (choose_for(sa, m, &why) < 0) {
 		refuse(sa, (struct fault){ .code = FAILURE_NO_CREDENTIAL }, why.text);
 		return STEP_STAY;
@@ -521,6 +525,7 @@ int auth_respond(struct ike_sa *sa, const struct step_input *in, struct diag *d)
 	if ((r = put_proof(sa, &w, false, false, d)) < 0)
 		return r;
 	reauth_put(sa, &w);
+	crash_put(sa, &w);
 	if (sa->first) {
 		child_put_answer(sa->first, &w);
 	} else if (!sa->making->childless) {

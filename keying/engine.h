@@ -324,6 +324,8 @@ struct ike_sa {
 	uint64_t proven_until_ms;              /* who the peer is must be proven again by then; UINT64_MAX: never */
 	uint64_t reauth_ms;                    /* when we do so */
 	uint64_t reauthenticates;              /* number of the IKE SA that it was begun to replace; 0: none */
+	struct owned crash_token;              /* the peer's (RFC 6290) */
+	bool token_due;                        /* ours goes with the next request */
 	struct ike_sa *rival;                  /* both ends renewed it at once: the other new one */
 	bool unwanted;                         /* by the new plan */
 	bool loser;                            /* a twin stays instead: nothing new begins here */
@@ -396,7 +398,11 @@ struct keying {
 	struct cookie_secret secrets[2]; /* newest first */
 	uint8_t cookie_version;
 	uint64_t cookie_ms, cookie_job;
-	uint64_t hint_ms; /* when INVALID_IKE_SPI was last sent */
+	uint64_t hints_ms; /* since when INVALID_IKE_SPIs that were sent are counted */
+	unsigned hints;
+	uint64_t shown_ms; /* since when tokens that were shown are counted */
+	unsigned shown;
+	uint64_t hint_ms; /* when INVALID_MAJOR_VERSION was last sent */
 	uint64_t probe_ms;
 	unsigned probes;
 
@@ -574,12 +580,19 @@ struct child *child_by_pair(struct keying *k, uint64_t pair);
 struct child *child_by_spi(struct ike_sa *ike, uint32_t spi, bool ours);
 struct child *child_up_for(struct contact *c, const struct sa_selector *s, const struct child *but);
 
+/* crash.c: quick crash detection */
+void crash_put(const struct ike_sa *sa, struct ike_writer *w);    /* our token for this SA */
+void crash_take(struct ike_sa *sa, const struct ike_msg *m);      /* the peer's */
+void crash_show(struct keying *k, const struct ike_header *h, const struct addr *remote, struct ike_writer *w);
+bool crash_shown(struct ike_sa *sa, const struct ike_msg *m);     /* the peer has lost it, and shows that it is the peer */
+
 /* reauth.c: an IKE SA from scratch in place of one whose proof grows old */
 void reauth_proven(struct ike_sa *sa, uint64_t good_ms);           /* by a proof that is good so long; 0: no end */
 void reauth_told(struct ike_sa *sa, const struct ike_msg *m);      /* AUTH_LIFETIME */
 void reauth_put(const struct ike_sa *sa, struct ike_writer *w);    /* the same to the peer */
 void reauth_inherit(struct ike_sa *new, const struct ike_sa *old); /* a rekey proves nothing */
 void reauth_moved(const struct ike_sa *old, const struct ike_sa *new);
+bool reauth_superseded(const struct ike_sa *old); /* by one that was proven later */
 bool reauth_newer(const struct ike_sa *a, const struct ike_sa *b); /* begun when the other was up already */
 void reauth_start(struct ike_sa *old);
 void reauth_up(struct ike_sa *new);

@@ -85,10 +85,11 @@ static void delete_ike_answered(struct ike_sa *sa, const struct task *t, const s
 
 static bool put_liveness(struct ike_sa *sa, const struct task *t, struct ike_writer *w)
 {
-	(void)sa;
 	(void)t;
-	(void)w; /* an empty request (2.4) */
-	return true;
+	if (sa->token_due)
+		crash_put(sa, w);
+	sa->token_due = false;
+	return true; /* else an empty request (2.4) */
 }
 
 static void alive(struct ike_sa *sa, const struct task *t, const struct ike_msg *m)

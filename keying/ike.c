@@ -326,6 +326,10 @@ void ike_established(struct ike_sa *sa)
 		twin_ike_up(sa);
 		reauth_up(sa);
 	}
+	if (sa->replaces && sa->initiator) { /* only now does it know both SPIs (RFC 6290 4.3) */
+		sa->token_due = true;
+		exchange_queue(sa, TASK_LIVENESS, 0);
+	}
 	exchange_pump(sa);
 	want_drive_all(sa->contact);
 	ike_arm(sa);
@@ -563,6 +567,7 @@ void ike_free(struct ike_sa *sa)
 	ike_crypt_wipe(&sa->in);
 	ike_crypt_wipe(&sa->out);
 	owned_wipe(&sa->last_reply);
+	owned_wipe(&sa->crash_token);
 	owned_wipe(&sa->nonce_i);
 	owned_wipe(&sa->nonce_r);
 	free(sa->first_rule);

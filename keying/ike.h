@@ -80,6 +80,7 @@ enum ike_notify {
 	N_CHILDLESS_IKEV2_SUPPORTED = 16418, /* RFC 6023 */
 	N_FRAGMENTATION_SUPPORTED = 16430,
 	N_AUTH_LIFETIME = 16403,
+	N_QCD_TOKEN = 16419,
 	N_SIGNATURE_HASH_ALGORITHMS = 16431,
 	N_USE_PPK = 16435, /* RFC 8784 */
 	N_PPK_IDENTITY = 16436,
@@ -248,6 +249,8 @@ enum { CERTREQ_INIT_MOST = 32, CERTREQ_AUTH_MOST = 256 };
 void ike_put_certreq(struct ike_writer *w, const uint8_t (*authorities)[20], size_t n, size_t most);
 void ike_put_auth(struct ike_writer *w, uint8_t method, const void *data, size_t len);
 void ike_put_notify(struct ike_writer *w, uint16_t type, const void *data, size_t len);
+/* About the IKE SA, and saying so: QCD_TOKEN. */
+void ike_put_notify_of_ike(struct ike_writer *w, uint16_t type, const void *data, size_t len);
 /* About one CHILD SA: REKEY_SA, CHILD_SA_NOT_FOUND. */
 void ike_put_notify_spi(struct ike_writer *w, uint16_t type, uint8_t protocol, uint32_t spi);
 void ike_put_delete_ike(struct ike_writer *w);

@@ -21,7 +21,7 @@ static void delete_children(struct ike_sa *sa, const struct ike_delete *del, str
 		if (c->state != CHILD_DELETING && n < SPIS_MOST)
 			gone[n++] = c->spi_in;
 		*early |= child_replaced_early(c);
-		child_drop(c, "the peer deleted it");
+		child_drop(c, child_up_for(sa->contact, &c->asked, c) ? NULL : "the peer deleted it");
 	}
 	if (n)
 		ike_put_delete(w, del->protocol, gone, n);
@@ -47,6 +47,7 @@ void informational_request(struct ike_sa *sa, const struct ike_msg *m)
 		exchange_queue(rekey_done(sa) ? sa->replaced_by : sa, TASK_LIVENESS, 0);
 	unwanted_redirect(sa, m);
 	reauth_told(sa, m);
+	crash_take(sa, m);
 	if (ike_find_notify(m, N_AUTHENTICATION_FAILED)) {
 		char remote[ADDR_TEXT], words[REFUSAL_TEXT];
 		ike_fault(sa, fault_of_notify(INFORMATIONAL, N_AUTHENTICATION_FAILED),
@@ -59,6 +60,8 @@ void informational_request(struct ike_sa *sa, const struct ike_msg *m)
 			ike_delete(old); /* which was kept for the peer's sake (2.8.2) */
 	} else if (the_end && sa->replaced_by) {
 		rekey_old_deleted(sa);
+	} else if (the_end && sa->contact && reauth_superseded(sa)) {
+		ike_drop(sa);
 	} else if (the_end) {
 		ike_down(sa, EVENT_MAIN_MODE_DOWN, "the peer deleted it");
 	}

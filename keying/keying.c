@@ -15,7 +15,7 @@ const struct keying_config keying_default = {
 	.fragment_octets = 1280,
 };
 
-enum { HINT_EVERY_MS = 1000, NON_ESP_MARKER = 4 };
+enum { HINT_EVERY_MS = 1000, HINTS_MOST = 64, NON_ESP_MARKER = 4 };
 
 uint64_t keying_number(struct keying *k)
 {
@@ -207,14 +207,20 @@ static void unknown_spi(struct keying *k, const struct ike_header *h, const stru
 	struct candidate any;
 	struct ike_writer w;
 
-	if ((h->flags & IKE_FLAG_RESPONSE) || (k->hint_ms && k->now_ms - k->hint_ms < HINT_EVERY_MS) ||
-	    !selector_any(k->plan, local, remote, &any))
+	if ((h->flags & IKE_FLAG_RESPONSE) || !selector_any(k->plan, local, remote, &any))
 		return;
-	k->hint_ms = k->now_ms;
+	if (k->now_ms - k->hints_ms >= HINT_EVERY_MS) {
+		k->hints_ms = k->now_ms;
+		k->hints = 0;
+	}
+	if (k->hints >= HINTS_MOST)
+		return;
+	k->hints++;
 	reply.version = IKE_VERSION;
 	reply.flags = (uint8_t)((h->flags ^ IKE_FLAG_INITIATOR) & IKE_FLAG_INITIATOR) | IKE_FLAG_RESPONSE;
 	ike_write_begin(&w, k->out, sizeof k->out, &reply);
 	ike_put_notify(&w, N_INVALID_IKE_SPI, NULL, 0);
+	crash_show(k, h, remote, &w);
 	ike_write_end(&w);
 	todo_send(k, local, local_port, remote, remote_port, w.out.buf, w.out.len);
 }
@@ -251,6 +257,8 @@ static bool hint(struct keying *k, struct ike_sa *sa, const struct ike_header *h
 		return true;
 	if (sa->state == IKE_DELETING) /* as we want it; true or not, there is nothing to lose */
 		ike_deleted(sa);
+	else if (sa->state == IKE_ESTABLISHED && crash_shown(sa, &m))
+		ike_down(sa, EVENT_MAIN_MODE_DOWN, "%s has restarted, as its token shows", peer_kept_id(sa->peer));
 	else if (sa->state == IKE_ESTABLISHED && !sa->request.out && k->now_ms - sa->heard_ms >= HINT_EVERY_MS)
 		exchange_queue(sa, TASK_LIVENESS, 0);
 	return true;
@@ -721,15 +729,3 @@ size_t keying_distrust(struct keying *k, const uint8_t certificate[PEER_DIGEST],
 	return n;
 }
 
-void keying_close(struct keying *k, uint64_t now_ms)
-{
-	struct ike_sa *sa, *next;
-
-	keying_tick(k, now_ms);
-	k->closing = true;
-	for (sa = TAILQ_FIRST(&k->ikes); sa; sa = next) {
-		next = TAILQ_NEXT(sa, entry);
-		ike_delete(sa);
-	}
-	keying_settle(k);
-}

@@ -50,6 +50,8 @@ struct keying_lack {
 	const char *why;
 };
 
+enum { KEYING_CRASH_SECRET = 32 };
+
 struct keying_config {
 	const struct keying_credential *credentials; /* copied */
 	size_t credential_count;
@@ -67,6 +69,7 @@ struct keying_config {
 	uint32_t half_open_cookie;    /* half-open SAs from which on we ask for cookies. Default 64 */
 	uint32_t half_open_most;      /* then new ones are dropped. Default 4096 */
 	uint32_t fragment_octets; /* longer IP packets are sent as IKE fragments (RFC 7383). Default 1280; 0: never */
+	uint8_t crash_secret[KEYING_CRASH_SECRET]; /* of this host, kept over restarts (RFC 6290); all 0: no tokens */
 	bool export_keys;         /* debug, lab only: KEYING_KEYS things to do appear */
 };
 extern const struct keying_config keying_default;
@@ -203,6 +206,8 @@ size_t keying_distrust(struct keying *k, const uint8_t certificate[PEER_DIGEST],
 /* Now, whatever their lives: the SAs with the peer (NULL: all). Returns how many begin. */
 enum keying_renewal { KEYING_RENEW_CHILD, KEYING_RENEW_IKE, KEYING_RENEW_PROOF, KEYING_RENEW_DELETE };
 size_t keying_renew(struct keying *k, enum keying_renewal what, const struct addr *peer, uint64_t now_ms);
+/* The host has lost this address: its SAs end at once; the peers are told if a datagram still gets out. */
+void keying_address_gone(struct keying *k, const struct addr *local, uint64_t now_ms);
 /* Tell every peer that we go (delete), as far as one datagram each does it. */
 void keying_close(struct keying *k, uint64_t now_ms);
 

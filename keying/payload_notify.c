@@ -39,15 +39,25 @@ const struct ike_notification *ike_find_error(const struct ike_msg *m)
 	return NULL;
 }
 
-void ike_put_notify(struct ike_writer *w, uint16_t type, const void *data, size_t len)
+static void put(struct ike_writer *w, uint8_t protocol, uint16_t type, const void *data, size_t len)
 {
 	size_t at = ike_payload_begin(w, PL_NOTIFY);
 
-	wire_put_u8(&w->out, PROTO_NONE);
+	wire_put_u8(&w->out, protocol);
 	wire_put_u8(&w->out, 0);
 	wire_put_u16(&w->out, type);
 	wire_put(&w->out, data, len);
 	ike_payload_end(w, at);
+}
+
+void ike_put_notify(struct ike_writer *w, uint16_t type, const void *data, size_t len)
+{
+	put(w, PROTO_NONE, type, data, len);
+}
+
+void ike_put_notify_of_ike(struct ike_writer *w, uint16_t type, const void *data, size_t len)
+{
+	put(w, PROTO_IKE, type, data, len);
 }
 
 void ike_put_notify_spi(struct ike_writer *w, uint16_t type, uint8_t protocol, uint32_t spi)

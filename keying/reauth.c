@@ -69,6 +69,17 @@ void reauth_moved(const struct ike_sa *old, const struct ike_sa *new)
 			sa->reauthenticates = new->number;
 }
 
+bool reauth_superseded(const struct ike_sa *old)
+{
+	const struct ike_sa *sa;
+
+	LIST_FOREACH(sa, &old->contact->ikes, of_contact)
+		if (sa != old && sa->auth_set == old->auth_set && sa->ke_set == old->ke_set && ike_usable(sa) &&
+		    reauth_newer(sa, old))
+			return true;
+	return false;
+}
+
 static const struct child *worth_keeping(const struct ike_sa *sa)
 {
 	const struct child *c;

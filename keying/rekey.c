@@ -280,6 +280,7 @@ void rekey_reply(struct ike_sa *sa, const struct ike_msg *m)
 	}
 	sa->suite = choice.suite;
 	sa->spi_r = choice.spi;
+	crash_take(sa, m);
 	owned_set(&sa->nonce_r, m->nonce.at, m->nonce.len);
 	struct keying_job *job = job_new(JOB_DERIVE);
 	job->group = sa->group;
@@ -372,6 +373,7 @@ int rekey_answered(struct ike_sa *sa, const struct step_input *in, struct diag *
 	ike_put_sa(&w, &offer);
 	ike_put_nonce(&w, sa->nonce_r.at, sa->nonce_r.len);
 	ike_put_ke(&w, sa->suite.group->ikev2, r->public, r->public_len);
+	crash_put(sa, &w);
 	exchange_reply(old, &w, sk);
 	if (old->replaced_by != sa) { /* ours is out */
 		sa->state = IKE_NEW_KEYED;

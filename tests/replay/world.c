@@ -154,6 +154,7 @@ static void finish_job(struct world *w, unsigned host, struct keying_job *job)
 	struct diag d = { 0 };
 
 	r->number = job->number;
+	r->good_ms = w->good_ms;
 	r->error = work(w, &w->hosts[host], job, r, &d);
 	(void)snprintf(r->why, sizeof r->why, "%.380s", d.text);
 	keying_job_free(job);

@@ -88,6 +88,7 @@ struct world {
 	unsigned (*wire)(struct world *w, struct datagram *d);
 	void *context;
 	bool sad_fails;
+	uint64_t good_ms; /* proofs are good for so long; 0: without end */
 	bool quick_keys; /* key exchanges that cost nothing and protect nothing: for very many runs */
 };
 
