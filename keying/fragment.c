@@ -224,6 +224,16 @@ static void join(const struct reassembly *a, uint8_t *to)
 	}
 }
 
+static void make_room(struct reassembly_pool *p)
+{
+	struct reassembly *a, *next;
+
+	for (a = TAILQ_FIRST(&p->queue); a && p->octets > REASSEMBLY_POOL_MOST; a = next) {
+		next = TAILQ_NEXT(a, entry);
+		lose(a);
+	}
+}
+
 bool fragment_keep(struct ike_sa *sa, bool reply, const struct ike_envelope *e, struct wire_in content,
 		   const uint8_t *digest, struct wire_in *ret_content, uint8_t *ret_first, uint8_t *ret_digest)
 {
@@ -252,8 +262,7 @@ bool fragment_keep(struct ike_sa *sa, bool reply, const struct ike_envelope *e, 
 	if (++a->have < a->total) {
 		if (reply)
 			exchange_hurry(sa);
-		while (k->pools[pool].octets > REASSEMBLY_POOL_MOST)
-			lose(TAILQ_FIRST(&k->pools[pool].queue)); /* at last this one */
+		make_room(&k->pools[pool]);
 		return false;
 	}
 	if (a->total > 1 && a->longest + around(sa) < path_octets(sa)) /* it will have its reasons (2.5.1) */

@@ -519,7 +519,6 @@ static void sixty_kilobytes_come_whole_and_more_than_the_most_do_not(void **stat
 	for (unsigned too_long = 0; too_long < 2; too_long++) {
 		struct world *w = established();
 		size_t all = too_long ? IKE_MESSAGE_MOST + 1000 : 60000, each = 1000;
-		uint16_t total = (uint16_t)((all + each - 1) / each);
 		struct wire_out out = wire_out(content, sizeof content);
 		while (out.len + 1008 <= all - 8) { /* many vendor IDs, then the Delete */
 			wire_put_u32(&out, (uint32_t)PL_VENDOR << 24 | 1000);
@@ -527,9 +526,7 @@ static void sixty_kilobytes_come_whole_and_more_than_the_most_do_not(void **stat
 		}
 		content[out.len - 1000] = PL_DELETE;
 		wire_put(&out, delete_ike, sizeof delete_ike);
-		total = (uint16_t)((out.len + each - 1) / each);
-		if (too_long)
-			total = (uint16_t)(all / each);
+		uint16_t total = (uint16_t)(too_long ? all / each : (out.len + each - 1) / each);
 		unsigned sent = w->ike_sent[1];
 		for (uint16_t n = total; n >= 1; n--) {
 			size_t left = too_long ? each : out.len - (size_t)(n - 1) * each;
