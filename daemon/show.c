@@ -154,7 +154,8 @@ static bool failure_stands(const struct live *l, const struct keying_failure *f)
 /* Anybody may knock: that is worth a line, and no worry. */
 static bool failure_matters(const struct keying_failure *f)
 {
-	return !f->stranger || (f->code != FAILURE_NO_RULE && f->code != FAILURE_MALFORMED);
+	return !f->stranger || (f->code != FAILURE_NO_RULE && f->code != FAILURE_MALFORMED &&
+				f->code != FAILURE_UNSUPPORTED && f->code != FAILURE_NO_ANSWER);
 }
 
 /* ---- tables ------------------------------------------------------------------------------------------------------ */

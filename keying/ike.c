@@ -415,6 +415,26 @@ static void check_peer(struct ike_sa *sa)
 		exchange_queue(sa, TASK_LIVENESS, 0);
 }
 
+/* It began and did not go on. That is told only where nothing else is up between the two: with both ends beginning at
+ * once, one of the attempts may end so. */
+static void never_proven(struct ike_sa *sa)
+{
+	struct keying *k = sa->k;
+	const struct contact *c = contact_find(k, &sa->local, &sa->remote);
+	bool refused = sa->receive_id == UINT32_MAX; /* that was told */
+	char remote[ADDR_TEXT];
+
+	if (!refused && (!c || LIST_EMPTY(&c->ikes)))
+		contact_fault_stranger(
+			k, &sa->local, &sa->remote, ike_rule_name(sa),
+			(struct fault){ FAILURE_NO_ANSWER, SIDE_NOBODY, IKE_AUTH, 0, NULL },
+			"%s began main mode, had our answer to IKE_SA_INIT, and no IKE_AUTH came. It did "
+			"not like the answer, or something on the way drops long or fragmented UDP "
+			"datagrams",
+			addr_text(&sa->remote, remote));
+	ike_drop(sa);
+}
+
 static void fire(void *owner)
 {
 	struct ike_sa *sa = owner;
@@ -424,7 +444,7 @@ static void fire(void *owner)
 		if (sa->initiator)
 			ike_fault(sa, sa->making->hint_fault, "%s", sa->making->hint);
 		else
-			ike_drop(sa); /* a stranger that never proved itself */
+			never_proven(sa);
 		return;
 	}
 	if (sa->request.out && sa->request.resend_ms <= now && !exchange_resend(sa)) {

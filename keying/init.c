@@ -474,6 +474,15 @@ static void again(struct ike_sa *sa)
 	todo_send_ike(sa, &sa->last_reply);
 }
 
+static void tell_malformed(struct keying *k, const struct path *p, int error, const char *why)
+{
+	char remote[ADDR_TEXT];
+
+	contact_fault_stranger(k, p->local, p->remote, NULL, step(failure_of(error)),
+			       "we refused an IKE_SA_INIT from %s, which makes no sense: %s",
+			       addr_text(p->remote, remote), why);
+}
+
 static void request(struct keying *k, const struct path *p, const struct ike_header *h, const uint8_t *octets,
 		    size_t len)
 {
@@ -503,6 +512,8 @@ static void request(struct keying *k, const struct path *p, const struct ike_hea
 			refuse(k, p, h, N_UNSUPPORTED_CRITICAL_PAYLOAD, &m.critical, 1);
 		else if (calm)
 			refuse(k, p, h, N_INVALID_SYNTAX, NULL, 0);
+		if (calm)
+			tell_malformed(k, p, r, d.text);
 		return;
 	}
 	if (!cookie_shown(k, p, &m, calm))

@@ -231,7 +231,13 @@ static void other_version(struct keying *k, const struct ike_header *h, const st
 	struct ike_header reply = *h;
 	struct ike_writer w;
 
-	/* IKEv1's version is below ours: it is somebody else's matter. Above: say which we speak (2.5). */
+	if (h->version >> 4 == 1 && plan_meet(k->plan, local, remote).count) {
+		char there[ADDR_TEXT];
+		contact_fault_stranger(
+			k, local, remote, NULL, (struct fault){ FAILURE_UNSUPPORTED, SIDE_HERE, IKE_SA_INIT, 0, NULL },
+			"%s speaks IKEv1, and we speak IKEv2 only: set it to IKEv2", addr_text(remote, there));
+	}
+	/* To IKEv1 nothing is said in its own language. To a later version: which one we speak (2.5). */
 	if (h->version >> 4 < 2 || (h->flags & IKE_FLAG_RESPONSE) ||
 	    (k->hint_ms && k->now_ms - k->hint_ms < HINT_EVERY_MS))
 		return;

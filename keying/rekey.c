@@ -329,6 +329,14 @@ void rekey_request(struct ike_sa *old, const struct ike_msg *m)
 	for (size_t i = 0; i < old->ke_set->count && n < ARRAY_LEN(suites); i++)
 		suites[n++] = &old->ke_set->suites[i];
 	if (!m->has_ke || !proposal_choose_ike(&m->offer, suites, n, &choice) || !choice.spi) {
+		char remote[ADDR_TEXT], offered[PROPOSALS_TEXT], wanted[PROPOSALS_TEXT];
+		contact_fault(
+			old->k, &old->local, &old->remote, ike_rule_name(old), EVENT_MAIN_MODE_FAILED,
+			(struct fault){ FAILURE_NO_PROPOSAL, SIDE_HERE, CREATE_CHILD_SA, 0, peer_kept_id(old->peer) },
+			"%s asked to renew main mode, and we refused: it offers %s, rule '%s' wants %s; the old one "
+			"stays until its life is over",
+			addr_text(&old->remote, remote), proposal_text(&m->offer, offered), ike_rule_name(old),
+			proposal_set_text(old->ke_set, wanted));
 		exchange_reply_notify(old, CREATE_CHILD_SA, N_NO_PROPOSAL_CHOSEN, NULL, 0);
 		return;
 	}

@@ -152,12 +152,12 @@ static void each_end_says_its_part(void **state)
 		  { HEAD RULE(""), HEAD RULE("") },
 		  auth_is_lost,
 		  { { FAILURE_NO_ANSWER, SIDE_NOBODY, "IKE_AUTH", "drop long or fragmented UDP" },
-		    { FAILURE_NONE, SIDE_HERE, "", "" } } },
+		    { FAILURE_NO_ANSWER, SIDE_NOBODY, "IKE_AUTH", "no IKE_AUTH came" } } },
 		{ "the data plane",
 		  { HEAD RULE(""), HEAD RULE("") },
 		  full,
 		  { { FAILURE_DATA_PLANE, SIDE_HERE, "IKE_AUTH", "the data plane failed: it is full" },
-		    { FAILURE_NONE, SIDE_HERE, "", "" } } },
+		    { FAILURE_NO_ANSWER, SIDE_NOBODY, "IKE_AUTH", "no IKE_AUTH came" } } },
 	};
 
 	(void)state;
@@ -309,6 +309,38 @@ static void forged_requests_hide_nothing(void **state)
 	world_free(w);
 }
 
+/* What cannot be read, and what is of another age. */
+static void strange_beginnings_are_told(void **state)
+{
+	static const struct {
+		uint8_t octets[32];
+		size_t len;
+		enum failure_code code;
+		const char *words;
+	} rows[] = {
+		{ { 1, 2, 3, 4, 5, 6, 7, 8, [16] = PL_NONCE, 0x20, IKE_SA_INIT, 8, [27] = 32, 0, 0, 0, 2 },
+		  32,
+		  FAILURE_MALFORMED,
+		  "we refused an IKE_SA_INIT from 10.0.0.1, which makes no sense" },
+		{ { 1, 2, 3, 4, 5, 6, 7, 8, [16] = 1, 0x10, 2, 0, [27] = 28 },
+		  28,
+		  FAILURE_UNSUPPORTED,
+		  "10.0.0.1 speaks IKEv1" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct world *w = world_new(HEAD RULE(""));
+		struct keying_failure f = { 0 };
+		world_inject(w, 1, rows[i].octets, rows[i].len);
+		world_run(w, 2000);
+		assert_int_equal(keying_failures(w->hosts[1].keying, &f, 1), 1);
+		if (f.code != rows[i].code || !strstr(f.text, rows[i].words) || !f.stranger)
+			fail_msg("row %zu: %s: %s", i, failure_name(f.code), f.text);
+		world_free(w);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -316,6 +348,7 @@ int main(void)
 		cmocka_unit_test(a_refusal_by_the_peer_is_explained),
 		cmocka_unit_test(a_failure_tells_how_often_and_when_it_is_tried_again),
 		cmocka_unit_test(forged_requests_hide_nothing),
+		cmocka_unit_test(strange_beginnings_are_told),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
