@@ -10,6 +10,7 @@ const struct keying_config keying_default = {
 	.retransmit_tries = 12,
 	.hold_ms = 5000,
 	.fallback_s = 60,
+	.nat_keepalive_ms = 20000, /* RFC 3948 4 */
 	.half_open_cookie = 64,
 	.half_open_most = 4096,
 	.fragment_octets = 1280,

@@ -66,6 +66,7 @@ struct keying_config {
 	uint32_t retransmit_tries;    /* default 12: a dozen, as RFC 7296 2.4 asks for */
 	uint32_t hold_ms;             /* packets of `require` wait at most so long. Default 5000 */
 	uint32_t fallback_s;          /* how long a peer without IKE is remembered. Default 60 */
+	uint32_t nat_keepalive_ms;    /* nothing went out for so long, from behind a NAT. Default 20000; 0: never */
 	uint32_t half_open_cookie;    /* half-open SAs from which on we ask for cookies. Default 64 */
 	uint32_t half_open_most;      /* then new ones are dropped. Default 4096 */
 	uint32_t fragment_octets; /* longer IP packets are sent as IKE fragments (RFC 7383). Default 1280; 0: never */
@@ -232,7 +233,7 @@ struct keying_ike_row { /* main mode */
 	uint64_t up_at_ms, rekey_at_ms;
 	size_t children;
 };
-struct keying_child_row { /* quick mode */
+struct keying_child_row {          /* quick mode */
 	struct addr local, remote; /* of the IKE SA; of a tunnel the selector has others */
 	uint64_t pair;
 	uint32_t spi_in, spi_out;

@@ -331,7 +331,9 @@ bool nat_ambiguous(const struct contact *c)
 
 void nat_keepalive_start(struct ike_sa *sa)
 {
-	sa->nat.keepalive_ms = sa->nat.behind & NAT_HERE ? sa->k->now_ms + NAT_KEEPALIVE_MS : UINT64_MAX;
+	uint32_t every_ms = sa->k->config.nat_keepalive_ms;
+
+	sa->nat.keepalive_ms = every_ms && sa->nat.behind & NAT_HERE ? sa->k->now_ms + every_ms : UINT64_MAX;
 }
 
 void nat_keepalive_due(struct ike_sa *sa)
@@ -341,7 +343,7 @@ void nat_keepalive_due(struct ike_sa *sa)
 
 	if (sa->sent_esp_ms != UINT64_MAX && sa->sent_esp_ms > sent)
 		sent = sa->sent_esp_ms;
-	if (k->now_ms >= sent + NAT_KEEPALIVE_MS) {
+	if (k->now_ms >= sent + k->config.nat_keepalive_ms) {
 		struct keying_todo *t = todo_add(k, KEYING_KEEPALIVE);
 		t->local = sa->local;
 		t->local_port = sa->local_port;
@@ -349,5 +351,6 @@ void nat_keepalive_due(struct ike_sa *sa)
 		t->remote_port = sa->remote_port;
 		sent = k->now_ms;
 	}
-	sa->nat.keepalive_ms = sent + NAT_KEEPALIVE_MS;
+	/* A new configuration may have said never meanwhile. */
+	sa->nat.keepalive_ms = k->config.nat_keepalive_ms ? sent + k->config.nat_keepalive_ms : UINT64_MAX;
 }

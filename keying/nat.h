@@ -20,7 +20,6 @@ struct keying;
 struct sa_selector;
 
 enum { NAT_HERE = 1, NAT_THERE = 2 }; /* we are behind it; the peer is */
-enum { NAT_KEEPALIVE_MS = 20000 };    /* RFC 3948 4 */
 
 /* Part of an IKE SA; what renews it inherits it. */
 struct nat {

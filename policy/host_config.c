@@ -8,7 +8,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PAGE_OCTETS_MOST = 1 << 20, ITEMS_MOST = 256 };
+enum {
+	PAGE_OCTETS_MOST = 1 << 20,
+	ITEMS_MOST = 256,
+	KEEPALIVE_MS = 20000,
+	KEEPALIVE_LEAST_MS = 1000,
+	KEEPALIVE_MOST_MS = 3600000,
+};
 
 static const char default_policy[] = "/etc/cordon/policy.yaml";
 
@@ -133,9 +139,21 @@ static void read_interfaces(struct page *p, uint32_t node)
 	}
 }
 
+static void read_keepalive(struct page *p, uint32_t node)
+{
+	uint64_t ms;
+
+	if (!read_duration_ms(&p->rd, node, "nat-keepalive", &ms))
+		return;
+	if (ms && (ms < KEEPALIVE_LEAST_MS || ms > KEEPALIVE_MOST_MS))
+		read_error(&p->rd, "bad-value", node, "nat-keepalive is 1s to 1h, or 0 for never");
+	else
+		p->c->nat_keepalive_ms = (uint32_t)ms;
+}
+
 static void read_page(struct page *p)
 {
-	enum { CORDON, NAME, CERTIFICATES, TRUST, LISTS, KEYTAB, POLICY, INTERFACES, PLANE, KEYS };
+	enum { CORDON, NAME, CERTIFICATES, TRUST, LISTS, KEYTAB, POLICY, INTERFACES, PLANE, KEEPALIVE, KEYS };
 	static const struct map_key keys[KEYS] = {
 		[CORDON] = { "cordon", false },
 		[NAME] = { "name", false },
@@ -146,6 +164,7 @@ static void read_page(struct page *p)
 		[POLICY] = { "policy", false },
 		[INTERFACES] = { "interfaces", false },
 		[PLANE] = { "data-plane", false },
+		[KEEPALIVE] = { "nat-keepalive", false },
 	};
 	static const struct choice planes[] = {
 		{ "auto", DATA_PLANE_AUTO },
@@ -180,6 +199,9 @@ static void read_page(struct page *p)
 		read_interfaces(p, v[INTERFACES]);
 	if (v[PLANE])
 		(void)read_choice(&p->rd, v[PLANE], "data-plane", planes, ARRAY_LEN(planes), &plane);
+	p->c->nat_keepalive_ms = KEEPALIVE_MS;
+	if (v[KEEPALIVE])
+		read_keepalive(p, v[KEEPALIVE]);
 	p->c->data_plane = (enum data_plane)plane;
 }
 

@@ -5,6 +5,7 @@
 #include "base/report.h"
 #include "base/scope.h"
 #include <stddef.h>
+#include <stdint.h>
 
 struct text;
 
@@ -34,7 +35,8 @@ struct host_config {
 	struct host_interface *interfaces;
 	size_t interface_count;
 	enum data_plane data_plane;
-	struct arena *memory; /* owns all the above */
+	uint32_t nat_keepalive_ms; /* 0: never */
+	struct arena *memory;      /* owns all the above */
 };
 
 /* A missing file is an error; an empty `cordon: 1` gives the defaults. */

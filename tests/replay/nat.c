@@ -332,6 +332,11 @@ static void keep_alives_go_from_behind_a_nat_and_only_when_idle(void **state)
 	world_run(w, w->now_ms + 20500 + 80000);
 	assert_in_range(w->hosts[CLIENT].keepalives, 3, 5); /* an IKE message does as well */
 	assert_int_equal(w->hosts[SERVER].keepalives, 0);
+	w->hosts[CLIENT].keepalives = 0;
+	w->hosts[CLIENT].config.nat_keepalive_ms = 0;
+	keying_set_plan(w->hosts[CLIENT].keying, &w->hosts[CLIENT].config, w->hosts[CLIENT].plan, w->now_ms);
+	world_run(w, w->now_ms + 100000);
+	assert_in_range(w->hosts[CLIENT].keepalives, 0, 1);
 	world_free(w);
 }
 
