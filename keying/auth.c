@@ -487,13 +487,6 @@ int auth_answer(struct ike_sa *sa, const struct step_input *in, struct diag *d)
 	}
 	keep_peer(sa, &r->peer);
 	reauth_proven(sa, r->good_ms);
-	struct diag shared = { 0 };
-	if (sa->first && nat_shared(sa, &sa->first->selector, &shared)) {
-		child_drop(sa->first, NULL);
-		sa->refusal = (struct refusal){ .notify = N_TS_UNACCEPTABLE };
-		words_copy(sa->making->hint, sizeof sa->making->hint, shared.text);
-		sa->making->hint_fault = (struct fault){ .code = FAILURE_NAT_SHARED, .exchange = IKE_AUTH };
-	}
 	return ask_sign(sa, d);
 }
 
@@ -513,6 +506,19 @@ int auth_child(struct ike_sa *sa, const struct step_input *in, struct diag *d)
 	return 0;
 }
 
+/* Asked at the last moment: two hosts behind one NAT may come at the same time, and whose reply goes first has it. */
+static void refuse_if_shared(struct ike_sa *sa)
+{
+	struct diag shared = { 0 };
+
+	if (!sa->first || !nat_shared(sa, &sa->first->selector, &shared))
+		return;
+	child_drop(sa->first, NULL);
+	sa->refusal = (struct refusal){ .notify = N_TS_UNACCEPTABLE };
+	words_copy(sa->making->hint, sizeof sa->making->hint, shared.text);
+	sa->making->hint_fault = (struct fault){ .code = FAILURE_NAT_SHARED, .exchange = IKE_AUTH };
+}
+
 int auth_respond(struct ike_sa *sa, const struct step_input *in, struct diag *d)
 {
 	struct ike_writer w;
@@ -521,6 +527,7 @@ int auth_respond(struct ike_sa *sa, const struct step_input *in, struct diag *d)
 	int r;
 
 	(void)in;
+	refuse_if_shared(sa);
 	exchange_begin_message(sa, &w, IKE_AUTH, true, &sk);
 	if ((r = put_proof(sa, &w, false, false, d)) < 0)
 		return r;

@@ -363,6 +363,41 @@ static void two_hosts_behind_one_address_are_never_mixed_up(void **state)
 	world_free(w);
 }
 
+/* The first is proven and its reply not out yet when the second comes and is faster. */
+static void two_hosts_that_come_at_once_are_not_mixed_up_either(void **state)
+{
+	struct nat n;
+	struct world *w = world_behind(&n, "both", CLIENT_BEHIND);
+	size_t at = 0;
+
+	(void)state;
+	w->job_ms = 5;
+	world_packet(w, CLIENT, 6, 40000, 443);
+	for (;;) {
+		for (at = 0; at < w->job_count; at++)
+			if (w->jobs[at].host == SERVER && w->jobs[at].job->kind == JOB_SIGN)
+				break;
+		if (at < w->job_count)
+			break;
+		assert_true(w->now_ms < 4000);
+		world_run(w, w->now_ms + 1);
+	}
+	w->jobs[at].due_ms = 8000; /* its proof takes long */
+	replace(w, CLIENT, 9);
+	n.base = 20000;
+	world_packet(w, CLIENT, 6, 40000, 443);
+	world_run(w, 6000);
+	world_expect_one(w, 1);
+	world_run(w, 9000);
+	assert_non_null(
+		strstr(w->hosts[SERVER].last_text[EVENT_QUICK_MODE_FAILED], "another host behind the same NAT"));
+	assert_int_equal(world_sas(w, SERVER, false), 1);
+	world_packet(w, SERVER, 6, 443, 40000);
+	world_run(w, 9500);
+	assert_int_equal(w->hosts[CLIENT].esp_received, 1);
+	world_free(w);
+}
+
 static void the_same_host_may_come_back(void **state)
 {
 	struct nat n;
@@ -501,6 +536,7 @@ int main(void)
 		cmocka_unit_test(who_is_behind_a_nat_follows_nobody),
 		cmocka_unit_test(keep_alives_go_from_behind_a_nat_and_only_when_idle),
 		cmocka_unit_test(two_hosts_behind_one_address_are_never_mixed_up),
+		cmocka_unit_test(two_hosts_that_come_at_once_are_not_mixed_up_either),
 		cmocka_unit_test(the_same_host_may_come_back),
 		cmocka_unit_test(what_is_renewed_is_still_behind_the_nat),
 		cmocka_unit_test(a_server_that_has_forgotten_comes_back_through_the_nat),
