@@ -106,8 +106,8 @@ static struct why_tunnel leg(const struct why *w, const struct stand *opens, con
 
 	t.negotiation = negotiate(
 		(const struct negotiate_end[2]){
-			{ opens->who.host, a == t.rule && a->tunnel ? a : NULL },
-			{ accepts->who.host, b == t.rule && b->tunnel ? b : NULL },
+			{ opens->who.host, a && a == t.rule && a->tunnel ? a : NULL },
+			{ accepts->who.host, b && b == t.rule && b->tunnel ? b : NULL },
 		},
 		policy_nat_traversal(why_policy(w)));
 	t.meeting = outcome_meet(stance_of(opens), stance_of(accepts), &t.negotiation);
