@@ -329,6 +329,75 @@ def addresses():
     talker.wait()
 
 
+def frames_of(seen, source):
+    """IPv4 frames from this address, as (protocol, frame)."""
+    return [(f[23], f) for f in seen.read() if f[12:14] == b"\x08\x00" and f[26:30] == socket.inet_aton(source)]
+
+
+ISOLATION = """cordon: 1
+zones: { servers: [10.77.1.0/24], paws: [10.77.2.0/24], domain-controllers: [10.77.1.10], emergency: [10.77.9.5] }
+hosts:
+  dc1: { address: 10.77.1.10, roles: [dns, kdc] }
+  paw1: { address: 10.77.2.31 }
+authentication: { machine: [ { pre-shared-key: { file: /etc/cordon/psk } } ] }
+connection-security:
+  - { name: All Server/PAW Require IPsec, endpoint1: [paws, servers], endpoint2: [paws, servers], mode: require, authentication: machine }
+  - { name: Emergency PAW exception, endpoint1: [emergency], endpoint2: [domain-controllers], mode: exempt }
+"""
+
+
+def moved():
+    """a PAW goes to the emergency address and back: protected, then clear as the exception says, then protected"""
+    home, away, dc_address = "10.77.2.31", "10.77.9.5", "10.77.1.10"
+    paw, dc = Host("paw1"), Host("dc1")
+    wire(paw, dc)
+    address(paw, "eth0", home + "/16")
+    address(dc, "eth0", dc_address + "/16")
+    page = paw.folder + "/host.yaml"
+    write(page, "cordon: 1\nname: paw1\n")
+    seen = Capture(dc)
+    paw.start("--config", page, policy=ISOLATION)
+    dc.start(policy=ISOLATION)
+    talker = subprocess.Popen(["ip", "netns", "exec", paw.name, "python3", "-c", TALKER, dc_address])
+    on_exit(talker.kill)
+
+    def main_modes():
+        return [r for r in paw.json("show", "main-mode")["rows"] if r["state"] == "established"]
+
+    def changes():
+        lines = [json.loads(line) for line in paw.cordon("events", "--json")[1].splitlines()]
+        return [e["text"] for e in lines if e["event"] == "addresses-changed"]
+
+    def move(old, new):
+        """Seconds until the rules are made for what it is now: without one address, with the other."""
+        before = len(changes())
+        run("ip", "-n", paw.name, "addr", "del", old + "/16", "dev", "eth0")
+        address(paw, "eth0", new + "/16")
+        since = time.monotonic()
+        wait_until(lambda: len(changes()) > before and "has 1 " in changes()[-1], 3)
+        return time.monotonic() - since
+
+    expect("at home it is protected", paw.pings(dc_address) and len(main_modes()) == 1)
+    for turn in range(2):
+        took = move(home, away)
+        expect("the rules follow within a second (%.2f s)" % took, took < 1)
+        expect("the SAs of the old address are gone", wait_until(lambda: main_modes() == [], 1))
+        expect("from the emergency address it goes in clear", paw.pings(dc_address))
+        expect("as the wire shows", any(p == socket.IPPROTO_ICMP for p, _ in frames_of(seen, away)))
+        took = move(away, home)
+        expect("back at home, within a second (%.2f s)" % took, took < 1)
+        # The talker may have filled what waits for the SA, so that the first ping finds no room.
+        expect("it is protected again", wait_until(lambda: paw.pings(dc_address, 1), 3) and len(main_modes()) == 1)
+    talker.kill()
+    talker.wait()
+    expect("both ends have one main mode with each other",
+           wait_until(lambda: len([r for r in dc.json("show", "main-mode")["rows"] if r["state"] == "established"]) == 1, 5))
+    time.sleep(0.2)
+    ours = frames_of(seen, home)
+    expect("what left from home was IKE or ESP, nothing else",
+           ours and all(p == ESP or (p == 17 and f[36:38] in (b"\x01\xf4", b"\x11\x94")) for p, f in ours))
+
+
 # ---- changes ------------------------------------------------------------------------------------------------------
 
 
@@ -610,5 +679,5 @@ def events_follow():
 
 
 if __name__ == "__main__":
-    main([thin_path, certificates, usage, killed, fallback, fallback_after_secured, addresses, applied, probation, first_probation, own_connection, source,
+    main([thin_path, certificates, usage, killed, fallback, fallback_after_secured, addresses, moved, applied, probation, first_probation, own_connection, source,
           disabled, uninstalled, flushed, refused, locked_out, checked, events_follow])
