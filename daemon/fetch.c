@@ -61,7 +61,7 @@ struct fetcher {
 	uv_timer_t tick;
 	uv_async_t came;
 	unsigned open_handles;
-	bool running, closing;
+	bool running, closing, broken; /* broken: there is no libcurl, or no thread */
 	uv_thread_t thread;
 	CURLM *multi;
 	LIST_HEAD(transfers, transfer) transfers; /* the fetching thread's */
@@ -189,7 +189,6 @@ static void set_options(CURL *c, struct transfer *t)
 
 static void transfer_free(struct transfer *t)
 {
-	LIST_REMOVE(t, entry);
 	if (t->curl) {
 		(void)curl_multi_remove_handle(t->f->multi, t->curl);
 		curl_easy_cleanup(t->curl);
@@ -216,6 +215,7 @@ static void begin(struct fetcher *f, struct place *p)
 		set_options(t->curl, t);
 	if (!t->curl || curl_multi_add_handle(f->multi, t->curl) != CURLM_OK) {
 		(void)diag_fail(&p->why, ERR_UNSUPPORTED, "libcurl cannot fetch it");
+		LIST_REMOVE(t, entry);
 		transfer_free(t);
 		answer(f, p);
 	}
@@ -243,6 +243,7 @@ static void end(struct transfer *t, CURLcode code)
 		to_disk(t->f, t);
 	}
 	answer(t->f, p);
+	LIST_REMOVE(t, entry);
 	transfer_free(t);
 }
 
@@ -261,6 +262,7 @@ static struct place *next_asked(struct fetcher *f, bool *ret_stop)
 static void fetch(void *context)
 {
 	struct fetcher *f = context;
+	struct transfer *t, *next;
 	CURLMsg *m;
 	struct place *p;
 	int active = 0, left;
@@ -281,16 +283,18 @@ static void fetch(void *context)
 		while ((m = curl_multi_info_read(f->multi, &left)))
 			if (m->msg == CURLMSG_DONE) {
 				CURLcode code = m->data.result;
-				struct transfer *t = NULL;
 
+				t = NULL;
 				(void)curl_easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, &t);
 				end(t, code);
 			}
 		if (!stop)
 			(void)curl_multi_poll(f->multi, NULL, 0, POLL_MS, NULL);
 	}
-	while (!LIST_EMPTY(&f->transfers))
-		transfer_free(LIST_FIRST(&f->transfers));
+	for (t = LIST_FIRST(&f->transfers); t; t = next) {
+		next = LIST_NEXT(t, entry);
+		transfer_free(t);
+	}
 }
 
 /* ---- on the loop's thread ---------------------------------------------------------------------------------------- */
@@ -393,8 +397,9 @@ struct fetcher *fetcher_new(uv_loop_t *loop, const char *folder, struct revocati
 
 static bool start(struct fetcher *f)
 {
-	if (f->running)
-		return true;
+	if (f->running || f->broken)
+		return f->running;
+	f->broken = true;
 	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK || !(f->multi = curl_multi_init()) ||
 	    uv_mutex_init(&f->lock) < 0)
 		return false;
@@ -404,19 +409,22 @@ static bool start(struct fetcher *f)
 	f->open_handles = 2;
 	if (uv_thread_create(&f->thread, fetch, f) < 0)
 		return false; /* the handles are closed with the rest */
+	f->broken = false;
 	return f->running = true;
 }
 
 static struct place *place_of(struct fetcher *f, const char *url)
 {
+	struct place *p;
+
 	for (size_t i = 0; i < f->count; i++)
-		if (strcmp(f->places[i]->url, url) == 0)
-			return f->places[i];
+		if ((p = f->places[i]) && strcmp(p->url, url) == 0)
+			return p;
 	if (f->count == FETCH_URLS_MOST)
 		return NULL;
-	f->places[f->count] = mem_new(1, sizeof **f->places);
-	(void)snprintf(f->places[f->count]->url, REVOCATION_URL_MOST, "%s", url);
-	return f->places[f->count++];
+	p = mem_new(1, sizeof *p);
+	(void)snprintf(p->url, sizeof p->url, "%s", url);
+	return f->places[f->count++] = p;
 }
 
 static void send_out(struct fetcher *f, struct place *p)

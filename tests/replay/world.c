@@ -139,7 +139,8 @@ static int work(struct world *w, struct world_host *h, const struct keying_job *
 		if (job->auth_method != 2 || job->auth.len != auth.len ||
 		    !octets_equal(job->auth.at, auth.octets, auth.len))
 			return diag_fail(d, failure_error(FAILURE_WRONG_KEY), "its pre-shared key is not ours");
-		r->peer.method = PEER_PSK;
+		r->peer.method = w->certificates ? PEER_CERTIFICATE : PEER_PSK;
+		memset(r->peer.certificate, world_certificate, sizeof r->peer.certificate);
 		struct addr id = { .family = job->id.len == 4 ? 4 : 6 };
 		memcpy(id.octets, job->id.at, job->id.len <= sizeof id.octets ? job->id.len : 0);
 		(void)addr_text(&id, r->peer.id);
@@ -161,6 +162,12 @@ static void finish_job(struct world *w, unsigned host, struct keying_job *job)
 	keying_job_done(w->hosts[host].keying, r, w->now_ms);
 	keying_result_wipe(r);
 	free(r);
+}
+
+unsigned world_drop(struct world *w, struct datagram *d)
+{
+	(void)w, (void)d;
+	return 0;
 }
 
 /* ---- wire -------------------------------------------------------------------------------------------------------- */

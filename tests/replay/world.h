@@ -88,8 +88,9 @@ struct world {
 	unsigned (*wire)(struct world *w, struct datagram *d);
 	void *context;
 	bool sad_fails;
-	uint64_t good_ms; /* proofs are good for so long; 0: without end */
-	bool quick_keys; /* key exchanges that cost nothing and protect nothing: for very many runs */
+	uint64_t good_ms;  /* proofs are good for so long; 0: without end */
+	bool certificates; /* proofs count as if by certificates, whose digest is world_certificate in every octet */
+	bool quick_keys;   /* key exchanges that cost nothing and protect nothing: for very many runs */
 };
 
 /* Both hosts (10.0.0.1 and 10.0.0.2) under one policy; `rules` is what stands under connection-security. */
@@ -115,6 +116,9 @@ void world_replace(struct world *w, unsigned host, const char *policy, const str
 void world_set_plan(struct world *w, unsigned host, const char *policy);
 /* Deliver octets as if the other host had sent them. */
 void world_inject(struct world *w, unsigned to, const void *octets, size_t len);
+
+unsigned world_drop(struct world *w, struct datagram *d); /* a wire that is cut */
+enum { world_certificate = 0xce };
 
 size_t world_ikes(const struct world *w, unsigned host);     /* established */
 size_t world_children(const struct world *w, unsigned host); /* up */
