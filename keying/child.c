@@ -43,6 +43,7 @@ static const struct child_step_row {
 	{ CHILD_SETTLE, CEV_SETTLED, send, CHILD_OUTBOUND },
 
 	{ CHILD_OUTBOUND, CEV_DONE, up, CHILD_UP },
+	{ CHILD_UP, CEV_DONE, go, CHILD_UP }, /* began to send later than the others */
 };
 
 const size_t child_row_count = ARRAY_LEN(steps);
@@ -147,12 +148,22 @@ static struct sa_selector of_packet(const struct child *c)
 	return s;
 }
 
+/* Noted when it begins, for the old one may be gone when it is up. */
+static void child_replaces(struct child *c, uint64_t pair)
+{
+	const struct child *old = child_by_pair(c->ike->k, pair);
+
+	c->replaces = pair;
+	line_free(c->line);
+	c->line = line_new(old ? old->line : NULL);
+}
+
 void child_start_like(struct ike_sa *ike, const struct child *like, uint64_t replaces)
 {
 	struct child *c = child_new(ike, true, &like->asked, like->rule);
 
 	c->selector = like->selector; /* as narrow as it was made, or another rule of the peer's might answer */
-	c->replaces = replaces;
+	child_replaces(c, replaces);
 	start(c);
 }
 
@@ -251,6 +262,39 @@ static void put_selectors(const struct child *c, struct ike_writer *w)
 
 	ike_put_ts_list(w, PL_TSI, (c->initiator ? here : there) + from, 2 - from);
 	ike_put_ts_list(w, PL_TSR, (c->initiator ? there : here) + from, 2 - from);
+}
+
+static bool is_rekey(const struct child *c)
+{
+	return c->replaces != 0;
+}
+
+/* Another one that may carry the same traffic at the peer. */
+static bool has_double(const struct child *c)
+{
+	const struct ike_sa *sa;
+	const struct child *other;
+
+	LIST_FOREACH(sa, &c->ike->contact->ikes, of_contact)
+		LIST_FOREACH(other, &sa->children, entry)
+			if (other != c && other->state >= CHILD_SETTLE && other->state <= CHILD_UP &&
+			    selector_same(&other->asked, &c->asked))
+				return true;
+	return false;
+}
+
+/* A renewal whose turn has come: is there still something to renew? The peer may have been quicker, and then there is
+ * nothing to do; where the old one has gone and nothing is in its place, a new one is made that renews none. */
+bool child_still_wanted(struct child *c)
+{
+	const struct child *old = child_by_pair(c->ike->k, c->replaces);
+
+	if (!is_rekey(c) || (old && old->state == CHILD_UP && !old->replaced))
+		return true;
+	if (has_double(c))
+		return false;
+	child_replaces(c, 0);
+	return true;
 }
 
 void child_put_offer(struct child *c, struct ike_writer *w)
@@ -361,11 +405,6 @@ static int read_reply(struct child *c, const struct child_input *in, struct diag
 	job->peer_public = job_octets(m->ke);
 	c->job = job_ask(c->ike->k, OWNER_CHILD, c->pair, job);
 	return 0;
-}
-
-static bool is_rekey(const struct child *c)
-{
-	return c->replaces != 0;
 }
 
 /* A refused rekey: the old SA stays while its life lasts, and it is tried again. */
@@ -592,7 +631,7 @@ void child_request(struct ike_sa *ike, const struct ike_msg *m)
 		reply_refusal(ike, &refusal);
 		return;
 	}
-	c->replaces = old ? old->pair : 0;
+	child_replaces(c, old ? old->pair : 0);
 	if (child_step(c, CEV_REQUEST, m, NULL, &d) < 0)
 		child_fail(c, "%s", d.text);
 }
@@ -676,20 +715,6 @@ void child_peer_spoke(struct ike_sa *ike, bool anew)
 		else
 			settle_by(c);
 	}
-}
-
-/* Another one that may carry the same traffic at the peer. */
-static bool has_double(const struct child *c)
-{
-	const struct ike_sa *sa;
-	const struct child *other;
-
-	LIST_FOREACH(sa, &c->ike->contact->ikes, of_contact)
-		LIST_FOREACH(other, &sa->children, entry)
-			if (other != c && other->state >= CHILD_SETTLE && other->state <= CHILD_UP &&
-			    selector_same(&other->asked, &c->asked))
-				return true;
-	return false;
 }
 
 /* The peer waits for our next request before it sends under this one, and we have none: so an empty one. */
@@ -787,6 +812,9 @@ static int key_with(struct child *c, struct keying_octets secret, const struct o
 
 	if (r < 0)
 		return r;
+	if (!c->line)
+		c->line = line_new(NULL);
+	line_drawn(c->line, ni->at, ni->len, nr->at, nr->len);
 	forget_keys(c);
 	c->keys = mem_copy(&keys, sizeof keys);
 	install(c, true);
@@ -816,16 +844,17 @@ static int key(struct child *c, const struct child_input *in, struct diag *d)
 	return r;
 }
 
-/* The loser of two twins receives only. */
+/* The loser of two twins receives only; it keeps its keys should it have to carry the traffic after all. */
 static int send(struct child *c, const struct child_input *in, struct diag *d)
 {
 	(void)in;
 	(void)d;
 	c->settle_ms = UINT64_MAX;
 	c->sends = twin_child_sends(c);
-	if (c->sends)
+	if (c->sends) {
 		install(c, false);
-	forget_keys(c);
+		forget_keys(c);
+	}
 	return 0;
 }
 
@@ -850,6 +879,8 @@ static int up(struct child *c, const struct child_input *in, struct diag *d)
 		c->soft_ms = k->now_ms + life_soft_ms(life, c->initiator, spread(&c->nonce_i));
 		c->hard_ms = k->now_ms + life;
 	}
+	owned_wipe(&c->nonce_i); /* the line has what is needed of them */
+	owned_wipe(&c->nonce_r);
 	todo_event(k, EVENT_QUICK_MODE_UP, &c->ike->local, &c->ike->remote, c->rule->name, peer_kept_id(ike->peer),
 		   c->spi_in, "%s %s by %s%s", selector_text(&c->selector, what),
 		   child_suite_encrypts(&c->choice.suite) ? "is encrypted" : "is authenticated",
@@ -929,6 +960,17 @@ void child_rekey(struct child *c)
 
 /* ---- end --------------------------------------------------------------------------------------------------------- */
 
+/* The one that had lost is the only one left. */
+static void stand_in(struct child *c)
+{
+	c->sends = true;
+	c->replaced = false;
+	c->linger_ms = UINT64_MAX;
+	install(c, false);
+	forget_keys(c);
+	child_arm(c);
+}
+
 /* It carries nothing more: what waits for a sign of the peer may have to wait less long. */
 static void pass_on(const struct child *old)
 {
@@ -938,10 +980,15 @@ static void pass_on(const struct child *old)
 	if (!old->ike->contact)
 		return;
 	LIST_FOREACH(sa, &old->ike->contact->ikes, of_contact)
-		LIST_FOREACH(c, &sa->children, entry)
-			if (c->state == CHILD_SETTLE && selector_same(&c->asked, &old->asked) && !carrier(c) &&
-			    c->settle_ms > c->ike->k->now_ms + SETTLE_MS)
+		LIST_FOREACH(c, &sa->children, entry) {
+			if (c == old || !selector_same(&c->asked, &old->asked) || carrier(c))
+				continue;
+			if (c->state == CHILD_SETTLE && c->settle_ms > c->ike->k->now_ms + SETTLE_MS)
 				settle_by(c);
+			else if (c->state == CHILD_UP && c->keys && !c->sends && !c->doomed &&
+				 sa->state == IKE_ESTABLISHED)
+				stand_in(c);
+		}
 }
 
 void child_stop_sending(struct child *c)
@@ -1068,6 +1115,7 @@ void child_free(struct child *c)
 	owned_wipe(&c->secret);
 	owned_wipe(&c->nonce_i);
 	owned_wipe(&c->nonce_r);
+	line_free(c->line);
 	forget_keys(c);
 	explicit_bzero(c, sizeof *c);
 	free(c);

@@ -6,7 +6,7 @@
  *	contact.c     two hosts, failures       child.c   a CHILD SA's states: one table of steps
  *	exchange.c    requests and replies      rekey.c   a new IKE SA in place of an old one
  *	fragment.c    messages in pieces      drops.c   what had no effect
- *	twin.c        two that should be one    choose.c which of our credentials
+ *	twin.c line.c two that should be one    choose.c which of our credentials
  *	todo.c, job.c, timer.c, table.c, cookie.c, row.c
  *
  * Who ends an object only marks it; keying_settle frees it when the event has been dealt with, so no caller on the way
@@ -20,6 +20,7 @@
 #include "keying/fragment.h"
 #include "keying/ike.h"
 #include "keying/keymat.h"
+#include "keying/line.h"
 #include "keying/nat.h"
 #include "keying/ppk.h"
 #include "keying/proposal.h"
@@ -173,6 +174,7 @@ struct child {
 	unsigned tries;
 	bool made;               /* initiator: the peer has installed it */
 	struct child_keys *keys; /* until both directions are installed; then NULL */
+	struct line *line;       /* where it comes from */
 	uint64_t replaces;       /* pair of the CHILD SA that this one rekeys; 0: none */
 	bool replaced;           /* a newer one is up */
 	uint64_t job;
@@ -558,6 +560,7 @@ int child_step(struct child *c, enum child_event ev, const struct ike_msg *m, co
 	       struct diag *d);
 void child_request(struct ike_sa *ike, const struct ike_msg *m); /* CREATE_CHILD_SA for a CHILD SA */
 void child_reply(struct child *c, const struct ike_msg *m);
+bool child_still_wanted(struct child *c);
 void child_put_offer(struct child *c, struct ike_writer *w);
 void child_put_answer(struct child *c, struct ike_writer *w);
 /* What a request asks for; old: that it rekeys. On refusal *ret_refusal says what the reply says; words in d. */

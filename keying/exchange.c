@@ -12,6 +12,10 @@ static bool put_create_child(struct ike_sa *sa, const struct task *t, struct ike
 {
 	struct child *c = child_by_pair(sa->k, t->object);
 
+	if (c && c->state == CHILD_QUEUED && !child_still_wanted(c)) {
+		child_drop(c, NULL);
+		return false;
+	}
 	if (!c || c->state != CHILD_QUEUED || child_step(c, CEV_TURN, NULL, NULL, NULL) < 0)
 		return false;
 	child_put_offer(c, w);

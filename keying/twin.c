@@ -115,9 +115,10 @@ void twin_review(struct ike_sa *sa)
 /* Same traffic, neither is on its way out. */
 static bool children_are_twins(const struct child *a, const struct child *b)
 {
-	return a != b && a->initiator != b->initiator && selector_same(&a->selector, &b->selector) && !a->replaced &&
-	       !b->replaced && !a->doomed && !b->doomed && a->replaces != b->pair && b->replaces != a->pair &&
-	       b->state == CHILD_UP && a->ike->auth_set == b->ike->auth_set && nat_same_peer(a->ike, b->ike);
+	return a != b && selector_same(&a->selector, &b->selector) && !a->replaced && !b->replaced && !a->doomed &&
+	       !b->doomed && a->replaces != b->pair && b->replaces != a->pair && b->state == CHILD_UP &&
+	       a->ike->auth_set == b->ike->auth_set && nat_same_peer(a->ike, b->ike) &&
+	       (a->initiator != b->initiator || line_related(a->line, b->line));
 }
 
 static bool child_stays(const struct child *a, const struct child *b)
@@ -126,7 +127,7 @@ static bool child_stays(const struct child *a, const struct child *b)
 		return !a->ike->loser;
 	if (reauth_newer(a->ike, b->ike) || reauth_newer(b->ike, a->ike))
 		return reauth_newer(a->ike, b->ike);
-	return twin_stays(&a->nonce_i, &a->nonce_r, &b->nonce_i, &b->nonce_r);
+	return line_stays(a->line, b->line);
 }
 
 struct child *child_up_for(struct contact *contact, const struct sa_selector *s, const struct child *but)

@@ -45,6 +45,54 @@ static void both(struct world *w, unsigned from)
 	world_run(w, w->now_ms + 8000);
 }
 
+/* One that is up and receives only. */
+static struct child *loser(struct world *w, unsigned host)
+{
+	struct ike_sa *sa = tamper_sa(w, host);
+	struct child *c;
+
+	LIST_FOREACH(c, &sa->children, entry)
+		if (c->state == CHILD_UP && !c->sends && c->keys)
+			return c;
+	return NULL;
+}
+
+/* Both renew at once; the one that stays ends before the other is deleted, which then carries the traffic. */
+static bool a_loser_stands_in(struct world *w, uint8_t lead)
+{
+	struct keying_child_row rows[8];
+	struct child *lost = NULL, *c, *next;
+	unsigned host = 0;
+
+	world_packet(w, 0, 6, 1, 1);
+	world_run(w, w->now_ms + 4000);
+	w->hosts[0].nonce_lead = lead; /* it decides who loses */
+	w->hosts[1].nonce_lead = 100;
+	for (unsigned from = 0; from < HOSTS; from++) {
+		assert_int_equal(keying_child_rows(w->hosts[from].keying, rows, ARRAY_LEN(rows)), 1);
+		world_sad_event(w, from, &(struct sad_event){ .kind = SAD_EXPIRE_SOFT, .pair = rows[0].pair });
+	}
+	for (unsigned step = 0; step < 6000 && !lost; step++) {
+		host = step % HOSTS;
+		world_run(w, w->now_ms + host);
+		lost = loser(w, host);
+	}
+	if (!lost)
+		return false;
+	for (c = LIST_FIRST(&lost->ike->children); c; c = next) {
+		next = LIST_NEXT(c, entry);
+		if (c != lost)
+			world_sad_event(w, host, &(struct sad_event){ .kind = SAD_EXPIRE_HARD, .pair = c->pair });
+	}
+	assert_true(lost->sends && lost->state == CHILD_UP);
+	world_run(w, w->now_ms + 20000);
+	for (unsigned from = 0; from < HOSTS; from++)
+		world_packet(w, from, 6, 1, 1);
+	world_run(w, w->now_ms + 4000);
+	world_expect_one(w, 1);
+	return true;
+}
+
 static void every_row_is_taken(void **state)
 {
 	static const struct {
@@ -78,6 +126,14 @@ static void every_row_is_taken(void **state)
 			note(w);
 			world_free(w);
 		}
+	unsigned stood_in = 0;
+	for (unsigned lead = 1; lead < 256; lead += 254) {
+		struct world *w = world_new_two(rows[0].policy[0], rows[0].policy[1]);
+		stood_in += a_loser_stands_in(w, (uint8_t)lead);
+		note(w);
+		world_free(w);
+	}
+	assert_true(stood_in);
 	for (size_t i = 0; i < ike_row_count; i++)
 		if (!(taken.ike >> i & 1))
 			fail_msg("row %zu of keying/ike.c's steps is never taken here", i + 1);
