@@ -178,9 +178,18 @@ static json_t *path_json(const struct keying_ike_row *k)
 	return json_string(path);
 }
 
+/* Which of our own credentials the peer was shown; NULL: none yet, or it has gone since. */
+static const char *shown(const struct daemon *d, const struct keying_ike_row *row)
+{
+	const struct credential_store *s = d->engine ? engine_store(d->engine) : NULL;
+	size_t index;
+
+	return s && row->established && credential_find(s, row->credential, &index) ? credential_get(s, index)->subject
+										    : NULL;
+}
+
 static void main_mode_rows(struct daemon *d, const struct live *l, json_t *rows)
 {
-	(void)d;
 	for (size_t i = 0; i < l->ike_count; i++) {
 		const struct keying_ike_row *k = &l->ike[i];
 		json_t *o = json_object();
@@ -193,6 +202,7 @@ static void main_mode_rows(struct daemon *d, const struct live *l, json_t *rows)
 		put(o, "identity", k->peer ? words(peer_kept_id(k->peer)) : json_null());
 		put(o, "method", json_string(peer_method_name(peer_kept_method(k->peer))));
 		put(o, "authentication", words(k->auth_set));
+		put(o, "shown", words(shown(d, k)));
 		put(o, "suite", k->suite.encr ? json_string(ike_suite_text(&k->suite, suite)) : json_null());
 		put(o, "ppk", json_boolean(k->ppk));
 		put(o, "spi_i", spi_json(k->spi_i, 16));

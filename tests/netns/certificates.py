@@ -172,6 +172,7 @@ def several():
     expect("a ping arrives", a.pings(B))
     row = b.json("show", "main-mode")["rows"][0]
     expect("the peer sees the certificate of its authority that lasts longest", row["identity"] == "CN=a-long")
+    expect("and show main-mode says so here", a.json("show", "main-mode")["rows"][0]["shown"] == "CN=a-long")
     said = "".join(events(a, "credential-chosen"))
     expect("the choice is told: " + said, "chose CN=a-long because" in said)
     expect("why not the shorter", "not CN=a-short: it expires sooner" in said)
