@@ -76,7 +76,7 @@ class Strongswan(Peer):
         w, o = self.world, row.options
         kind, trusted = self.proof(row), row.trusts or row.proof
         if kind == "psk":
-            local, remote = "auth = psk", "auth = psk\n    id = %s" % w.local(row)
+            local, remote = "auth = psk\n    id = %s" % w.peer_own(row), "auth = psk\n    id = %s" % w.local(row)
         else:
             k = pki.KINDS[kind]
             local = "auth = pubkey\n    certs = %s.pem\n    id = \"%s\"" % (
@@ -84,10 +84,14 @@ class Strongswan(Peer):
             ours = pki.KINDS[trusted]
             remote = "auth = pubkey\n    cacerts = %s.pem\n    id = \"%s\"" % (
                 trusted, pki.forwards(pki.host_name(row.proof, "cordon")) if ours.subject else pki.dns_name(row.proof, "cordon"))
-        lines = ["version = 2", "unique = never", "local_addrs = %s" % w.remote(row), "remote_addrs = %s" % w.local(row),
+        lines = ["version = 2", "unique = never", "local_addrs = %s" % w.peer_own(row), "remote_addrs = %s" % w.local_seen(row),
                  "proposals = %s" % ",".join(map(self.ike, row.peer_ike or row.ike)),
                  "local {\n    %s\n  }" % local, "remote {\n    %s\n  }" % remote]
         child = ["mode = %s" % ("tunnel" if "tunnel" in o else "transport"), "start_action = none"]
+        if "our-net" in o:
+            child.append("remote_ts = %s" % w.local_net(row))
+        if "peer-net" in o:
+            child.append("local_ts = %s" % w.remote_net(row))
         protocol = child_parts((row.peer_esp or row.esp)[0])[0]
         child.append("%s_proposals = %s" % (protocol, ",".join(map(self.child, row.peer_esp or row.esp))))
         if has_ppk(row):
@@ -110,7 +114,7 @@ class Strongswan(Peer):
                 secrets.append('ppk-%s { id = %s\n  secret = "%s" }\n' % (row.name, *ppk_of(row)))
             if kind == "psk":
                 secrets.append('ike-%s { id-a = %s\n  id-b = %s\n  secret = "%s" }\n' % (
-                    row.name, self.world.local(row), self.world.remote(row), self.secret(row)))
+                    row.name, self.world.local(row), self.world.peer_own(row), self.secret(row)))
                 continue
             for k in {kind, row.trusts or row.proof}:
                 at = pki.make(self.world.pki, k)
@@ -165,13 +169,15 @@ class Libreswan(Peer):
         w, kind = self.world, self.proof(row)
         proposals = row.peer_esp or row.esp
         protocol, _, _, group = child_parts(proposals[0])
-        lines = ["ikev2=insist", "auto=add", "left=%s" % w.remote(row), "right=%s" % w.local(row),
+        lines = ["ikev2=insist", "auto=add", "left=%s" % w.peer_own(row), "right=%s" % w.local_seen(row),
                  "type=%s" % ("tunnel" if "tunnel" in row.options else "transport"), "leftupdown=%disabled",
                  "ike=%s" % ",".join(map(self.ike, row.peer_ike or row.ike)),
                  "phase2=%s" % protocol, "phase2alg=%s" % ",".join(map(self.child, proposals)),
                  "pfs=%s" % ("yes" if group else "no")]
         if kind == "psk":
             lines.append("authby=secret")
+            if row.world == "nat":
+                lines.append("rightid=%s" % w.local(row))
         else:
             mine, ours = pki.KINDS[kind], pki.KINDS[row.proof]
             lines += ["authby=%s" % ("ecdsa" if mine.key.startswith("ecdsa") else "rsasig"), "leftcert=peer-%s" % kind,
@@ -181,6 +187,10 @@ class Libreswan(Peer):
                                           else "@" + pki.dns_name(row.proof, "cordon"))]
             if pki.KINDS[row.trusts or row.proof].intermediates:
                 lines = [x for x in lines if not x.startswith("rightca=")]
+        if "our-net" in row.options:
+            lines.append("rightsubnet=%s" % w.local_net(row))
+        if "peer-net" in row.options:
+            lines.append("leftsubnet=%s" % w.remote_net(row))
         if has_ppk(row):
             lines.append("ppk=%s" % ("insist" if "peer-ppk-required" in row.options else "propose"))
         for word in row.options:
@@ -194,9 +204,9 @@ class Libreswan(Peer):
         for row in self.world.rows:
             conf.append(self.connection(row))
             if has_ppk(row):
-                secrets.append("%s %s : PPKS \"%s\" \"%s\"\n" % (self.world.remote(row), self.world.local(row), *ppk_of(row)))
+                secrets.append("%s %s : PPKS \"%s\" \"%s\"\n" % (self.world.peer_own(row), self.world.local(row), *ppk_of(row)))
             if self.proof(row) == "psk":
-                secrets.append("%s %s : PSK \"%s\"\n" % (self.world.remote(row), self.world.local(row), self.secret(row)))
+                secrets.append("%s %s : PSK \"%s\"\n" % (self.world.peer_own(row), self.world.local(row), self.secret(row)))
             else:
                 kinds.add(self.proof(row))
                 roots |= {self.proof(row), row.trusts or row.proof}
@@ -241,12 +251,13 @@ class Openiked(Peer):
         lines = ['ikev2 "%s" %s %s %s %s' % (row.name, "active" if row.starts == "peer" else "passive",
                                            "tunnel" if "tunnel" in row.options else "transport",
                                            child_parts(proposals[0])[0], "inet6" if row.family == 6 else "inet"),
-                 "from %s to %s" % (w.remote(row), w.local(row)), "local %s peer %s" % (w.remote(row), w.local(row))]
+                 "from %s to %s" % (w.remote_net(row) if "peer-net" in row.options else w.peer_own(row), w.local_net(row)),
+                 "local %s peer %s" % (w.peer_own(row), w.local_seen(row))]
         lines += map(self.ike, row.peer_ike or row.ike)
         # No `childsa`: on Linux it is sent without key lengths and extended sequence numbers, and nobody can take it, iked itself
         # neither. So its defaults meet what our policy asks for.
         if kind == "psk":
-            lines += ["srcid %s dstid %s" % (w.remote(row), w.local(row))]
+            lines += ["srcid %s dstid %s" % (w.peer_own(row), w.local(row))]
         else:
             lines += ["srcid %s" % pki.dns_name(kind, "peer"), 'dstid "%s"' % (
                 pki.subject_words(pki.host_name(row.proof, "cordon")) if pki.KINDS[row.proof].subject
@@ -260,6 +271,8 @@ class Openiked(Peer):
 
     def write(self):
         text = ["set passive\n"] + self.world.iked
+        # Without a key of its own it does not start.
+        write_from(os.path.join(self.folder, "iked/private/local.key"), pki.make(self.world.pki, "ecdsa-p256") + "/peer.key")
         for row in self.world.rows:
             text.append(self.policy(row))
             if self.proof(row) == "psk":

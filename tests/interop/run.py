@@ -36,9 +36,11 @@ def main(build, peer, name, only):
     everything = bool(os.environ.get("CORDON_TEST_LONG")) or bool(only)
     rows = [r for r in table.ROWS if peer in r.peers and r.world == name and (everything or not r.long) and
             (not only or r.name in only)]
+    if not rows:
+        skip("all rows of this world are long: ./dev test --long")
     if peer == "openiked":
         rows = [replace(r, esp=(table.IKED_ESP,)) if r.esp == (table.ESP,) else r for r in rows]
-    folder = os.path.join(build, "interop", "%s-%s" % (peer, name))
+    folder = os.path.join(build, "interop", "%s-%s%s" % (peer, name, "-some" if only else ""))
     w = World(folder, peer, rows, lambda *words: fetch.tool(root, *words), os.path.join(build, "interop", "pki"))
     w.write()
     began = time.monotonic()

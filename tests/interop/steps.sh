@@ -32,7 +32,7 @@ strongswan)
 libreswan)
 	peer_up() {
 		mkdir -p /run/pluto /tmp/nss
-		ln -s "$root/usr/libexec/ipsec" /usr/libexec/ipsec # pluto looks for its helpers there
+		ln -sfn "$root/usr/libexec/ipsec" /usr/libexec/ipsec # pluto looks for its helpers there
 		cp -r "$dir/peer/nss/." /tmp/nss/
 		export LD_LIBRARY_PATH=$root/usr/lib/x86_64-linux-gnu
 		in_ns peer "$root/usr/libexec/ipsec/pluto" --config "$dir/peer/ipsec.conf" --secretsfile "$dir/peer/ipsec.secrets" \
@@ -52,8 +52,10 @@ libreswan)
 	;;
 openiked)
 	peer_up() {
-		echo '_iked:x:990:990::/var/empty:/usr/sbin/nologin' >>/etc/passwd
-		echo '_iked:x:990:' >>/etc/group
+		grep -q '^_iked:' /etc/passwd || {
+			echo '_iked:x:990:990::/var/empty:/usr/sbin/nologin' >>/etc/passwd
+			echo '_iked:x:990:' >>/etc/group
+		}
 		mkdir -p /var/empty /etc/iked/{ca,certs,crls,private,pubkeys}
 		cp -r "$dir/peer/iked/." /etc/iked/
 		cp "$dir/peer/iked.conf" /etc/iked.conf
@@ -72,6 +74,32 @@ openiked)
 	peer_sas() { "${ikectl[@]}" show sa; }
 	;;
 esac
+# Without a word to anybody, as when the power goes; what is left in the kernel goes with it.
+peer_restart() {
+	for p in $(ip netns pids peer); do
+		case $(cat "/proc/$p/comm") in charon-systemd | pluto | iked) kill -9 "$p" ;; esac
+	done
+	ip -n peer xfrm state flush
+	ip -n peer xfrm policy flush
+	rm -rf /run/peer.ready /run/charon.vici /run/pluto /var/run/iked.sock /run/begun /tmp/nss
+	peer_up
+}
+cordon_up() {
+	ip netns exec cordon "$build/cordond" --config "$dir/host.yaml" --policy "$dir/policy.yaml" --run-dir /run/cordon \
+		--state-dir /tmp/state >>"$dir/cordond.log" 2>&1 &
+	echo $! >/run/cordond.pid
+}
+cordon_restart() {
+	kill -9 "$(cat /run/cordond.pid)"
+	sleep 1
+	rm -f /run/cordon/control
+	cordon_up
+	for _ in $(seq 100); do
+		[ -S /run/cordon/control ] && return
+		sleep 0.2
+	done
+	return 1
+}
 peer_ready() { [ -e /run/peer.ready ]; }
 
 # ---- the steps
@@ -123,7 +151,7 @@ step() { # WORDS
 		;;
 	begin)
 		(
-			out=$(numbered "$2")
+			out=$(numbered "$2") || [[ $out =~ ^([0-9]+)" sent, "([0-9]+) && $((BASH_REMATCH[1] - BASH_REMATCH[2])) -le ${3-0} ]]
 			result "end" $? "$out" >"$dir/rows/$name.pings"
 		) &
 		;;
@@ -143,7 +171,12 @@ step() { # WORDS
 		out=$(in_ns cordon "$build/cordon" apply "$dir/without-$name.yaml" --force 2>&1)
 		result "$*" $? "${out//$'\n'/; }"
 		;;
+	restart)
+		"${2}_restart" >>"$dir/rows/$name.peer" 2>&1
+		result "$*" $?
+		;;
 	again)
+		if [ "$peer:$starts" = openiked:cordon ]; then numbered 1 >/dev/null; fi
 		out=$(numbered 3)
 		result "$*" $? "$out"
 		;;

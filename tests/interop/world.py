@@ -27,9 +27,31 @@ class World:
         n = self.number(row)
         return "10.98.%d.1" % n if row.family == 4 else "fd98:%x::1" % n
 
+    # Behind a NAT the others see another address; behind a tunnel's end is a network.
+    def local_seen(self, row):
+        return "10.94.%d.1" % self.number(row) if "nat-ours" in row.options else self.local(row)
+
+    def peer_own(self, row):
+        return self.remote_of(row, False)
+
     def remote(self, row):
+        return self.remote_of(row, "nat-peer" in row.options)
+
+    def remote_of(self, row, behind_nat):
         n = self.number(row)
-        return "10.99.%d.2" % n if row.family == 4 else "fd99:%x::2" % n
+        if row.family == 6:
+            return "fd99:%x::2" % n
+        return "10.9%d.%d.2" % (5 if behind_nat else 9, n)
+
+    def local_net(self, row):
+        return "10.96.%d.0/24" % self.number(row) if "our-net" in row.options else self.local(row)
+
+    def remote_net(self, row):
+        return "10.97.%d.0/24" % self.number(row) if "peer-net" in row.options else self.remote(row)
+
+    def traffic(self, row):
+        """Between which addresses it is sent."""
+        return [n.replace(".0/24", ".9") for n in (self.local_net(row), self.remote_net(row))]
 
     # ---- what is made
 
@@ -42,26 +64,39 @@ class World:
         order = sorted(self.rows, key=lambda r: not r.lasts)
         write(os.path.join(self.folder, "order"), "".join("%s %d\n" % (r.name, r.lasts) for r in order))
         for row in self.rows:
-            lines = ["row %s %s %s %s" % (row.name, self.local(row), self.remote(row), row.starts)]
+            lines = ["row %s %s %s %s" % (row.name, *self.traffic(row), row.starts)]
             lines += ["step " + s for s in row.steps]
             write(os.path.join(self.folder, "rows", row.name + ".sh"), "\n".join(lines) + "\n")
 
     def write_wires(self):
         sides = {"cordon": ("left", self.local, "10.98.255.254", "fd98:ffff::fe"),
-                 "peer": ("right", self.remote, "10.99.255.254", "fd99:ffff::fe")}
+                 "peer": ("right", self.peer_own, "10.99.255.254", "fd99:ffff::fe")}
         mid = ["link set lo up"]
         for ns, (dev, address, router, router6) in sides.items():
             lines = ["link set lo up", "link set %s up" % dev]
             for row in self.rows:
                 lines.append("addr add %s/16 dev %s%s" % (address(row), dev, " nodad" if row.family == 6 else ""))
-            other = self.remote if ns == "cordon" else self.local
+                inner = self.traffic(row)[ns == "peer"]
+                if ("our-net" if ns == "cordon" else "peer-net") in row.options:
+                    lines.append("addr add %s/32 dev %s" % (inner, dev))
+            other = self.remote if ns == "cordon" else self.local_seen
             for row in self.rows:  # there are daemons that let the kernel choose the address that they send from
                 lines.append("route add %s via %s src %s" % (other(row), router if row.family == 4 else router6, address(row)))
-            lines += ["route add default via " + router, "route add default via " + router6]
+            lines.append("route add default via " + router)
+            if any(row.family == 6 for row in self.rows):
+                lines.append("route add default via " + router6)
             write(os.path.join(self.folder, ns + ".ip"), "\n".join(lines) + "\n")
             mid += ["link set %s up" % dev, "addr add %s/16 dev %s" % (router, dev), "addr add %s/16 dev %s nodad" % (router6, dev)]
         write(os.path.join(self.folder, "mid.ip"), "\n".join(mid) + "\n")
-        write(os.path.join(self.folder, "mid.nft"), """table inet wire {
+        nat = ""
+        for row in self.rows:
+            if "nat-ours" in row.options:
+                nat += "\t\tip saddr %s meta l4proto udp snat to %s:20000-30000\n" % (self.local(row), self.local_seen(row))
+            if "nat-peer" in row.options:
+                nat += "\t\tip saddr %s meta l4proto udp snat to %s:20000-30000\n" % (self.peer_own(row), self.remote(row))
+        if nat:
+            nat = "table ip nat {\n\tchain behind {\n\t\ttype nat hook postrouting priority 100\n%s\t}\n}\n" % nat
+        write(os.path.join(self.folder, "mid.nft"), nat + """table inet wire {
 	set cut { type ipv4_addr; }
 	chain forward {
 		type filter hook forward priority 0
@@ -74,7 +109,7 @@ class World:
 		ip frag-off & 0x3fff != 0 ip saddr @whole drop
 	}
 }
-""" % self.elements(a for r in self.rows if "whole" in r.options for a in (self.local(r), self.remote(r))))
+""" % self.elements(a for r in self.rows if "whole" in r.options for a in (self.local(r), self.peer_own(r))))
 
     @staticmethod
     def elements(addresses):
@@ -112,9 +147,13 @@ class World:
             child.append("  %s: { proposals: [%s]%s%s }" % (r.name, ", ".join(r.esp),
                          ", lifetime: %ds" % r.child_life if r.child_life else "",
                          ", legacy: allow" if "legacy" in r.options else ""))
+            tunnel = (', tunnel: { endpoint1: "%s", endpoint2: "%s" }' % (self.local(r), self.remote(r))
+                      if "tunnel" in r.options else "")
             rules.append('  - { name: %s, endpoint1: ["%s"], endpoint2: ["%s"], mode: require, authentication: %s, '
-                         'key-exchange: %s, protection: %s }' % (r.name, self.local(r), self.remote(r), r.name, r.name, r.name))
-        return "cordon: 1\nauthentication:\n%s\nkey-exchange:\n%s\nprotection:\n%s\nconnection-security:\n%s\n" % tuple(
+                         'key-exchange: %s, protection: %s%s }' % (r.name, self.local_net(r), self.remote_net(r), r.name, r.name,
+                                                                   r.name, tunnel))
+        nat = "nat-traversal: both\n" if any(r.world == "nat" for r in rows) else ""
+        return "cordon: 1\n" + nat + "authentication:\n%s\nkey-exchange:\n%s\nprotection:\n%s\nconnection-security:\n%s\n" % tuple(
             map("\n".join, (auth, ike, child, rules)))
 
     def ppk(self, row):
@@ -153,10 +192,12 @@ class World:
                 wrong.append("said: " + line)
         if "row: done" not in said:
             wrong.append("the row did not come to its end")
-        local, remote = (ipaddress.ip_address(f(row)).packed for f in (self.local, self.remote))
+        ours = {self.local(row), self.local_seen(row), self.traffic(row)[0]}
+        theirs = {self.peer_own(row), self.remote(row), self.traffic(row)[1]}
+        ours, theirs = ({ipaddress.ip_address(a).packed for a in ends} for ends in (ours, theirs))
         for side, packets in wires.items():
-            mine = [p for p in packets if {p.source, p.to} & {local, remote}]
-            wrong += ["on the %s wire: %s" % (side, w) for w in judge_wire(row, mine, local)]
+            mine = [p for p in packets if {p.source, p.to} & (ours | theirs)]
+            wrong += ["on the %s wire: %s" % (side, w) for w in judge_wire(row, mine, ours)]
         for who, expressions in row.says.items():
             if who in ("cordon", self.peer_name):
                 wrong += self.judge_words(row, who, expressions, events)
@@ -169,7 +210,7 @@ class World:
             return ["%s %s" % (e["event"], e["text"]) for e in events if e.get("remote") == remote or e.get("rule") == row.name]
         log = self.read("peer.log").splitlines()
         if who == "strongswan":
-            return list(strongswan_messages(log, remote, local))
+            return list(strongswan_messages(log, self.peer_own(row), self.local_seen(row)))
         if who == "libreswan":
             return [x for x in log if '"%s"' % row.name in x or local in x]
         spis = {m for x in log if local in x for m in re.findall(r"spi=(0x[0-9a-f]+)", x)}
@@ -281,9 +322,11 @@ def judge_wire(row, packets, local):
     for p in packets:
         spi = spi_of(p)
         if spi is not None:
-            spis[p.source == local].append(spi)
+            spis[p.source in local].append(spi)
     if clear:
         wrong.append("%d clear packets, the first of protocol %d" % (len(clear), clear[0].protocol))
+    if "nat" in row.world and any(p.protocol in (ESP, AH) for p in packets):
+        wrong.append("ESP outside of UDP")
     if "whole" in row.options and not any(has_ike_fragment(p) for p in packets):
         wrong.append("no IKE fragment was seen")
     if row.expect == "encrypted" and any(b"marker of" in p.body for p in packets):
@@ -293,7 +336,8 @@ def judge_wire(row, packets, local):
     for ours, seen in spis.items():
         whose = "ours" if ours else "the peer's"
         if row.expect == "refused":
-            if seen:
+            # A peer that began hears our proof when we are done: what we send before it says no is sealed, and nobody opens it.
+            if seen and not (ours and row.starts == "peer"):
                 wrong.append("%d protected packets of %s" % (len(seen), whose))
             continue
         if len(seen) < 5:

@@ -37,9 +37,8 @@ for side in left right; do
 done
 in_ns peer "$build/tests/interop/echo-tool" serve &
 peer_up >>"$dir/peer.out" 2>&1
-ip netns exec cordon "$build/cordond" --config "$dir/host.yaml" --policy "$dir/policy.yaml" --run-dir /run/cordon \
-	--state-dir /tmp/state >"$dir/cordond.log" 2>&1 &
-cordond=$!
+cordon_up
+cordond=$(cat /run/cordond.pid)
 for _ in $(seq 300); do
 	[ -S /run/cordon/control ] && peer_ready && break
 	sleep 0.2
@@ -66,15 +65,23 @@ while read -r name lasts; do
 	quick=$((quick + 1))
 	[ $quick -lt $AT_A_TIME ] || { wait -n; quick=$((quick - 1)); }
 done <"$dir/order"
-wait "${lasting[@]}"
+[ ${#lasting[@]} = 0 ] || wait "${lasting[@]}"
 while jobs -r | grep -q run_row; do wait -n; done
 say "the rows have ended"
 in_ns cordon "$build/cordon" show quick-mode --json >"$dir/quick-mode.json"
 peer_sas >"$dir/peer.sas" 2>&1
-kill -0 "$cordond" 2>/dev/null && say "cordond lives"
-kill "$cordond"
-wait "$cordond"
-say "cordond ended with $?"
+kill -0 "$(cat /run/cordond.pid)" 2>/dev/null && say "cordond lives"
+kill "$(cat /run/cordond.pid)"
+status=0
+wait "$cordond" || status=$?
+if [ "$(cat /run/cordond.pid)" != "$cordond" ]; then # a row has started it again: it is not our child
+	status="no end"
+	for _ in $(seq 100); do
+		[ -d "/proc/$(cat /run/cordond.pid)" ] || { status=0 && break; }
+		sleep 0.1
+	done
+fi
+say "cordond ended with $status"
 sleep 1
 peer_sas >"$dir/peer.sas.after" 2>&1
 ip -n peer xfrm state >"$dir/peer.xfrm.after"

@@ -133,8 +133,7 @@ static void print_json(struct why *w, const struct answer *a, const json_t *live
 		}
 		(void)json_object_set_new(o, "cases", cases);
 	}
-	if (live)
-		(void)json_object_set(o, "live", (json_t *)(uintptr_t)live);
+	(void)json_object_set_new(o, "live", live ? json_incref((json_t *)(uintptr_t)live) : json_null());
 	(void)say_json(o);
 }
 

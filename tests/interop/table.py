@@ -1,0 +1,107 @@
+#!/usr/bin/env python3
+"""docs/interop.md, from what the runs left behind.
+
+usage: table.py BUILD             writes the page to standard output; every row must have been run (CORDON_TEST_LONG)
+       table.py --check PAGE      does the page speak of the rows that there are? Exit 1 and words if not
+"""
+import datetime
+import json
+import os
+import re
+import sys
+
+from rows import PEERS, ROWS
+
+NAMES = {"strongswan": "strongSwan", "libreswan": "Libreswan", "openiked": "OpenIKED"}
+HEAD = """# Cordon and other IPsec stacks
+
+Made by `tests/interop/table.py` from a run of all rows: do not edit. Each cell is one negotiation between Cordon and the peer as Debian
+packages it, Cordon with its userspace data plane, the peer with the kernel's ESP and AH, and traffic through it where the line does not
+say that it is refused. What counts as *yes*: the step's packets all came back (rekeys: not one of up to 250 numbered datagrams lost), and
+the captures on both sides of the router between them hold IKE, ESP or AH and neighbour discovery, nothing else. Where something is refused, both
+logs have the right notification. A row that was run again counts as it came out last.
+
+"""
+NOTES = """
+Blank: the peer cannot do it, or there is no way to make it. In particular:
+
+- **strongSwan** has `unique = never` here: all rows are one identity at many addresses, and the INITIAL_CONTACT of one would end the others.
+- **Libreswan 4.10** ends ("EXPECTATION FAILED") when two rekeys of one IKE SA meet, so this is not tried with it. It wants RSA-PSS without the default
+  trailer field, and gets it. It sends its intermediate authorities only with `sendca=all`. It has no Ed25519 certificates and no X448.
+- **OpenIKED 7.2 on Linux** offers and takes AES-CBC with SHA-384, SHA-512 or SHA-1 alone: what `childsa` says is sent without key lengths, and nobody
+  can take it (openiked-portable issue 126). So our rules for it say `esp-aes256-sha384`. It answers before its kernel has the SAs: the first
+  packet that we send at once may be lost there. It deletes an old SA at once: what is on its way under it is lost (three of 175 datagrams
+  may be, in *rekeyed by the peer's clock*). It rekeys by the clock only, and has one key for all its certificates.
+
+Run them with `./dev test --long interop`; what came of each, with captures and logs of both ends, is left in `build/interop/`.
+"""
+
+
+def lines():
+    """The table's lines in order, and for each the rows by (peer, who starts)."""
+    found = {}
+    for row in ROWS:
+        line = found.setdefault(row.what, {})
+        for peer in row.peers:
+            line[peer, row.starts] = row
+    return found
+
+
+def page(build):
+    results, versions = {}, {}
+    paths = [os.path.join(build, "interop", e, "results.json") for e in os.listdir(os.path.join(build, "interop"))]
+    for path in sorted(filter(os.path.exists, paths), key=os.path.getmtime):  # a row that was run again counts as it came out last
+        with open(path, encoding="utf-8") as f:
+            r = json.load(f)
+        versions[r["peer"]] = r["version"]
+        results.update({(r["peer"], name): faults for name, faults in r["rows"].items()})
+    missing = [(p, row.name) for row in ROWS for p in row.peers if (p, row.name) not in results]
+    if missing:
+        sys.exit("these rows have not been run: %s" % ", ".join("%s %s" % m for m in missing))
+    out = [HEAD, "Made on %s with %s.\n\n" % (datetime.date.today().isoformat(),
+                                            ", ".join("%s %s" % (NAMES[p], versions[p]) for p in PEERS))]
+    out.append("| | " + " | ".join("Cordon to %s | %s to Cordon" % (NAMES[p], NAMES[p]) for p in PEERS) + " |\n")
+    out.append("|---" * 7 + "|\n")
+    for what, cells in lines().items():
+        row = []
+        for peer in PEERS:
+            for starts in ("cordon", "peer"):
+                r = cells.get((peer, starts))
+                row.append("" if not r else "**no**" if results[peer, r.name] else "yes")
+        out.append("| %s | %s |\n" % (what, " | ".join(row)))
+    tried = [k for k in results if any(r.name == k[1] and k[0] in r.peers for r in ROWS)]
+    good = sum(not results[k] for k in tried)
+    out.append("\n%d of %d rows hold.\n" % (good, len(tried)))
+    return "".join(out) + NOTES
+
+
+def check(path):
+    with open(path, encoding="utf-8") as f:
+        text = f.read()
+    there = {}
+    for line in text.splitlines():
+        cells = [c.strip() for c in line.strip().strip("|").split("|")]
+        if len(cells) == 7 and cells[0] and not cells[0].startswith("-"):
+            there[cells[0]] = cells[1:]
+    wanted, wrong = lines(), []
+    wrong += ["no line '%s'" % w for w in wanted if w not in there]
+    wrong += ["line '%s' is of no row" % w for w in there if w not in wanted]
+    for what in set(wanted) & set(there):
+        for i, (peer, starts) in enumerate((p, s) for p in PEERS for s in ("cordon", "peer")):
+            if bool(there[what][i]) != ((peer, starts) in wanted[what]):
+                wrong.append("'%s', %s, %s starts: %s" % (what, peer, starts, "not in the page" if not there[what][i] else "not a row"))
+    if not re.search(r"^Made on \d{4}-\d\d-\d\d with strongSwan \S+, Libreswan \S+, OpenIKED \S+\.$", text, re.M):
+        wrong.append("it does not say when it was made, and with which versions")
+    for w in wrong:
+        print("%s: %s" % (path, w))
+    if wrong:
+        print("make it again: ./dev test --long interop; tests/interop/table.py build >docs/interop.md")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    if len(sys.argv) == 3 and sys.argv[1] == "--check":
+        sys.exit(check(sys.argv[2]))
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
+    sys.stdout.write(page(sys.argv[1]))
