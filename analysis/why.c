@@ -224,12 +224,21 @@ static void judge_machines(const struct why *w, struct why_verdict *v)
 	v->rule = deciding_rule(v);
 }
 
+/* What two machines seal by ESP themselves may go beside the tunnel. */
+static bool goes_beside(const struct why_verdict *v)
+{
+	return v->tunnel.rule->exempt_protected && v->meeting.verdict > OUTCOME_CLEAR &&
+	       v->meeting.verdict < OUTCOME_BLOCKED && v->negotiation.suite->protocol == PROTO_ESP;
+}
+
 /* Both must let it through; of what protects it, between the machines or around that, the stronger counts. */
 static void add_tunnel(struct why_verdict *v)
 {
 	const struct meeting *t = &v->tunnel.meeting;
 
-	if (v->verdict == OUTCOME_BLOCKED)
+	if (goes_beside(v))
+		v->tunnel = (struct why_tunnel){ 0 };
+	if (v->verdict == OUTCOME_BLOCKED || !v->tunnel.rule)
 		return;
 	for (unsigned side = 0; side < 2; side++)
 		if (tunnels(v, side))

@@ -125,6 +125,7 @@ static int read_page(struct daemon *d, struct diag *why)
 	if (!d->options.config && access(path, F_OK) < 0) {
 		d->config = mem_new(1, sizeof *d->config);
 		d->config->memory = mem_new(1, sizeof *d->config->memory);
+		d->config->nat_keepalive_ms = HOST_NAT_KEEPALIVE_MS;
 	} else if ((code = host_config_load(path, r, &d->config)) < 0) {
 		say_report(r);
 		return diag_fail(why, code, "%s: this host's page has errors", path);

@@ -320,6 +320,8 @@ static void add_rule(struct ruleset *r, const struct rule *rule)
 		add_outward(r, rule);
 		break;
 	case MODE_REQUIRE:
+		if (rule->exempt_protected) /* what two machines have sealed themselves */
+			str_add(r->out, "\t\tmeta l4proto esp return\n");
 		add_drop(r, rule, WAY_IN, GATE_COUNT_CLEAR_IN);
 		add_outward(r, rule);
 		break;

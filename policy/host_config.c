@@ -11,7 +11,6 @@
 enum {
 	PAGE_OCTETS_MOST = 1 << 20,
 	ITEMS_MOST = 256,
-	KEEPALIVE_MS = 20000,
 	KEEPALIVE_LEAST_MS = 1000,
 	KEEPALIVE_MOST_MS = 3600000,
 };
@@ -199,7 +198,7 @@ static void read_page(struct page *p)
 		read_interfaces(p, v[INTERFACES]);
 	if (v[PLANE])
 		(void)read_choice(&p->rd, v[PLANE], "data-plane", planes, ARRAY_LEN(planes), &plane);
-	p->c->nat_keepalive_ms = KEEPALIVE_MS;
+	p->c->nat_keepalive_ms = HOST_NAT_KEEPALIVE_MS;
 	if (v[KEEPALIVE])
 		read_keepalive(p, v[KEEPALIVE]);
 	p->c->data_plane = (enum data_plane)plane;

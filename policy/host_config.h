@@ -9,6 +9,8 @@
 
 struct text;
 
+enum { HOST_NAT_KEEPALIVE_MS = 20000 }; /* RFC 3948 4 */
+
 enum data_plane { DATA_PLANE_AUTO, DATA_PLANE_KERNEL, DATA_PLANE_USERSPACE };
 
 struct host_certificate {

@@ -85,7 +85,9 @@ static void refuse_keywords(struct load *l, uint32_t node, const struct end *e)
 
 static void read_tunnel(struct load *l, uint32_t node, struct rule *r)
 {
-	static const struct map_key keys[] = { { "endpoint1", true }, { "endpoint2", true } };
+	static const struct map_key keys[] = { { "endpoint1", true },
+					       { "endpoint2", true },
+					       { "exempt-protected", false } };
 	uint32_t v[ARRAY_LEN(keys)];
 
 	r->tunnel = true;
@@ -93,6 +95,8 @@ static void read_tunnel(struct load *l, uint32_t node, struct rule *r)
 		return;
 	read_tunnel_end(l, v[0], &r->tunnel1);
 	read_tunnel_end(l, v[1], &r->tunnel2);
+	if (v[2])
+		(void)read_bool(&l->rd, v[2], "exempt-protected", &r->exempt_protected);
 	if (r->tunnel1.family && r->tunnel2.family && r->tunnel1.family != r->tunnel2.family)
 		read_error(&l->rd, "bad-value", node, "both tunnel endpoints are IPv4 or both are IPv6");
 	if (r->tunnel1.family && addr_equal(&r->tunnel1, &r->tunnel2))

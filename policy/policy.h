@@ -184,6 +184,7 @@ struct rule {
 	bool mirrored;
 	unsigned profiles; /* PROFILE_ bits */
 	bool tunnel;
+	bool exempt_protected;                       /* of a tunnel: what is ESP already goes beside it */
 	struct addr tunnel1, tunnel2;                /* tunnel endpoints; family 0: any */
 	const struct auth_set *auth, *second_auth;   /* NULL: none */
 	const struct protection_set *protection;     /* never NULL for a mode that protects */

@@ -166,7 +166,7 @@ static uint64_t effect_of(const struct rule *r)
 		what.key_exchange = r->key_exchange;
 		what.tunnel1 = r->tunnel1;
 		what.tunnel2 = r->tunnel2;
-		what.tunnel = r->tunnel;
+		what.tunnel = (uint8_t)(r->tunnel + r->exempt_protected);
 	}
 	h = hash_octets(0, &what, sizeof what);
 	for (size_t i = 0; rule_mode_protects(r->mode) && i < r->machine_count; i++)

@@ -102,9 +102,10 @@ def main():
                "It is tried again with the first packet in 12 s.")
         live = json.loads(cordon(*ask, "--json")[1])["live"]
         expect("why --json has the row", live["failed"]["code"], "usage-missing")
-        expect("why of others has none", cordon("why", "--policy", folder + "/policy.yaml", "10.77.1.99", "srv1", "tcp/445",
-                                                "--json")[1], '"live": null')
-        expect("why without a daemon has none", cordon(*ask, "--json", run_dir=folder + "/nowhere")[1], '"live": null')
+        others = cordon("why", "--policy", folder + "/policy.yaml", "10.77.1.99", "srv1", "tcp/445", "--json")[1]
+        expect("why of others has none", str("live" in json.loads(others)), "False")
+        expect("why without a daemon has none", str("live" in json.loads(cordon(*ask, "--json", run_dir=folder + "/nowhere")[1])),
+               "False")
         expect("and says nothing of it", str(cordon(*ask, run_dir=folder + "/nowhere")[1].count("Live")), "0")
     return 1 if failures else 0
 

@@ -275,6 +275,52 @@ def exemptions():
     expect("the next port is in the tunnel", heard and not s.saw(mark))
 
 
+def protected_already():
+    """what is ESP already goes through the tunnel like all else, or beside it where the rule says so"""
+    left, right = NETS[4]["left"] % 10, NETS[4]["right"] % 10
+    for beside in (False, True):
+        s = Site()
+        r = rule()
+        if beside:
+            r = r.replace('" } }', '", exempt-protected: true } }')
+        s.start(r)
+        expect("the tunnel works", pings(s.left, right).returncode == 0)
+        sender = s.left.socket(socket.AF_INET, socket.SOCK_RAW, ESP)
+        listener = s.right.socket(socket.AF_INET, socket.SOCK_RAW, ESP)
+        listener.settimeout(3)
+        mark = marker()
+        sender.sendto(struct.pack("!II", 4711, 1) + mark, (right, 0))
+        try:
+            heard = mark in listener.recv(2048)
+        except (socket.timeout, TimeoutError):
+            heard = False
+        sender.close()
+        listener.close()
+        expect("ESP of the machines themselves arrives, %s the tunnel" % ("beside" if beside else "in"),
+               heard and s.saw(mark) == beside)
+        for h in (s.gl, s.gr):
+            h.kill(15)
+
+
+def applied():
+    """a new plan leaves a tunnel as it is if it goes on with it, and ends it if it does not"""
+    s = Site()
+    s.start(rule())
+    left, right = NETS[4]["left"] % 10, NETS[4]["right"] % 10
+    expect("up", pings(s.left, right).returncode == 0)
+    before = [r["spi_in"] for r in s.gl.json("show", "quick-mode")["rows"]]
+    more = '  - { name: other, endpoint1: ["10.99.0.1"], endpoint2: ["10.99.0.2"], mode: exempt }\n'
+    for h in (s.gl, s.gr):
+        h.cordon("apply", h.policy(HEAD + rule() + more))
+    after = [r["spi_in"] for r in s.gl.json("show", "quick-mode")["rows"]]
+    expect("the same SA goes on", len(before) == 1 and before == after and pings(s.left, right).returncode == 0)
+    for h in (s.gl, s.gr):
+        h.cordon("apply", h.policy(HEAD + more))
+    expect("without the rule it ends", wait_until(lambda: not s.gl.json("show", "quick-mode")["rows"]))
+    sent, heard, mark = reaches(s.left, s.right, right)
+    expect("and the traffic is clear", heard and s.saw(mark) and left != right)
+
+
 def host_to_gateway():
     """a host that is its own tunnel end, by its address"""
     s = Site()
@@ -320,4 +366,4 @@ def hub():
 
 
 if __name__ == "__main__":
-    main([gateway_to_gateway, families, by_ah, nothing_clear, gateways_own, exemptions, host_to_gateway, dynamic, hub])
+    main([gateway_to_gateway, families, by_ah, nothing_clear, gateways_own, exemptions, protected_already, applied, host_to_gateway, dynamic, hub])

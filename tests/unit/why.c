@@ -172,6 +172,12 @@ static void why_of_tunnels_speaks_of_what_is_between_the_gateways(void **state)
 		{ "  - { name: t, endpoint1: [10.0.0.0/8], endpoint2: [10.0.0.0/8], mode: require }\n", "l", "r",
 		  "tcp/80", OUTCOME_ENCRYPTED, "t", "as the two machines make it" },
 		/* One that requires what its partner does not offer stops it, tunnel or not. */
+		{ "  - { name: t, endpoint1: [10.1.0.0/24], endpoint2: [10.2.0.0/24], mode: require, tunnel: { "
+		  "endpoint1: "
+		  "192.0.2.1,\n      endpoint2: 198.51.100.1, exempt-protected: true } }\n"
+		  "  - { name: u, endpoint1: [10.1.0.10], endpoint2: [10.2.0.10], mode: require, protection: sign }\n"
+		  "protection:\n  sign: { proposals: [esp-sha256-null] }\n",
+		  "l", "r", "tcp/80", OUTCOME_AUTHENTICATED, "u", "hides nothing" },
 		{ "", "plain", "r", "tcp/80", OUTCOME_ENCRYPTED, "sites", "Behind gl and gr it is clear." },
 		{ "  - { name: t, endpoint1: [10.2.0.10], endpoint2: any, mode: require }\n", "plain", "r", "tcp/80",
 		  OUTCOME_BLOCKED, "t", "plain runs no IPsec" },

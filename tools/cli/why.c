@@ -133,7 +133,8 @@ static void print_json(struct why *w, const struct answer *a, const json_t *live
 		}
 		(void)json_object_set_new(o, "cases", cases);
 	}
-	(void)json_object_set_new(o, "live", live ? json_incref((json_t *)(uintptr_t)live) : json_null());
+	if (live)
+		(void)json_object_set(o, "live", (json_t *)(uintptr_t)live);
 	(void)say_json(o);
 }
 
