@@ -4,6 +4,7 @@
 #include "base/wire.h"
 #include "identity/name.h"
 #include "identity/signature.h"
+#include "identity/signed.h"
 #include "observe/event.h"
 
 #include <stdio.h>
@@ -63,9 +64,17 @@ static int signed_by_p384(X509 *c, EVP_PKEY *issuer)
 
 static bool signed_by(X509 *c, EVP_PKEY *issuer)
 {
-	int r = issuer ? signed_by_p384(c, issuer) : 0;
+	uint8_t digest[SIGNED_DIGEST];
+	bool digested = issuer && signed_digest(c, issuer, digest);
 
-	return r >= 0 ? r == 1 : X509_verify(c, issuer) == 1;
+	if (digested && signed_known(digest))
+		return true;
+	int r = issuer ? signed_by_p384(c, issuer) : 0;
+	bool good = r >= 0 ? r == 1 : X509_verify(c, issuer) == 1;
+
+	if (good && digested)
+		signed_remember(digest);
+	return good;
 }
 
 static int time_error(const X509_STORE_CTX *ctx, const X509 *c)
