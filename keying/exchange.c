@@ -439,7 +439,8 @@ static bool due(struct ike_sa *sa, const struct ike_header *h, bool is_reply)
 {
 	struct keying *k = sa->k;
 
-	if (is_reply ? !sa->request.out || h->id != sa->request.id : h->id != sa->receive_id || sa->answering) {
+	if (is_reply ? !sa->request.out || h->id != sa->request.id
+		     : h->id != sa->receive_id || sa->receive_id == UINT32_MAX || sa->answering) {
 		k->dropped[KEYING_DROP_MESSAGE_ID]++;
 		return false;
 	}

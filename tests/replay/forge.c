@@ -150,6 +150,42 @@ static void ike_auth_without_proof_is_refused(void **state)
 	world_free(w);
 }
 
+static void put_wrong_proof(struct forgery *f, struct world *w)
+{
+	ike_put_id(&f->w, PL_IDI, ID_IPV4_ADDR, "\x0a\0\0\1", 4);
+	ike_put_auth(&f->w, 2, "0123456789abcdef0123456789abcdef", 32);
+	put_child(f, protection(w), 0x5555, true);
+	put_ts(f, PL_TSI, 1, 0, 0, 65535);
+	put_ts(f, PL_TSR, 2, 0, 0, 65535);
+}
+
+/* Else a key exchange would buy as many guesses as fit into its time. */
+static void after_a_refused_proof_nothing_more_is_taken(void **state)
+{
+	static const uint32_t ids[] = { 2, 0, UINT32_MAX };
+	struct world *w = unproven();
+	struct forgery f = begin(w, IKE_AUTH);
+
+	(void)state;
+	w->wire = world_drop;
+	put_wrong_proof(&f, w);
+	deliver(w, &f);
+	world_run(w, w->now_ms + 5);
+	assert_int_equal(w->hosts[1].events[EVENT_MAIN_MODE_FAILED], 1);
+	for (size_t i = 0; i < ARRAY_LEN(ids); i++) {
+		unsigned sent = w->ike_sent[1];
+		sa_of(w, 0)->send_id = ids[i];
+		f = begin(w, IKE_AUTH);
+		put_wrong_proof(&f, w);
+		deliver(w, &f);
+		world_run(w, w->now_ms + 5);
+		assert_int_equal(sa_of(w, 1)->state, IKE_R_INIT_SENT);
+		assert_int_equal(w->ike_sent[1], sent);
+		assert_int_equal(keying_dropped(w->hosts[1].keying, KEYING_DROP_MESSAGE_ID), i + 1);
+	}
+	world_free(w);
+}
+
 static void put_unknown(struct forgery *f)
 {
 	size_t at = ike_payload_begin(&f->w, (enum ike_payload)200);
@@ -610,6 +646,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(nothing_but_ike_auth_counts_before_the_proof),
 		cmocka_unit_test(ike_auth_without_proof_is_refused),
+		cmocka_unit_test(after_a_refused_proof_nothing_more_is_taken),
 		cmocka_unit_test(an_unknown_critical_payload_is_named),
 		cmocka_unit_test(nonsense_under_protection_ends_the_sa),
 		cmocka_unit_test(requests_outside_the_window_are_passed_over),
