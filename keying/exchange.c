@@ -331,6 +331,16 @@ static enum ike_message_kind kind_of_request(uint8_t exchange)
 					     : MSG_INFORMATIONAL;
 }
 
+/* It has proven nothing yet: what it says must not stand in the place of what is known of the peer. */
+static void stranger_makes_no_sense(struct ike_sa *sa, int error, const char *why)
+{
+	contact_fault_stranger(sa->k, &sa->local, &sa->remote, ike_rule_name(sa),
+			       (struct fault){ .code = error == -ERR_CRITICAL ? FAILURE_UNSUPPORTED : FAILURE_MALFORMED,
+					       .exchange = IKE_AUTH },
+			       "we refused the peer's IKE_AUTH: it makes no sense: %s", why);
+	ike_drop(sa);
+}
+
 /* A request that is authentic and makes no sense: say so, and end the SA (2.21.2, 2.21.3). */
 static void malformed(struct ike_sa *sa, const struct ike_msg *m, int error, const char *why)
 {
@@ -340,9 +350,7 @@ static void malformed(struct ike_sa *sa, const struct ike_msg *m, int error, con
 	else
 		exchange_reply_notify(sa, (enum ike_exchange)m->h.exchange, N_INVALID_SYNTAX, NULL, 0);
 	if (sa->state == IKE_R_INIT_SENT)
-		ike_fault(sa,
-			  (struct fault){ .code = error == -ERR_CRITICAL ? FAILURE_UNSUPPORTED : FAILURE_MALFORMED },
-			  "we refused the peer's IKE_AUTH: it makes no sense: %s", why);
+		stranger_makes_no_sense(sa, error, why);
 	else if (error != -ERR_CRITICAL) /* an extension that we lack is no reason to part */
 		ike_down(sa, EVENT_MAIN_MODE_DOWN, "the peer's %s request makes no sense: %s",
 			 ike_exchange_name(m->h.exchange), why);

@@ -136,6 +136,7 @@ static void nothing_but_ike_auth_counts_before_the_proof(void **state)
 static void ike_auth_without_proof_is_refused(void **state)
 {
 	struct world *w = unproven();
+	static struct keying_failure failure;
 	struct forgery f = begin(w, IKE_AUTH);
 
 	(void)state;
@@ -147,6 +148,8 @@ static void ike_auth_without_proof_is_refused(void **state)
 	assert_int_equal(world_ikes(w, 1), 0);
 	assert_int_equal(w->hosts[1].spis_reserved, 0);
 	assert_non_null(strstr(w->hosts[1].last_text[EVENT_MAIN_MODE_FAILED], "it wants EAP"));
+	assert_int_equal(keying_failures(w->hosts[1].keying, &failure, 1), 1);
+	assert_true(failure.stranger);
 	world_free(w);
 }
 
