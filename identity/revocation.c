@@ -119,12 +119,47 @@ static void add(struct revocation_lists *l, const char *source, X509_CRL *crl)
 	describe(one);
 }
 
+static bool same_scope(const X509_CRL *a, const X509_CRL *b)
+{
+	int of_a = X509_CRL_get_ext_by_NID(a, NID_issuing_distribution_point, -1);
+	int of_b = X509_CRL_get_ext_by_NID(b, NID_issuing_distribution_point, -1);
+
+	if (of_a < 0 || of_b < 0)
+		return of_a < 0 && of_b < 0;
+	return ASN1_OCTET_STRING_cmp(X509_EXTENSION_get_data(X509_CRL_get_ext(a, of_a)),
+				     X509_EXTENSION_get_data(X509_CRL_get_ext(b, of_b))) == 0;
+}
+
+/* Does the authority itself say that the fresh one is in place of the other? */
+static bool succeeds(const struct list *fresh, const struct list *old)
+{
+	bool same = !fresh->strange && fresh->from_s >= old->from_s && same_scope(fresh->crl, old->crl) &&
+		    X509_NAME_cmp(X509_CRL_get_issuer(fresh->crl), X509_CRL_get_issuer(old->crl)) == 0 &&
+		    X509_CRL_verify(fresh->crl, old->signer) == 1;
+
+	ERR_clear_error();
+	return same;
+}
+
+/* A list that its authority has signed goes only when a later one of that authority is there: what came by HTTP anybody
+ * on the way could have put in its place, and whom it names would be unknown again. */
+static bool stays(const struct revocation_lists *l, const struct list *old, size_t fresh)
+{
+	if (!old->signer || !old->signed_by)
+		return false;
+	for (; fresh < l->count; fresh++)
+		if (succeeds(&l->lists[fresh], old))
+			return false;
+	return true;
+}
+
+/* Lists from that source, but those from number `but` on, which have just come. */
 static void forget(struct revocation_lists *l, const char *source, size_t but)
 {
 	size_t n = 0;
 
 	for (size_t i = 0; i < l->count; i++) {
-		if (i < but && strcmp(l->lists[i].source, source) == 0)
+		if (i < but && strcmp(l->lists[i].source, source) == 0 && !stays(l, &l->lists[i], but))
 			list_wipe(&l->lists[i]);
 		else
 			l->lists[n++] = l->lists[i];

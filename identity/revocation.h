@@ -23,8 +23,9 @@ struct revocation_lists *revocation_lists_new(void);
 void revocation_lists_free(struct revocation_lists *l);
 SCOPE_FREEP(struct revocation_lists, revocation_lists)
 
-/* The lists of a file or an answer, PEM or DER, in place of those that came from `source` before. -ERR_SYNTAX: there is
- * none in it, or one is damaged; then those of before stay. *ret_next_s (may be NULL): when the first of them ends. */
+/* The lists of a file or an answer, PEM or DER, in place of those that came from `source` before; but one that counted
+ * stays until its authority has signed a later one. -ERR_SYNTAX: there is none in it, or one is damaged; then those of
+ * before stay. *ret_next_s (may be NULL): when the first of them ends. */
 int revocation_lists_put(struct revocation_lists *l, const char *source, const void *octets, size_t len,
 			 uint64_t *ret_next_s, struct diag *d);
 /* Those of that source, from elsewhere; false: there are none. */

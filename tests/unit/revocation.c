@@ -213,6 +213,43 @@ static void authorities_are_judged_too(void **state)
 	free(v);
 }
 
+/* Whoever sits on the way of an HTTP answer can send what he likes, but not sign it. */
+static void what_comes_from_the_same_place_takes_back_nothing(void **state)
+{
+	const struct {
+		const char *what;
+		struct made_list list;
+		enum revocation_state want;
+		size_t left;
+	} rows[] = {
+		{ "forged", { .issuer = middle, .key = evil_key }, REVOKED_KNOWN, 3 },
+		{ "another authority's", { .issuer = root, .key = root_key }, REVOKED_KNOWN, 3 },
+		{ "an older one", { .issuer = middle, .key = middle_key, .from_hours = -9 }, REVOKED_KNOWN, 3 },
+		{ "a part",
+		  { .issuer = middle, .key = middle_key, .scope = "critical,onlyCA:TRUE" },
+		  REVOKED_KNOWN,
+		  3 },
+		{ "a delta", { .issuer = middle, .key = middle_key, .delta = true }, REVOKED_KNOWN, 3 },
+		{ "a later one", { .issuer = middle, .key = middle_key }, REVOKED_NOT, 2 },
+	};
+	struct revocation_verdict *v = mem_new(1, sizeof *v);
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		SCOPED(revocation_lists_freep) struct revocation_lists *l = revocation_lists_new();
+
+		put(l, "root", &(struct made_list){ .issuer = root, .key = root_key });
+		put(l, "middle",
+		    &(struct made_list){ .issuer = middle, .key = middle_key, .revoked = { leaf }, .from_hours = -2 });
+		assert_int_equal(judge(l, NULL, 0, v), REVOKED_KNOWN);
+		for (int again = 0; again < 3; again++)
+			put(l, "middle", &rows[i].list);
+		if (judge(l, NULL, 0, v) != rows[i].want || revocation_lists_count(l) != rows[i].left)
+			fail_msg("%s: %d, %zu lists", rows[i].what, (int)v->state, revocation_lists_count(l));
+	}
+	free(v);
+}
+
 static void files_are_lists_or_refused(void **state)
 {
 	SCOPED(revocation_lists_freep) struct revocation_lists *l = revocation_lists_new();
@@ -262,6 +299,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(lists_count_for_whom_they_are_and_while_they_last),
 		cmocka_unit_test(authorities_are_judged_too),
+		cmocka_unit_test(what_comes_from_the_same_place_takes_back_nothing),
 		cmocka_unit_test(files_are_lists_or_refused),
 	};
 
