@@ -54,8 +54,7 @@ static void parse4(struct wire_in *in, struct ip_packet *p, size_t *ret_total)
 		in->failed = true;
 	else
 		(void)wire_octets(in, p->head - IP4_HEADER);
-	if (fragment & 0x1fff)
-		in->left = 0;
+	p->later = fragment & 0x1fff;
 }
 
 /* ESP goes behind what the path reads: hop-by-hop, routing, fragment, and the destination options that belong to a
@@ -91,9 +90,8 @@ static void parse6(struct wire_in *in, struct ip_packet *p, size_t *ret_total)
 
 			(void)wire_u32(in);
 			at += 8;
-			p->fragment = fragment & 0xfff9;
-			if (fragment & 0xfff8)
-				in->left = 0;
+			p->fragment |= (fragment & 0xfff9) != 0;
+			p->later = fragment & 0xfff8;
 		} else {
 			(void)wire_octets(in, length * 8u + 6u);
 			at += length * 8u + 8u;
@@ -105,16 +103,18 @@ static void parse6(struct wire_in *in, struct ip_packet *p, size_t *ret_total)
 			p->next_at = next_at;
 			p->next = next;
 		}
-		if (p->fragment && in->left == 0)
+		if (p->later)
 			break;
 	}
 	p->upper = at;
 	p->protocol = next;
 }
 
+/* A first fragment has all headers, or it is none that anybody takes (RFC 7112): its ports could follow in the second,
+ * where nobody judges by them. */
 static void parse_upper(struct wire_in *in, struct ip_packet *p)
 {
-	if (p->fragment && in->left == 0)
+	if (p->later)
 		return;
 	if (protocol_has_ports(p->protocol)) {
 		p->source_port = wire_u16(in);

@@ -33,6 +33,7 @@ struct ip_packet {
 	size_t upper;     /* where the upper-layer header starts: `head`, or behind destination options */
 	uint8_t protocol; /* of the upper layer */
 	bool fragment;    /* not a whole datagram; nothing behind `head` was read unless it is the first */
+	bool later;       /* ... and it is not */
 	bool dont_fragment; /* IPv4 */
 	bool has_ports;
 	uint16_t source_port, destination_port; /* ICMP: type and code in source_port's octets */

@@ -350,6 +350,59 @@ static void a_fragment_is_fragmented_in_its_place(void **state)
 	assert_int_equal(at, 105);
 }
 
+/* Sent as UDP with ports in the first of two, or with as many octets of destination options that the ports would be in
+ * the second, where nobody asks for them. */
+static void a_first_fragment_has_its_ports(void **state)
+{
+	enum { FIRST = IP6_HEADER, SECOND = IP6_HEADER + 8, OPTIONS = 60, FRAGMENT = 44, MORE = 1 };
+	uint8_t packet[80];
+	struct ip_packet ip;
+
+	(void)state;
+	for (unsigned options = 0; options < 2; options++)
+		for (unsigned room = 0; room <= 16; room += 8) {
+			size_t len = SECOND + room;
+
+			(void)inner_of(6, 0, false, packet);
+			memset(packet + FIRST, 0, sizeof packet - FIRST);
+			put16(packet + 4, (unsigned)(len - IP6_HEADER));
+			packet[6] = FRAGMENT;
+			packet[FIRST] = options ? OPTIONS : IP_UDP;
+			put16(packet + FIRST + 2, MORE);
+			packet[SECOND] = options ? IP_UDP : 0;
+			put16(packet + SECOND + (options ? 8 : 0), 1000);
+			bool whole = room >= (options ? 16 : 8);
+			assert_int_equal(ip_parse(packet, len, &ip, NULL) == 0, whole);
+			if (whole)
+				assert_true(ip.fragment && !ip.later && ip.has_ports && ip.source_port == 1000);
+			put16(packet + FIRST + 2, 8 | MORE);
+			assert_int_equal(ip_parse(packet, len, &ip, NULL), 0);
+			assert_true(ip.fragment && ip.later && !ip.has_ports);
+		}
+	(void)inner_of(4, 0, false, packet);
+	put16(packet + 2, IP4_HEADER);
+	put16(packet + 6, 0x2000);
+	assert_true(ip_parse(packet, IP4_HEADER, &ip, NULL) < 0);
+	put16(packet + 6, 0x2001);
+	assert_int_equal(ip_parse(packet, IP4_HEADER, &ip, NULL), 0);
+}
+
+/* A second fragment header that says nothing does not take back the first. */
+static void a_fragment_stays_one(void **state)
+{
+	uint8_t packet[60];
+	struct ip_packet ip;
+
+	(void)state;
+	(void)inner_of(6, 0, false, packet);
+	memset(packet + IP6_HEADER, 0, sizeof packet - IP6_HEADER);
+	packet[6] = packet[IP6_HEADER] = 44;
+	packet[IP6_HEADER + 3] = 1;
+	packet[IP6_HEADER + 8] = IP_UDP;
+	assert_int_equal(ip_parse(packet, sizeof packet, &ip, NULL), 0);
+	assert_true(ip.fragment);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -359,6 +412,8 @@ int main(void)
 		cmocka_unit_test(congestion_marks_are_combined),
 		cmocka_unit_test(what_is_no_packet_inside_is_refused),
 		cmocka_unit_test(a_fragment_is_fragmented_in_its_place),
+		cmocka_unit_test(a_first_fragment_has_its_ports),
+		cmocka_unit_test(a_fragment_stays_one),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
