@@ -274,8 +274,8 @@ static const struct identifier {
 	enum family family;
 	uint8_t hash, len, der[67];
 } identifiers[] = {
-/* The trailer field is left out, as DER asks for a value that is the default. RFC 7427's own example has it, and Libreswan,
- * which compares octets, knows only the form without. */
+/* The trailer field is left out, as DER asks for a value that is the default. RFC 7427's own example has it, and
+ * Libreswan, which compares octets, knows only the form without. */
 #define PSS(h, n) \
 	{ \
 		0x30, 0x41, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x0a, 0x30, 0x34, 0xa0, 0x0f, \

@@ -123,7 +123,8 @@ static void identifiers_of_other_implementations_are_read(void **state)
 		{ "300b06092a864886f70d01010b", "SHA256", false, 0, NULL },
 		{ "300d06092a864886f70d0101050500", "SHA1", false, 0, "SHA-1" },
 		{ "300d06092a864886f70d0101040500", "MD5", false, 0, "do not take" },
-		/* RSA-PSS with the default trailer, as in RFC 7427 A.4.3; without, as DER has it; and with another length of salt */
+		/* RSA-PSS with the default trailer, as in RFC 7427 A.4.3; without, as DER has it; and with another
+		   length of salt */
 		{ "304606092a864886f70d01010a3039a00f300d06096086480165030402010500"
 		  "a11c301a06092a864886f70d010108300d06096086480165030402010500a203020120a303020101",
 		  "SHA256", true, 32, NULL },
