@@ -273,20 +273,25 @@ static void forget_older(struct ike_sa *sa)
 	}
 }
 
-/* A peer that begins one after the other and deletes none does not fill our memory. */
-static void forget_oldest(struct contact *c)
+/* A peer that begins or renews one after the other and deletes none does not fill our memory. Many may be up since the
+ * same millisecond: the one that has just come up is never the oldest. */
+static void forget_oldest(const struct ike_sa *newest)
 {
 	struct ike_sa *sa, *oldest = NULL;
 	size_t n = 0;
 
-	LIST_FOREACH(sa, &c->ikes, of_contact) {
+	LIST_FOREACH(sa, &newest->contact->ikes, of_contact) {
 		if (sa->state < IKE_ESTABLISHED)
 			continue;
 		n++;
-		if (!oldest || sa->up_ms < oldest->up_ms)
+		if (sa != newest && sa != newest->replaces && (!oldest || sa->up_ms <= oldest->up_ms))
 			oldest = sa;
 	}
-	if (n > IKES_MOST)
+	if (n <= IKES_MOST)
+		return;
+	if (rekey_done(oldest))
+		ike_drop(oldest);
+	else
 		ike_down(oldest, EVENT_MAIN_MODE_DOWN, "the peer has more than %d main modes", IKES_MOST);
 }
 
@@ -319,10 +324,10 @@ void ike_established(struct ike_sa *sa)
 		   sa->ppk ? " with a post-quantum pre-shared key" : "", sa->replaces ? " (renewed)" : "",
 		   sa->nat.behind ? "; through a NAT: " : "", sa->nat.behind ? nat_where(sa->nat.behind) : "");
 	sa->childless_ms = LIST_EMPTY(&sa->children) ? k->now_ms + CHILDLESS_MS : UINT64_MAX;
+	if (!sa->replaces && sa->initial_contact)
+		forget_older(sa);
+	forget_oldest(sa);
 	if (!sa->replaces) {
-		if (sa->initial_contact)
-			forget_older(sa);
-		forget_oldest(sa->contact);
 		twin_ike_up(sa);
 		reauth_up(sa);
 	}

@@ -33,6 +33,48 @@ static struct world *established(void)
 	return w;
 }
 
+/* ---- main modes without end ----------------------------------------------------------------------------------------
+ */
+
+static struct ike_sa *one_more(struct ike_sa *like, bool renewed)
+{
+	struct ike_sa *sa = ike_new(like->k, false, &like->local, IKE_PORT, &like->remote, IKE_PORT);
+
+	sa->auth_set = like->auth_set;
+	sa->ke_set = like->ke_set;
+	sa->suite = like->suite;
+	sa->replaces = renewed ? like : NULL;
+	if (renewed)
+		like->replaced_by = sa;
+	sa->state = IKE_ESTABLISHED;
+	ike_join(sa, like->contact);
+	ike_established(sa);
+	return sa;
+}
+
+/* All in one millisecond, so that none is older than the others. */
+static void a_peer_has_so_many_main_modes_and_the_newest_stays(void **state)
+{
+	(void)state;
+	for (int renewed = 0; renewed < 2; renewed++) {
+		struct world *w = established();
+		struct ike_sa *newest = sa_of(w, 1), *sa;
+		struct contact *c = newest->contact;
+
+		newest->up_ms = w->hosts[1].keying->now_ms;
+		for (size_t i = 0; i < 50; i++) {
+			size_t n = 0;
+			newest = one_more(newest, renewed);
+			assert_int_equal(newest->state, IKE_ESTABLISHED);
+			LIST_FOREACH(sa, &c->ikes, of_contact)
+				n++;
+			assert_int_equal(n, i + 2 < IKES_MOST ? i + 2 : IKES_MOST);
+		}
+		keying_settle(w->hosts[1].keying);
+		world_free(w);
+	}
+}
+
 /* ---- every exchange in every state ---------------------------------------------------------------------------------
  */
 
@@ -368,6 +410,7 @@ static void a_full_house_still_lets_a_peer_in(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_peer_has_so_many_main_modes_and_the_newest_stays),
 		cmocka_unit_test(every_exchange_in_every_state_has_its_row),
 		cmocka_unit_test(only_what_has_a_row_has_an_effect),
 		cmocka_unit_test(an_unknown_exchange_under_protection_is_refused_in_words),
