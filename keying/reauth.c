@@ -15,6 +15,7 @@ static void prove_by(struct ike_sa *sa, uint64_t good_ms)
 		return;
 	sa->proven_until_ms = until;
 	sa->reauth_ms = sa->k->now_ms + life_soft_ms(good_ms, sa->initiator, (unsigned)(sa->number * 389));
+	ike_arm(sa);
 }
 
 void reauth_proven(struct ike_sa *sa, uint64_t good_ms)
