@@ -5,7 +5,10 @@
  */
 #include "keying/engine.h"
 
-enum { REAUTH_AGAIN_MS = 30000 };
+enum {
+	REAUTH_AGAIN_MS = 30000,
+	TOLD_LEAST_S = 10, /* a peer that says less ends it itself, if it must; we do not begin without end */
+};
 
 static void prove_by(struct ike_sa *sa, uint64_t good_ms)
 {
@@ -33,7 +36,7 @@ void reauth_told(struct ike_sa *sa, const struct ike_msg *m)
 	uint32_t seconds = wire_u32(&in);
 
 	if (n && wire_done(&in))
-		prove_by(sa, seconds ? seconds * UINT64_C(1000) : 1);
+		prove_by(sa, (seconds > TOLD_LEAST_S ? seconds : TOLD_LEAST_S) * UINT64_C(1000));
 }
 
 void reauth_put(const struct ike_sa *sa, struct ike_writer *w)

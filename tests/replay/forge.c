@@ -214,6 +214,24 @@ static void an_unknown_critical_payload_is_named(void **state)
 	world_free(w);
 }
 
+/* Taken at its word it would have us prove ourselves anew as fast as the two can. */
+static void a_lifetime_of_nothing_is_not_believed(void **state)
+{
+	struct world *w = established(world_policy);
+	struct forgery f = begin(w, INFORMATIONAL);
+
+	(void)state;
+	ike_put_notify(&f.w, N_AUTH_LIFETIME, "\0\0\0\0", 4);
+	deliver(w, &f);
+	world_run(w, w->now_ms + 2000);
+	assert_int_equal(w->hosts[1].events[EVENT_MAIN_MODE_UP], 1);
+	world_expect_one(w, 1);
+	world_run(w, w->now_ms + 10000);
+	assert_int_equal(w->hosts[1].events[EVENT_MAIN_MODE_UP], 2);
+	world_expect_one(w, 1);
+	world_free(w);
+}
+
 static void nonsense_under_protection_ends_the_sa(void **state)
 {
 	struct world *w = established(world_policy);
@@ -651,6 +669,7 @@ int main(void)
 		cmocka_unit_test(ike_auth_without_proof_is_refused),
 		cmocka_unit_test(after_a_refused_proof_nothing_more_is_taken),
 		cmocka_unit_test(an_unknown_critical_payload_is_named),
+		cmocka_unit_test(a_lifetime_of_nothing_is_not_believed),
 		cmocka_unit_test(nonsense_under_protection_ends_the_sa),
 		cmocka_unit_test(requests_outside_the_window_are_passed_over),
 		cmocka_unit_test(ike_auth_a_second_time_is_refused_and_ends_the_sa),
