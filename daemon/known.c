@@ -31,10 +31,23 @@ struct known {
 	bool busy, closing;
 };
 
+static void chain_drop(struct one *o)
+{
+	while (o->count)
+		free((void *)(uintptr_t)o->chain[--o->count].at);
+}
+
+static void chain_take(struct one *o, const struct keying_job *job)
+{
+	chain_drop(o);
+	for (; o->count < job->chain_count; o->count++)
+		o->chain[o->count] = (struct octets){ mem_copy(job->chain[o->count].at, job->chain[o->count].len),
+						      job->chain[o->count].len };
+}
+
 static void one_free(struct one *o)
 {
-	for (size_t i = 0; i < o->count; i++)
-		free((void *)(uintptr_t)o->chain[i].at);
+	chain_drop(o);
 	free(o->set);
 	free(o->why);
 	free(o);
@@ -76,6 +89,8 @@ void known_note(struct known *k, const struct keying_job *job, const struct peer
 		if (memcmp(k->all[i]->certificate, peer->certificate, PEER_DIGEST) == 0 &&
 		    strcmp(k->all[i]->set, job->auth_set->name) == 0) {
 			k->all[i]->used = true;
+			if (!k->busy) /* its authority may have a new certificate; the judge reads what he was given */
+				chain_take(k->all[i], job);
 			return;
 		}
 	if (k->count == KNOWN_MOST)
@@ -84,9 +99,7 @@ void known_note(struct known *k, const struct keying_job *job, const struct peer
 	memcpy(o->certificate, peer->certificate, PEER_DIGEST);
 	o->set = mem_string(job->auth_set->name);
 	o->used = true;
-	for (; o->count < job->chain_count; o->count++)
-		o->chain[o->count] = (struct octets){ mem_copy(job->chain[o->count].at, job->chain[o->count].len),
-						      job->chain[o->count].len };
+	chain_take(o, job);
 	k->all = mem_grow(k->all, k->count, &k->cap, sizeof *k->all);
 	k->all[k->count++] = o;
 }
