@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
+#include <limits.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -202,6 +203,38 @@ static const json_t *host_row(const json_t *page, const char *host)
 	return NULL;
 }
 
+/* This program's folder goes first in PATH, so that `cordon` is the one that made the lab, installed or not. */
+static void find_this_cordon_first(void)
+{
+	char self[PATH_MAX];
+	ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
+	const char *path = getenv("PATH");
+	struct str s = { 0 };
+	char *slash;
+
+	self[n < 0 ? 0 : n] = '\0';
+	if (!(slash = strrchr(self, '/')))
+		return;
+	*slash = '\0';
+	str_addf(&s, "%s%s%s", self, path ? ":" : "", path ? path : "");
+	(void)setenv("PATH", str_text(&s), 1);
+	str_wipe(&s);
+}
+
+/* `cordon status` asks this host's daemon. Where none runs it must find nobody, and never the daemon of the machine
+ * that the lab is on: `cordon disable` on an outsider would open that one. */
+static void point_to_daemon(const char *run_dir)
+{
+	struct str s = { 0 };
+
+	if (run_dir)
+		str_addf(&s, "%s", run_dir);
+	else
+		str_addf(&s, "%s/%s/no-daemon-on-this-host", folder_base(), lab_name);
+	(void)setenv("CORDON_RUN_DIR", str_text(&s), 1);
+	str_wipe(&s);
+}
+
 int lab_exec(const char *host, char **argv)
 {
 	json_t *page = is_root() < 0 ? NULL : read_page();
@@ -225,9 +258,8 @@ int lab_exec(const char *host, char **argv)
 	(void)close(fd);
 	if (unshare(CLONE_NEWUTS) < 0 || sethostname(host, strlen(host)) < 0)
 		errno = 0; /* a prompt with the wrong name is no reason to stop */
-	/* So that `cordon status` asks this host's daemon. */
-	if (run_dir)
-		(void)setenv("CORDON_RUN_DIR", run_dir, 1);
+	point_to_daemon(run_dir);
+	find_this_cordon_first();
 	(void)execvp(argv[0], argv);
 	(void)fprintf(stderr, "cordon lab: %s: %s\n", argv[0], strerror(errno));
 	json_decref(page);
