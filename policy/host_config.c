@@ -142,7 +142,7 @@ static void read_keepalive(struct page *p, uint32_t node)
 {
 	uint64_t ms;
 
-	if (!read_duration_ms(&p->rd, node, "nat-keepalive", &ms))
+	if (!read_duration_ms_or(&p->rd, node, "nat-keepalive", ", or 0 for never", &ms))
 		return;
 	if (ms && (ms < KEEPALIVE_LEAST_MS || ms > KEEPALIVE_MOST_MS))
 		read_error(&p->rd, "bad-value", node, "nat-keepalive is 1s to 1h, or 0 for never");

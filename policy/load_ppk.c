@@ -15,16 +15,18 @@ static bool is_id(const char *text)
 	return n > 0 && n <= ID_MOST && strspn(text, letters) == n;
 }
 
+#define PPK_RIGHT "ppk: { id: NAME, file: /etc/cordon/ppk, required: false }"
+
 /* A key may stand in the policy under any name but these. */
 static bool holds_a_secret(struct load *l, uint32_t node)
 {
 	if (!node_is_map(&l->rd, node)) {
-		load_refuse_key(l, node, "ppk: { id: NAME, file: /etc/cordon/ppk }");
+		load_refuse_key(l, node, PPK_RIGHT);
 		return true;
 	}
 	for (uint32_t i = pair_first(&l->rd, node); i; i = pair_next(&l->rd, i))
 		if (!node_is(&l->rd, i, "id") && !node_is(&l->rd, i, "file") && !node_is(&l->rd, i, "required")) {
-			load_refuse_key(l, pair_value(&l->rd, i), "ppk: { id: NAME, file: /etc/cordon/ppk }");
+			load_refuse_key(l, pair_value(&l->rd, i), PPK_RIGHT);
 			return true;
 		}
 	return false;

@@ -1,4 +1,5 @@
 /* connection-security: the rules themselves. */
+#include "base/diag.h"
 #include "policy/model.h"
 
 #include <stdlib.h>
@@ -68,8 +69,20 @@ bool load_profiles(struct load *l, uint32_t node, unsigned *ret)
 
 static void read_tunnel_end(struct load *l, uint32_t node, struct addr *ret)
 {
-	if (!node_is(&l->rd, node, "any"))
+	struct addr_range range;
+	struct diag d = { 0 };
+	const char *text;
+	size_t len;
+
+	if (node_is(&l->rd, node, "any") || !read_word(&l->rd, node, "a tunnel endpoint", &text, &len))
+		return;
+	if (addr_range_parse(text, len, &range, &d) == 0)
 		(void)load_single_address(l, node, "a tunnel endpoint", ret);
+	else
+		finding_advise(
+			read_error(&l->rd, "bad-address", node, "a tunnel endpoint is an address or any, not '%.*s'",
+				   len > 60 ? 60 : (int)len, text),
+			"a host may have several addresses, and a DNS name is not authenticated: write the address");
 }
 
 /* What lies behind a gateway must mean the same at both of its ends. */

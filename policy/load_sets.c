@@ -22,7 +22,8 @@ void load_refuse_key(struct load *l, uint32_t node, const char *right)
 		report_add(l->rd.r, SEVERITY_ERROR, "inline-key", place,
 			   "a pre-shared key must not stand in the policy itself"),
 		"a policy is copied to every host and read by many; put the key into a file that only root reads\n"
-		"and name the file: %s",
+		"and name the file: %s\n"
+		"what has any other name than these is taken for the key, even if it is only misspelt",
 		right);
 }
 
@@ -159,7 +160,7 @@ static bool read_seconds_or(struct load *l, uint32_t node, const char *what, con
 {
 	uint64_t ms;
 
-	if (!read_duration_ms(&l->rd, node, what, &ms))
+	if (!read_duration_ms_or(&l->rd, node, what, or_else, &ms))
 		return false;
 	if (ms < 1000 || ms / 1000 > UINT32_MAX) {
 		read_error(&l->rd, "bad-value", node, "%s is at least 1s and at most 136 years%s", what, or_else);

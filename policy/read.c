@@ -243,7 +243,7 @@ struct unit {
 };
 
 static bool read_with_unit(const struct reading *rd, uint32_t node, const char *what, const struct unit *units,
-			   size_t n, const char *example, uint64_t *ret)
+			   size_t n, const char *example, const char *or_else, uint64_t *ret)
 {
 	const char *text;
 	size_t len, used;
@@ -269,18 +269,23 @@ static bool read_with_unit(const struct reading *rd, uint32_t node, const char *
 			return true;
 		}
 	}
-	read_error(rd, "bad-value", node, "%s is a number with its unit, %s, not '%.*s'", what, example,
+	read_error(rd, "bad-value", node, "%s is a number with its unit, %s%s, not '%.*s'", what, example, or_else,
 		   len > 40 ? 40 : (int)len, text);
 	return false;
 }
 
-bool read_duration_ms(const struct reading *rd, uint32_t node, const char *what, uint64_t *ret)
+bool read_duration_ms_or(const struct reading *rd, uint32_t node, const char *what, const char *or_else, uint64_t *ret)
 {
 	static const struct unit units[] = {
 		{ "ms", 1 }, { "s", 1000 }, { "m", 60000 }, { "min", 60000 }, { "h", 3600000 }, { "d", 86400000 },
 	};
 
-	return read_with_unit(rd, node, what, units, ARRAY_LEN(units), "like 500ms, 30s, 10m, 8h or 1d", ret);
+	return read_with_unit(rd, node, what, units, ARRAY_LEN(units), "like 500ms, 30s, 10m, 8h or 1d", or_else, ret);
+}
+
+bool read_duration_ms(const struct reading *rd, uint32_t node, const char *what, uint64_t *ret)
+{
+	return read_duration_ms_or(rd, node, what, "", ret);
 }
 
 bool read_octets(const struct reading *rd, uint32_t node, const char *what, uint64_t *ret)
@@ -298,7 +303,7 @@ bool read_octets(const struct reading *rd, uint32_t node, const char *what, uint
 		{ "TiB", 1099511627776 },
 	};
 
-	return read_with_unit(rd, node, what, units, ARRAY_LEN(units), "like 500MB or 100GB", ret);
+	return read_with_unit(rd, node, what, units, ARRAY_LEN(units), "like 500MB or 100GB", "", ret);
 }
 
 bool read_choice(const struct reading *rd, uint32_t node, const char *what, const struct choice *choices, size_t n,

@@ -48,6 +48,8 @@ bool read_bool(const struct reading *rd, uint32_t node, const char *what, bool *
 bool read_number(const struct reading *rd, uint32_t node, const char *what, uint64_t most, uint64_t *ret);
 /* "90s", "2h", "500ms" or 0. */
 bool read_duration_ms(const struct reading *rd, uint32_t node, const char *what, uint64_t *ret);
+/* The same where a word may stand instead; or_else tells it to who wrote neither: ", or never". */
+bool read_duration_ms_or(const struct reading *rd, uint32_t node, const char *what, const char *or_else, uint64_t *ret);
 bool read_octets(const struct reading *rd, uint32_t node, const char *what, uint64_t *ret); /* "100GB" */
 
 struct choice {
