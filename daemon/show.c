@@ -466,9 +466,9 @@ static void drop_rows(struct daemon *d, const struct live *l, json_t *rows)
 						      "meaning", keying_drops[i].meaning, "count", (json_int_t)n));
 	}
 	for (size_t i = 0; i < l->counter_count; i++) {
-		json_t *o = json_pack("{s:s,s:s,s:s,s:I,s:I}", "where", "ruleset", "name", l->counters[i].name, "unit",
-				      "packets", "count", (json_int_t)l->counters[i].packets, "octets",
-				      (json_int_t)l->counters[i].octets);
+		json_t *o = json_pack("{s:s,s:s,s:s,s:s,s:I,s:I}", "where", "ruleset", "name", l->counters[i].name,
+				      "unit", "packets", "meaning", l->counters[i].meaning, "count",
+				      (json_int_t)l->counters[i].packets, "octets", (json_int_t)l->counters[i].octets);
 
 		put(o, "rule", l->counters[i].rule ? words(l->counters[i].rule->name) : json_null());
 		(void)json_array_append_new(rows, o);

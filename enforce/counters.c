@@ -10,20 +10,20 @@
 #define FALLING_BACK (1u << MODE_REQUIRE_INBOUND | 1u << MODE_REQUEST)
 
 const struct gate_count_row gate_counts[GATE_COUNTS] = {
-	[GATE_COUNT_CLEAR_IN] = { "clear-in", "clear packets to us that the rule does not accept: dropped",
+	[GATE_COUNT_CLEAR_IN] = { "clear-in", "Clear packets to us that the rule does not accept: dropped",
 				  PROTECTING },
-	[GATE_COUNT_CLEAR_OUT] = { "clear-out", "packets sent in clear to a peer that has no IKE", FALLING_BACK },
-	[GATE_COUNT_LEAK] = { "leak", "packets that would have left around the protection: dropped", PROTECTING },
-	[GATE_COUNT_EXEMPT] = { "exempt", "packets that an exemption let pass in clear", 1u << MODE_EXEMPT },
-	[GATE_COUNT_BLOCKED_IN] = { "blocked-in", "packets to us that the rule blocks", 1u << MODE_BLOCK },
-	[GATE_COUNT_BLOCKED_OUT] = { "blocked-out", "packets from us that the rule blocks", 1u << MODE_BLOCK },
+	[GATE_COUNT_CLEAR_OUT] = { "clear-out", "Packets sent in clear to a peer that has no IKE", FALLING_BACK },
+	[GATE_COUNT_LEAK] = { "leak", "Packets that would have left around the protection: dropped", PROTECTING },
+	[GATE_COUNT_EXEMPT] = { "exempt", "Packets that an exemption let pass in clear", 1u << MODE_EXEMPT },
+	[GATE_COUNT_BLOCKED_IN] = { "blocked-in", "Packets to us that the rule blocks", 1u << MODE_BLOCK },
+	[GATE_COUNT_BLOCKED_OUT] = { "blocked-out", "Packets from us that the rule blocks", 1u << MODE_BLOCK },
 	[GATE_COUNT_RELEASE_REFUSED] = { "release-refused",
-					 "held packets of a flow that has been secured, not let out in clear", 0 },
+					 "Held packets of a flow that has been secured, not let out in clear", 0 },
 	[GATE_COUNT_MASQUERADED] = { "masqueraded",
-				     "packets of hosts behind us that would have left around the protection: dropped",
+				     "Packets of hosts behind us that would have left around the protection: dropped",
 				     0 },
 	[GATE_COUNT_NEW_ADDRESS] = { "new-address",
-				     "packets of an address of ours that the rules in force do not know yet: dropped",
+				     "Packets of an address of ours that the rules in force do not know yet: dropped",
 				     0 },
 };
 

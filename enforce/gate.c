@@ -492,7 +492,8 @@ static void list_count(void *context, enum gate_count kind, uint32_t rule, struc
 	if (gate_counts[kind].modes && !(of = rule_by_index(l->rules, l->rule_count, rule)))
 		return;
 	if (l->count < l->cap)
-		l->rows[l->count] = (struct gate_counter){ of, gate_counts[kind].name, n.packets, n.octets };
+		l->rows[l->count] = (struct gate_counter){ of, gate_counts[kind].name, gate_counts[kind].meaning,
+							   n.packets, n.octets };
 	l->count++;
 }
 

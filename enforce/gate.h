@@ -70,6 +70,7 @@ int gate_check(struct gate *g, bool *ret_restored, struct diag *d);
 struct gate_counter {
 	const struct rule *rule; /* NULL: not of one rule */
 	const char *name;        /* "clear-in", "clear-out", "leak", ... one table in gate.c */
+	const char *meaning;
 	uint64_t packets, octets;
 };
 size_t gate_counters(struct gate *g, struct gate_counter *rows, size_t cap, struct diag *d);

@@ -15,9 +15,9 @@ const struct command command_apply = {
 	"usage: cordon apply POLICY [--confirm TIME] [--force] [--json]\n\n"
 	"Checks the policy, makes this host's plan from it and puts it in force. A policy with errors changes\n"
 	"nothing. One that could cut off your own ssh connection is refused unless it is on probation.\n\n"
-	"  --confirm TIME  take it back after TIME (90s, 2m, 1h) unless `cordon confirm` is said before,\n"
-	"                  whatever happens meanwhile, a crash or a reboot included\n"
-	"  --force         even if your own connection could be cut off\n" ASK_HELP,
+	"  --confirm TIME take it back after TIME (90s, 2m, 1h) unless `cordon confirm` is said before,\n"
+	"                 whatever happens meanwhile, a crash or a reboot included\n"
+	"  --force        even if your own connection could be cut off\n" ASK_HELP,
 	run
 };
 

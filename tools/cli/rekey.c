@@ -9,11 +9,22 @@ static int run(int argc, char **argv);
 const struct command command_rekey = {
 	"rekey", "renew the SAs with a peer, or with all, now",
 	"usage: cordon rekey [PEER] [--main-mode] [--json]\n\n"
-	"Makes new SAs in place of those that are up, as happens by itself before their lifetime ends; no packet is lost\n"
-	"by it. PEER is an address or the name of a host of the policy; without it, all peers.\n\n"
-	"  --main-mode  the IKE SAs; otherwise the quick mode SAs\n" ASK_HELP,
+	"Makes new SAs in place of those that are up, as happens by itself before their lifetime ends; no packet\n"
+	"is lost by it. PEER is an address or the name of a host of the policy; without it, all peers.\n\n"
+	"  --main-mode    the IKE SAs; otherwise the quick mode SAs\n" ASK_HELP,
 	run
 };
+
+static void say_renewing(uint64_t count, const char *mode, const char *peer)
+{
+	if (count == 0 && peer)
+		(void)printf("Nothing to renew: no %s SA with %s is up. cordon show peers has those that are.\n", mode,
+			     peer);
+	else if (count == 0)
+		(void)printf("Nothing to renew: no %s SA is up.\n", mode);
+	else
+		(void)printf("%" PRIu64 " %s %s being renewed.\n", count, mode, count == 1 ? "SA is" : "SAs are");
+}
 
 static int run(int argc, char **argv)
 {
@@ -34,8 +45,7 @@ static int run(int argc, char **argv)
 		(void)json_object_set_new(request, "main_mode", json_true());
 	r = ask_daemon(&ask, request, &reply);
 	if (r == EXIT_OK && reply)
-		(void)printf("%" PRIu64 " %s SAs are being renewed.\n", ask_number(reply, "renewing"),
-			     main_mode ? "main mode" : "quick mode");
+		say_renewing(ask_number(reply, "renewing"), main_mode ? "main mode" : "quick mode", peer);
 	else if (reply)
 		r = ask_refused(&ask, reply);
 	json_decref(reply);

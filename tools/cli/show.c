@@ -11,17 +11,17 @@
 static int run(int argc, char **argv);
 
 const struct command command_show = {
-	"show", "live state: main-mode, quick-mode, rules, peers, credentials, drops",
+	"show", "live state: main-mode, quick-mode, rules, peers, credentials, revocation-lists, drops",
 	"usage: cordon show main-mode | quick-mode | rules | peers | credentials |\n"
 	"                   revocation-lists | drops [--json]\n\n"
-	"  main-mode   IKE SAs: who proved to be whom (also: ike-sa)\n"
-	"  quick-mode  CHILD SAs: what is protected how, and how much went through (also: child-sa)\n"
-	"  rules       the policy's rules and what they have stopped here\n"
-	"  peers       the other hosts and how each fares\n"
-	"  credentials what this host can prove itself with, and for which sets of the policy\n"
+	"  main-mode      IKE SAs: who proved to be whom (also: ike-sa)\n"
+	"  quick-mode     CHILD SAs: what is protected how, and how much went through (also: child-sa)\n"
+	"  rules          the policy's rules and what they have stopped here\n"
+	"  peers          the other hosts and how each fares\n"
+	"  credentials    what this host can prove itself with, and for which sets of the policy\n"
 	"  revocation-lists\n"
-	"              which certificates are revoked: the lists of files, and those fetched\n"
-	"  drops       what was dropped, by reason\n\n" ASK_HELP,
+	"                 which certificates are revoked: the lists of files, and those fetched\n"
+	"  drops          what was dropped, by reason\n\n" ASK_HELP,
 	run
 };
 
