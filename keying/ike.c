@@ -273,6 +273,20 @@ static void forget_older(struct ike_sa *sa)
 	}
 }
 
+/* Which of two goes first: a main mode of the same peer's, before that of another host behind its NAT; then one that
+ * carries nothing; then the older one. */
+static bool goes_before(const struct ike_sa *a, const struct ike_sa *b, const struct ike_sa *newest)
+{
+	bool own_a = nat_same_peer(a, newest), own_b = nat_same_peer(b, newest);
+	bool empty_a = LIST_EMPTY(&a->children), empty_b = LIST_EMPTY(&b->children);
+
+	if (own_a != own_b)
+		return own_a;
+	if (empty_a != empty_b)
+		return empty_a;
+	return a->up_ms <= b->up_ms;
+}
+
 /* A peer that begins or renews one after the other and deletes none does not fill our memory. Many may be up since the
  * same millisecond: the one that has just come up is never the oldest. */
 static void forget_oldest(const struct ike_sa *newest)
@@ -284,7 +298,7 @@ static void forget_oldest(const struct ike_sa *newest)
 		if (sa->state < IKE_ESTABLISHED)
 			continue;
 		n++;
-		if (sa != newest && sa != newest->replaces && (!oldest || sa->up_ms <= oldest->up_ms))
+		if (sa != newest && sa != newest->replaces && (!oldest || goes_before(sa, oldest, newest)))
 			oldest = sa;
 	}
 	if (n <= IKES_MOST)

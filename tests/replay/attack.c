@@ -75,6 +75,31 @@ static void a_peer_has_so_many_main_modes_and_the_newest_stays(void **state)
 	}
 }
 
+/* Of two hosts behind one NAT the one cannot push the other out. */
+static void main_modes_without_end_cost_nobody_else_his(void **state)
+{
+	struct world *w = established();
+	struct ike_sa *first = sa_of(w, 1);
+	const struct peer other = { .method = PEER_PSK, .id = "the other" };
+
+	(void)state;
+	first->nat.behind = NAT_THERE;
+	for (size_t i = 0; i < 50; i++) {
+		struct ike_sa *sa = ike_new(first->k, false, &first->local, IKE_PORT, &first->remote, IKE_PORT);
+		sa->auth_set = first->auth_set;
+		sa->ke_set = first->ke_set;
+		sa->suite = first->suite;
+		sa->nat.behind = NAT_THERE;
+		sa->peer = peer_keep(&other);
+		sa->state = IKE_ESTABLISHED;
+		ike_join(sa, first->contact);
+		ike_established(sa);
+		assert_int_equal(first->state, IKE_ESTABLISHED);
+	}
+	keying_settle(w->hosts[1].keying);
+	world_free(w);
+}
+
 /* ---- every exchange in every state ---------------------------------------------------------------------------------
  */
 
@@ -411,6 +436,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_peer_has_so_many_main_modes_and_the_newest_stays),
+		cmocka_unit_test(main_modes_without_end_cost_nobody_else_his),
 		cmocka_unit_test(every_exchange_in_every_state_has_its_row),
 		cmocka_unit_test(only_what_has_a_row_has_an_effect),
 		cmocka_unit_test(an_unknown_exchange_under_protection_is_refused_in_words),
