@@ -247,10 +247,12 @@ static int rekey_peer(struct daemon *d, const char *name, bool main_mode, size_t
 	const struct host *h = d->policy ? policy_host_by_name(d->policy, name) : NULL;
 	struct addr one;
 
-	if (h)
+	if (h) {
 		for (size_t i = 0; i < h->address_count; i++)
 			*ret += engine_rekey(d->engine, &h->addresses[i].addr, main_mode);
-	else if (addr_parse(name, strlen(name), &one, NULL) == 0)
+		if (h->nat_address.family)
+			*ret += engine_rekey(d->engine, &h->nat_address, main_mode);
+	} else if (addr_parse(name, strlen(name), &one, NULL) == 0)
 		*ret = engine_rekey(d->engine, &one, main_mode);
 	else
 		return diag_fail(why, EINVAL, "'%s' is neither an address nor a host of the policy", name);

@@ -337,6 +337,8 @@ static json_t *peer_row(struct daemon *d, json_t *by_address, const struct addr 
 
 	if (o)
 		return o;
+	if (!h && d->policy)
+		h = policy_host_behind(d->policy, a);
 	o = json_object();
 	put(o, "remote", json_string(text));
 	put(o, "host", h ? words(h->name) : json_null());

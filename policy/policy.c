@@ -136,6 +136,21 @@ const struct host *policy_host_by_address(const struct policy *p, const struct a
 	return NULL;
 }
 
+const struct host *policy_host_behind(const struct policy *p, const struct addr *nat_address)
+{
+	const struct host *hosts, *found = NULL;
+	size_t n = policy_hosts(p, &hosts);
+
+	for (size_t i = 0; i < n; i++) {
+		if (!hosts[i].nat_address.family || !addr_equal(&hosts[i].nat_address, nat_address))
+			continue;
+		if (found)
+			return NULL;
+		found = &hosts[i];
+	}
+	return found;
+}
+
 void policy_add_set(struct policy *p, struct address_set *s)
 {
 	s->number = (uint32_t)p->set_count;

@@ -327,6 +327,8 @@ const char *policy_path(const struct policy *p);
 const struct host *policy_host_by_name(const struct policy *p, const char *name);
 /* The host that has this address, or NULL. */
 const struct host *policy_host_by_address(const struct policy *p, const struct addr *a);
+/* The only host that others see under this address, through a NAT, or NULL: of several nobody knows which it is. */
+const struct host *policy_host_behind(const struct policy *p, const struct addr *nat_address);
 const struct address_set *policy_zone_by_name(const struct policy *p, const char *name);
 
 /* "tcp/445", "udp/53", "icmp", "tcp", "47": what the CLI and tests call traffic. A list name ("dns") gives several. */

@@ -140,6 +140,30 @@ static void a_nat_address_is_its_hosts_and_needs_leave(void **state)
 	}
 }
 
+static void a_nat_address_names_the_only_host_behind_it(void **state)
+{
+	static const char text[] = "cordon: 1\nnat-traversal: both\nhosts:\n"
+				   "  alone: { address: 10.0.0.1, nat-address: 203.0.113.5 }\n"
+				   "  one: { address: 10.0.0.2, nat-address: 203.0.113.6 }\n"
+				   "  two: { address: 10.0.0.3, nat-address: 203.0.113.6 }\n";
+	static const struct {
+		uint8_t last;
+		const char *want;
+	} rows[] = { { 5, "alone" }, { 6, NULL }, { 7, NULL } };
+	SCOPED(report_freep) struct report *r = report_new();
+	SCOPED(policy_freep) struct policy *p = NULL;
+
+	(void)state;
+	assert_int_equal(policy_parse(text_new("nat.yaml", text, strlen(text)), NULL, r, &p), 0);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct addr outside = addr_v4(203, 0, 113, rows[i].last);
+		const struct host *h = policy_host_behind(p, &outside);
+
+		assert_ptr_equal(h, rows[i].want ? policy_host_by_name(p, rows[i].want) : NULL);
+		assert_null(policy_host_by_address(p, &outside));
+	}
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -147,6 +171,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(the_other_examples_load),
 		cmocka_unit_test(quoted_words_say_what_they_say),
 		cmocka_unit_test(a_nat_address_is_its_hosts_and_needs_leave),
+		cmocka_unit_test(a_nat_address_names_the_only_host_behind_it),
 	};
 
 	folder = argc > 1 ? argv[1] : "examples";
