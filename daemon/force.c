@@ -90,7 +90,8 @@ static bool is_off(const char *path)
 	return c == '0';
 }
 
-/* A gateway that does not forward is silence for whom it stands before. Whether it does is its administrator's choice. */
+/* A gateway that does not forward is silence for whom it stands before. Whether it does is its administrator's choice.
+ */
 static void say_not_forwarding(const struct plan *plan)
 {
 	static const struct {
@@ -107,9 +108,10 @@ static void say_not_forwarding(const struct plan *plan)
 		while (k < n && behind[k].lo.family != rows[i].family)
 			k++;
 		if (k < n && is_off(rows[i].path))
-			log_warning("this host is the gateway of a tunnel and does not forward: %s is 0. Set it to 1, or "
-				    "what stands behind it reaches nobody",
-				    rows[i].name);
+			log_warning(
+				"this host is the gateway of a tunnel and does not forward: %s is 0. Set it to 1, or "
+				"what stands behind it reaches nobody",
+				rows[i].name);
 	}
 }
 

@@ -41,7 +41,8 @@ static void settled(uv_timer_t *t)
 			     "the rules could not be made for the addresses as they are now, those before stay: %s",
 			     why.text);
 	else
-		daemon_event(d, EVENT_ADDRESSES_CHANGED, "this host has %zu addresses (%zu have come, %zu are gone); its rules are made for them",
+		daemon_event(d, EVENT_ADDRESSES_CHANGED,
+			     "this host has %zu addresses (%zu have come, %zu are gone); its rules are made for them",
 			     d->facts->own_count, come, gone);
 }
 

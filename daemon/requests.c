@@ -282,8 +282,7 @@ static request_handler *const handlers[CONTROL_REQUESTS] = {
 	[CONTROL_STATUS] = on_status,     [CONTROL_SHOW] = on_show,       [CONTROL_EVENTS] = on_events,
 	[CONTROL_STATE] = on_state,       [CONTROL_APPLY] = on_apply,     [CONTROL_CONFIRM] = on_confirm,
 	[CONTROL_ROLLBACK] = on_rollback, [CONTROL_HISTORY] = on_history, [CONTROL_DISABLE] = on_disable,
-	[CONTROL_ENABLE] = on_enable,     [CONTROL_REFRESH] = on_refresh,
-	[CONTROL_REKEY] = on_rekey,
+	[CONTROL_ENABLE] = on_enable,     [CONTROL_REFRESH] = on_refresh, [CONTROL_REKEY] = on_rekey,
 };
 
 static void on_request(void *context, struct control_call *call, enum control_request what, const json_t *request)

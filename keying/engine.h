@@ -584,10 +584,10 @@ struct child *child_by_spi(struct ike_sa *ike, uint32_t spi, bool ours);
 struct child *child_up_for(struct contact *c, const struct sa_selector *s, const struct child *but);
 
 /* crash.c: quick crash detection */
-void crash_put(const struct ike_sa *sa, struct ike_writer *w);    /* our token for this SA */
-void crash_take(struct ike_sa *sa, const struct ike_msg *m);      /* the peer's */
+void crash_put(const struct ike_sa *sa, struct ike_writer *w); /* our token for this SA */
+void crash_take(struct ike_sa *sa, const struct ike_msg *m);   /* the peer's */
 void crash_show(struct keying *k, const struct ike_header *h, const struct addr *remote, struct ike_writer *w);
-bool crash_shown(struct ike_sa *sa, const struct ike_msg *m);     /* the peer has lost it, and shows that it is the peer */
+bool crash_shown(struct ike_sa *sa, const struct ike_msg *m); /* the peer has lost it, and shows that it is the peer */
 
 /* reauth.c: an IKE SA from scratch in place of one whose proof grows old */
 void reauth_proven(struct ike_sa *sa, uint64_t good_ms);           /* by a proof that is good so long; 0: no end */
@@ -595,7 +595,7 @@ void reauth_told(struct ike_sa *sa, const struct ike_msg *m);      /* AUTH_LIFET
 void reauth_put(const struct ike_sa *sa, struct ike_writer *w);    /* the same to the peer */
 void reauth_inherit(struct ike_sa *new, const struct ike_sa *old); /* a rekey proves nothing */
 void reauth_moved(const struct ike_sa *old, const struct ike_sa *new);
-bool reauth_superseded(const struct ike_sa *old); /* by one that was proven later */
+bool reauth_superseded(const struct ike_sa *old);                  /* by one that was proven later */
 bool reauth_newer(const struct ike_sa *a, const struct ike_sa *b); /* begun when the other was up already */
 void reauth_start(struct ike_sa *old);
 void reauth_up(struct ike_sa *new);

@@ -5,7 +5,8 @@
 
 static bool may_tell(const struct ike_sa *sa)
 {
-	return sa->out.keys && (sa->state == IKE_ESTABLISHED || sa->state == IKE_I_AUTH_SENT || sa->state == IKE_I_VERIFY);
+	return sa->out.keys &&
+	       (sa->state == IKE_ESTABLISHED || sa->state == IKE_I_AUTH_SENT || sa->state == IKE_I_VERIFY);
 }
 
 static void tell(struct ike_sa *sa)

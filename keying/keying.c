@@ -735,4 +735,3 @@ size_t keying_distrust(struct keying *k, const uint8_t certificate[PEER_DIGEST],
 	keying_settle(k);
 	return n;
 }
-

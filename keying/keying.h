@@ -71,7 +71,7 @@ struct keying_config {
 	uint32_t half_open_most;      /* then new ones are dropped. Default 4096 */
 	uint32_t fragment_octets; /* longer IP packets are sent as IKE fragments (RFC 7383). Default 1280; 0: never */
 	uint8_t crash_secret[KEYING_CRASH_SECRET]; /* of this host, kept over restarts (RFC 6290); all 0: no tokens */
-	bool export_keys;         /* debug, lab only: KEYING_KEYS things to do appear */
+	bool export_keys;                          /* debug, lab only: KEYING_KEYS things to do appear */
 };
 extern const struct keying_config keying_default;
 

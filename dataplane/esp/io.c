@@ -188,7 +188,8 @@ int esp_new(const struct esp_config *c, struct sad **ret, struct diag *d)
 	int r;
 
 	io->own_mark = c->own_mark;
-	io->epoll = io->tun = io->raw4 = io->raw6 = io->ah4 = io->ah6 = io->too_big6 = io->links = io->asker.device = -1;
+	io->epoll = io->tun = io->raw4 = io->raw6 = io->ah4 = io->ah6 = io->too_big6 = io->links = io->asker.device =
+		-1;
 	(void)snprintf(io->tun_name, sizeof io->tun_name, "%s", c->tun);
 	if (strcmp(io->tun_name, c->tun) != 0)
 		r = diag_fail(d, EINVAL, "'%s' is too long a name for a device", c->tun);

@@ -121,26 +121,27 @@ static int lab(int argc, char **argv)
 const struct command command_lab = {
 	.name = "lab",
 	.summary = "a virtual twin of the network: its tests as real traffic, judged on the wire",
-	.usage = "usage: cordon lab run SCENARIO [--json] [--keep FOLDER] [--wire FAULTS]\n"
-		 "       cordon lab up SCENARIO [--keep FOLDER] [--wire FAULTS]\n"
-		 "       cordon lab exec HOST COMMAND [ARGUMENT ...]\n"
-		 "       cordon lab down\n\n"
-		 "Each of the policy's hosts becomes a network namespace on this machine, joined by one wire; where "
-		 "its\n"
-		 "agent is not `none`, a cordond runs in it, with a certificate made for this lab. run tries every "
-		 "test of\n"
-		 "the policy as real traffic, reads from a capture of the wire what it looked like, and takes all "
-		 "down.\n\n"
-		 "  SCENARIO       a policy file, or a folder with policy.yaml\n"
-		 "  --keep FOLDER  leave captures (HOST.pcap), keys to decode them (HOST.keys) and logs (HOST.log) "
-		 "there\n"
-		 "  --wire FAULTS  a bad wire: loss=20%,duplicate=5%,delay=10ms,jitter=200ms, from seed=1 on always the "
-		 "same;\n"
-		 "                 only=ike spares all that is not IKE\n"
-		 "  --json         "
-		 "{\"ok\":…,\"rows\":[{\"from\",\"to\",\"traffic\",\"expected\",\"predicted\",\"seen\"}]}\n\n"
-		 "Needs root. Exit status: 0 if every test agrees and no packet of a protected pair was seen in clear, "
-		 "1 if\n"
-		 "not, 2 for a mistake in the command.\n",
+	.usage =
+		"usage: cordon lab run SCENARIO [--json] [--keep FOLDER] [--wire FAULTS]\n"
+		"       cordon lab up SCENARIO [--keep FOLDER] [--wire FAULTS]\n"
+		"       cordon lab exec HOST COMMAND [ARGUMENT ...]\n"
+		"       cordon lab down\n\n"
+		"Each of the policy's hosts becomes a network namespace on this machine, joined by one wire; where "
+		"its\n"
+		"agent is not `none`, a cordond runs in it, with a certificate made for this lab. run tries every "
+		"test of\n"
+		"the policy as real traffic, reads from a capture of the wire what it looked like, and takes all "
+		"down.\n\n"
+		"  SCENARIO       a policy file, or a folder with policy.yaml\n"
+		"  --keep FOLDER  leave captures (HOST.pcap), keys to decode them (HOST.keys) and logs (HOST.log) "
+		"there\n"
+		"  --wire FAULTS  a bad wire: loss=20%,duplicate=5%,delay=10ms,jitter=200ms, from seed=1 on always the "
+		"same;\n"
+		"                 only=ike spares all that is not IKE\n"
+		"  --json         "
+		"{\"ok\":…,\"rows\":[{\"from\",\"to\",\"traffic\",\"expected\",\"predicted\",\"seen\"}]}\n\n"
+		"Needs root. Exit status: 0 if every test agrees and no packet of a protected pair was seen in clear, "
+		"1 if\n"
+		"not, 2 for a mistake in the command.\n",
 	.run = lab,
 };
