@@ -227,7 +227,7 @@ static void judge_machines(const struct why *w, struct why_verdict *v)
 /* What two machines seal by ESP themselves may go beside the tunnel. */
 static bool goes_beside(const struct why_verdict *v)
 {
-	return v->tunnel.rule->exempt_protected && v->meeting.verdict > OUTCOME_CLEAR &&
+	return v->tunnel.rule && v->tunnel.rule->exempt_protected && v->meeting.verdict > OUTCOME_CLEAR &&
 	       v->meeting.verdict < OUTCOME_BLOCKED && v->negotiation.suite->protocol == PROTO_ESP;
 }
 

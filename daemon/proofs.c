@@ -281,8 +281,7 @@ void proofs_load(const struct daemon *d, const struct plan *plan, struct loaded_
 	*ret = (struct loaded_proofs){ .proofs.keying = keying_default };
 	c->export_keys = d->export_fd >= 0;
 	memcpy(c->crash_secret, d->crash_secret, sizeof c->crash_secret);
-	if (d->config)
-		c->nat_keepalive_ms = d->config->nat_keepalive_ms;
+	c->nat_keepalive_ms = d->config->nat_keepalive_ms;
 	add_psks(&sets, &psks);
 	for (size_t i = 0; i < ppks.count; i++) /* kept as pre-shared keys are */
 		names_add(&psks, ppks.at[i]);

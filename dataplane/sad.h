@@ -36,13 +36,21 @@ static inline struct addr_range sa_selector_remotes(const struct sa_selector *s)
 	return (struct addr_range){ s->remote, s->remote_last.family ? s->remote_last : s->remote };
 }
 
+/* A single address has no last one. */
+static inline struct addr sa_selector_last(const struct addr_range *r)
+{
+	struct addr none = { 0 };
+
+	return addr_equal(&r->lo, &r->hi) ? none : r->hi;
+}
+
 static inline void sa_selector_set_ranges(struct sa_selector *s, const struct addr_range *local,
 					  const struct addr_range *remote)
 {
 	s->local = local->lo;
 	s->remote = remote->lo;
-	s->local_last = addr_equal(&local->lo, &local->hi) ? (struct addr){ 0 } : local->hi;
-	s->remote_last = addr_equal(&remote->lo, &remote->hi) ? (struct addr){ 0 } : remote->hi;
+	s->local_last = sa_selector_last(local);
+	s->remote_last = sa_selector_last(remote);
 }
 
 /* That of a whole plan entry between two addresses that met it. ICMP's type and code stand in the local port (RFC

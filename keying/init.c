@@ -48,7 +48,7 @@ struct ike_sa *init_for(struct contact *c, const struct sa_selector *selector, c
 			"requires: put '%s' into %s",
 			rule->key_exchange->name, rule->name, rule->key_exchange->ppks[0].id,
 			rule->key_exchange->ppks[0].file);
-		return false;
+		return NULL;
 	}
 	if (k->initiating_count >= INITIATING_MOST) {
 		contact_fault(k, &c->local, &c->remote, rule->name, EVENT_MAIN_MODE_FAILED,
