@@ -228,6 +228,25 @@ bool exchange_queued(const struct ike_sa *sa, enum task_kind kind, uint64_t obje
 	return false;
 }
 
+/* The peer has, or will have in a moment, a new IKE SA in place of this one, and the CHILD SAs live there. */
+static bool is_moving(const struct ike_sa *new)
+{
+	return new && (new->state == IKE_NEW_SENT || new->state == IKE_NEW_DERIVE || new->state == IKE_NEW_KEYED);
+}
+
+/* The first that may be asked now. What is about CHILD SAs waits while they move from one IKE SA to the next: under the
+ * old one the peer would look for them in vain, and take a Delete for one of something that it does not have (2.8). */
+static struct task *next_task(const struct ike_sa *sa)
+{
+	bool moving = is_moving(sa->replaced_by) || is_moving(sa->rival);
+	struct task *t;
+
+	TAILQ_FOREACH(t, &sa->tasks, entry)
+		if (!moving || (t->kind != TASK_CREATE_CHILD && t->kind != TASK_DELETE_CHILD))
+			return t;
+	return NULL;
+}
+
 /* Ask the next thing that is still wanted. */
 void exchange_pump(struct ike_sa *sa)
 {
@@ -236,8 +255,7 @@ void exchange_pump(struct ike_sa *sa)
 	struct diag d = { 0 };
 	size_t sk;
 
-	while (!sa->request.out && (sa->state == IKE_ESTABLISHED || sa->state == IKE_DELETING) &&
-	       (t = TAILQ_FIRST(&sa->tasks))) {
+	while (!sa->request.out && (sa->state == IKE_ESTABLISHED || sa->state == IKE_DELETING) && (t = next_task(sa))) {
 		const struct task_row *row = &tasks[t->kind];
 		TAILQ_REMOVE(&sa->tasks, t, entry);
 		sa->task_count--;

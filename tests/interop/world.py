@@ -9,7 +9,7 @@ import struct
 import pki
 from peers import PPK, KINDS, SECRET, write
 
-ESP, AH, UDP, ICMP = 50, 51, 17, 1
+ESP, AH, UDP, ICMP, IGMP = 50, 51, 17, 1, 2
 
 
 class World:
@@ -310,8 +310,10 @@ def has_ike_fragment(p):
 
 
 def is_exempt(p):
-    """Neighbour discovery, and ICMP errors: about UDP 500 before the peer's daemon is there, for one."""
-    return (p.protocol == 58 and (133 <= p.body[0] <= 137 or p.body[0] < 128)) or (p.protocol == ICMP and p.body[0] in (3, 11, 12))
+    """Neighbour discovery, ICMP errors (about UDP 500 before the peer's daemon is there, for one), and what the kernel says
+    of groups that it is in, to all routers."""
+    return (p.protocol == 58 and (133 <= p.body[0] <= 137 or p.body[0] < 128)) or (
+        p.protocol == ICMP and p.body[0] in (3, 11, 12)) or p.protocol == IGMP
 
 
 def judge_wire(row, packets, local):
