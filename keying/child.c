@@ -217,7 +217,7 @@ static int keep_nonce(struct child *c, const struct child_input *in, struct diag
 	if (!own->len) { /* another group keeps it */
 		owned_set(own, r->nonce, sizeof r->nonce);
 	}
-	c->private = r->private;
+	owned_set(&c->private, r->private.octets, r->private.len);
 	owned_set(&c->public, r->public, r->public_len);
 	if (!c->initiator && r->secret_len)
 		owned_set(&c->secret, r->secret, r->secret_len);
@@ -401,7 +401,8 @@ static int read_reply(struct child *c, const struct child_input *in, struct diag
 		return diag_fail(d, ERR_SYNTAX, "the peer's key exchange is not of the group that it chose");
 	struct keying_job *job = job_new(JOB_DERIVE);
 	job->group = c->group;
-	key_move(&job->private, &c->private);
+	(void)key_set(&job->private, c->private.at, c->private.len);
+	owned_wipe(&c->private);
 	job->peer_public = job_octets(m->ke);
 	c->job = job_ask(c->ike->k, OWNER_CHILD, c->pair, job);
 	return 0;
@@ -1111,6 +1112,7 @@ void child_fail(struct child *c, const char *fmt, ...)
 
 void child_free(struct child *c)
 {
+	owned_wipe(&c->private);
 	owned_wipe(&c->public);
 	owned_wipe(&c->secret);
 	owned_wipe(&c->nonce_i);

@@ -169,7 +169,7 @@ struct child {
 	bool installed; /* at least one direction */
 	struct owned nonce_i, nonce_r;
 	const struct algorithm *group; /* of our KE; NULL: none */
-	struct key private;
+	struct owned private;          /* until the secret is asked for */
 	struct owned public, secret;
 	unsigned tries;
 	bool made;               /* initiator: the peer has installed it */

@@ -30,7 +30,7 @@ struct sa {
 
 /* The SAs whose ciphers are keyed: a keyed cipher is large, and of 10,000 SAs few have packets now. A ring with a hand
  * that goes round and cools those that were not used since it came by last. */
-enum { SA_WARM_MOST = 2048 };
+enum { SA_WARM_MOST = 1024 };
 struct sa_warm {
 	struct sa *ring[SA_WARM_MOST];
 	size_t hand;
