@@ -19,7 +19,7 @@
 enum { ROUNDS = 7, ROUND_MS = 150, MOST = 1024 };
 
 static char dir[] = "/tmp/cordon-bench-XXXXXX";
-static struct credential_store *store; /* an ECDSA P-384 certificate, and a pre-shared key */
+static struct credential_store *store; /* certificates of ECDSA P-384 and P-256, a pre-shared key */
 static const struct octets message = { "the octets that are signed in IKE_AUTH", 38 };
 
 static void end(void)
@@ -51,7 +51,9 @@ static struct auth_method asks[] = {
 	{ .kind = AUTH_CERTIFICATE, .issuer = "CN=bench", .both = { .ekus = usages, .eku_count = 1 } },
 	{ .kind = AUTH_PSK, .psk_file = "/psk" }
 };
+enum { BY_P384, BY_P256, BY_PSK };
 static struct auth_set sets[] = { { .name = "certificate", .methods = &asks[0], .count = 1 },
+				  { .name = "certificate", .methods = &asks[0], .count = 1 },
 				  { .name = "psk", .methods = &asks[1], .count = 1 } };
 
 /* One side proves itself and the other checks. */
@@ -64,8 +66,8 @@ static void authenticate(size_t credential, const struct algorithm *prf)
 		.set = &sets[credential],
 		.peer_hashes = CREDENTIAL_HASHES,
 		.signed_octets = message,
-		.id_type = credential ? 1 : c->id_type,
-		.id = credential ? (struct octets){ address, 4 } : (struct octets){ c->id, c->id_len },
+		.id_type = credential == BY_PSK ? 1 : c->id_type,
+		.id = credential == BY_PSK ? (struct octets){ address, 4 } : (struct octets){ c->id, c->id_len },
 		.chain = &chain,
 		.chain_count = c->chain_count,
 		.psk_prf = prf,
@@ -113,22 +115,22 @@ static const struct algorithm *group(const char *name)
 
 static void psk_x25519(void)
 {
-	set_up(group("x25519"), 1);
+	set_up(group("x25519"), BY_PSK);
 }
 
 static void psk_ecp384(void)
 {
-	set_up(group("ecp384"), 1);
+	set_up(group("ecp384"), BY_PSK);
 }
 
 static void ecdsa_ecp384(void)
 {
-	set_up(group("ecp384"), 0);
+	set_up(group("ecp384"), BY_P384);
 }
 
 static void ecdsa_x25519(void)
 {
-	set_up(group("x25519"), 0);
+	set_up(group("x25519"), BY_P256);
 }
 
 /* ---- operations ---- */
@@ -291,9 +293,11 @@ static int ascending(const void *a, const void *b)
 
 static void prepare(void)
 {
-	struct pki_request r = { .name = "host", .key = PKI_ECDSA_P384, .days = 1 };
-	struct pki_issued issued;
-	struct credential_files files = { issued.certificate, issued.key };
+	struct pki_request r[] = { { .name = "host", .key = PKI_ECDSA_P384, .days = 1 },
+				   { .name = "other", .key = PKI_ECDSA_P256, .days = 1 } };
+	struct pki_issued issued[2];
+	struct credential_files files[] = { { issued[0].certificate, issued[0].key },
+					    { issued[1].certificate, issued[1].key } };
 	const char *psk = "/psk", *trust;
 	char ca[64], psk_path[64];
 	struct diag d;
@@ -305,10 +309,11 @@ static void prepare(void)
 	(void)snprintf(psk_path, sizeof psk_path, "%s/psk", dir);
 	trust = ca;
 	must(pki_init(dir, "CN=bench", PKI_ECDSA_P384, 2, &d), &d);
-	must(pki_issue(dir, &r, dir, &issued, &d), &d);
+	for (size_t i = 0; i < ARRAY_LEN(r); i++)
+		must(pki_issue(dir, &r[i], dir, &issued[i], &d), &d);
 	must(text_replace(psk_path, "correct horse battery staple", 28, 0600, &d), &d);
-	must(credential_store_load(&(struct credential_sources){ .certificates = &files,
-								 .certificate_count = 1,
+	must(credential_store_load(&(struct credential_sources){ .certificates = files,
+								 .certificate_count = 2,
 								 .trust = &trust,
 								 .trust_count = 1,
 								 .psk_root = dir,
