@@ -113,7 +113,7 @@ static void tell(struct keying *k, struct contact *c, enum event_id id, const st
 	struct event *e = &todo_last(k)->event;
 	e->failure = fault->code;
 	e->by = fault->by;
-	e->step = f->step;
+	words_copy(e->step, sizeof e->step, f->step ? f->step : "");
 	e->left_out = f->left_out;
 	f->left_out = 0;
 	if (f->stranger && k->strangers_left_out) {

@@ -10,36 +10,38 @@
 struct event_row {
 	const char *name, *category;
 	enum event_severity severity;
+	unsigned tellers; /* enum event_teller */
 };
 
 /* The categories are those of Windows' audit policy, so that one search finds both kinds of machine. */
 static const struct event_row rows[] = {
-	[EVENT_STARTED] = { "started", "Other System Events", EVENT_INFO },
-	[EVENT_STOPPED] = { "stopped", "Other System Events", EVENT_INFO },
-	[EVENT_POLICY_APPLIED] = { "policy-applied", "Policy Change", EVENT_INFO },
-	[EVENT_POLICY_REFUSED] = { "policy-refused", "Policy Change", EVENT_ERROR },
-	[EVENT_POLICY_ROLLED_BACK] = { "policy-rolled-back", "Policy Change", EVENT_WARNING },
-	[EVENT_POLICY_CONFIRMED] = { "policy-confirmed", "Policy Change", EVENT_INFO },
-	[EVENT_DISABLED] = { "disabled", "Policy Change", EVENT_WARNING },
-	[EVENT_ENABLED] = { "enabled", "Policy Change", EVENT_INFO },
-	[EVENT_MAIN_MODE_UP] = { "main-mode-up", "Main Mode", EVENT_INFO },
-	[EVENT_MAIN_MODE_DOWN] = { "main-mode-down", "Main Mode", EVENT_INFO },
-	[EVENT_MAIN_MODE_FAILED] = { "main-mode-failed", "Main Mode", EVENT_ERROR },
-	[EVENT_QUICK_MODE_UP] = { "quick-mode-up", "Quick Mode", EVENT_INFO },
-	[EVENT_QUICK_MODE_DOWN] = { "quick-mode-down", "Quick Mode", EVENT_INFO },
-	[EVENT_QUICK_MODE_FAILED] = { "quick-mode-failed", "Quick Mode", EVENT_ERROR },
-	[EVENT_PEER_UNREACHABLE] = { "peer-unreachable", "Main Mode", EVENT_WARNING },
-	[EVENT_FALLBACK] = { "fallback", "Main Mode", EVENT_WARNING },
-	[EVENT_REDIRECT_REFUSED] = { "redirect-refused", "Main Mode", EVENT_WARNING },
-	[EVENT_RULES_RESTORED] = { "rules-restored", "Policy Change", EVENT_WARNING },
-	[EVENT_ADDRESSES_CHANGED] = { "addresses-changed", "Policy Change", EVENT_INFO },
-	[EVENT_CREDENTIAL_CHOSEN] = { "credential-chosen", "Main Mode", EVENT_INFO },
-	[EVENT_CREDENTIALS_CHANGED] = { "credentials-changed", "Policy Change", EVENT_INFO },
-	[EVENT_CREDENTIALS_BAD] = { "credentials-bad", "Policy Change", EVENT_ERROR },
-	[EVENT_CERTIFICATE_EXPIRES] = { "certificate-expires", "Other System Events", EVENT_WARNING },
-	[EVENT_REVOCATION] = { "revocation-list", "Other System Events", EVENT_INFO },
-	[EVENT_REVOCATION_FAILED] = { "revocation-list-failed", "Other System Events", EVENT_WARNING },
-	[EVENT_SA_DROP] = { "sa-drop", "IPsec Driver", EVENT_WARNING },
+	[EVENT_STARTED] = { "started", "Other System Events", EVENT_INFO, TELLER_PARENT },
+	[EVENT_STOPPED] = { "stopped", "Other System Events", EVENT_INFO, TELLER_PARENT },
+	[EVENT_POLICY_APPLIED] = { "policy-applied", "Policy Change", EVENT_INFO, TELLER_PARENT },
+	[EVENT_POLICY_REFUSED] = { "policy-refused", "Policy Change", EVENT_ERROR, TELLER_PARENT },
+	[EVENT_POLICY_ROLLED_BACK] = { "policy-rolled-back", "Policy Change", EVENT_WARNING, TELLER_PARENT },
+	[EVENT_POLICY_CONFIRMED] = { "policy-confirmed", "Policy Change", EVENT_INFO, TELLER_PARENT },
+	[EVENT_DISABLED] = { "disabled", "Policy Change", EVENT_WARNING, TELLER_PARENT },
+	[EVENT_ENABLED] = { "enabled", "Policy Change", EVENT_INFO, TELLER_PARENT },
+	[EVENT_MAIN_MODE_UP] = { "main-mode-up", "Main Mode", EVENT_INFO, TELLER_KEYING },
+	[EVENT_MAIN_MODE_DOWN] = { "main-mode-down", "Main Mode", EVENT_INFO, TELLER_KEYING },
+	[EVENT_MAIN_MODE_FAILED] = { "main-mode-failed", "Main Mode", EVENT_ERROR, TELLER_KEYING },
+	[EVENT_QUICK_MODE_UP] = { "quick-mode-up", "Quick Mode", EVENT_INFO, TELLER_KEYING },
+	[EVENT_QUICK_MODE_DOWN] = { "quick-mode-down", "Quick Mode", EVENT_INFO, TELLER_KEYING },
+	[EVENT_QUICK_MODE_FAILED] = { "quick-mode-failed", "Quick Mode", EVENT_ERROR, TELLER_KEYING },
+	[EVENT_PEER_UNREACHABLE] = { "peer-unreachable", "Main Mode", EVENT_WARNING, TELLER_KEYING },
+	[EVENT_FALLBACK] = { "fallback", "Main Mode", EVENT_WARNING, TELLER_KEYING },
+	[EVENT_REDIRECT_REFUSED] = { "redirect-refused", "Main Mode", EVENT_WARNING, TELLER_KEYING },
+	[EVENT_RULES_RESTORED] = { "rules-restored", "Policy Change", EVENT_WARNING, TELLER_PARENT },
+	[EVENT_ADDRESSES_CHANGED] = { "addresses-changed", "Policy Change", EVENT_INFO, TELLER_PARENT },
+	[EVENT_CREDENTIAL_CHOSEN] = { "credential-chosen", "Main Mode", EVENT_INFO, TELLER_KEYING },
+	[EVENT_CREDENTIALS_CHANGED] = { "credentials-changed", "Policy Change", EVENT_INFO, TELLER_PARENT },
+	[EVENT_CREDENTIALS_BAD] = { "credentials-bad", "Policy Change", EVENT_ERROR, TELLER_PARENT },
+	[EVENT_CERTIFICATE_EXPIRES] = { "certificate-expires", "Other System Events", EVENT_WARNING, TELLER_PARENT },
+	[EVENT_REVOCATION] = { "revocation-list", "Other System Events", EVENT_INFO, TELLER_PARENT | TELLER_SOURCES },
+	[EVENT_REVOCATION_FAILED] = { "revocation-list-failed", "Other System Events", EVENT_WARNING,
+				      TELLER_PARENT | TELLER_SOURCES },
+	[EVENT_SA_DROP] = { "sa-drop", "IPsec Driver", EVENT_WARNING, TELLER_DATAPLANE },
 };
 _Static_assert(ARRAY_LEN(rows) == EVENT_COUNT, "every event has a row");
 
@@ -56,6 +58,11 @@ const char *event_category(enum event_id id)
 enum event_severity event_severity(enum event_id id)
 {
 	return rows[id].severity;
+}
+
+bool event_may_tell(enum event_id id, enum event_teller who)
+{
+	return (rows[id].tellers & who) != 0;
 }
 
 void observe(const struct observer *o, const struct event *e)

@@ -5,6 +5,7 @@
 #define OBSERVE_EVENT_H
 #include "base/addr.h"
 #include "observe/failure.h"
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -38,27 +39,48 @@ enum event_id {
 	EVENT_COUNT
 };
 
-enum { EVENT_TEXT = 640 };
+enum { EVENT_TEXT = 640, EVENT_NAME = 128, EVENT_WORD = 64, EVENT_STEP = 32 };
 enum event_severity { EVENT_INFO, EVENT_WARNING, EVENT_ERROR };
+enum event_direction { EVENT_NO_WAY, EVENT_IN, EVENT_OUT, EVENT_DIRECTIONS };
 
+/* What is 0 or empty does not apply. */
 struct event {
 	enum event_id id;
 	uint64_t time_ms;          /* Unix time; the observer fills it in if 0 */
-	struct addr local, remote; /* family 0: does not apply */
-	char rule[128];            /* empty: does not apply */
-	char peer[128];            /* identity in words */
-	char text[EVENT_TEXT];     /* the sentence for people: what is the case, why */
-	uint32_t spi;              /* 0: does not apply */
+	struct addr local, remote; /* ours and theirs, whoever sent */
+	char rule[EVENT_NAME];
+	char peer[EVENT_NAME]; /* identity in words */
+	char text[EVENT_TEXT]; /* the sentence for people: what is the case, why */
+	uint32_t spi;
 	/* A failed negotiation. */
 	enum failure_code failure;
 	enum failure_side by;
-	const char *step;  /* "IKE_AUTH"; never freed; NULL: before the first message */
-	unsigned left_out; /* failures of this peer that were not told since its last event */
+	char step[EVENT_STEP]; /* "IKE_AUTH"; empty: before the first message */
+	unsigned left_out;     /* of this kind that were not told since the last event of it */
+	/* Packets. */
+	enum event_direction direction;
+	uint8_t protocol;
+	uint16_t local_port, remote_port;
+	uint64_t packets, octets;
+	char reason[EVENT_WORD]; /* a counter's name: "clear-in", "bad-icv" */
+	/* What an SA was made of, and how its peer proved itself. */
+	char suite[EVENT_WORD], method[EVENT_WORD];
+	char user[EVENT_WORD]; /* who asked for it at this host */
 };
 
 const char *event_name(enum event_id id);     /* "main-mode-failed" */
 const char *event_category(enum event_id id); /* "Main Mode" as in Windows' audit */
 enum event_severity event_severity(enum event_id id);
+
+/* The processes of cordond. Each may tell of its own work only: of what another sent, the parent asks this. */
+enum event_teller {
+	TELLER_PARENT = 1,
+	TELLER_KEYING = 2,
+	TELLER_DATAPLANE = 4,
+	TELLER_SOURCES = 8,
+	TELLER_OBSERVE = 16,
+};
+bool event_may_tell(enum event_id id, enum event_teller who);
 
 /* A sink: story folders are handed one and know nothing of what is behind it. */
 struct observer {

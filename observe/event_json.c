@@ -48,7 +48,7 @@ json_t *event_json(const struct event *e, uint64_t number)
 	if (e->failure) {
 		(void)json_object_set_new(o, "code", json_string(failure_name(e->failure)));
 		(void)json_object_set_new(o, "refused_by", json_string(failure_side_name(e->by)));
-		(void)json_object_set_new(o, "step", e->step ? json_string(e->step) : json_null());
+		(void)json_object_set_new(o, "step", e->step[0] ? words(e->step) : json_null());
 		(void)json_object_set_new(o, "left_out", json_integer(e->left_out));
 	}
 	(void)json_object_set_new(o, "text", words(e->text));
