@@ -41,6 +41,8 @@ static const struct event_row rows[] = {
 	[EVENT_REVOCATION] = { "revocation-list", "Other System Events", EVENT_INFO, TELLER_PARENT | TELLER_SOURCES },
 	[EVENT_REVOCATION_FAILED] = { "revocation-list-failed", "Other System Events", EVENT_WARNING,
 				      TELLER_PARENT | TELLER_SOURCES },
+	[EVENT_PROCESS_ENDED] = { "process-ended", "Other System Events", EVENT_ERROR, TELLER_PARENT },
+	[EVENT_PROCESS_STARTED] = { "process-started", "Other System Events", EVENT_INFO, TELLER_PARENT },
 	[EVENT_SA_DROP] = { "sa-drop", "IPsec Driver", EVENT_WARNING, TELLER_DATAPLANE },
 };
 _Static_assert(ARRAY_LEN(rows) == EVENT_COUNT, "every event has a row");

@@ -35,6 +35,8 @@ enum event_id {
 	EVENT_CERTIFICATE_EXPIRES, /* in 30, 14, 3 days, or now */
 	EVENT_REVOCATION,          /* a list was fetched */
 	EVENT_REVOCATION_FAILED,   /* or could not be */
+	EVENT_PROCESS_ENDED,       /* one of ours, and not because we stop */
+	EVENT_PROCESS_STARTED,     /* it works again */
 	EVENT_SA_DROP,             /* first drop of a kind for a peer, not each packet */
 	EVENT_COUNT
 };

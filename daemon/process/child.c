@@ -1,0 +1,126 @@
+#include "daemon/process/child.h"
+
+#include "base/diag.h"
+#include "base/log.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* One for the process: main's. */
+static struct {
+	const struct child_program *program;
+	uv_loop_t loop;
+	struct channel *parent, *peers[ROLE_COUNT];
+} child;
+
+static void peer_gone(struct channel *c, const char *why)
+{
+	enum role role = channel_peer(c);
+
+	if (why)
+		log_error("the process %s %s: no more is heard of it", role_name(role), why);
+	if (child.peers[role] != c)
+		return;
+	child.peers[role] = NULL;
+	if (child.program->went)
+		child.program->went(child.program->context, role);
+}
+
+int child_peer(void *context, struct channel *c, struct wire_in *body, int *fds)
+{
+	uint8_t role = wire_u8(body);
+	struct diag d = { 0 };
+	struct channel *before;
+	int fd = fds[0];
+
+	(void)context;
+	(void)c;
+	if (!wire_done(body) || role >= ROLE_COUNT || role == ROLE_PARENT || role == child.program->role)
+		return -EPROTO;
+	if ((before = child.peers[role])) {
+		child.peers[role] = NULL;
+		channel_close(before);
+		if (child.program->went)
+			child.program->went(child.program->context, (enum role)role);
+	}
+	fds[0] = -1;
+	if (channel_new(&(struct channel_config){ .loop = &child.loop,
+						  .fd = fd,
+						  .self = child.program->role,
+						  .peer = (enum role)role,
+						  .handlers = child.program->handlers,
+						  .context = child.program->context,
+						  .gone = peer_gone },
+			&child.peers[role], &d) < 0) {
+		log_error("%s", d.text);
+		return 0;
+	}
+	channel_set_state(child.peers[role], CHANNEL_READY);
+	if (child.program->came)
+		child.program->came(child.program->context, child.peers[role]);
+	return 0;
+}
+
+/* Without a parent nobody tells us anything, and nobody would end us. */
+static void parent_gone(struct channel *c, const char *why)
+{
+	(void)c;
+	if (why)
+		log_error("cordond %s", why);
+	if (child.program->end)
+		child.program->end(child.program->context);
+	_exit(why ? EXIT_FAILURE : EXIT_SUCCESS);
+}
+
+static int begin(struct diag *d)
+{
+	struct sigaction ignore = { .sa_handler = SIG_IGN };
+	int type = 0, r;
+	socklen_t len = sizeof type;
+
+	if (getsockopt(CHILD_CHANNEL_FD, SOL_SOCKET, SO_TYPE, &type, &len) < 0 || type != SOCK_SEQPACKET)
+		return diag_fail(d, EINVAL, "is a part of cordond, which starts it: systemctl start cordon");
+	/* Ctrl-C on a terminal and a service manager's SIGTERM reach all of us; the parent decides. */
+	(void)sigaction(SIGTERM, &ignore, NULL);
+	(void)sigaction(SIGINT, &ignore, NULL);
+	(void)sigaction(SIGPIPE, &ignore, NULL);
+	(void)sigaction(SIGHUP, &ignore, NULL);
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if ((r = uv_loop_init(&child.loop)) < 0)
+		return diag_fail(d, r, "start the event loop: %s", uv_strerror(r));
+	if ((r = channel_new(&(struct channel_config){ .loop = &child.loop,
+						       .fd = CHILD_CHANNEL_FD,
+						       .self = child.program->role,
+						       .peer = ROLE_PARENT,
+						       .handlers = child.program->handlers,
+						       .context = child.program->context,
+						       .gone = parent_gone },
+			     &child.parent, d)) < 0)
+		return r;
+	if ((r = child.program->begin(child.program->context, &child.loop, child.parent, d)) < 0)
+		return r;
+	channel_set_state(child.parent, CHANNEL_READY);
+	(void)channel_begin(child.parent, ASK_READY);
+	channel_end(child.parent);
+	return 0;
+}
+
+int child_run(const struct child_program *program, int argc, char **argv)
+{
+	struct diag d = { 0 };
+
+	(void)argc;
+	(void)argv;
+	log_start(program->name);
+	child.program = program;
+	if (begin(&d) < 0) {
+		log_error("%s", d.text);
+		return EXIT_FAILURE;
+	}
+	(void)uv_run(&child.loop, UV_RUN_DEFAULT);
+	return EXIT_SUCCESS;
+}

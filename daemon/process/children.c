@@ -1,0 +1,364 @@
+#include "daemon/process/children.h"
+
+#include "base/diag.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "observe/event.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#ifndef CORDON_LIBEXEC
+#define CORDON_LIBEXEC "/usr/libexec/cordon"
+#endif
+
+enum { PATH_TEXT = 4096 };
+
+struct child {
+	struct children *all;
+	const struct child_part *part;
+	uv_process_t process;
+	uv_timer_t timer; /* to be ready; to be started again; to have ended */
+	struct channel *channel;
+	pid_t pid;
+	bool ready, timer_open;
+	unsigned restarts, in_a_row;
+	uint64_t since_ms, started_ms, next_ms;
+	char path[PATH_TEXT];
+	char why[CHILD_END_TEXT];   /* why we ended it; empty: we did not */
+	char ended[CHILD_END_TEXT]; /* in words */
+};
+
+struct children {
+	struct children_config config;
+	struct child child[ROLE_COUNT];
+	bool closing;
+	unsigned open_handles;
+};
+
+static uint64_t unix_ms(void)
+{
+	struct timespec t;
+
+	(void)clock_gettime(CLOCK_REALTIME, &t);
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+struct channel *children_channel(const struct children *c, enum role role)
+{
+	return c && c->child[role].ready ? c->child[role].channel : NULL;
+}
+
+size_t children_rows(const struct children *c, struct child_row *rows, size_t cap)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; c && i < ROLE_COUNT; i++) {
+		const struct child *k = &c->child[i];
+
+		if (!k->part)
+			continue;
+		if (n < cap) {
+			rows[n] = (struct child_row){ .role = (enum role)i,
+						      .pid = k->pid,
+						      .ready = k->ready,
+						      .restarts = k->restarts,
+						      .since_ms = k->since_ms,
+						      .next_ms = k->next_ms };
+			(void)snprintf(rows[n].ended, sizeof rows[n].ended, "%s", k->ended);
+		}
+		n++;
+	}
+	return n;
+}
+
+/* ---- ends -------------------------------------------------------------------------------------------------------- */
+
+static void free_when_done(struct children *c)
+{
+	if (c->closing && c->open_handles == 0)
+		free(c);
+}
+
+static void handle_closed(uv_handle_t *h)
+{
+	struct child *k = h->data;
+
+	k->all->open_handles--;
+	free_when_done(k->all);
+}
+
+static void close_timer(struct child *k)
+{
+	if (!k->timer_open)
+		return;
+	k->timer_open = false;
+	uv_close((uv_handle_t *)&k->timer, handle_closed);
+}
+
+static void end(struct child *k, const char *why)
+{
+	(void)snprintf(k->why, sizeof k->why, "%.*s", (int)sizeof k->why - 1, why);
+	if (k->pid)
+		(void)kill(k->pid, SIGKILL);
+}
+
+static void tell(const struct child *k, enum event_id id, const char *text)
+{
+	struct event e = { .id = id };
+
+	(void)snprintf(e.text, sizeof e.text, "%s", text);
+	observe(k->all->config.observer, &e);
+}
+
+static void gone(struct channel *channel, const char *why)
+{
+	struct child *k = channel_owner(channel);
+
+	k->channel = NULL;
+	if (why)
+		end(k, why);
+	else if (k->pid && !k->all->closing)
+		end(k, "closed its channel");
+}
+
+static void start_again(uv_timer_t *t);
+
+static void ended_words(struct child *k, int64_t status, int signal_number)
+{
+	if (*k->why)
+		(void)snprintf(k->ended, sizeof k->ended, "%.*s: killed", CHILD_END_TEXT - 16, k->why);
+	else if (signal_number == SIGSYS)
+		(void)snprintf(k->ended, sizeof k->ended, "did what its sandbox forbids (SIGSYS)");
+	else if (signal_number)
+		(void)snprintf(k->ended, sizeof k->ended, "signal %d (%s)", signal_number, strsignal(signal_number));
+	else
+		(void)snprintf(k->ended, sizeof k->ended, "exit code %d", (int)status);
+	*k->why = '\0';
+}
+
+static uint64_t back_off(struct child *k)
+{
+	uint64_t wait = CHILD_BACK_OFF_MS;
+
+	if (k->ready && unix_ms() - k->since_ms >= CHILD_STEADY_MS)
+		k->in_a_row = 0;
+	for (unsigned i = 0; i < k->in_a_row && wait < CHILD_BACK_OFF_MOST; i++)
+		wait *= 2;
+	k->in_a_row++;
+	return wait < CHILD_BACK_OFF_MOST ? wait : CHILD_BACK_OFF_MOST;
+}
+
+static void exited(uv_process_t *process, int64_t status, int signal_number)
+{
+	struct child *k = process->data;
+	char text[EVENT_TEXT];
+	uint64_t wait;
+
+	k->pid = 0;
+	uv_close((uv_handle_t *)process, handle_closed);
+	if (k->all->closing) {
+		close_timer(k);
+		return;
+	}
+	ended_words(k, status, signal_number);
+	channel_close(TAKE(k->channel));
+	wait = back_off(k);
+	if (k->ready && k->part->went) {
+		k->ready = false;
+		k->part->went(k->part->context);
+	}
+	k->ready = false;
+	k->since_ms = unix_ms();
+	k->next_ms = k->since_ms + wait;
+	(void)snprintf(text, sizeof text, "the process %s has ended: %s. It is started again in %.1f s",
+		       role_name(k->part->role), k->ended, (double)wait / 1000);
+	tell(k, EVENT_PROCESS_ENDED, text);
+	(void)uv_timer_start(&k->timer, start_again, wait, 0);
+}
+
+/* ---- beginnings -------------------------------------------------------------------------------------------------- */
+
+static void not_ready(uv_timer_t *t)
+{
+	end(t->data, "was not ready in time");
+}
+
+static void pair(struct child *a, struct child *b)
+{
+	struct diag d = { 0 };
+	int fds[2];
+
+	if (channel_pair(fds, &d) < 0) {
+		log_error("%s between %s and %s", d.text, role_name(a->part->role), role_name(b->part->role));
+		return;
+	}
+	wire_put_u8(channel_begin(a->channel, ASK_PEER), (uint8_t)b->part->role);
+	channel_end_fds(a->channel, &fds[0], 1);
+	wire_put_u8(channel_begin(b->channel, ASK_PEER), (uint8_t)a->part->role);
+	channel_end_fds(b->channel, &fds[1], 1);
+	(void)close(fds[0]);
+	(void)close(fds[1]);
+}
+
+int children_ready(void *context, struct channel *channel, struct wire_in *body, int *fds)
+{
+	struct child *k = channel_owner(channel);
+	struct children *c = k->all;
+	char text[EVENT_TEXT];
+
+	(void)context;
+	(void)body;
+	(void)fds;
+	channel_set_state(channel, CHANNEL_READY);
+	k->ready = true;
+	k->since_ms = unix_ms();
+	(void)uv_timer_stop(&k->timer);
+	if (k->restarts) {
+		(void)snprintf(text, sizeof text, "the process %s works again", role_name(k->part->role));
+		tell(k, EVENT_PROCESS_STARTED, text);
+	}
+	k->part->came(k->part->context, channel);
+	for (size_t i = 0; i < ask_pair_count; i++) {
+		struct child *a = &c->child[ask_pairs[i].a], *b = &c->child[ask_pairs[i].b];
+
+		if ((a == k || b == k) && a->ready && b->ready)
+			pair(a, b);
+	}
+	return 0;
+}
+
+static int start(struct child *k, struct diag *d)
+{
+	uv_stdio_container_t io[4] = { { .flags = UV_IGNORE },
+				       { .flags = UV_INHERIT_FD, .data.fd = 2 },
+				       { .flags = UV_INHERIT_FD, .data.fd = 2 },
+				       { .flags = UV_INHERIT_FD } };
+	char *arguments[] = { k->path, (char *)(uintptr_t)k->all->config.run_dir, NULL };
+	uv_process_options_t options = {
+		.file = k->path, .args = arguments, .exit_cb = exited, .stdio = io, .stdio_count = 4
+	};
+	int fds[2], r;
+
+	if ((r = channel_pair(fds, d)) < 0)
+		return r;
+	io[3].data.fd = fds[1];
+	k->process.data = k;
+	r = uv_spawn(k->all->config.loop, &k->process, &options);
+	(void)close(fds[1]);
+	k->all->open_handles++;
+	if (r < 0) {
+		(void)close(fds[0]);
+		uv_close((uv_handle_t *)&k->process, handle_closed);
+		return diag_fail(d, r, "start %s: %s", k->path, uv_strerror(r));
+	}
+	k->pid = k->process.pid;
+	k->started_ms = unix_ms();
+	k->next_ms = 0;
+	r = channel_new(&(struct channel_config){ .loop = k->all->config.loop,
+						  .fd = fds[0],
+						  .self = ROLE_PARENT,
+						  .peer = k->part->role,
+						  .handlers = k->part->handlers,
+						  .context = k->part->context,
+						  .owner = k,
+						  .gone = gone },
+			&k->channel, d);
+	if (r < 0)
+		end(k, d->text);
+	else
+		(void)uv_timer_start(&k->timer, not_ready, CHILD_READY_MS, 0);
+	return 0;
+}
+
+static void start_again(uv_timer_t *t)
+{
+	struct child *k = t->data;
+	struct diag d = { 0 };
+
+	k->restarts++;
+	if (start(k, &d) == 0)
+		return;
+	log_error("%s", d.text);
+	k->next_ms = unix_ms() + CHILD_BACK_OFF_MOST;
+	(void)uv_timer_start(&k->timer, start_again, CHILD_BACK_OFF_MOST, 0);
+}
+
+/* In a build tree they lie beside us, installed in a folder of their own. */
+static int find_program(struct child *k, struct diag *d)
+{
+	const char *name = role_name(k->part->role);
+	char own[PATH_TEXT];
+	ssize_t n = readlink("/proc/self/exe", own, sizeof own - 1);
+
+	own[n < 0 ? 0 : n] = '\0';
+	if (strrchr(own, '/')) {
+		*strrchr(own, '/') = '\0';
+		if (snprintf(k->path, sizeof k->path, "%s/cordond-%s", own, name) < (int)sizeof k->path &&
+		    access(k->path, X_OK) == 0)
+			return 0;
+	}
+	(void)snprintf(k->path, sizeof k->path, "%s/cordond-%s", CORDON_LIBEXEC, name);
+	if (access(k->path, X_OK) < 0)
+		return diag_fail(d, errno, "the program %s is not there (%s): install Cordon again", k->path,
+				 strerror(errno));
+	return 0;
+}
+
+int children_new(const struct children_config *config, struct children **ret, struct diag *d)
+{
+	struct children *c = mem_new(1, sizeof *c);
+	int r = 0;
+
+	c->config = *config;
+	for (size_t i = 0; i < config->part_count && r == 0; i++) {
+		struct child *k = &c->child[config->parts[i].role];
+
+		k->all = c;
+		k->part = &config->parts[i];
+		k->since_ms = unix_ms();
+		(void)uv_timer_init(config->loop, &k->timer);
+		k->timer.data = k;
+		k->timer_open = true;
+		c->open_handles++;
+		if ((r = find_program(k, d)) == 0)
+			r = start(k, d);
+	}
+	if (r < 0) {
+		children_close(c);
+		return r;
+	}
+	*ret = c;
+	return 0;
+}
+
+static void did_not_end(uv_timer_t *t)
+{
+	end(t->data, "did not end in time");
+}
+
+void children_close(struct children *c)
+{
+	if (!c || c->closing)
+		return;
+	c->closing = true;
+	for (size_t i = 0; i < ROLE_COUNT; i++) {
+		struct child *k = &c->child[i];
+
+		if (!k->part)
+			continue;
+		k->ready = false;
+		channel_close(TAKE(k->channel));
+		(void)uv_timer_stop(&k->timer);
+		if (k->pid)
+			(void)uv_timer_start(&k->timer, did_not_end, CHILD_STOP_MS, 0);
+		else
+			close_timer(k);
+	}
+	free_when_done(c);
+}

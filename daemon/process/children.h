@@ -1,0 +1,62 @@
+/* daemon/process/children.h - the parent's children: started, watched, started again when they die, joined with each
+ * other. What they are for is others' business: they are told when a child has come and when it has gone. */
+#ifndef DAEMON_PROCESS_CHILDREN_H
+#define DAEMON_PROCESS_CHILDREN_H
+#include "daemon/process/channel.h"
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct children;
+struct diag;
+struct observer;
+
+/* What the parent is to one child. */
+struct child_part {
+	enum role role;
+	ask_handler *const *handlers; /* what the child may ask of us; at ASK_READY stands children_ready */
+	void *context;
+	/* It is in its cage and listens: tell it all that it needs. Its old channel, if there was one, is gone. */
+	void (*came)(void *context, struct channel *c);
+	void (*went)(void *context); /* NULL: nothing to do */
+};
+
+struct children_config {
+	uv_loop_t *loop;
+	const struct observer *observer;
+	const char *run_dir;            /* where the empty folder is that they are locked into */
+	const struct child_part *parts; /* kept: the caller's, for as long as there are children */
+	size_t part_count;
+};
+
+enum {
+	CHILD_READY_MS = 10000,  /* who is not ready by then is killed */
+	CHILD_BACK_OFF_MS = 100, /* before the first restart; then doubled */
+	CHILD_BACK_OFF_MOST = 10000,
+	CHILD_STEADY_MS = 30000, /* who has lived so long begins anew */
+	CHILD_STOP_MS = 3000,    /* who has not ended by then is killed */
+	CHILD_END_TEXT = 160,
+};
+
+ask_handler children_ready;
+
+/* Starts all. A program that is not there is an error in words. */
+int children_new(const struct children_config *config, struct children **ret, struct diag *d);
+/* Their channels close, upon which they end by themselves; memory goes when they have. */
+void children_close(struct children *c);
+
+/* NULL: it is away, or not ready yet. */
+struct channel *children_channel(const struct children *c, enum role role);
+
+struct child_row {
+	enum role role;
+	pid_t pid; /* 0: away */
+	bool ready;
+	unsigned restarts;
+	uint64_t since_ms;          /* Unix time: it is ready, or away, since then */
+	uint64_t next_ms;           /* away: when it is started again */
+	char ended[CHILD_END_TEXT]; /* how it ended last; empty: it never did */
+};
+size_t children_rows(const struct children *c, struct child_row *rows, size_t cap); /* number there are */
+
+#endif
