@@ -17,23 +17,6 @@ enum { SOURCE_MOST = CONTROL_POLICY_MOST, PROBATION_LOOK_MS = 250 };
 
 /* ---- the caller's own connection --------------------------------------------------------------------------------- */
 
-static bool peer_is_up(const struct daemon *d, const struct addr *peer)
-{
-	struct keying_ike_row *rows;
-	size_t n;
-	bool up = false;
-
-	if (!d->engine)
-		return false;
-	n = keying_ike_rows(engine_keying(d->engine), NULL, 0);
-	rows = mem_new(n + 1, sizeof *rows);
-	n = keying_ike_rows(engine_keying(d->engine), rows, n);
-	for (size_t i = 0; i < n; i++)
-		up |= rows[i].established && addr_equal(&rows[i].remote, peer);
-	free(rows);
-	return up;
-}
-
 static bool take_address(const char **at, struct addr *ret)
 {
 	size_t word = strcspn(*at, " "), scope = strcspn(*at, " %");
@@ -85,7 +68,7 @@ struct ssh_fate ssh_fate(const struct daemon *d, const struct plan *plan, const 
 	case MODE_REQUIRE_INBOUND:
 		f.outcome = child_suite_encrypts(&e->rule->protection->suites[0]) ? OUTCOME_ENCRYPTED
 										  : OUTCOME_AUTHENTICATED;
-		f.cut = !peer_is_up(d, &k.remote);
+		f.cut = !d->engine || !engine_has_peer(d->engine, &k.remote);
 		break;
 	case MODE_REQUEST:
 	case MODE_EXEMPT:

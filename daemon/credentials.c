@@ -7,7 +7,6 @@
 #include "base/text.h"
 #include "daemon/expiry.h"
 #include "daemon/fetch.h"
-#include "daemon/known.h"
 #include "daemon/proofs.h"
 #include "daemon/watch.h"
 
@@ -15,18 +14,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PATH_TEXT = 4096, LOOK_MS = 60000, JUDGE_EACH = 60 };
+enum { PATH_TEXT = 4096, LOOK_MS = 60000 };
 
 struct credentials {
 	struct daemon *d;
 	struct watch *watch;
-	struct known *known;
 	struct fetcher *fetcher;
 	struct expiry expiry;
 	uv_timer_t look;
-	unsigned looks;
 	uint64_t good; /* which of our own certificates can be used now */
-	bool judge_again;
 };
 
 static struct credential_store *store_of(const struct daemon *d)
@@ -34,40 +30,12 @@ static struct credential_store *store_of(const struct daemon *d)
 	return d->engine ? (struct credential_store *)(uintptr_t)engine_store(d->engine) : NULL;
 }
 
-/* ---- peers, judged again ----------------------------------------------------------------------------------------- */
-
-static void distrust(void *context, const uint8_t certificate[PEER_DIGEST], const char *why)
+static void lists_changed(void *context)
 {
 	struct credentials *c = context;
 
 	if (c->d->engine)
-		engine_distrust(c->d->engine, certificate, why);
-}
-
-static void judge(struct credentials *c)
-{
-	struct daemon *d = c->d;
-
-	if (!d->engine || !engine_shared_store(d->engine) || !d->policy)
-		return;
-	c->judge_again = !known_judge(c->known, &(struct known_review){ .store = engine_shared_store(d->engine),
-									.fetched = d->fetched,
-									.policy = d->policy,
-									.keying = engine_keying(d->engine),
-									.bad = distrust,
-									.context = c });
-}
-
-static void lists_changed(void *context)
-{
-	judge(context);
-}
-
-static void proven(void *context, const struct keying_job *job, const struct peer *peer)
-{
-	struct credentials *c = context;
-
-	known_note(c->known, job, peer);
+		engine_judge(c->d->engine);
 }
 
 /* ---- our own ----------------------------------------------------------------------------------------------------- */
@@ -132,7 +100,6 @@ void credentials_loaded(struct daemon *d)
 	note_lineage(d);
 	watch_files(c);
 	tell_ends(c);
-	judge(c);
 }
 
 static void load(struct daemon *d)
@@ -176,21 +143,18 @@ static void files_changed(void *context)
 	credentials_reload(c->d);
 }
 
-/* Now and then: what has become valid or has ended, lists that end soon, peers whose certificates have ended. */
+/* Now and then: what has become valid or has ended, lists that end soon. */
 static void looked(uv_timer_t *t)
 {
 	struct credentials *c = t->data;
 	struct daemon *d = c->d;
 
-	c->looks++;
 	if (!d->engine || !d->plan)
 		return;
 	fetcher_renew(c->fetcher);
 	if (good_now(d) != c->good)
 		load(d);
 	tell_ends(c);
-	if (c->judge_again || c->looks % JUDGE_EACH == 0)
-		judge(c);
 }
 
 /* ---- from beginning to end --------------------------------------------------------------------------------------- */
@@ -203,7 +167,6 @@ void credentials_new(struct daemon *d)
 	(void)snprintf(folder, sizeof folder, "%.4000s/revocation-lists", d->options.state_dir);
 	c->d = d;
 	c->watch = watch_new(&d->loop, files_changed, c);
-	c->known = known_new(&d->loop);
 	c->fetcher = fetcher_new(&d->loop, folder, d->fetched, &d->observer, lists_changed, c);
 	c->look.data = c;
 	(void)uv_timer_init(&d->loop, &c->look);
@@ -229,7 +192,6 @@ void credentials_close(struct daemon *d)
 	d->credentials = NULL;
 	d->fetcher = NULL; /* jobs that come back find none */
 	watch_close(c->watch);
-	known_close(c->known);
 	fetcher_close(c->fetcher);
 	uv_close((uv_handle_t *)&c->look, look_closed);
 }
@@ -238,8 +200,6 @@ void credentials_of_engine(struct daemon *d, struct engine_config *c)
 {
 	c->fetcher = &d->fetcher;
 	c->fetched = d->fetched;
-	c->proven = proven;
-	c->proven_context = d->credentials;
 }
 
 /* ---- for people -------------------------------------------------------------------------------------------------- */
@@ -288,19 +248,16 @@ static void put_sets(const struct daemon *d, const struct credential_store *s, s
 	put(o, "lacks", lacks);
 }
 
-static size_t uses(const struct daemon *d, uint32_t credential)
+static size_t uses(const struct engine_view *v, uint32_t credential)
 {
-	size_t n = keying_ike_rows(engine_keying(d->engine), NULL, 0), used = 0;
-	struct keying_ike_row *rows = mem_new(n + 1, sizeof *rows);
+	size_t used = 0;
 
-	n = keying_ike_rows(engine_keying(d->engine), rows, n);
-	for (size_t i = 0; i < n; i++)
-		used += rows[i].established && rows[i].credential == credential;
-	free(rows);
+	for (size_t i = 0; i < v->ike_count; i++)
+		used += v->ike[i].established && v->ike[i].credential == credential;
 	return used;
 }
 
-void credentials_rows(struct daemon *d, json_t *rows)
+void credentials_rows(struct daemon *d, const struct engine_view *v, json_t *rows)
 {
 	const struct credential_store *s = store_of(d);
 
@@ -317,7 +274,7 @@ void credentials_rows(struct daemon *d, json_t *rows)
 		    c->not_before_s ? json_integer((json_int_t)c->not_before_s * 1000) : json_null());
 		put(o, "not_after_ms", c->not_after_s ? json_integer((json_int_t)c->not_after_s * 1000) : json_null());
 		put(o, "replaced", json_boolean(c->retired));
-		put(o, "main_modes", json_integer((json_int_t)uses(d, c->number)));
+		put(o, "main_modes", json_integer((json_int_t)uses(v, c->number)));
 		put_sets(d, s, i, o);
 		(void)json_array_append_new(rows, o);
 	}

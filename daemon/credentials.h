@@ -1,6 +1,5 @@
 /* daemon/credentials.h - certificates, keys, pre-shared keys, trust and revocation lists while the daemon runs: read
- * again when their files change, without an SA ending; peers judged again when whom we trust or what is revoked
- * changes; certificates that end soon are told of. */
+ * again when their files change, without an SA ending; certificates that end soon are told of. */
 #ifndef DAEMON_CREDENTIALS_H
 #define DAEMON_CREDENTIALS_H
 #include "daemon/daemon.h"
@@ -19,7 +18,7 @@ void credentials_loaded(struct daemon *d);
 void credentials_reload(struct daemon *d);
 
 /* The rows of `cordon show credentials` and `cordon show revocation-lists`. */
-void credentials_rows(struct daemon *d, json_t *rows);
+void credentials_rows(struct daemon *d, const struct engine_view *v, json_t *rows);
 void credentials_list_rows(struct daemon *d, json_t *rows);
 /* What ends first, {subject, of, authority, not_after_ms}, or null. */
 json_t *credentials_expiry(const struct daemon *d);

@@ -55,6 +55,7 @@ struct daemon {
 	struct observer observer;
 	struct control_server *control;
 	struct control_call *followers[FOLLOWERS_MOST];
+	struct look *looks; /* requests.c: what is waited for */
 	uint64_t started_ms; /* Unix time */
 };
 

@@ -4,74 +4,36 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/table.h"
-#include "daemon/sockets.h"
-#include "dataplane/esp/esp.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-#include <unistd.h>
 
-enum { FALLBACKS_KNOWN = 1024, USAGE_MS = 3000 };
+enum { FALLBACKS_KNOWN = 1024 };
 
-/* What the data plane said during a call of ours; handed to keying when the call is over, since neither may be called
- * from within the other. */
-struct heard {
-	struct sad_event event;
-	struct diag why;
-};
-
-/* Two hosts with SAs: while there is one, the ruleset takes what is sent to that peer for secured. */
+/* Two hosts with SAs. */
 struct secured {
 	struct addr local, remote;
-	size_t pairs;
 };
 
 struct engine {
 	struct engine_config config;
-	struct sad *sad;
-	struct keying *keying;
+	struct driver *driver;
 	struct shared_store *store;
-	uv_poll_t polls[SOCKETS_COUNT + 1]; /* the last one: the data plane's */
-	uv_timer_t timer, usage;
-	unsigned open_handles, jobs;
-	struct heard *heard;
-	size_t heard_count, heard_cap, heard_next;
 	struct engine_fallback fallbacks[FALLBACKS_KNOWN]; /* for status only; the ruleset has its own set */
 	size_t fallback_count;
-	struct table secured, pairs; /* by addresses; by an SA's pair, the same rows */
-	bool carrying, closing;
+	struct table secured; /* by the remote address */
 };
 
 uint64_t engine_now_ms(void)
 {
-	struct timespec t;
-
-	/* Lifetimes go on while the machine sleeps. */
-	(void)clock_gettime(CLOCK_BOOTTIME, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
-
-const struct keying *engine_keying(const struct engine *e)
-{
-	return e->keying;
-}
-
-const struct sad *engine_sad(const struct engine *e)
-{
-	return e->sad;
+	return driver_now_ms();
 }
 
 const struct credential_store *engine_store(const struct engine *e)
 {
 	return e->store ? e->store->store : NULL;
-}
-
-struct shared_store *engine_shared_store(const struct engine *e)
-{
-	return e->store;
 }
 
 size_t engine_fallbacks(const struct engine *e, const struct engine_fallback **ret)
@@ -80,29 +42,7 @@ size_t engine_fallbacks(const struct engine *e, const struct engine_fallback **r
 	return e->fallback_count;
 }
 
-/* ---- carrying ---------------------------------------------------------------------------------------------------- */
-
-static void hear(void *context, const struct sad_event *event)
-{
-	struct engine *e = context;
-	struct heard *h;
-
-	e->heard = mem_grow(e->heard, e->heard_count, &e->heard_cap, sizeof *e->heard);
-	h = &e->heard[e->heard_count++];
-	h->event = *event;
-	h->event.why = NULL;
-	if (event->why)
-		h->why = *event->why;
-}
-
-static void hear_failure(struct engine *e, uint64_t request, const struct diag *why)
-{
-	hear(e, &(struct sad_event){ .kind = SAD_FAILED, .request = request, .why = why });
-}
-
-static void carry(struct engine *e);
-
-static void job_came_back(void *context, const struct keying_job *job, const struct keying_result *r);
+/* ---- doors ------------------------------------------------------------------------------------------------------- */
 
 static void note_fallback(struct engine *e, const struct addr *local, const struct addr *remote, uint32_t seconds)
 {
@@ -120,14 +60,21 @@ static void note_fallback(struct engine *e, const struct addr *local, const stru
 	e->fallback_count = n;
 }
 
-static void fall_back(struct engine *e, const struct keying_todo *t, struct diag *d)
+static void fall_back(void *context, const struct addr *local, const struct addr *remote, uint32_t seconds)
 {
-	int r = t->seconds ? gate_fallback_add(e->config.gate, &t->selector.local, &t->selector.remote, t->seconds, d)
-			   : gate_fallback_remove(e->config.gate, &t->selector.local, &t->selector.remote, d);
+	struct engine *e = context;
+	struct diag d = { 0 };
+	int r = seconds ? gate_fallback_add(e->config.gate, local, remote, seconds, &d)
+			: gate_fallback_remove(e->config.gate, local, remote, &d);
 
-	note_fallback(e, &t->selector.local, &t->selector.remote, t->seconds);
+	note_fallback(e, local, remote, seconds);
 	if (r < 0 && r != -ENOENT)
-		log_warning("peers without IKE: %s", d->text);
+		log_warning("peers without IKE: %s", d.text);
+}
+
+static uint64_t remote_hash(const struct addr *remote)
+{
+	return table_hash(remote->octets, sizeof remote->octets, 0);
 }
 
 static bool same_hosts(const void *value, const void *what)
@@ -137,46 +84,54 @@ static bool same_hosts(const void *value, const void *what)
 	return addr_equal(&a->remote, &b->remote) && addr_equal(&a->local, &b->local);
 }
 
-static uint64_t hosts_hash(const struct secured *s)
+static bool same_remote(const void *value, const void *what)
 {
-	return table_hash(&s->remote, sizeof s->remote, table_hash(&s->local, sizeof s->local, 0));
+	const struct secured *a = value;
+
+	return addr_equal(&a->remote, what);
 }
 
-static void child_up(struct engine *e, const struct sa_spec *spec)
+static void note_secured(struct engine *e, const struct addr *local, const struct addr *remote, bool up)
 {
-	struct secured hosts = { .local = spec->selector.local, .remote = spec->selector.remote }, *s;
-	struct diag d = { 0 };
+	struct secured hosts = { *local, *remote };
+	struct secured *s = table_find(&e->secured, remote_hash(remote), same_hosts, &hosts);
 
-	if (spec->inbound || spec->tunnel) /* of tunnels nothing falls back */
-		return;
-	s = table_find(&e->secured, hosts_hash(&hosts), same_hosts, &hosts);
-	if (!s) {
-		s = mem_copy(&hosts, sizeof hosts);
-		table_add(&e->secured, hosts_hash(s), s);
-		if (gate_secured_add(e->config.gate, &s->local, &s->remote, &d) < 0)
-			log_warning("secured peers: %s", d.text);
+	if (up && !s) {
+		table_add(&e->secured, remote_hash(remote), mem_copy(&hosts, sizeof hosts));
+	} else if (!up && s) {
+		table_remove(&e->secured, remote_hash(remote), s);
+		free(s);
 	}
-	s->pairs++;
-	table_add(&e->pairs, spec->pair, s);
 }
 
-static void child_down(struct engine *e, uint64_t pair)
+static void secure(void *context, const struct addr *local, const struct addr *remote, bool up)
 {
-	struct secured *s = table_find(&e->pairs, pair, NULL, NULL);
+	struct engine *e = context;
 	struct diag d = { 0 };
+	int r = up ? gate_secured_add(e->config.gate, local, remote, &d)
+		   : gate_secured_remove(e->config.gate, local, remote, &d);
 
-	if (!s)
-		return;
-	table_remove(&e->pairs, pair, s);
-	if (--s->pairs)
-		return;
-	table_remove(&e->secured, hosts_hash(s), s);
-	if (gate_secured_remove(e->config.gate, &s->local, &s->remote, &d) < 0)
+	note_secured(e, local, remote, up);
+	if (r < 0)
 		log_warning("secured peers: %s", d.text);
-	free(s);
 }
 
-static void forget_secured(struct engine *e)
+static void keys(void *context, const char *line)
+{
+	const struct engine *e = context;
+
+	if (e->config.export_fd >= 0 && dprintf(e->config.export_fd, "%s\n", line) < 0)
+		log_warning("keys could not be exported: %s", strerror(errno));
+}
+
+bool engine_has_peer(const struct engine *e, const struct addr *remote)
+{
+	return table_find(&e->secured, remote_hash(remote), same_remote, remote) != NULL;
+}
+
+/* ---- from beginning to end --------------------------------------------------------------------------------------- */
+
+static void engine_free(struct engine *e)
 {
 	uint64_t key;
 	void *s;
@@ -186,285 +141,18 @@ static void forget_secured(struct engine *e)
 		free(s);
 	}
 	table_wipe(&e->secured);
-	table_wipe(&e->pairs);
-}
-
-static void export_line(struct engine *e, const char *text)
-{
-	if (e->config.export_fd >= 0 && dprintf(e->config.export_fd, "%s\n", text) < 0)
-		log_warning("keys could not be exported: %s", strerror(errno));
-}
-
-static void do_one(struct engine *e, struct keying_todo *t)
-{
-	struct diag d = { 0 };
-
-	switch (t->kind) {
-	case KEYING_SEND:
-		sockets_send(e->config.sockets, &(struct datagram){ .local = t->local,
-								    .remote = t->remote,
-								    .local_port = t->local_port,
-								    .remote_port = t->remote_port,
-								    .octets = t->octets,
-								    .len = t->len });
-		break;
-	case KEYING_JOB:
-		e->jobs++;
-		job_start(&(struct job_means){ e->config.loop, e->store, e->config.fetcher, e->config.fetched }, t->job,
-			  job_came_back, e);
-		break;
-	case KEYING_RESERVE_SPI:
-		if (sad_reserve_spi(e->sad, &t->selector.local, &t->selector.remote, t->request, &d) < 0)
-			hear_failure(e, t->request, &d);
-		break;
-	case KEYING_RELEASE_SPI:
-		sad_release_spi(e->sad, t->spi);
-		break;
-	case KEYING_INSTALL:
-		if (sad_install(e->sad, t->spec, t->request, &d) < 0)
-			hear_failure(e, t->request, &d);
-		else
-			child_up(e, t->spec);
-		break;
-	case KEYING_STOP_SENDING:
-		child_down(e, t->pair);
-		sad_stop_sending(e->sad, t->pair);
-		break;
-	case KEYING_REMOVE:
-		child_down(e, t->pair);
-		if (sad_remove(e->sad, t->pair, t->request, &d) < 0)
-			hear_failure(e, t->request, &d);
-		break;
-	case KEYING_RELEASE_HELD:
-		sad_release_held(e->sad, &t->selector, t->clear);
-		break;
-	case KEYING_MOVE:
-		sad_move(e->sad, t->pair, &t->remote, t->remote_port);
-		break;
-	case KEYING_KEEPALIVE:
-		sockets_keep_alive(e->config.sockets, &t->local, &t->remote, t->remote_port);
-		break;
-	case KEYING_FALLBACK:
-		fall_back(e, t, &d);
-		break;
-	case KEYING_EVENT:
-		observe(e->config.observer, &t->event);
-		break;
-	case KEYING_KEYS:
-		export_line(e, t->text);
-		explicit_bzero(t->text, sizeof t->text);
-		break;
-	}
-}
-
-static void timer_rang(uv_timer_t *t);
-
-static void set_timer(struct engine *e)
-{
-	uint64_t keying = keying_deadline(e->keying), esp = esp_deadline(e->sad);
-	uint64_t next = keying < esp ? keying : esp, now = engine_now_ms();
-
-	if (next == UINT64_MAX) {
-		(void)uv_timer_stop(&e->timer);
-		return;
-	}
-	uv_update_time(e->config.loop);
-	(void)uv_timer_start(&e->timer, timer_rang, next > now ? next - now : 0, 0);
-}
-
-/* After every event: keying's wishes to the others, what they said back to keying, until all are content. */
-static void carry(struct engine *e)
-{
-	if (e->carrying)
-		return;
-	e->carrying = true;
-	for (;;) {
-		struct keying_todo t;
-		struct heard h;
-
-		if (keying_next(e->keying, &t)) {
-			do_one(e, &t);
-			continue;
-		}
-		if (e->heard_next == e->heard_count)
-			break;
-		h = e->heard[e->heard_next++];
-		if (h.event.kind == SAD_FAILED)
-			h.event.why = &h.why;
-		if (h.event.kind == SAD_EXPIRE_HARD)
-			child_down(e, h.event.pair);
-		keying_sad_event(e->keying, &h.event, engine_now_ms());
-	}
-	e->heard_next = e->heard_count = 0;
-	e->carrying = false;
-	if (!e->closing)
-		set_timer(e);
-}
-
-size_t engine_rekey(struct engine *e, const struct addr *peer, bool main_mode)
-{
-	size_t n = keying_renew(e->keying, main_mode ? KEYING_RENEW_IKE : KEYING_RENEW_CHILD, peer, engine_now_ms());
-
-	carry(e);
-	return n;
-}
-
-/* ---- what wakes us ----------------------------------------------------------------------------------------------- */
-
-static void ike_came(void *context, const struct datagram *g)
-{
-	struct engine *e = context;
-
-	keying_message(e->keying, &g->local, g->local_port, &g->remote, g->remote_port, g->octets, g->len,
-		       engine_now_ms());
-	carry(e);
-}
-
-/* What it said is carried on when the socket's turn is over. */
-static void esp_came(void *context, const struct datagram *g)
-{
-	struct engine *e = context;
-
-	esp_encapsulated(e->sad, &(struct esp_datagram){ .local = g->local,
-							 .remote = g->remote,
-							 .local_port = g->local_port,
-							 .remote_port = g->remote_port,
-							 .tos = g->tos,
-							 .ttl = g->ttl,
-							 .octets = g->octets,
-							 .len = g->len });
-}
-
-static void too_big_came(void *context, const struct datagram *g, uint32_t mtu)
-{
-	const struct engine *e = context;
-
-	esp_encapsulated_too_big(e->sad, &g->remote, g->octets, g->len, mtu);
-}
-
-static void socket_readable(uv_poll_t *p, int status, int events)
-{
-	struct engine *e = p->data;
-
-	(void)events;
-	if (status < 0 || e->closing)
-		return;
-	sockets_readable(
-		e->config.sockets, (size_t)(p - e->polls),
-		&(struct sockets_handlers){ .ike = ike_came, .esp = esp_came, .too_big = too_big_came, .context = e });
-	carry(e);
-}
-
-static void plane_readable(uv_poll_t *p, int status, int events)
-{
-	struct engine *e = p->data;
-
-	(void)events;
-	if (status < 0 || e->closing)
-		return;
-	esp_readable(e->sad);
-	carry(e);
-}
-
-static void timer_rang(uv_timer_t *t)
-{
-	struct engine *e = t->data;
-	uint64_t now = engine_now_ms();
-
-	if (esp_deadline(e->sad) <= now)
-		esp_tick(e->sad);
-	if (keying_deadline(e->keying) <= now)
-		keying_timer(e->keying, now);
-	carry(e);
-}
-
-/* Keying asks peers that have fallen silent; only the plane knows which. */
-static void usage_rang(uv_timer_t *t)
-{
-	struct engine *e = t->data;
-	size_t n = sad_usage(e->sad, NULL, 0), filled;
-	struct sa_usage *rows = mem_new(n + 1, sizeof *rows);
-
-	filled = sad_usage(e->sad, rows, n);
-	for (size_t i = 0; i < n && i < filled; i++)
-		keying_usage(e->keying, rows[i].pair, rows[i].last_in_ms, rows[i].last_out_ms, engine_now_ms());
-	free(rows);
-	carry(e);
-}
-
-static void free_when_done(struct engine *e)
-{
-	if (!e->closing || e->open_handles || e->jobs)
-		return;
-	free(e->heard);
-	forget_secured(e);
+	shared_store_release(e->store);
 	free(e);
 }
 
-static void job_came_back(void *context, const struct keying_job *job, const struct keying_result *r)
+static void take_store(struct engine *e, const struct proofs *proofs)
 {
-	struct engine *e = context;
+	struct shared_store *before = e->store;
 
-	e->jobs--;
-	if (e->closing) {
-		free_when_done(e);
-		return;
-	}
-	if (job->kind == JOB_VERIFY && r->error == 0 && e->config.proven)
-		e->config.proven(e->config.proven_context, job, &r->peer);
-	keying_job_done(e->keying, r, engine_now_ms());
-	carry(e);
-}
-
-/* ---- from beginning to end --------------------------------------------------------------------------------------- */
-
-static uint64_t plane_now(void *context)
-{
-	(void)context;
-	return engine_now_ms();
-}
-
-static void handle_closed(uv_handle_t *h)
-{
-	struct engine *e = h->data;
-
-	e->open_handles--;
-	free_when_done(e);
-}
-
-static int add_poll(struct engine *e, size_t i, int fd)
-{
-	if (fd < 0)
-		return 0;
-	e->polls[i].data = e;
-	if (uv_poll_init(e->config.loop, &e->polls[i], fd) < 0)
-		return -EIO;
-	e->open_handles++;
-	return 0;
-}
-
-static int open_parts(struct engine *e, struct plan *plan, const struct proofs *proofs, struct diag *d)
-{
-	struct esp_config esp = {
-		.tun = e->config.gate_config->tun,
-		.own_mark = e->config.gate_config->mark_own,
-		.plan = plan,
-		.event = hear,
-		.now_ms = plane_now,
-		.context = e,
-	};
-	int r;
-
-	if ((r = esp_new(&esp, &e->sad, d)) < 0)
-		return r;
-	return keying_new(&proofs->keying, plan, &e->keying, d);
-}
-
-static void close_parts(struct engine *e)
-{
-	keying_free(e->keying);
-	sad_free(e->sad);
-	shared_store_release(e->store);
+	e->store = proofs->store;
+	if (e->store)
+		e->store->references++;
+	shared_store_release(before);
 }
 
 int engine_new(const struct engine_config *c, struct plan *plan, const struct proofs *proofs, struct engine **ret,
@@ -474,90 +162,113 @@ int engine_new(const struct engine_config *c, struct plan *plan, const struct pr
 	int r;
 
 	e->config = *c;
-	if ((r = open_parts(e, plan, proofs, d)) < 0) {
-		close_parts(e);
-		free(e);
+	r = driver_new(&(struct driver_config){ .loop = c->loop,
+						.sockets = c->sockets,
+						.gate_config = c->gate_config,
+						.observer = c->observer,
+						.doors = { fall_back, secure, keys, e },
+						.fetcher = c->fetcher,
+						.fetched = c->fetched },
+		       plan, proofs, &e->driver, d);
+	if (r < 0) {
+		engine_free(e);
 		return r;
 	}
-	e->store = proofs->store;
-	if (e->store)
-		e->store->references++;
+	take_store(e, proofs);
 	*ret = e;
 	return 0;
 }
 
 void engine_start(struct engine *e)
 {
-	const int *fds = sockets_fds(e->config.sockets);
-
-	sockets_discard(e->config.sockets);
-	e->timer.data = e->usage.data = e;
-	(void)uv_timer_init(e->config.loop, &e->timer);
-	(void)uv_timer_init(e->config.loop, &e->usage);
-	e->open_handles += 2;
-	(void)uv_timer_start(&e->usage, usage_rang, USAGE_MS, USAGE_MS);
-	for (size_t i = 0; i < SOCKETS_COUNT; i++)
-		if (fds[i] >= 0 && add_poll(e, i, fds[i]) == 0)
-			(void)uv_poll_start(&e->polls[i], UV_READABLE, socket_readable);
-	if (add_poll(e, SOCKETS_COUNT, esp_fd(e->sad)) == 0)
-		(void)uv_poll_start(&e->polls[SOCKETS_COUNT], UV_READABLE, plane_readable);
-	carry(e);
+	driver_start(e->driver);
+	driver_judge(e->driver);
 }
 
 void engine_address_gone(struct engine *e, const struct addr *a)
 {
-	keying_address_gone(e->keying, a, engine_now_ms());
-	carry(e);
+	driver_address_gone(e->driver, a);
 }
 
 void engine_set_plan(struct engine *e, struct plan *plan, const struct proofs *proofs)
 {
-	struct shared_store *before = e->store;
-
-	carry(e); /* what was heard speaks of entries of the plan that goes */
-	e->store = proofs->store;
-	if (e->store)
-		e->store->references++;
-	shared_store_release(before);
-	sad_set_plan(e->sad, plan);
-	keying_set_plan(e->keying, &proofs->keying, plan, engine_now_ms());
-	carry(e);
+	take_store(e, proofs);
+	driver_set_plan(e->driver, plan, proofs);
 }
 
 void engine_set_proofs(struct engine *e, const struct proofs *proofs)
 {
-	struct shared_store *before = e->store;
-
-	e->store = proofs->store;
-	if (e->store)
-		e->store->references++;
-	shared_store_release(before);
-	keying_set_credentials(e->keying, &proofs->keying, engine_now_ms());
-	carry(e);
+	take_store(e, proofs);
+	driver_set_proofs(e->driver, proofs);
 }
 
-void engine_distrust(struct engine *e, const uint8_t certificate[PEER_DIGEST], const char *why)
+void engine_judge(struct engine *e)
 {
-	(void)keying_distrust(e->keying, certificate, why, engine_now_ms());
-	carry(e);
+	driver_judge(e->driver);
 }
 
 void engine_close(struct engine *e)
 {
-	if (!e || e->closing)
+	if (!e)
 		return;
-	e->closing = true;
-	e->jobs++; /* ours: nothing is freed under our feet */
-	keying_close(e->keying, engine_now_ms());
-	carry(e);
-	for (size_t i = 0; i < ARRAY_LEN(e->polls); i++)
-		if (e->polls[i].data)
-			uv_close((uv_handle_t *)&e->polls[i], handle_closed);
-	if (e->timer.data) {
-		uv_close((uv_handle_t *)&e->timer, handle_closed);
-		uv_close((uv_handle_t *)&e->usage, handle_closed);
-	}
-	close_parts(e);
-	e->jobs--;
-	free_when_done(e);
+	driver_close(e->driver);
+	engine_free(e);
+}
+
+/* ---- asking ------------------------------------------------------------------------------------------------------ */
+
+void engine_rekey(struct engine *e, const struct addr *peers, size_t count, bool main_mode,
+		  void (*begun)(void *context, size_t n), void *context)
+{
+	size_t n = count ? 0 : driver_rekey(e->driver, NULL, main_mode);
+
+	for (size_t i = 0; i < count; i++)
+		n += driver_rekey(e->driver, &peers[i], main_mode);
+	begun(context, n);
+}
+
+static size_t least(size_t a, size_t b)
+{
+	return a < b ? a : b;
+}
+
+static int by_pair(const void *a, const void *b)
+{
+	const struct sa_usage *x = a, *y = b;
+
+	return x->pair < y->pair ? -1 : x->pair > y->pair;
+}
+
+void engine_look(struct engine *e, void (*seen)(void *context, const struct engine_view *v), void *context)
+{
+	const struct keying *k = driver_keying(e->driver);
+	const struct sad *s = driver_sad(e->driver);
+	struct engine_view v = { 0 };
+	size_t n = keying_ike_rows(k, NULL, 0);
+	struct keying_ike_row *ike = mem_new(n + 1, sizeof *ike);
+
+	v.ike_count = least(n, keying_ike_rows(k, ike, n));
+	n = keying_child_rows(k, NULL, 0);
+	struct keying_child_row *children = mem_new(n + 1, sizeof *children);
+	v.child_count = least(n, keying_child_rows(k, children, n));
+	n = keying_failures(k, NULL, 0);
+	struct keying_failure *failures = mem_new(n + 1, sizeof *failures);
+	v.failure_count = least(n, keying_failures(k, failures, n));
+	n = sad_usage(s, NULL, 0);
+	struct sa_usage *usage = mem_new(n + 1, sizeof *usage);
+	v.usage_count = least(n, sad_usage(s, usage, n));
+	qsort(usage, v.usage_count, sizeof *usage, by_pair);
+	v.ike = ike;
+	v.children = children;
+	v.failures = failures;
+	v.usage = usage;
+	for (int i = 0; i < KEYING_DROP_COUNT; i++)
+		v.keying_dropped[i] = keying_dropped(k, (enum keying_drop)i);
+	for (int i = 0; i < DROP_COUNT; i++)
+		v.plane_dropped[i] = sad_dropped(s, (enum sad_drop)i);
+	seen(context, &v);
+	free(ike);
+	free(children);
+	free(failures);
+	free(usage);
 }

@@ -1,10 +1,10 @@
-/* daemon/engine.h - protection at work: the IKE sockets, the keying engine, the data plane and the worker threads, tied
- * together on the daemon's loop. What one asks for is carried to the others, and nothing is decided here. It is there
- * while a policy is enforced, and not while protection is disabled or there is no policy. */
+/* daemon/engine.h - protection at work, as the rest of the daemon sees it: keying and the data plane, told what to do
+ * and asked how they are. What they are asked is answered later. It is there while a policy is enforced, and not while
+ * protection is disabled or there is no policy. */
 #ifndef DAEMON_ENGINE_H
 #define DAEMON_ENGINE_H
 #include "base/scope.h"
-#include "daemon/jobs.h"
+#include "daemon/driver.h"
 #include "enforce/gate.h"
 #include "keying/keying.h"
 #include "observe/event.h"
@@ -25,15 +25,6 @@ struct engine_config {
 	 */
 	struct fetcher *const *fetcher;
 	struct revocation_lists *fetched;
-	/* A peer has proven itself by what the job holds. */
-	void (*proven)(void *context, const struct keying_job *job, const struct peer *peer);
-	void *proven_context;
-};
-
-/* What this host can prove, made for one plan. */
-struct proofs {
-	struct shared_store *store; /* NULL: nothing */
-	struct keying_config keying;
 };
 
 /* Makes the data plane, so that whatever is missing is said before anything is changed. Packets
@@ -45,17 +36,30 @@ void engine_address_gone(struct engine *e, const struct addr *a);
 void engine_set_plan(struct engine *e, struct plan *plan, const struct proofs *proofs);
 /* The plan is the same: other credentials, whom we trust, and what is revoked. No SA ends. */
 void engine_set_proofs(struct engine *e, const struct proofs *proofs);
-/* SAs of peers that proved themselves by that certificate end. */
-void engine_distrust(struct engine *e, const uint8_t certificate[PEER_DIGEST], const char *why);
+/* There are other revocation lists: judge the peers again. */
+void engine_judge(struct engine *e);
 /* Tell the peers that we go, stop, free. Memory goes when the loop has run the closings. */
 void engine_close(struct engine *e);
 
-/* Renew SAs now (keying_renew). */
-size_t engine_rekey(struct engine *e, const struct addr *peer, bool main_mode);
-const struct keying *engine_keying(const struct engine *e);
-const struct sad *engine_sad(const struct engine *e);
+/* Renew SAs now (keying_renew) with these peers, none: all; `begun` is told how many begin. */
+void engine_rekey(struct engine *e, const struct addr *peers, size_t count, bool main_mode,
+		  void (*begun)(void *context, size_t n), void *context);
+
+/* What keying and the data plane said when they were asked. Valid while `seen` runs. */
+struct engine_view {
+	const struct keying_ike_row *ike;
+	const struct keying_child_row *children;
+	const struct keying_failure *failures;
+	const struct sa_usage *usage; /* by pair */
+	size_t ike_count, child_count, failure_count, usage_count;
+	uint64_t keying_dropped[KEYING_DROP_COUNT], plane_dropped[DROP_COUNT];
+};
+/* Ask them; `seen` runs exactly once, maybe before this returns. */
+void engine_look(struct engine *e, void (*seen)(void *context, const struct engine_view *v), void *context);
+
 const struct credential_store *engine_store(const struct engine *e); /* NULL: this host has nothing to prove itself */
-struct shared_store *engine_shared_store(const struct engine *e);    /* likewise */
+/* Has the other end proven itself to us, and are there SAs with it? */
+bool engine_has_peer(const struct engine *e, const struct addr *remote);
 /* Peers without IKE that request modes talk to in clear, some of them maybe no more. */
 struct engine_fallback {
 	struct addr local, remote;

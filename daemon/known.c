@@ -26,6 +26,7 @@ struct known {
 	size_t count, cap;
 	uv_work_t request;
 	struct known_review review;
+	struct policy *policy; /* of the review */
 	struct one **judged;
 	size_t judged_count;
 	bool busy, closing;
@@ -191,7 +192,7 @@ static void judged(uv_work_t *request, int status)
 	free(k->judged);
 	k->judged = NULL;
 	shared_store_release(k->review.store);
-	policy_free(k->review.policy);
+	policy_free(k->policy);
 	if (k->closing)
 		known_free(k);
 }
@@ -216,7 +217,7 @@ bool known_judge(struct known *k, const struct known_review *r)
 	if (k->count == 0)
 		return true;
 	k->review = *r;
-	k->review.policy = policy_ref(r->policy);
+	k->policy = policy_ref(r->policy);
 	k->review.store->references++;
 	k->judged = mem_copy(k->all, k->count * sizeof(struct one *));
 	k->judged_count = k->count;

@@ -19,7 +19,7 @@ void known_note(struct known *k, const struct keying_job *job, const struct peer
 struct known_review {
 	struct shared_store *store;
 	struct revocation_lists *fetched;
-	struct policy *policy; /* a reference is taken */
+	const struct policy *policy; /* a reference is taken */
 	const struct keying *keying;
 	void (*bad)(void *context, const uint8_t certificate[PEER_DIGEST], const char *why);
 	void *context;

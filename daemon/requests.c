@@ -1,4 +1,5 @@
 #include "base/diag.h"
+#include "base/mem.h"
 #include "base/str.h"
 #include "base/text.h"
 #include "daemon/change.h"
@@ -7,7 +8,9 @@
 #include "daemon/show.h"
 #include "observe/event_json.h"
 
+#include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 typedef void request_handler(struct daemon *d, struct control_call *call, const json_t *request);
@@ -24,19 +27,81 @@ static void refuse(struct control_call *call, const struct diag *why)
 
 /* ---- looking ----------------------------------------------------------------------------------------------------- */
 
+/* A request that waits for what the children say. */
+struct look {
+	struct daemon *d;
+	struct control_call *call; /* NULL: who asked has gone */
+	json_t *(*answer)(struct daemon *d, const struct look *l, const struct engine_view *v);
+	char *what;
+	size_t renewing;
+	struct look *next;
+};
+
+static void seen(void *context, const struct engine_view *v)
+{
+	struct look *l = context;
+
+	for (struct look **p = &l->d->looks; *p; p = &(*p)->next)
+		if (*p == l) {
+			*p = l->next;
+			break;
+		}
+	if (l->call)
+		control_reply(l->call, l->answer(l->d, l, v));
+	free(l->what);
+	free(l);
+}
+
+static struct look *wait_for(struct daemon *d, struct control_call *call,
+			     json_t *(*answer)(struct daemon *d, const struct look *l, const struct engine_view *v),
+			     const char *what)
+{
+	struct look *l = mem_new(1, sizeof *l);
+
+	*l = (struct look){ .d = d, .call = call, .answer = answer, .next = d->looks };
+	l->what = what ? mem_string(what) : NULL;
+	d->looks = l;
+	control_keep(call);
+	return l;
+}
+
+static void look(struct daemon *d, struct look *l)
+{
+	if (d->engine)
+		engine_look(d->engine, seen, l);
+	else
+		seen(l, NULL);
+}
+
+static json_t *status_of(struct daemon *d, const struct look *l, const struct engine_view *v)
+{
+	(void)l;
+	return show_status(d, v);
+}
+
+static json_t *table_of(struct daemon *d, const struct look *l, const struct engine_view *v)
+{
+	return show_table(d, v, l->what);
+}
+
+static json_t *state_of(struct daemon *d, const struct look *l, const struct engine_view *v)
+{
+	(void)l;
+	return show_state(d, v);
+}
+
 static void on_status(struct daemon *d, struct control_call *call, const json_t *request)
 {
 	(void)request;
-	control_reply(call, show_status(d));
+	look(d, wait_for(d, call, status_of, NULL));
 }
 
 static void on_show(struct daemon *d, struct control_call *call, const json_t *request)
 {
 	const char *what = json_string_value(json_object_get(request, "what"));
-	json_t *table = show_table(d, what);
 
-	if (table)
-		control_reply(call, table);
+	if (show_has(what))
+		look(d, wait_for(d, call, table_of, what));
 	else
 		control_reply_error(call, "there is nothing called '%s' to show", what);
 }
@@ -44,7 +109,7 @@ static void on_show(struct daemon *d, struct control_call *call, const json_t *r
 static void on_state(struct daemon *d, struct control_call *call, const json_t *request)
 {
 	(void)request;
-	control_reply(call, show_state(d));
+	look(d, wait_for(d, call, state_of, NULL));
 }
 
 static void on_history(struct daemon *d, struct control_call *call, const json_t *request)
@@ -63,10 +128,13 @@ static bool follow(struct daemon *d, struct control_call *call)
 	return false;
 }
 
-static void unfollow(void *context, struct control_call *call)
+static void gone(void *context, struct control_call *call)
 {
 	struct daemon *d = context;
 
+	for (struct look *l = d->looks; l; l = l->next)
+		if (l->call == call)
+			l->call = NULL;
 	for (size_t i = 0; i < FOLLOWERS_MOST; i++)
 		if (d->followers[i] == call)
 			d->followers[i] = NULL;
@@ -241,41 +309,57 @@ static void on_refresh(struct daemon *d, struct control_call *call, const json_t
 					      (json_int_t)d->state->current, "source", d->source));
 }
 
-/* The peer by its address, or by the name that the policy has for it. */
-static int rekey_peer(struct daemon *d, const char *name, bool main_mode, size_t *ret, struct diag *why)
+/* Its addresses: the peer is named by one, or as the policy names it. */
+static int peer_addresses(const struct daemon *d, const char *name, struct addr **ret, size_t *ret_count,
+			  struct diag *why)
 {
 	const struct host *h = d->policy ? policy_host_by_name(d->policy, name) : NULL;
 	struct addr one;
 
-	if (h) {
-		for (size_t i = 0; i < h->address_count; i++)
-			*ret += engine_rekey(d->engine, &h->addresses[i].addr, main_mode);
-		if (h->nat_address.family)
-			*ret += engine_rekey(d->engine, &h->nat_address, main_mode);
-	} else if (addr_parse(name, strlen(name), &one, NULL) == 0)
-		*ret = engine_rekey(d->engine, &one, main_mode);
-	else
+	if (!h && addr_parse(name, strlen(name), &one, NULL) < 0)
 		return diag_fail(why, EINVAL, "'%s' is neither an address nor a host of the policy", name);
+	*ret = mem_new((h ? h->address_count : 0) + 1, sizeof **ret);
+	for (size_t i = 0; h && i < h->address_count; i++)
+		(*ret)[(*ret_count)++] = h->addresses[i].addr;
+	if (!h)
+		(*ret)[(*ret_count)++] = one;
+	else if (h->nat_address.family)
+		(*ret)[(*ret_count)++] = h->nat_address;
 	return 0;
+}
+
+/* Who asked may have gone when it is answered: the same list as for what is shown. */
+static void begun(void *context, size_t n)
+{
+	struct look *l = context;
+
+	l->renewing = n;
+	seen(l, NULL);
+}
+
+static json_t *renewing_of(struct daemon *d, const struct look *l, const struct engine_view *v)
+{
+	(void)d, (void)v;
+	return json_pack("{s:b,s:I}", "ok", 1, "renewing", (json_int_t)l->renewing);
 }
 
 static void on_rekey(struct daemon *d, struct control_call *call, const json_t *request)
 {
 	const char *peer = json_string_value(json_object_get(request, "peer"));
 	bool main_mode = json_is_true(json_object_get(request, "main_mode"));
+	struct addr *all = NULL;
 	struct diag why = { 0 };
 	size_t n = 0;
 
 	if (!d->engine)
 		(void)diag_fail(&why, EINVAL, "nothing is protected here now, so there are no SAs");
-	else if (!peer)
-		n = engine_rekey(d->engine, NULL, main_mode);
-	else
-		(void)rekey_peer(d, peer, main_mode, &n, &why);
+	else if (peer)
+		(void)peer_addresses(d, peer, &all, &n, &why);
 	if (*why.text)
 		refuse(call, &why);
 	else
-		control_reply(call, json_pack("{s:b,s:I}", "ok", 1, "renewing", (json_int_t)n));
+		engine_rekey(d->engine, all, n, main_mode, begun, wait_for(d, call, renewing_of, NULL));
+	free(all);
 }
 
 static request_handler *const handlers[CONTROL_REQUESTS] = {
@@ -290,4 +374,4 @@ static void on_request(void *context, struct control_call *call, enum control_re
 	handlers[what](context, call, request);
 }
 
-const struct control_handlers daemon_handlers = { .request = on_request, .gone = unfollow };
+const struct control_handlers daemon_handlers = { .request = on_request, .gone = gone };

@@ -71,17 +71,31 @@ static const char *protection_of(const struct child_suite *s)
 /* ---- everything that is asked of the parts, once ----------------------------------------------------------------- */
 
 struct live {
-	struct keying_ike_row *ike;
-	struct keying_child_row *children;
-	struct keying_failure *failures;
-	struct sa_usage *usage;
+	const struct engine_view *v;
 	struct gate_counter *counters;
-	size_t ike_count, child_count, failure_count, usage_count, counter_count;
+	size_t counter_count;
 };
 
 static size_t least(size_t a, size_t b)
 {
 	return a < b ? a : b;
+}
+
+static void live_read(struct daemon *d, const struct engine_view *v, struct live *l)
+{
+	static const struct engine_view nothing;
+	struct diag why = { 0 };
+	size_t n = least(gate_counters(d->gate, NULL, 0, &why), COUNTERS_MOST);
+
+	*l = (struct live){ .v = v ? v : &nothing, .counters = mem_new(n + 1, sizeof *l->counters) };
+	l->counter_count = least(n, gate_counters(d->gate, l->counters, n, &why));
+	if (*why.text)
+		log_warning("counters: %s", why.text);
+}
+
+static void live_wipe(struct live *l)
+{
+	free(l->counters);
 }
 
 static int by_pair(const void *a, const void *b)
@@ -91,62 +105,20 @@ static int by_pair(const void *a, const void *b)
 	return x->pair < y->pair ? -1 : x->pair > y->pair;
 }
 
-static void live_read(struct daemon *d, struct live *l)
-{
-	struct diag why = { 0 };
-	size_t n;
-
-	*l = (struct live){ 0 };
-	if (d->engine) {
-		const struct keying *k = engine_keying(d->engine);
-		const struct sad *s = engine_sad(d->engine);
-
-		n = keying_ike_rows(k, NULL, 0);
-		l->ike = mem_new(n + 1, sizeof *l->ike);
-		l->ike_count = least(n, keying_ike_rows(k, l->ike, n));
-		n = keying_child_rows(k, NULL, 0);
-		l->children = mem_new(n + 1, sizeof *l->children);
-		l->child_count = least(n, keying_child_rows(k, l->children, n));
-		n = keying_failures(k, NULL, 0);
-		l->failures = mem_new(n + 1, sizeof *l->failures);
-		l->failure_count = least(n, keying_failures(k, l->failures, n));
-		n = sad_usage(s, NULL, 0);
-		l->usage = mem_new(n + 1, sizeof *l->usage);
-		l->usage_count = least(n, sad_usage(s, l->usage, n));
-		qsort(l->usage, l->usage_count, sizeof *l->usage, by_pair);
-	}
-	n = gate_counters(d->gate, NULL, 0, &why);
-	n = least(n, COUNTERS_MOST);
-	l->counters = mem_new(n + 1, sizeof *l->counters);
-	l->counter_count = least(n, gate_counters(d->gate, l->counters, n, &why));
-	if (*why.text)
-		log_warning("counters: %s", why.text);
-}
-
-static void live_wipe(struct live *l)
-{
-	free(l->ike);
-	free(l->children);
-	free(l->failures);
-	free(l->usage);
-	free(l->counters);
-}
-
-/* l->usage is sorted by pair. */
 static const struct sa_usage *usage_of(const struct live *l, uint64_t pair)
 {
 	const struct sa_usage key = { .pair = pair };
 
-	return l->usage_count ? bsearch(&key, l->usage, l->usage_count, sizeof key, by_pair) : NULL;
+	return l->v->usage_count ? bsearch(&key, l->v->usage, l->v->usage_count, sizeof key, by_pair) : NULL;
 }
 
 /* A failure is over once something works that came up after it; and what somebody says in a peer's name is not even one
  * while there is anything that works. */
 static bool failure_stands(const struct live *l, const struct keying_failure *f)
 {
-	for (size_t i = 0; i < l->child_count; i++)
-		if (addr_equal(&l->children[i].remote, &f->remote) &&
-		    (f->stranger || l->children[i].up_at_ms >= f->at_ms))
+	for (size_t i = 0; i < l->v->child_count; i++)
+		if (addr_equal(&l->v->children[i].remote, &f->remote) &&
+		    (f->stranger || l->v->children[i].up_at_ms >= f->at_ms))
 			return false;
 	return true;
 }
@@ -190,8 +162,8 @@ static const char *shown(const struct daemon *d, const struct keying_ike_row *ro
 
 static void main_mode_rows(struct daemon *d, const struct live *l, json_t *rows)
 {
-	for (size_t i = 0; i < l->ike_count; i++) {
-		const struct keying_ike_row *k = &l->ike[i];
+	for (size_t i = 0; i < l->v->ike_count; i++) {
+		const struct keying_ike_row *k = &l->v->ike[i];
 		json_t *o = json_object();
 		char suite[SUITE_TEXT] = "";
 
@@ -239,8 +211,8 @@ static void put_selector(json_t *o, const struct sa_selector *s)
 static void quick_mode_rows(struct daemon *d, const struct live *l, json_t *rows)
 {
 	(void)d;
-	for (size_t i = 0; i < l->child_count; i++) {
-		const struct keying_child_row *c = &l->children[i];
+	for (size_t i = 0; i < l->v->child_count; i++) {
+		const struct keying_child_row *c = &l->v->children[i];
 		const struct sa_usage *u = usage_of(l, c->pair);
 		json_t *o = json_object();
 		char suite[SUITE_TEXT];
@@ -292,8 +264,8 @@ static struct rule_facts *gather_rules(const struct daemon *d, const struct live
 			put(all[c->rule->index].counters, c->name,
 			    json_pack("{s:I,s:I}", "packets", (json_int_t)c->packets, "octets", (json_int_t)c->octets));
 	}
-	for (size_t i = 0; i < l->child_count; i++) {
-		const struct rule *r = l->children[i].rule;
+	for (size_t i = 0; i < l->v->child_count; i++) {
+		const struct rule *r = l->v->children[i].rule;
 
 		if (r && r->index < n && &rules[r->index] == r)
 			all[r->index].children++;
@@ -415,20 +387,20 @@ static void peer_rows(struct daemon *d, const struct live *l, json_t *rows)
 	json_t *all = json_object(), *row;
 	const char *address;
 
-	for (size_t i = 0; i < l->ike_count; i++) {
-		json_t *o = peer_row(d, all, &l->ike[i].remote);
+	for (size_t i = 0; i < l->v->ike_count; i++) {
+		json_t *o = peer_row(d, all, &l->v->ike[i].remote);
 
-		if (l->ike[i].established) {
-			put(o, "identity", words(peer_kept_id(l->ike[i].peer)));
-			put(o, "method", json_string(peer_method_name(peer_kept_method(l->ike[i].peer))));
+		if (l->v->ike[i].established) {
+			put(o, "identity", words(peer_kept_id(l->v->ike[i].peer)));
+			put(o, "method", json_string(peer_method_name(peer_kept_method(l->v->ike[i].peer))));
 			add_to(o, "main_modes", 1);
 		} else {
 			add_to(o, "negotiating", 1);
 		}
 	}
-	for (size_t i = 0; i < l->child_count; i++)
-		count_child(peer_row(d, all, &l->children[i].remote), &l->children[i],
-			    usage_of(l, l->children[i].pair));
+	for (size_t i = 0; i < l->v->child_count; i++)
+		count_child(peer_row(d, all, &l->v->children[i].remote), &l->v->children[i],
+			    usage_of(l, l->v->children[i].pair));
 	for (size_t i = 0; i < n; i++)
 		if (fallbacks[i].until_ms > now) {
 			json_t *o = peer_row(d, all, &fallbacks[i].remote);
@@ -436,12 +408,12 @@ static void peer_rows(struct daemon *d, const struct live *l, json_t *rows)
 			if (json_is_null(json_object_get(o, "outcome")))
 				put(o, "outcome", json_string(outcome_name(OUTCOME_CLEAR)));
 		}
-	for (size_t i = 0; i < l->failure_count; i++)
-		if (failure_stands(l, &l->failures[i])) {
-			json_t *o = peer_row(d, all, &l->failures[i].remote);
+	for (size_t i = 0; i < l->v->failure_count; i++)
+		if (failure_stands(l, &l->v->failures[i])) {
+			json_t *o = peer_row(d, all, &l->v->failures[i].remote);
 
-			if (is_later(o, &l->failures[i]))
-				put_failure(o, &l->failures[i]);
+			if (is_later(o, &l->v->failures[i]))
+				put_failure(o, &l->v->failures[i]);
 		}
 	json_object_foreach(all, address, row)
 	{
@@ -453,14 +425,14 @@ static void peer_rows(struct daemon *d, const struct live *l, json_t *rows)
 static void drop_rows(struct daemon *d, const struct live *l, json_t *rows)
 {
 	for (int i = 0; d->engine && i < DROP_COUNT; i++) {
-		uint64_t n = sad_dropped(engine_sad(d->engine), (enum sad_drop)i);
+		uint64_t n = l->v->plane_dropped[i];
 
 		(void)json_array_append_new(rows, json_pack("{s:s,s:s,s:n,s:s,s:s,s:I}", "where", "plane", "name",
 							    sad_drops[i].name, "rule", "unit", sad_drops[i].unit,
 							    "meaning", sad_drops[i].meaning, "count", (json_int_t)n));
 	}
 	for (int i = 0; d->engine && i < KEYING_DROP_COUNT; i++) {
-		uint64_t n = keying_dropped(engine_keying(d->engine), (enum keying_drop)i);
+		uint64_t n = l->v->keying_dropped[i];
 
 		(void)json_array_append_new(rows,
 					    json_pack("{s:s,s:s,s:n,s:s,s:s,s:I}", "where", "keying", "name",
@@ -479,8 +451,7 @@ static void drop_rows(struct daemon *d, const struct live *l, json_t *rows)
 
 static void credential_rows(struct daemon *d, const struct live *l, json_t *rows)
 {
-	(void)l;
-	credentials_rows(d, rows);
+	credentials_rows(d, l->v, rows);
 }
 
 static void list_rows(struct daemon *d, const struct live *l, json_t *rows)
@@ -502,7 +473,15 @@ static const struct {
 	{ "revocation-lists", "revocation-list", list_rows },
 };
 
-json_t *show_table(struct daemon *d, const char *what)
+bool show_has(const char *what)
+{
+	for (size_t i = 0; i < ARRAY_LEN(tables); i++)
+		if (strcmp(tables[i].name, what) == 0 || strcmp(tables[i].also, what) == 0)
+			return true;
+	return false;
+}
+
+json_t *show_table(struct daemon *d, const struct engine_view *v, const char *what)
 {
 	for (size_t i = 0; i < ARRAY_LEN(tables); i++) {
 		SCOPED(live_wipe) struct live l = { 0 };
@@ -511,19 +490,19 @@ json_t *show_table(struct daemon *d, const char *what)
 		if (strcmp(tables[i].name, what) != 0 && strcmp(tables[i].also, what) != 0)
 			continue;
 		rows = json_array();
-		live_read(d, &l);
+		live_read(d, v, &l);
 		tables[i].rows(d, &l, rows);
 		return json_pack("{s:b,s:s,s:o}", "ok", 1, "what", tables[i].name, "rows", rows);
 	}
 	return NULL;
 }
 
-json_t *show_state(struct daemon *d)
+json_t *show_state(struct daemon *d, const struct engine_view *v)
 {
 	SCOPED(live_wipe) struct live l = { 0 };
 	json_t *o = json_pack("{s:b}", "ok", 1);
 
-	live_read(d, &l);
+	live_read(d, v, &l);
 	put(o, "disabled", json_boolean(d->state->disabled));
 	put(o, "version", number(d->state->current));
 	for (size_t i = 0; i < ARRAY_LEN(tables); i++) {
@@ -589,8 +568,8 @@ static size_t established(const struct live *l)
 {
 	size_t n = 0;
 
-	for (size_t i = 0; i < l->ike_count; i++)
-		n += l->ike[i].established;
+	for (size_t i = 0; i < l->v->ike_count; i++)
+		n += l->v->ike[i].established;
 	return n;
 }
 
@@ -680,17 +659,17 @@ static const char *state_word(const struct daemon *d, json_t *peers)
 	return json_integer_value(json_object_get(peers, "failing")) ? "failing" : "protected";
 }
 
-json_t *show_status(struct daemon *d)
+json_t *show_status(struct daemon *d, const struct engine_view *v)
 {
 	SCOPED(live_wipe) struct live l = { 0 };
 	json_t *rows = json_array(), *o = json_pack("{s:b}", "ok", 1), *peers;
 	uint64_t dropped = 0;
 
-	live_read(d, &l);
+	live_read(d, v, &l);
 	peer_rows(d, &l, rows);
 	peers = peers_json(rows);
 	for (int i = 0; d->engine && i < DROP_COUNT; i++)
-		dropped += sad_dropped(engine_sad(d->engine), (enum sad_drop)i);
+		dropped += l.v->plane_dropped[i];
 	put(o, "state", json_string(state_word(d, peers)));
 	put(o, "host", words(d->name));
 	put(o, "program_version", json_string(CORDON_VERSION));
@@ -700,8 +679,8 @@ json_t *show_status(struct daemon *d)
 	put(o, "peers", peers);
 	put(o, "keying",
 	    json_pack("{s:I,s:I,s:I,s:o}", "main_mode", (json_int_t)established(&l), "negotiating",
-		      (json_int_t)(l.ike_count - established(&l)), "quick_mode", (json_int_t)l.child_count, "failures",
-		      failures_json(rows)));
+		      (json_int_t)(l.v->ike_count - established(&l)), "quick_mode", (json_int_t)l.v->child_count,
+		      "failures", failures_json(rows)));
 	put(o, "plane", json_pack("{s:s}", "kind", "userspace"));
 	put(o, "plane_dropped", number(dropped));
 	put(o, "certificates", certificates_json(d));
