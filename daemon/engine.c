@@ -36,6 +36,11 @@ const struct credential_store *engine_store(const struct engine *e)
 	return e->store ? e->store->store : NULL;
 }
 
+const struct shared_store *engine_shared_store(const struct engine *e)
+{
+	return e->store;
+}
+
 size_t engine_fallbacks(const struct engine *e, const struct engine_fallback **ret)
 {
 	*ret = e->fallbacks;

@@ -58,6 +58,7 @@ struct engine_view {
 void engine_look(struct engine *e, void (*seen)(void *context, const struct engine_view *v), void *context);
 
 const struct credential_store *engine_store(const struct engine *e); /* NULL: this host has nothing to prove itself */
+const struct shared_store *engine_shared_store(const struct engine *e); /* likewise */
 /* Has the other end proven itself to us, and are there SAs with it? */
 bool engine_has_peer(const struct engine *e, const struct addr *remote);
 /* Peers without IKE that request modes talk to in clear, some of them maybe no more. */

@@ -4,6 +4,7 @@
 #include "base/diag.h"
 #include "base/mem.h"
 #include "daemon/fetch.h"
+#include "identity/keyring.h"
 #include "identity/name.h"
 
 #include <errno.h>
@@ -12,11 +13,12 @@
 #include <string.h>
 #include <time.h>
 
-struct shared_store *shared_store_new(struct credential_store *store)
+struct shared_store *shared_store_new(struct credential_store *store, struct keyring *ring)
 {
 	struct shared_store *s = mem_new(1, sizeof *s);
 
 	s->store = store;
+	s->ring = ring;
 	s->references = 1;
 	return s;
 }
@@ -26,6 +28,7 @@ void shared_store_release(struct shared_store *s)
 	if (!s || --s->references)
 		return;
 	credential_store_free(s->store);
+	keyring_free(s->ring);
 	free(s);
 }
 
@@ -68,28 +71,49 @@ static int answer(const struct keying_job *j, struct keying_result *ret, struct 
 	return r;
 }
 
-static int sign(const struct keying_job *j, const struct credential_store *store, struct keying_result *ret,
-		struct diag *d)
+static int sign(const struct keying_job *j, const struct shared_store *store, struct keying_result *ret, struct diag *d)
 {
-	size_t index;
+	struct keyring_proof made;
+	int r;
 
-	if (!store || !credential_find(store, j->credential, &index))
+	if (!store)
 		return diag_fail(d, ERR_AUTH, "the credential has gone from this host");
-	return credential_sign(store, index, j->prf, j->peer_hashes, j->octets.at, j->octets.len, &ret->auth_method,
-			       ret->auth, sizeof ret->auth, &ret->auth_len, d);
+	r = keyring_sign(store->ring, j->credential, j->prf, j->peer_hashes,
+			 &(struct octets){ j->octets.at, j->octets.len }, &made, d);
+	if (r < 0)
+		return r;
+	ret->auth_method = made.method;
+	ret->auth_len = made.len;
+	memcpy(ret->auth, made.auth, made.len);
+	return 0;
 }
 
-static int mix(const struct keying_job *j, const struct credential_store *store, struct keying_result *ret,
-	       struct diag *d)
+static int mix(const struct keying_job *j, const struct shared_store *store, struct keying_result *ret, struct diag *d)
 {
 	ret->mix = j->mix;
 	if (!store)
 		return diag_fail(d, ERR_AUTH, "this host has no keys");
-	return credential_mix(store, j->ppk_file, j->prf, (struct key *[]){ &ret->mix.d, &ret->mix.pi, &ret->mix.pr },
-			      3, d);
+	return keyring_mix(store->ring, credential_psk_number(j->ppk_file), j->prf,
+			   (struct key *[]){ &ret->mix.d, &ret->mix.pi, &ret->mix.pr }, 3, d);
 }
 
-static int verify(const struct keying_job *j, const struct credential_store *store, struct revocation_lists *fetched,
+enum { SHARED_KEY = 2 }; /* RFC 7296 3.8 */
+
+static int verify_shared(const struct credential_proof *p, const struct keying_job *j, const struct keyring *ring,
+			 struct peer *ret, struct diag *d)
+{
+	uint32_t numbers[CREDENTIAL_PSKS_MOST];
+	size_t lacks = 0;
+	int n = credential_psks_of(p->set, numbers, d);
+
+	if (n < 0)
+		return n;
+	return credential_psk_verdict(
+		p, keyring_prove(ring, numbers, (size_t)n, j->prf, &p->signed_octets, &p->auth, &lacks, d), lacks, ret,
+		d);
+}
+
+static int verify(const struct keying_job *j, const struct shared_store *store, struct revocation_lists *fetched,
 		  struct revocation_verdict *unknown, struct keying_result *ret, struct diag *d)
 {
 	struct octets chain[KEYING_CHAIN_MOST];
@@ -104,18 +128,20 @@ static int verify(const struct keying_job *j, const struct credential_store *sto
 		.chain = chain,
 		.chain_count = j->chain_count,
 		.other_encodings = j->other_encodings,
-		.psk_prf = j->prf,
 		.remote = j->remote,
 		.now_s = (uint64_t)time(NULL),
 		.fetched = fetched,
 		.ret_unknown = unknown,
 	};
+	int r;
 
 	if (!store)
 		return diag_fail(d, ERR_AUTH, "this host has no credentials and trusts nobody");
+	if (j->auth_method == SHARED_KEY)
+		return verify_shared(&proof, j, store->ring, &ret->peer, d);
 	for (size_t i = 0; i < j->chain_count; i++)
 		chain[i] = (struct octets){ j->chain[i].at, j->chain[i].len };
-	int r = credential_verify(store, &proof, &ret->peer, d);
+	r = credential_verify(store->store, &proof, &ret->peer, d);
 	if (r >= 0 && ret->peer.not_after_s) /* what is verified has not ended yet */
 		ret->good_ms = ret->peer.not_after_s > proof.now_s ? (ret->peer.not_after_s - proof.now_s) * 1000 : 1;
 	return r;
@@ -130,7 +156,7 @@ static void claimed(const struct keying_job *j, struct keying_result *ret)
 		       name_identity_text(j->id_type, &id, text));
 }
 
-void job_do(const struct keying_job *j, const struct credential_store *store, struct revocation_lists *fetched,
+void job_do(const struct keying_job *j, const struct shared_store *store, struct revocation_lists *fetched,
 	    struct revocation_verdict *unknown, struct keying_result *ret)
 {
 	struct diag d = { 0 };
@@ -182,7 +208,7 @@ static void work_do(uv_work_t *request)
 {
 	struct work *w = request->data;
 
-	job_do(w->job, w->means.store ? w->means.store->store : NULL, w->means.fetched, w->unknown, &w->result);
+	job_do(w->job, w->means.store, w->means.fetched, w->unknown, &w->result);
 }
 
 static void work_done(uv_work_t *request, int status);
@@ -228,8 +254,6 @@ void jobs_prepare(void)
 	(void)snprintf(text, sizeof text, "%u", uv_available_parallelism());
 	(void)setenv("UV_THREADPOOL_SIZE", text, 0);
 }
-
-enum { SHARED_KEY = 2 }; /* RFC 7296 3.8 */
 
 /* Two HMACs or a few random octets take less than the way to a thread and back. */
 static bool is_quick(const struct keying_job *j, const struct shared_store *store)

@@ -3,6 +3,7 @@
 #include "base/diag.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "identity/keyring.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -115,12 +116,15 @@ static const char **paths_under_root(const struct daemon *d, struct arena *a, co
 	return to;
 }
 
-static struct credential_store *load_store(const struct daemon *d, const struct names *psks, struct arena *a)
+static struct shared_store *load_store(const struct daemon *d, const struct names *psks, const struct names *ppks,
+				       struct arena *a)
 {
 	const struct host_config *c = d->config;
 	struct credential_files *files = arena_new(a, c->certificate_count + 1, sizeof *files);
-	const struct credential_store *before = d->engine ? engine_store(d->engine) : NULL;
+	const struct shared_store *before = d->engine ? engine_shared_store(d->engine) : NULL;
+	struct keyring_loading loading = { .ring = keyring_new(), .before = before ? before->ring : NULL };
 	struct credential_store *store = NULL;
+	struct credential_holder holder;
 	struct diag why = { 0 };
 	struct credential_sources from = {
 		.certificates = files,
@@ -132,15 +136,23 @@ static struct credential_store *load_store(const struct daemon *d, const struct 
 		.psk_root = d->options.root,
 		.psks = psks->at,
 		.psk_count = psks->count,
+		.ppks = ppks->at,
+		.ppk_count = ppks->count,
+		.holder = &holder,
 		.lineage = d->lineage,
 	};
 
 	for (size_t i = 0; i < c->certificate_count; i++)
 		files[i] = (struct credential_files){ under_root(d, a, c->certificates[i].certificate),
 						      under_root(d, a, c->certificates[i].key) };
-	if (credential_store_load(&from, before, tell_bad, (void *)(uintptr_t)d, &store, &why) < 0)
+	keyring_holder(&loading, &holder);
+	if (credential_store_load(&from, before ? before->store : NULL, tell_bad, (void *)(uintptr_t)d, &store, &why) <
+	    0) {
 		log_error("%s", why.text);
-	return store;
+		keyring_free(loading.ring);
+		return NULL;
+	}
+	return shared_store_new(store, loading.ring);
 }
 
 /* ---- matching ---------------------------------------------------------------------------------------------------- */
@@ -274,7 +286,8 @@ void proofs_load(const struct daemon *d, const struct plan *plan, struct loaded_
 {
 	struct sets sets = sets_of(plan);
 	struct names psks = { 0 }, ppks = ppks_of(plan);
-	struct credential_store *store;
+	struct shared_store *shared;
+	const struct credential_store *store = NULL;
 	uint64_t now_s = unix_now_ms() / 1000;
 	struct keying_config *c = &ret->proofs.keying;
 
@@ -283,19 +296,18 @@ void proofs_load(const struct daemon *d, const struct plan *plan, struct loaded_
 	memcpy(c->crash_secret, d->crash_secret, sizeof c->crash_secret);
 	c->nat_keepalive_ms = d->config->nat_keepalive_ms;
 	add_psks(&sets, &psks);
-	for (size_t i = 0; i < ppks.count; i++) /* kept as pre-shared keys are */
-		names_add(&psks, ppks.at[i]);
-	if ((store = load_store(d, &psks, &ret->memory))) {
-		size_t n = credential_count(store);
+	if ((shared = load_store(d, &psks, &ppks, &ret->memory))) {
+		size_t n = credential_count(shared->store);
 		struct keying_credential *all = arena_new(&ret->memory, n + 1, sizeof *all);
 
+		store = shared->store;
 		for (size_t i = 0; i < n; i++)
 			describe(store, i, &sets, now_s, &ret->memory, &all[i]);
 		c->credentials = all;
 		c->credential_count = n;
 		c->authority_count = credential_authorities(store, &c->authorities);
 		find_ppks(store, &ppks, &ret->memory, c);
-		ret->proofs.store = shared_store_new(store);
+		ret->proofs.store = shared;
 	}
 	find_lacks(store, &sets, now_s, &ret->memory, c);
 	free(psks.at);

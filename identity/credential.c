@@ -1,10 +1,11 @@
-/* Loading what this host proves itself with, and making the proofs. Checking a peer's is in verify.c. */
+/* Loading what this host proves itself with, but for the secrets. Checking a peer's proof is in verify.c. */
 #include "identity/credential.h"
 
 #include "base/diag.h"
 #include "base/mem.h"
 #include "base/text.h"
 #include "identity/criteria.h"
+#include "identity/keyring.h"
 #include "identity/lineage.h"
 #include "identity/name.h"
 #include "identity/store.h"
@@ -25,24 +26,6 @@ enum { FILE_MOST = 4 << 20, ANCHORS_MOST = 4096, PATH_TEXT = 4096 };
 _Static_assert((int)CHAIN_MOST == (int)CREDENTIAL_CHAIN_MOST, "one bound");
 
 /* ---- files ---- */
-
-/* A secret that others can read or change is none. The group may read (Debian's ssl-cert). */
-static int secret_is_private(const char *path, const char *what, struct diag *d)
-{
-	struct stat st;
-
-	if (stat(path, &st) < 0)
-		return diag_errno(d, errno, "%s %s", what, path);
-	if (!S_ISREG(st.st_mode)) /* a pipe: whoever gave it to us answers for it */
-		return 0;
-	if (st.st_mode & (S_IRWXO | S_IWGRP | S_IXGRP))
-		return diag_fail(d, EACCES, "%s %s is open to other users (mode %04o): chmod 600 %s", what, path,
-				 st.st_mode & 07777u, path);
-	if (st.st_uid != 0 && st.st_uid != geteuid())
-		return diag_fail(d, EACCES, "%s %s belongs to another user (uid %u): chown root %s", what, path,
-				 (unsigned)st.st_uid, path);
-	return 0;
-}
 
 static BIO *bio_of(const struct text *t)
 {
@@ -74,39 +57,6 @@ static int certificates_read(const char *path, STACK_OF(X509) * *ret, struct dia
 		return diag_fail(d, ERR_SYNTAX, "%s holds no certificate in PEM form (-----BEGIN CERTIFICATE-----)",
 				 path);
 	*ret = TAKE(all);
-	return 0;
-}
-
-static int no_passphrase(char *buf, int size, int writing, void *asked)
-{
-	(void)buf, (void)size, (void)writing;
-	*(bool *)asked = true;
-	return -1;
-}
-
-static int key_read(const char *path, EVP_PKEY **ret, struct diag *d)
-{
-	SCOPED(text_freep) struct text *t = NULL;
-	SCOPED(bio_freep) BIO *in = NULL;
-	bool asked = false;
-	int r;
-
-	if ((r = secret_is_private(path, "private key", d)) < 0)
-		return r;
-	if ((r = text_read(path, FILE_MOST, &t, d)) < 0)
-		return diag_wrap(d, r, "private key");
-	in = bio_of(t);
-	*ret = in ? PEM_read_bio_PrivateKey(in, NULL, no_passphrase, &asked) : NULL;
-	ERR_clear_error();
-	if (!*ret && asked)
-		return diag_fail(
-			d, ERR_UNSUPPORTED,
-			"private key %s is locked by a passphrase, and nobody is there to type it: openssl pkey "
-			"-in %s -out KEY writes it without",
-			path, path);
-	if (!*ret)
-		return diag_fail(d, ERR_SYNTAX, "%s holds no private key in PEM form (-----BEGIN PRIVATE KEY-----)",
-				 path);
 	return 0;
 }
 
@@ -227,23 +177,6 @@ static int own_authorities(struct own_certificate *o, struct diag *d)
 	return 0;
 }
 
-static int key_fits(STACK_OF(X509) * file, EVP_PKEY *key, const struct credential_files *f, struct diag *d)
-{
-	int at = 0, count = sk_X509_num(file);
-
-	while (at < count && X509_check_private_key(sk_X509_value(file, at), key) != 1)
-		at++;
-	ERR_clear_error();
-	if (at == count)
-		return diag_fail(d, ERR_CRYPTO, "the private key %s does not belong to the certificate in %s", f->key,
-				 f->certificate);
-	if (at > 0)
-		return diag_fail(d, ERR_SYNTAX,
-				 "%s: the certificate of %s is number %d; put it first, its issuers behind it",
-				 f->certificate, f->key, at + 1);
-	return 0;
-}
-
 /* The number stays the same as long as the certificate does. */
 static int number_of(const char *what, const void *octets, size_t len, uint32_t *ret, struct diag *d)
 {
@@ -267,16 +200,16 @@ static void own_wipe(struct own_certificate *o)
 	free(o->path);
 	free(o->key_path);
 	x509_stack_free(o->file);
-	signing_key_wipe(&o->key);
 	chain_wipe(&o->chain);
 	*o = (struct own_certificate){ 0 };
 }
 
 /* From what files held; takes references. */
 static int own_make(const struct credential_store *s, const struct credential_files *f, STACK_OF(X509) * file,
-		    EVP_PKEY *key, struct own_certificate *o, struct credential *c, struct diag *d)
+		    struct own_certificate *o, struct credential *c, struct diag *d)
 {
 	X509 *leaf = sk_X509_value(file, 0);
+	EVP_PKEY *key = X509_get0_pubkey(leaf);
 	bool silent;
 	int r;
 
@@ -286,8 +219,7 @@ static int own_make(const struct credential_store *s, const struct credential_fi
 	(void)name_text(X509_get_subject_name(leaf), o->chain.subject);
 	(void)name_text(X509_get_issuer_name(leaf), o->issuer);
 	if ((r = signature_key_check(key, f->certificate, o->key_type, d)) < 0 ||
-	    (r = signing_key_init(&o->key, key, d)) < 0 || (r = sent_chain(o, file, f->certificate, d)) < 0 ||
-	    (r = own_identity(leaf, o, c, f->certificate, d)) < 0)
+	    (r = sent_chain(o, file, f->certificate, d)) < 0 || (r = own_identity(leaf, o, c, f->certificate, d)) < 0)
 		return r;
 	if (!(o->file = X509_chain_up_ref(file)))
 		return diag_fail(d, ERR_CRYPTO, "libcrypto keeps no certificates");
@@ -316,17 +248,79 @@ static int own_make(const struct credential_store *s, const struct credential_fi
 	return 0;
 }
 
-static int own_load(const struct credential_store *s, const struct credential_files *f, struct own_certificate *o,
-		    struct credential *c, struct diag *d)
+/* ---- their keys, which others hold ---- */
+
+struct publics {
+	struct octets at[KEYRING_PUBLICS_MOST];
+	size_t count;
+};
+
+static void publics_wipe(struct publics *p)
 {
-	SCOPED(x509_stack_freep) STACK_OF(X509) *file = NULL;
-	SCOPED(pkey_freep) EVP_PKEY *key = NULL;
+	while (p->count)
+		OPENSSL_free((void *)(uintptr_t)p->at[--p->count].at);
+}
+
+static int publics_of(STACK_OF(X509) * file, struct publics *ret, struct diag *d)
+{
+	for (int i = 0; i < sk_X509_num(file) && ret->count < ARRAY_LEN(ret->at); i++) {
+		unsigned char *der = NULL;
+		int n = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(sk_X509_value(file, i)), &der);
+
+		if (n <= 0)
+			return diag_fail(d, ERR_CRYPTO, "libcrypto cannot write a key");
+		ret->at[ret->count++] = (struct octets){ der, (size_t)n };
+	}
+	return 0;
+}
+
+static int key_load(const struct credential_holder *h, const struct credential_files *f, STACK_OF(X509) * file,
+		    uint32_t number, struct diag *d)
+{
+	SCOPED(publics_wipe) struct publics publics = { 0 };
+	struct keyring_item item = { .number = number, .uses = KEYRING_SIGN, .path = f->key };
+	size_t fits = 0;
 	int r;
 
-	if ((r = certificates_read(f->certificate, &file, d)) < 0 || (r = key_read(f->key, &key, d)) < 0 ||
-	    (r = key_fits(file, key, f, d)) < 0)
+	if (!h)
+		return 0;
+	if ((r = publics_of(file, &publics, d)) < 0)
 		return r;
-	return own_make(s, f, file, key, o, c, d);
+	item.publics = publics.at;
+	item.public_count = publics.count;
+	if ((r = h->load(h->context, &item, &fits, d)) < 0)
+		return r;
+	if (fits >= publics.count)
+		return diag_fail(d, ERR_CRYPTO, "the private key %s does not belong to the certificate in %s", f->key,
+				 f->certificate);
+	if (fits > 0)
+		return diag_fail(d, ERR_SYNTAX,
+				 "%s: the certificate of %s is number %zu; put it first, its issuers behind it",
+				 f->certificate, f->key, fits + 1);
+	return 0;
+}
+
+static bool key_keep(const struct credential_holder *h, uint32_t number, unsigned uses)
+{
+	return !h || h->keep(h->context, number, uses, NULL) == 0;
+}
+
+static int own_load(const struct credential_store *s, const struct credential_holder *h,
+		    const struct credential_files *f, struct own_certificate *o, struct credential *c, struct diag *d)
+{
+	SCOPED(x509_stack_freep) STACK_OF(X509) *file = NULL;
+	int r;
+
+	if ((r = certificates_read(f->certificate, &file, d)) < 0 || (r = own_make(s, f, file, o, c, d)) < 0)
+		return r;
+	return key_load(h, f, file, c->number, d);
+}
+
+static bool own_keep(const struct credential_store *s, const struct credential_holder *h,
+		     const struct credential_files *f, const struct own_certificate *old, struct own_certificate *o,
+		     struct credential *c)
+{
+	return own_make(s, f, old->file, o, c, NULL) == 0 && key_keep(h, c->number, KEYRING_SIGN);
 }
 
 /* What a former loading had of these files; NULL: nothing. */
@@ -340,7 +334,7 @@ static const struct own_certificate *own_before(const struct credential_store *b
 }
 
 /* Certificates that were replaced end what was begun with them. */
-static void retire(struct credential_store *s, const struct credential_store *before)
+static void retire(struct credential_store *s, const struct credential_holder *h, const struct credential_store *before)
 {
 	for (size_t i = 0; before && i < before->certificate_count; i++) {
 		const struct own_certificate *old = &before->certificates[i];
@@ -349,7 +343,7 @@ static void retire(struct credential_store *s, const struct credential_store *be
 
 		if (before->credentials[i].retired || credential_find(s, before->credentials[i].number, &same))
 			continue;
-		if (own_make(s, &f, old->file, old->key.key, &s->certificates[n], &s->credentials[n], NULL) < 0) {
+		if (!own_keep(s, h, &f, old, &s->certificates[n], &s->credentials[n])) {
 			own_wipe(&s->certificates[n]);
 			continue;
 		}
@@ -446,79 +440,55 @@ static bool trust_keep(struct credential_store *s, const struct credential_store
 
 /* ---- pre-shared keys ---- */
 
-static int psk_describe(const char *file, struct psk *p, struct credential *c, struct diag *d)
+static void psk_describe(const char *file, unsigned uses, struct psk *p, struct credential *c)
 {
 	p->file = mem_string(file);
+	p->uses = uses;
 	*c = (struct credential){ .kind = AUTH_PSK,
+				  .number = credential_psk_number(file),
 				  .psk_file = p->file,
 				  .subject = p->file,
 				  .path = p->file,
 				  .key_type = "pre-shared-key",
 				  .hashes = UINT16_MAX,
 				  .silent = true };
-	return number_of("pre-shared key", file, strlen(file), &c->number, d);
 }
 
-/* The file is the key, but for one line ending, which editors add. */
-static int psk_load(const char *root, const char *file, struct psk *p, struct credential *c, struct diag *d)
+uint32_t credential_psk_number(const char *file)
+{
+	uint32_t number = 0;
+
+	(void)number_of("pre-shared key", file, strlen(file), &number, NULL);
+	return number;
+}
+
+static int psk_load(const struct credential_holder *h, const char *root, const char *file, unsigned uses, struct psk *p,
+		    struct credential *c, struct diag *d)
 {
 	char path[PATH_TEXT];
-	SCOPED(text_freep) struct text *t = NULL;
-	size_t len;
+	size_t fits = 0;
 	int r;
 
 	if (snprintf(path, sizeof path, "%s%s", root ? root : "", file) >= (int)sizeof path)
 		return diag_fail(d, ENAMETOOLONG, "pre-shared key %.80s", file);
-	if ((r = secret_is_private(path, "pre-shared key", d)) < 0)
+	if (h &&
+	    (r = h->load(h->context,
+			 &(struct keyring_item){ .number = credential_psk_number(file), .uses = uses, .path = path },
+			 &fits, d)) < 0)
 		return r;
-	if ((r = text_read(path, PSK_MOST, &t, d)) < 0)
-		return diag_wrap(d, r, "pre-shared key");
-	len = t->len;
-	if (len && t->octets[len - 1] == '\n')
-		len--;
-	if (len && t->octets[len - 1] == '\r')
-		len--;
-	if (len == 0)
-		return diag_fail(d, ERR_SYNTAX, "pre-shared key %s is empty; openssl rand -base64 32 makes a good one",
-				 path);
-	if (len > PSK_MOST)
-		return diag_fail(d, ERR_SYNTAX, "pre-shared key %s is over %d octets", path, PSK_MOST);
-	if (memchr(t->octets, '\n', len))
-		return diag_fail(d, ERR_SYNTAX, "pre-shared key %s has more than one line; a file holds one key", path);
-	memcpy(p->octets, t->octets, len);
-	p->len = len;
-	return psk_describe(file, p, c, d);
+	psk_describe(file, uses, p, c);
+	return 0;
 }
 
-static bool psk_keep(const struct credential_store *before, const char *file, struct psk *p, struct credential *c)
+static bool psk_keep(const struct credential_holder *h, const struct credential_store *before, const char *file,
+		     unsigned uses, struct psk *p, struct credential *c)
 {
-	const struct psk *old;
-
-	if (!before || store_psk(before, file, &old, NULL) < 0)
-		return false;
-	memcpy(p->octets, old->octets, old->len);
-	p->len = old->len;
-	return psk_describe(file, p, c, NULL) == 0;
-}
-
-int store_psk(const struct credential_store *s, const char *file, const struct psk **ret, struct diag *d)
-{
-	for (size_t i = 0; i < s->psk_count; i++)
-		if (strcmp(s->psks[i].file, file) == 0) {
-			*ret = &s->psks[i];
-			return 0;
+	for (size_t i = 0; before && i < before->psk_count; i++)
+		if (strcmp(before->psks[i].file, file) == 0 && key_keep(h, credential_psk_number(file), uses)) {
+			psk_describe(file, uses, p, c);
+			return true;
 		}
-	return diag_fail(d, ENOENT, "this host has no pre-shared key %s", file);
-}
-
-int psk_proof(const struct psk *psk, const struct algorithm *prf, const struct octets *message, struct key *ret,
-	      struct diag *d)
-{
-	struct octets pad = { "Key Pad for IKEv2", 17 };
-	SCOPED(key_wipe) struct key padded = { 0 };
-	int r = crypto_prf(prf, psk->octets, psk->len, &pad, 1, &padded, d);
-
-	return r < 0 ? r : crypto_prf(prf, padded.octets, padded.len, message, 1, ret, d);
+	return false;
 }
 
 /* ---- the store ---- */
@@ -527,6 +497,7 @@ int psk_proof(const struct psk *psk, const struct algorithm *prf, const struct o
 struct loading {
 	struct credential_store *s;
 	const struct credential_store *before;
+	const struct credential_holder *holder;
 	credential_bad *bad;
 	void *context;
 	struct diag *d;
@@ -616,13 +587,13 @@ static int load_certificates(const struct loading *l, const struct credential_so
 		const struct own_certificate *old;
 		bool kept;
 
-		if ((r = own_load(s, f, o, c, l->d)) == 0) {
+		if ((r = own_load(s, l->holder, f, o, c, l->d)) == 0) {
 			s->certificate_count++;
 			continue;
 		}
 		own_wipe(o);
 		old = l->bad ? own_before(l->before, f) : NULL;
-		kept = old && own_make(s, f, old->file, old->key.key, o, c, NULL) == 0;
+		kept = old && own_keep(s, l->holder, f, old, o, c);
 		if (kept)
 			s->certificate_count++;
 		else
@@ -630,30 +601,46 @@ static int load_certificates(const struct loading *l, const struct credential_so
 		if ((r = bad_file(l, f->certificate, r, kept)) < 0)
 			return r;
 	}
-	retire(s, l->before);
+	retire(s, l->holder, l->before);
 	return 0;
+}
+
+static bool is_among(const char *file, const char *const *files, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (strcmp(files[i], file) == 0)
+			return true;
+	return false;
+}
+
+static int load_psk(const struct loading *l, const struct credential_sources *from, const char *file, unsigned uses)
+{
+	struct credential_store *s = l->s;
+	struct psk *p = &s->psks[s->psk_count];
+	struct credential *c = &s->credentials[s->certificate_count + s->psk_count];
+	int r = psk_load(l->holder, from->psk_root, file, uses, p, c, l->d);
+	bool kept;
+
+	if (r == 0) {
+		s->psk_count++;
+		return 0;
+	}
+	kept = l->bad && psk_keep(l->holder, l->before, file, uses, p, c);
+	s->psk_count += kept;
+	return bad_file(l, file, r, kept);
 }
 
 static int load_psks(const struct loading *l, const struct credential_sources *from)
 {
-	struct credential_store *s = l->s;
-	int r;
+	int r = 0;
 
-	for (size_t i = 0; i < from->psk_count; i++) {
-		struct psk *p = &s->psks[s->psk_count];
-		struct credential *c = &s->credentials[s->certificate_count + s->psk_count];
-		bool kept;
-
-		if ((r = psk_load(from->psk_root, from->psks[i], p, c, l->d)) == 0) {
-			s->psk_count++;
-			continue;
-		}
-		kept = l->bad && psk_keep(l->before, from->psks[i], p, c);
-		s->psk_count += kept;
-		if ((r = bad_file(l, from->psks[i], r, kept)) < 0)
-			return r;
-	}
-	return 0;
+	for (size_t i = 0; r == 0 && i < from->psk_count; i++)
+		r = load_psk(l, from, from->psks[i],
+			     KEYRING_PROVE | (is_among(from->psks[i], from->ppks, from->ppk_count) ? KEYRING_MIX : 0u));
+	for (size_t i = 0; r == 0 && i < from->ppk_count; i++)
+		if (!is_among(from->ppks[i], from->psks, from->psk_count))
+			r = load_psk(l, from, from->ppks[i], KEYRING_MIX);
+	return r;
 }
 
 int credential_store_load(const struct credential_sources *from, const struct credential_store *before,
@@ -662,7 +649,9 @@ int credential_store_load(const struct credential_sources *from, const struct cr
 	SCOPED(credential_store_freep) struct credential_store *s = mem_new(1, sizeof *s);
 	size_t most = from->certificate_count + (before ? before->certificate_count : 0);
 	struct diag own = { 0 };
-	struct loading l = { .s = s, .before = before, .bad = bad, .context = context, .d = d ? d : &own };
+	struct loading l = {
+		.s = s, .before = before, .holder = from->holder, .bad = bad, .context = context, .d = d ? d : &own
+	};
 	int r;
 
 	s->lineage = from->lineage;
@@ -672,8 +661,8 @@ int credential_store_load(const struct credential_sources *from, const struct cr
 		return diag_fail(d, ERR_CRYPTO, "libcrypto gives no certificate store");
 	s->trust = mem_new(from->trust_count, sizeof *s->trust);
 	s->certificates = mem_new(most, sizeof *s->certificates);
-	s->psks = mem_new(from->psk_count, sizeof *s->psks);
-	s->credentials = mem_new(most + from->psk_count, sizeof *s->credentials);
+	s->psks = mem_new(from->psk_count + from->ppk_count, sizeof *s->psks);
+	s->credentials = mem_new(most + from->psk_count + from->ppk_count, sizeof *s->credentials);
 	if ((r = load_trust(&l, from)) < 0 || (r = load_lists(&l, from)) < 0 || (r = load_certificates(&l, from)) < 0 ||
 	    (r = load_psks(&l, from)) < 0)
 		return r;
@@ -691,10 +680,8 @@ void credential_store_free(struct credential_store *s)
 		free(s->trust[i].path);
 		x509_stack_free(s->trust[i].certificates);
 	}
-	for (size_t i = 0; i < s->psk_count; i++) {
+	for (size_t i = 0; i < s->psk_count; i++)
 		free(s->psks[i].file);
-		explicit_bzero(&s->psks[i], sizeof s->psks[i]);
-	}
 	X509_STORE_free(s->anchors);
 	revocation_lists_free(s->lists);
 	free(s->authorities);
@@ -821,50 +808,4 @@ size_t credential_ends(const struct credential_store *s, struct credential_end *
 		}
 	}
 	return n;
-}
-
-int credential_mix(const struct credential_store *s, const char *file, const struct algorithm *prf,
-		   struct key *const *keys, size_t n, struct diag *d)
-{
-	const struct psk *ppk;
-	int r = store_psk(s, file, &ppk, d);
-
-	for (size_t i = 0; r == 0 && i < n; i++) {
-		SCOPED(key_wipe) struct key mixed = { 0 };
-		struct octets seed[] = { { keys[i]->octets, keys[i]->len }, { "\1", 1 } };
-
-		/* All PRFs of IKEv2 have keys as long as their output, so the first block of prf+ is all of it. */
-		if ((r = crypto_prf(prf, ppk->octets, ppk->len, seed, ARRAY_LEN(seed), &mixed, d)) < 0)
-			return r;
-		if (mixed.len != keys[i]->len)
-			return diag_fail(d, ERR_UNSUPPORTED, "prf %s does not go with a post-quantum pre-shared key",
-					 prf->name);
-		key_move(keys[i], &mixed);
-	}
-	return r;
-}
-
-int credential_sign(const struct credential_store *s, size_t index, const struct algorithm *psk_prf,
-		    uint16_t peer_hashes, const void *octets, size_t len, uint8_t *ret_method, uint8_t *ret, size_t cap,
-		    size_t *ret_len, struct diag *d)
-{
-	struct octets message = { octets, len };
-	SCOPED(key_wipe) struct key proof = { 0 };
-	int r;
-
-	if (index >= credential_count(s))
-		return diag_fail(d, ENOENT, "this host has no credential %zu", index);
-	if (s->credentials[index].kind == AUTH_CERTIFICATE)
-		return signature_make(&s->certificates[index].key, peer_hashes, &message, ret_method, ret, cap, ret_len,
-				      d);
-	if (!psk_prf)
-		return diag_fail(d, ERR_CRYPTO, "a pre-shared key needs the PRF");
-	if ((r = psk_proof(&s->psks[index - s->certificate_count], psk_prf, &message, &proof, d)) < 0)
-		return r;
-	if (proof.len > cap)
-		return diag_fail(d, ERR_CRYPTO, "the proof needs more room than %zu octets", cap);
-	memcpy(ret, proof.octets, proof.len);
-	*ret_len = proof.len;
-	*ret_method = AUTH_SHARED_KEY;
-	return 0;
 }

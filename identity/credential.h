@@ -1,6 +1,7 @@
-/* identity/credential.h - this host's own keys and certificates, whom it trusts, and the proofs made and checked with
- * them. Called by daemon/'s workers (any thread: a store is immutable once loaded, but for what its revocation lists
- * remember, which is locked) and by `cordon pki`. Private keys stay in here. */
+/* identity/credential.h - what this host can prove itself with, whom it trusts, and whether a peer's certificates prove
+ * it. Public data only: of private and pre-shared keys it knows that the key holder has them (identity/keyring.h).
+ * Called by daemon/'s workers (any thread: a store is immutable once loaded, but for what its revocation lists
+ * remember, which is locked) and by `cordon pki`. */
 #ifndef IDENTITY_CREDENTIAL_H
 #define IDENTITY_CREDENTIAL_H
 #include "base/crypto.h"
@@ -51,7 +52,18 @@ struct credential {
 	bool retired;
 };
 
+/* Who holds the private and pre-shared keys. It is asked for each while the store is loaded. */
+struct keyring_item;
+struct credential_holder {
+	/* Take what is in the item's file. *ret_fits: to which of the item's public keys it belongs. */
+	int (*load)(void *context, const struct keyring_item *item, size_t *ret_fits, struct diag *d);
+	/* Go on with what there was under that number before. */
+	int (*keep)(void *context, uint32_t number, unsigned uses, struct diag *d);
+	void *context;
+};
+
 struct credential_sources {
+	const struct credential_holder *holder; /* NULL: nobody is asked, all keys are taken to be there */
 	const struct credential_files *certificates;
 	size_t certificate_count;
 	const char *const *trust; /* PEM: authorities, and revocation lists */
@@ -63,17 +75,19 @@ struct credential_sources {
 	const char *psk_root;
 	const char *const *psks;
 	size_t psk_count;
+	const char *const *ppks; /* post-quantum ones; a file may be both */
+	size_t ppk_count;
 	const struct lineage *lineage; /* outlives the store; NULL: renewals are not known */
 };
 
 /* A file that cannot be used: it is passed over; kept: what a former loading had of it is used instead. */
 typedef void credential_bad(void *context, const char *path, const char *why, bool kept);
 
-/* Load and check: the key fits the certificate, key files are not readable by others, PSKs are not empty.
+/* Load and check: the key fits the certificate, and the holder has taken each key.
  * before: the store to take from what cannot be loaded now; NULL: none. bad NULL: the first such file is a failure. */
 int credential_store_load(const struct credential_sources *from, const struct credential_store *before,
 			  credential_bad *bad, void *context, struct credential_store **ret, struct diag *d);
-void credential_store_free(struct credential_store *s); /* wipes */
+void credential_store_free(struct credential_store *s);
 SCOPE_FREEP(struct credential_store, credential_store)
 
 size_t credential_count(const struct credential_store *s);
@@ -103,15 +117,8 @@ size_t credential_ends(const struct credential_store *s, struct credential_end *
 /* What to announce in SIGNATURE_HASH_ALGORITHMS: SHA2-256, 384, 512 and identity. */
 enum { CREDENTIAL_HASHES = 1 << 2 | 1 << 3 | 1 << 4 | 1 << 5 };
 
-/* prf+ of the post-quantum pre-shared key in `file` over each key, in place (RFC 8784 3). */
-int credential_mix(const struct credential_store *s, const char *file, const struct algorithm *prf,
-		   struct key *const *keys, size_t n, struct diag *d);
-
-/* An IKEv2 AUTH payload: method (RFC 7296 3.8; 14 by RFC 7427 when peer_hashes says which hashes the peer takes) and
- * data. psk_prf: for AUTH_PSK. */
-int credential_sign(const struct credential_store *s, size_t index, const struct algorithm *psk_prf,
-		    uint16_t peer_hashes, const void *octets, size_t len, uint8_t *ret_method, uint8_t *ret, size_t cap,
-		    size_t *ret_len, struct diag *d);
+/* Under which number the holder has the pre-shared key that a policy calls by that name. */
+uint32_t credential_psk_number(const char *file);
 
 /* The peer's proof. The chain's end entity must lead to a trusted authority, satisfy one certificate method of the set
  * (issuer, names, EKU, validity at now_s), match the claimed ID, and its key must have made the signature; and it must
@@ -131,12 +138,20 @@ struct credential_proof {
 	/* NULL: what is unknown is unknown. Else, if all but that is well, and lists can be had somewhere: -EAGAIN,
 	 * with where. No place is named for a peer that has not proven that it has the certificate's key. */
 	struct revocation_verdict *ret_unknown;
-	const struct algorithm *psk_prf;
 	struct addr remote;
 	uint64_t now_s;
 };
 int credential_verify(const struct credential_store *s, const struct credential_proof *proof, struct peer *ret,
 		      struct diag *d);
+
+/* A proof by pre-shared key (method 2) is for the holder to judge (keyring_prove): with which keys, and what comes of
+ * its answer. Returns how many numbers there are, or negative: the set asks for no pre-shared key. */
+enum { CREDENTIAL_PSKS_MOST = 32 };
+int credential_psks_of(const struct auth_set *set, uint32_t ret[CREDENTIAL_PSKS_MOST], struct diag *d);
+/* answer: 0, -EKEYREJECTED, -ENOENT (lacks: of which one), or another failure whose words are in *d. */
+int credential_psk_verdict(const struct credential_proof *proof, int answer, size_t lacks, struct peer *ret,
+			   struct diag *d);
+
 /* Would the certificates of a peer that has proven itself be taken today? Of revocation only what is known counts: an
  * SA does not end because a list could not be had. */
 int credential_review(const struct credential_store *s, const struct credential_proof *proof, struct diag *d);

@@ -1,25 +1,21 @@
-/* identity/store.h - what credential.c loads and verify.c reads: own keys, anchors, pre-shared keys. */
+/* identity/store.h - what credential.c loads and verify.c reads: own certificates, anchors. No secret. */
 #ifndef IDENTITY_STORE_H
 #define IDENTITY_STORE_H
 #include "identity/chain.h"
 #include "identity/credential.h"
 #include "identity/revocation.h"
-#include "identity/signature.h"
-
-enum { PSK_MOST = 1024 };
+#include "identity/signature.h" /* KEY_TYPE_TEXT */
 
 struct psk {
 	char *file; /* the name in the policy */
-	uint8_t octets[PSK_MOST];
-	size_t len;
+	unsigned uses;
 };
 
 struct own_certificate {
 	char *path, *key_path;
 	STACK_OF(X509) * file; /* all that the file holds */
 	struct chain chain;    /* to the anchor if we know it, else what the file holds */
-	struct signing_key key;
-	uint8_t **der; /* what is sent */
+	uint8_t **der;         /* what is sent */
 	size_t *der_lens;
 	size_t der_count;
 	uint8_t *id;
@@ -48,11 +44,5 @@ struct credential_store {
 	struct credential *credentials; /* certificates, then pre-shared keys */
 	const struct lineage *lineage;
 };
-
-/* -ENOENT: no such key was loaded. */
-int store_psk(const struct credential_store *s, const char *file, const struct psk **ret, struct diag *d);
-/* prf(prf(psk, "Key Pad for IKEv2"), message): RFC 7296 2.15. */
-int psk_proof(const struct psk *psk, const struct algorithm *prf, const struct octets *message, struct key *ret,
-	      struct diag *d);
 
 #endif

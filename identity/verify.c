@@ -6,6 +6,7 @@
 #include "identity/store.h"
 #include "observe/event.h"
 
+#include <errno.h>
 #include <openssl/err.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,35 +35,38 @@ static const char *asked(const struct auth_set *set)
 				  : "Kerberos";
 }
 
-static int verify_psk(const struct credential_store *s, const struct credential_proof *p, struct peer *peer,
-		      struct diag *d)
+int credential_psks_of(const struct auth_set *set, uint32_t ret[CREDENTIAL_PSKS_MOST], struct diag *d)
 {
-	bool tried = false;
-	int r;
+	int n = 0;
 
-	if (!p->psk_prf)
-		return diag_fail(d, ERR_CRYPTO, "a pre-shared key needs the PRF");
-	for (size_t i = 0; i < p->set->count; i++) {
-		const struct auth_method *m = &p->set->methods[i];
-		SCOPED(key_wipe) struct key want = { 0 };
-		const struct psk *psk;
+	for (size_t i = 0; i < set->count && n < CREDENTIAL_PSKS_MOST; i++)
+		if (set->methods[i].kind == AUTH_PSK && set->methods[i].psk_file)
+			ret[n++] = credential_psk_number(set->methods[i].psk_file);
+	return n ? n
+		 : diag_fail(d, failure_error(FAILURE_WRONG_METHOD), "the peer has a pre-shared key; '%s' asks for %s",
+			     set->name, asked(set));
+}
 
-		if (m->kind != AUTH_PSK || !m->psk_file)
-			continue;
-		if ((r = store_psk(s, m->psk_file, &psk, d)) < 0 ||
-		    (r = psk_proof(psk, p->psk_prf, &p->signed_octets, &want, d)) < 0)
-			return r;
-		tried = true;
-		if (p->auth.len != want.len || !octets_equal(p->auth.at, want.octets, want.len))
-			continue;
-		peer->method = PEER_PSK;
-		(void)name_identity_text(p->id_type, &p->id, peer->id);
-		return 0;
-	}
-	return tried ? diag_fail(d, failure_error(FAILURE_WRONG_KEY),
-				 "the peer has another pre-shared key than '%s' asks for", p->set->name)
-		     : diag_fail(d, failure_error(FAILURE_WRONG_METHOD),
-				 "the peer has a pre-shared key; '%s' asks for %s", p->set->name, asked(p->set));
+static const char *psk_file_of(const struct auth_set *set, size_t index)
+{
+	for (size_t i = 0; i < set->count; i++)
+		if (set->methods[i].kind == AUTH_PSK && set->methods[i].psk_file && index-- == 0)
+			return set->methods[i].psk_file;
+	return "?";
+}
+
+int credential_psk_verdict(const struct credential_proof *p, int answer, size_t lacks, struct peer *ret, struct diag *d)
+{
+	if (answer == -ENOENT)
+		return diag_fail(d, ENOENT, "this host has no pre-shared key %s", psk_file_of(p->set, lacks));
+	if (answer == -EKEYREJECTED)
+		return diag_fail(d, failure_error(FAILURE_WRONG_KEY),
+				 "the peer has another pre-shared key than '%s' asks for", p->set->name);
+	if (answer < 0)
+		return answer;
+	*ret = (struct peer){ .method = PEER_PSK };
+	(void)name_identity_text(p->id_type, &p->id, ret->id);
+	return 0;
 }
 
 /* Does the path satisfy a method of the set, whatever revocation says? *ret_first: which is the first one. Else what
@@ -262,8 +266,9 @@ int credential_verify(const struct credential_store *s, const struct credential_
 		      struct diag *d)
 {
 	struct peer peer = { 0 };
-	int r = proof->auth_method == AUTH_SHARED_KEY ? verify_psk(s, proof, &peer, d)
-						      : verify_certificate(s, proof, &peer, d);
+	int r = proof->auth_method == AUTH_SHARED_KEY
+			? diag_fail(d, EINVAL, "a proof by pre-shared key is for the key holder")
+			: verify_certificate(s, proof, &peer, d);
 
 	ERR_clear_error(); /* this thread's; what libcrypto could not read is said in our words */
 	if (r == 0)

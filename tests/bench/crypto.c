@@ -10,6 +10,7 @@
 #include "identity/pki.h"
 #include "identity/signature.h"
 #include "tests/unit/folder.h"
+#include "tests/unit/own.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,7 +20,7 @@
 enum { ROUNDS = 7, ROUND_MS = 150, MOST = 1024 };
 
 static char dir[] = "/tmp/cordon-bench-XXXXXX";
-static struct credential_store *store; /* certificates of ECDSA P-384 and P-256, a pre-shared key */
+static struct own own; /* certificates of ECDSA P-384 and P-256, a pre-shared key */
 static const struct octets message = { "the octets that are signed in IKE_AUTH", 38 };
 
 static void end(void)
@@ -59,8 +60,9 @@ static struct auth_set sets[] = { { .name = "certificate", .methods = &asks[0], 
 /* One side proves itself and the other checks. */
 static void authenticate(size_t credential, const struct algorithm *prf)
 {
-	const struct credential *c = credential_get(store, credential);
-	uint8_t auth[MOST], address[4] = { 10, 0, 0, 1 };
+	const struct credential *c = credential_get(own.store, credential);
+	struct keyring_proof made;
+	uint8_t address[4] = { 10, 0, 0, 1 };
 	struct octets chain = { c->chain_count ? c->chain[0] : NULL, c->chain_count ? c->chain_lens[0] : 0 };
 	struct credential_proof p = {
 		.set = &sets[credential],
@@ -70,17 +72,15 @@ static void authenticate(size_t credential, const struct algorithm *prf)
 		.id = credential == BY_PSK ? (struct octets){ address, 4 } : (struct octets){ c->id, c->id_len },
 		.chain = &chain,
 		.chain_count = c->chain_count,
-		.psk_prf = prf,
 		.now_s = (uint64_t)time(NULL),
 	};
 	struct peer peer;
 	struct diag d;
 
-	p.auth.at = auth;
-	must(credential_sign(store, credential, prf, CREDENTIAL_HASHES, message.at, message.len, &p.auth_method, auth,
-			     sizeof auth, &p.auth.len, &d),
-	     &d);
-	must(credential_verify(store, &p, &peer, &d), &d);
+	must(own_sign(&own, credential, prf, CREDENTIAL_HASHES, &message, &made, &d), &d);
+	p.auth_method = made.method;
+	p.auth = (struct octets){ made.auth, made.len };
+	must(own_verify(&own, &p, prf, &peer, &d), &d);
 }
 
 static void set_up(const struct algorithm *group, size_t credential)
@@ -312,14 +312,14 @@ static void prepare(void)
 	for (size_t i = 0; i < ARRAY_LEN(r); i++)
 		must(pki_issue(dir, &r[i], dir, &issued[i], &d), &d);
 	must(text_replace(psk_path, "correct horse battery staple", 28, 0600, &d), &d);
-	must(credential_store_load(&(struct credential_sources){ .certificates = files,
-								 .certificate_count = 2,
-								 .trust = &trust,
-								 .trust_count = 1,
-								 .psk_root = dir,
-								 .psks = &psk,
-								 .psk_count = 1 },
-				   NULL, NULL, NULL, &store, &d),
+	must(own_load(&(struct credential_sources){ .certificates = files,
+						    .certificate_count = 2,
+						    .trust = &trust,
+						    .trust_count = 1,
+						    .psk_root = dir,
+						    .psks = &psk,
+						    .psk_count = 1 },
+		      NULL, NULL, NULL, &own, &d),
 	     &d);
 	p384 = EVP_PKEY_Q_keygen(NULL, NULL, "EC", "P-384");
 	must(signing_key_init(&p384_ours, p384, &d), &d);
@@ -357,6 +357,6 @@ int main(int argc, char **argv)
 	}
 	signing_key_wipe(&p384_ours);
 	EVP_PKEY_free(p384);
-	credential_store_free(store);
+	own_free(&own);
 	return 0;
 }

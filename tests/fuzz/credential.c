@@ -2,7 +2,6 @@
  * fuzzer makes up proves anything, and nothing reads past its end. */
 #include "tests/fuzz/fuzz.h"
 
-#include "base/algorithm.h"
 #include "base/diag.h"
 #include "base/wire.h"
 #include "identity/credential.h"
@@ -36,7 +35,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *octets, size_t len)
 	p.auth_method = wire_u8(&in);
 	p.id_type = wire_u8(&in);
 	p.peer_hashes = wire_u16(&in);
-	p.psk_prf = algorithm_by_name(ALG_PRF, "sha256", 6);
 	p.auth = piece(&in);
 	p.id = piece(&in);
 	p.signed_octets = piece(&in);

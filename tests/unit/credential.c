@@ -1,5 +1,6 @@
 /* A network's authority, its hosts, and everybody who should not get in. */
 #include "tests/unit/folder.h"
+#include "tests/unit/own.h"
 #include "tests/unit/unit.h"
 
 #include "base/algorithm.h"
@@ -27,7 +28,8 @@ enum { PATH = 256, PATH_TWICE = 512 };
 #define DAY ((int64_t)86400)
 
 static char dir[PATH];
-static struct credential_store *store; /* of srv1, which trusts the network's authority, and has a pre-shared key */
+static struct own srv1;                /* trusts the network's authority, and has a pre-shared key */
+static struct credential_store *store; /* its */
 static const struct octets message = { "what both sides sign", 20 };
 
 static const char *path_of(const char *name)
@@ -65,7 +67,7 @@ static void issue_host(const char *name)
 		fail_msg("%s", d.text);
 }
 
-static int store_of(const char *host, const char *trust, const char *psk, struct credential_store **ret, struct diag *d)
+static int store_of(const char *host, const char *trust, const char *psk, struct own *ret, struct diag *d)
 {
 	char certificate[PATH_TWICE], key[PATH_TWICE], trust_path[PATH_TWICE];
 	struct credential_files files = { certificate, key };
@@ -74,14 +76,14 @@ static int store_of(const char *host, const char *trust, const char *psk, struct
 	(void)snprintf(certificate, sizeof certificate, "%s/%s.pem", dir, host ? host : "");
 	(void)snprintf(key, sizeof key, "%s/%s.key", dir, host ? host : "");
 	(void)snprintf(trust_path, sizeof trust_path, "%s/%s", dir, trust ? trust : "");
-	return credential_store_load(&(struct credential_sources){ .certificates = &files,
-								   .certificate_count = host != NULL,
-								   .trust = &trusts,
-								   .trust_count = trust != NULL,
-								   .psk_root = dir,
-								   .psks = &psk,
-								   .psk_count = psk != NULL },
-				     NULL, NULL, NULL, ret, d);
+	return own_load(&(struct credential_sources){ .certificates = &files,
+						      .certificate_count = host != NULL,
+						      .trust = &trusts,
+						      .trust_count = trust != NULL,
+						      .psk_root = dir,
+						      .psks = &psk,
+						      .psk_count = psk != NULL },
+			NULL, NULL, NULL, ret, d);
 }
 
 static int group_setup(void **state)
@@ -94,13 +96,16 @@ static int group_setup(void **state)
 		return -1;
 	issue_host("srv1");
 	file_write("psk", "correct horse battery staple\n", 0600);
-	return store_of("srv1", "pki/ca.pem", "/psk", &store, &d);
+	if (store_of("srv1", "pki/ca.pem", "/psk", &srv1, &d) < 0)
+		return -1;
+	store = srv1.store;
+	return 0;
 }
 
 static int group_teardown(void **state)
 {
 	(void)state;
-	credential_store_free(store);
+	own_free(&srv1);
 	return folder_remove(dir);
 }
 
@@ -501,40 +506,39 @@ static void pre_shared_keys_prove_by_their_octets(void **state)
 	const struct algorithm *prf = algorithm_by_name(ALG_PRF, "sha256", 6);
 	struct auth_method m = { .kind = AUTH_PSK, .psk_file = "/psk" };
 	struct auth_set set = { .name = "password", .methods = &m, .count = 1 };
-	uint8_t auth[64], method, id[4] = { 10, 77, 1, 21 };
+	struct keyring_proof made = { 0 };
+	uint8_t id[4] = { 10, 77, 1, 21 };
 	struct credential_proof p = {
-		.set = &set, .signed_octets = message, .id_type = ID_IPV4, .id = { id, 4 }, .psk_prf = prf, .now_s = 1
+		.set = &set, .signed_octets = message, .id_type = ID_IPV4, .id = { id, 4 }, .now_s = 1
 	};
-	SCOPED(credential_store_freep) struct credential_store *other = NULL;
+	SCOPED(own_free) struct own other = { 0 };
 	struct peer peer = { 0 };
 	struct diag d = { 0 };
-	size_t len;
 
 	(void)state;
 	assert_int_equal(credential_count(store), 2);
-	assert_int_equal(
-		credential_sign(store, 1, prf, 0, message.at, message.len, &method, auth, sizeof auth, &len, &d), 0);
-	assert_int_equal(method, 2);
-	p.auth_method = method;
-	p.auth = (struct octets){ auth, len };
-	assert_int_equal(credential_verify(store, &p, &peer, &d), 0);
+	assert_int_equal(own_sign(&srv1, 1, prf, 0, &message, &made, &d), 0);
+	assert_int_equal(made.method, 2);
+	p.auth_method = made.method;
+	p.auth = (struct octets){ made.auth, made.len };
+	assert_int_equal(own_verify(&srv1, &p, prf, &peer, &d), 0);
 	assert_int_equal(peer.method, PEER_PSK);
 	assert_string_equal(peer.id, "10.77.1.21");
 
 	p.auth.len--;
-	assert_true(credential_verify(store, &p, &peer, &d) < 0);
+	assert_true(own_verify(&srv1, &p, prf, &peer, &d) < 0);
 	p.auth.len = 0;
-	assert_true(credential_verify(store, &p, &peer, &d) < 0);
-	p.auth.len = len;
-	auth[3] ^= 1;
-	assert_true(credential_verify(store, &p, &peer, &d) < 0);
+	assert_true(own_verify(&srv1, &p, prf, &peer, &d) < 0);
+	p.auth.len = made.len;
+	made.auth[3] ^= 1;
+	assert_true(own_verify(&srv1, &p, prf, &peer, &d) < 0);
 	assert_non_null(strstr(d.text, "another pre-shared key than 'password' asks for"));
-	auth[3] ^= 1;
+	made.auth[3] ^= 1;
 	m.psk_file = "/elsewhere";
-	assert_true(credential_verify(store, &p, &peer, &d) < 0);
+	assert_true(own_verify(&srv1, &p, prf, &peer, &d) < 0);
 	m.psk_file = "/psk";
 	p.set = &machine;
-	assert_true(credential_verify(store, &p, &peer, &d) < 0);
+	assert_true(own_verify(&srv1, &p, prf, &peer, &d) < 0);
 	assert_non_null(strstr(d.text, "'machine-certificate' asks for a certificate"));
 	p.set = &set;
 
@@ -542,12 +546,11 @@ static void pre_shared_keys_prove_by_their_octets(void **state)
 	file_write("psk2", "correct horse battery staple", 0600);
 	assert_int_equal(store_of(NULL, NULL, "/psk2", &other, &d), 0);
 	m.psk_file = "/psk2";
-	assert_int_equal(credential_verify(other, &p, &peer, &d), 0);
-	credential_store_free(other);
-	other = NULL;
+	assert_int_equal(own_verify(&other, &p, prf, &peer, &d), 0);
+	own_free(&other);
 	file_write("psk2", "correct horse battery staple \n", 0600);
 	assert_int_equal(store_of(NULL, NULL, "/psk2", &other, &d), 0);
-	assert_true(credential_verify(other, &p, &peer, &d) < 0);
+	assert_true(own_verify(&other, &p, prf, &peer, &d) < 0);
 }
 
 static void own_credentials_say_what_they_can_prove(void **state)
@@ -593,18 +596,18 @@ static void a_chain_is_sent_without_its_root(void **state)
 		    PEM_write_X509(f, root) == 1 && fclose(f) == 0);
 	assert_int_equal(link(path_of("srv1.key"), path_of("chain.key")), 0);
 	for (int trusts = 0; trusts < 2; trusts++) {
-		SCOPED(credential_store_freep) struct credential_store *s = NULL;
+		SCOPED(own_free) struct own s = { 0 };
 		struct auth_method m = asks_machine;
 		struct diag d = { 0 };
 
 		if (store_of("chain", trusts ? "pki/ca.pem" : NULL, NULL, &s, &d) < 0)
 			fail_msg("%s", d.text);
-		assert_int_equal(credential_get(s, 0)->chain_count, 2);
-		assert_true(credential_satisfies(s, 0, &m, &d));
+		assert_int_equal(credential_get(s.store, 0)->chain_count, 2);
+		assert_true(credential_satisfies(s.store, 0, &m, &d));
 		m.issuer = "cn=gas issuing ca";
-		assert_true(credential_satisfies(s, 0, &m, &d));
+		assert_true(credential_satisfies(s.store, 0, &m, &d));
 		m.issuer = "CN=srv1";
-		assert_false(credential_satisfies(s, 0, &m, &d));
+		assert_false(credential_satisfies(s.store, 0, &m, &d));
 	}
 }
 
@@ -658,10 +661,10 @@ static void bad_files_are_refused_in_words(void **state)
 	file_write("lines", "one\ntwo\n", 0600);
 	file_write("readable", "one\n", 0604);
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		struct credential_store *s = NULL;
+		SCOPED(own_free) struct own s = { 0 };
 		struct diag d = { 0 };
 
-		if (store_of(rows[i].host, rows[i].trust, rows[i].psk, &s, &d) == 0 || s ||
+		if (store_of(rows[i].host, rows[i].trust, rows[i].psk, &s, &d) == 0 || s.store ||
 		    !strstr(d.text, rows[i].error))
 			fail_msg("row %zu: %s", i, d.text);
 	}
@@ -679,7 +682,7 @@ static void revoked_certificates_are_refused(void **state)
 	(void)state;
 	for (int revoked = 0; revoked < 2; revoked++) {
 		SCOPED(crl_freep) X509_CRL *crl = X509_CRL_new();
-		SCOPED(credential_store_freep) struct credential_store *s = NULL;
+		SCOPED(own_free) struct own s = { 0 };
 		SCOPED(forged_wipe) struct forged f = { 0 };
 		ASN1_TIME *from = ASN1_TIME_adj(NULL, time(NULL), -1, 0), *to = ASN1_TIME_adj(NULL, time(NULL), 1, 0);
 		struct peer peer;
@@ -706,10 +709,10 @@ static void revoked_certificates_are_refused(void **state)
 		forge(&f, leaf, key);
 		f.proof.set = &set;
 		m.revocation = REVOCATION_OFF;
-		assert_int_equal(credential_verify(s, &f.proof, &peer, &d), 0);
+		assert_int_equal(credential_verify(s.store, &f.proof, &peer, &d), 0);
 		for (unsigned asks = REVOCATION_CHECK; asks <= REVOCATION_REQUIRE; asks++) {
 			m.revocation = (enum revocation)asks;
-			if ((credential_verify(s, &f.proof, &peer, &d) == 0) == (revoked == 1))
+			if ((credential_verify(s.store, &f.proof, &peer, &d) == 0) == (revoked == 1))
 				fail_msg("revoked %d, asks %u: %s", revoked, asks, d.text);
 		}
 		if (revoked)
@@ -734,12 +737,12 @@ static void *prove_and_verify(void *unused)
 	f.chain[0] = (struct octets){ c->chain[0], c->chain_lens[0] };
 	for (int i = 0; i < 50; i++) {
 		struct peer peer;
-		size_t len;
+		struct keyring_proof made;
 
-		if (credential_sign(store, 0, NULL, i % 2 ? CREDENTIAL_HASHES : 0, message.at, message.len,
-				    &f.proof.auth_method, f.auth, sizeof f.auth, &len, NULL) < 0)
+		if (own_sign(&srv1, 0, NULL, i % 2 ? CREDENTIAL_HASHES : 0, &message, &made, NULL) < 0)
 			return NULL;
-		f.proof.auth = (struct octets){ f.auth, len };
+		f.proof.auth_method = made.method;
+		f.proof.auth = (struct octets){ made.auth, made.len };
 		if (credential_verify(store, &f.proof, &peer, NULL) < 0)
 			return NULL;
 	}

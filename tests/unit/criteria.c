@@ -15,6 +15,7 @@
 #include "observe/failure.h"
 #include "tests/unit/folder.h"
 #include "tests/unit/made.h"
+#include "tests/unit/own.h"
 #include "tests/unit/unit.h"
 
 #include <errno.h>
@@ -483,7 +484,9 @@ static void bad_files_leave_what_was_loaded_before(void **state)
 					   .psk_root = dir,
 					   .psks = &psk,
 					   .psk_count = 1 };
-	SCOPED(credential_store_freep) struct credential_store *first = NULL, *second = NULL, *third = NULL;
+	SCOPED(own_free) struct own first = { 0 };
+	SCOPED(own_free) struct own second = { 0 };
+	SCOPED(own_free) struct own third = { 0 };
 	SCOPED(pkey_freep) EVP_PKEY *new_key = made_key(PKI_ECDSA_P256);
 	SCOPED(x509_freep)
 	X509 *renewed = made_certificate(
@@ -491,7 +494,7 @@ static void bad_files_leave_what_was_loaded_before(void **state)
 	const uint8_t(*authorities)[CREDENTIAL_HASH];
 	struct told told = { 0 };
 	struct diag d = { 0 };
-	uint8_t auth[512], method;
+	struct keyring_proof made;
 	uint32_t number;
 	size_t len, at;
 	unsigned char *der;
@@ -510,65 +513,57 @@ static void bad_files_leave_what_was_loaded_before(void **state)
 	der = made_list(&(struct made_list){ .issuer = root, .key = root_key }, &len);
 	assert_int_equal(text_replace(path_of("lists/root.crl"), der, len, 0600, NULL), 0);
 	OPENSSL_free(der);
-	if (credential_store_load(&from, NULL, tell, &told, &first, &d) < 0 || told.bad)
+	if (own_load(&from, NULL, tell, &told, &first, &d) < 0 || told.bad)
 		fail_msg("%s %s", d.text, told.text);
-	number = credential_get(first, 0)->number;
-	assert_int_equal(revocation_lists_count(credential_lists(first)), 1);
+	number = credential_get(first.store, 0)->number;
+	assert_int_equal(revocation_lists_count(credential_lists(first.store)), 1);
 
 	/* all of them bad at once */
 	put("own.pem", "-----BEGIN CERTIFICATE-----\nMIIB");
 	put("anchors.pem", "");
 	put("psk", "");
 	put("lists/root.crl", "x");
-	if (credential_store_load(&from, first, tell, &told, &second, &d) < 0)
+	if (own_load(&from, &first, tell, &told, &second, &d) < 0)
 		fail_msg("%s", d.text);
 	assert_int_equal(told.bad, 4);
 	assert_int_equal(told.kept, 4);
-	assert_int_equal(credential_count(second), 2);
-	assert_int_equal(credential_get(second, 0)->number, number);
-	assert_int_equal(credential_authorities(second, &authorities), 1);
-	assert_int_equal(revocation_lists_count(credential_lists(second)), 1);
-	assert_int_equal(credential_sign(second, 0, NULL, CREDENTIAL_HASHES, message.at, message.len, &method, auth,
-					 sizeof auth, &len, &d),
-			 0);
-	credential_store_free(first); /* nothing of it is needed any more */
-	first = NULL;
+	assert_int_equal(credential_count(second.store), 2);
+	assert_int_equal(credential_get(second.store, 0)->number, number);
+	assert_int_equal(credential_authorities(second.store, &authorities), 1);
+	assert_int_equal(revocation_lists_count(credential_lists(second.store)), 1);
+	assert_int_equal(own_sign(&second, 0, NULL, CREDENTIAL_HASHES, &message, &made, &d), 0);
+	own_free(&first); /* nothing of it is needed any more */
 
 	/* a new one: the old one stays for what has begun with it */
 	told = (struct told){ 0 };
 	pem_add("own.pem", renewed, "w");
-	if (credential_store_load(&from, second, tell, &told, &third, &d) < 0)
+	if (own_load(&from, &second, tell, &told, &third, &d) < 0)
 		fail_msg("%s", d.text);
 	assert_int_equal(told.bad, 4); /* the key does not fit yet */
-	assert_non_null(strstr(credential_get(third, 0)->subject, "CN=srv1,OU=Servers"));
-	credential_store_free(third);
-	third = NULL;
+	assert_non_null(strstr(credential_get(third.store, 0)->subject, "CN=srv1,OU=Servers"));
+	own_free(&third);
 	key_put("own.key", new_key);
-	if (credential_store_load(&from, second, tell, &told, &third, &d) < 0)
+	if (own_load(&from, &second, tell, &told, &third, &d) < 0)
 		fail_msg("%s", d.text);
-	assert_string_equal(credential_get(third, 0)->subject, "CN=srv1");
-	assert_true(credential_find(third, number, &at));
-	assert_true(credential_get(third, at)->retired);
-	assert_false(credential_get(third, 0)->retired);
-	assert_int_equal(credential_sign(third, at, NULL, CREDENTIAL_HASHES, message.at, message.len, &method, auth,
-					 sizeof auth, &len, &d),
-			 0);
-	credential_store_free(second);
-	second = NULL;
-	if (credential_store_load(&from, third, tell, &told, &first, &d) < 0)
+	assert_string_equal(credential_get(third.store, 0)->subject, "CN=srv1");
+	assert_true(credential_find(third.store, number, &at));
+	assert_true(credential_get(third.store, at)->retired);
+	assert_false(credential_get(third.store, 0)->retired);
+	assert_int_equal(own_sign(&third, at, NULL, CREDENTIAL_HASHES, &message, &made, &d), 0);
+	own_free(&second);
+	if (own_load(&from, &third, tell, &told, &first, &d) < 0)
 		fail_msg("%s", d.text);
-	assert_false(credential_find(first, number, &at)); /* not for ever */
+	assert_false(credential_find(first.store, number, &at)); /* not for ever */
 
 	/* a folder's file that is gone is no longer there */
 	assert_int_equal(unlink(path_of("lists/root.crl")), 0);
-	if (credential_store_load(&from, first, tell, &told, &second, &d) < 0)
+	if (own_load(&from, &first, tell, &told, &second, &d) < 0)
 		fail_msg("%s", d.text);
-	assert_int_equal(revocation_lists_count(credential_lists(second)), 0);
+	assert_int_equal(revocation_lists_count(credential_lists(second.store)), 0);
 	/* without anybody to tell, the first bad one is a failure */
-	credential_store_free(third);
-	third = NULL;
-	assert_true(credential_store_load(&from, second, NULL, NULL, &third, &d) < 0);
-	assert_null(third);
+	own_free(&third);
+	assert_true(own_load(&from, &second, NULL, NULL, &third, &d) < 0);
+	assert_null(third.store);
 }
 
 static void own_certificates_are_good_as_long_as_their_path_is(void **state)

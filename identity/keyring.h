@@ -1,0 +1,77 @@
+/* identity/keyring.h - the secrets that this host proves itself with, and all that is done with them: signatures,
+ * proofs by a pre-shared key, mixing in a post-quantum one. Held by the key holder's process alone; whoever asks it
+ * gets results and no octet of a secret. The public side of the same things is identity/credential.h; the two know each
+ * other by numbers.
+ *
+ * One thread fills a ring; then it is immutable, and any thread may use it. */
+#ifndef IDENTITY_KEYRING_H
+#define IDENTITY_KEYRING_H
+#include "base/crypto.h"
+#include "base/scope.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct algorithm;
+struct credential_holder;
+struct diag;
+struct keyring;
+
+/* What a secret may be used for: none does another's work, whoever asks. */
+enum keyring_use {
+	KEYRING_SIGN = 1,  /* private key */
+	KEYRING_PROVE = 2, /* pre-shared key */
+	KEYRING_MIX = 4,   /* post-quantum pre-shared key */
+};
+enum { KEYRING_SECRETS_MOST = 4096, KEYRING_PUBLICS_MOST = 16, KEYRING_PSK_MOST = 1024 };
+
+struct keyring_item {
+	uint32_t number; /* as in struct credential */
+	unsigned uses;
+	const char *path;             /* for people */
+	const struct octets *publics; /* KEYRING_SIGN: the certificates' keys (DER), in the order of their file */
+	size_t public_count;
+};
+
+struct keyring *keyring_new(void);
+void keyring_free(struct keyring *k); /* wipes; or NULL */
+SCOPE_FREEP(struct keyring, keyring)
+
+/* Add what the file holds. *ret_fits: KEYRING_SIGN: to which of the public keys the private one belongs; it is kept
+ * only if that is the first. public_count: none. */
+int keyring_load(struct keyring *k, const struct keyring_item *item, int fd, size_t *ret_fits, struct diag *d);
+/* Add what `before` has under that number. -ENOENT: it has nothing. */
+int keyring_keep(struct keyring *k, const struct keyring *before, uint32_t number, unsigned uses, struct diag *d);
+size_t keyring_count(const struct keyring *k);
+bool keyring_has(const struct keyring *k, uint32_t number, enum keyring_use use);
+
+/* Is it what IKE_AUTH signs (RFC 7296 2.15): a first message whole, a nonce, a PRF's output? Nothing else is signed for
+ * another process, so that a key which also serves TLS or a certificate request cannot be made to do that work. */
+bool keyring_may_sign(const struct octets *octets);
+
+/* An IKEv2 AUTH payload: method (RFC 7296 3.8; 14 by RFC 7427 when peer_hashes says which hashes the peer takes) and
+ * data. prf: for pre-shared keys. */
+struct keyring_proof {
+	uint8_t method;
+	size_t len;
+	uint8_t auth[2048];
+};
+int keyring_sign(const struct keyring *k, uint32_t number, const struct algorithm *prf, uint16_t peer_hashes,
+		 const struct octets *octets, struct keyring_proof *ret, struct diag *d);
+/* Does one of the pre-shared keys make that AUTH over the octets? 0: yes; -EKEYREJECTED: no; -ENOENT: *ret_lacks of
+ * them is not held. The right AUTH stays in here. */
+int keyring_prove(const struct keyring *k, const uint32_t *numbers, size_t n, const struct algorithm *prf,
+		  const struct octets *octets, const struct octets *auth, size_t *ret_lacks, struct diag *d);
+/* prf+ of the post-quantum pre-shared key over each key, in place (RFC 8784 3). */
+int keyring_mix(const struct keyring *k, uint32_t number, const struct algorithm *prf, struct key *const *keys,
+		size_t n, struct diag *d);
+
+/* For a program that holds its keys itself (tests, benches): files are opened and loaded into the ring. before: what
+ * may be kept; NULL: nothing. *ret refers to *l. */
+struct keyring_loading {
+	struct keyring *ring;
+	const struct keyring *before;
+};
+void keyring_holder(struct keyring_loading *l, struct credential_holder *ret);
+
+#endif
