@@ -15,7 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { PEERS_MOST = 250, TEXT_MOST = 2000, WAIT_MS = 10000 };
+enum { PEERS_MOST = 250, TEXT_MOST = 2000, WAIT_MS = 20000 };
 static const char port[] = "7777";
 
 static int64_t now_ms(void)

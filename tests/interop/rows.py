@@ -54,6 +54,11 @@ class Row:
         return any(s.split()[0] in ("begin", "sleep", "silent") for s in self.steps)
 
     @property
+    def alone(self):
+        """While a policy is put in force the emulated machine has time for little else, and would be late for other rows."""
+        return any(s.split()[0] in ("without", "restart") for s in self.steps) and not self.lasts
+
+    @property
     def key(self):
         return "%s, %s starts" % (self.what, self.starts)
 

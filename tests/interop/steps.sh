@@ -24,7 +24,7 @@ strongswan)
 		done
 		STRONGSWAN_CONF=$dir/peer/strongswan.conf swanctl --load-all && touch /run/peer.ready
 	}
-	peer_begin() { swanctl --initiate --child "$1" --timeout 25; }
+	peer_begin() { swanctl --initiate --child "$1" --timeout 50; }
 	peer_rekey() { swanctl --rekey "--$2" "$1"; }
 	peer_delete() { swanctl --terminate "--$2" "$1" --timeout 15; }
 	peer_sas() { swanctl --list-sas; }
@@ -45,8 +45,8 @@ libreswan)
 		in_ns peer "${whack[@]}" --listen && touch /run/peer.ready
 		unset LD_LIBRARY_PATH
 	}
-	peer_begin() { timeout 25 "${whack[@]}" --name "$1" --initiate; }
-	peer_rekey() { timeout 25 "${whack[@]}" --name "$1" "--rekey-$([ "$2" = ike ] && echo ike || echo ipsec)"; }
+	peer_begin() { timeout 50 "${whack[@]}" --name "$1" --initiate; }
+	peer_rekey() { timeout 50 "${whack[@]}" --name "$1" "--rekey-$([ "$2" = ike ] && echo ike || echo ipsec)"; }
 	peer_delete() { "${whack[@]}" --name "$1" --terminate; }
 	peer_sas() { "${whack[@]}" --trafficstatus; "${whack[@]}" --showstates; }
 	;;
@@ -137,7 +137,7 @@ step() { # WORDS
 		result "$*" $? "$out"
 		;;
 	ping)
-		out=$(in_ns cordon ping -q -c 1 -W 8 -I "$local" "$remote" 2>&1 | grep -E 'transmitted|error|ping:')
+		out=$(in_ns cordon ping -q -c 1 -W 20 -I "$local" "$remote" 2>&1 | grep -E 'transmitted|error|ping:')
 		[[ $out == *" 0% packet loss"* ]]
 		result "$*" $? "${out//$'\n'/; }"
 		;;

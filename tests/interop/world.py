@@ -61,8 +61,9 @@ class World:
         self.write_wires()
         self.write_cordon()
         self.peer.write()
-        order = sorted(self.rows, key=lambda r: not r.lasts)
-        write(os.path.join(self.folder, "order"), "".join("%s %d\n" % (r.name, r.lasts) for r in order))
+        when = {r: "lasts" if r.lasts else "alone" if r.alone else "quick" for r in self.rows}
+        order = sorted(self.rows, key=lambda r: ("lasts", "quick", "alone").index(when[r]))
+        write(os.path.join(self.folder, "order"), "".join("%s %s\n" % (r.name, when[r]) for r in order))
         for row in self.rows:
             lines = ["row %s %s %s %s" % (row.name, *self.traffic(row), row.starts)]
             lines += ["step " + s for s in row.steps]

@@ -49,24 +49,25 @@ peer_ready || { say "the peer's daemon does not answer"; exit 1; }
 in_ns cordon "$build/cordon" events --follow --json >"$dir/events.json" 2>&1 &
 say "both daemons are up"
 
-# Those that last begin first, one a second; the others follow, a few at a time: a processor for all of them is slow enough
+# Those that last all run at once, begun one a second; when they have ended the others, a few at a time; at the end, one
+# after another, those that leave no time for others. One emulated processor for all at the same time is slow enough
 # that packets would wait longer for an SA than they may.
 export AT_A_TIME=5
-run_row() { timeout 240 bash "$here/row.sh" "$1" >"${1%.sh}.out" 2>&1; }
-lasting=() quick=0
-while read -r name lasts; do
-	if [ "$lasts" = 1 ]; then
-		run_row "$dir/rows/$name.sh" &
-		lasting+=($!)
-		sleep 1
-		continue
-	fi
-	run_row "$dir/rows/$name.sh" &
-	quick=$((quick + 1))
-	[ $quick -lt $AT_A_TIME ] || { wait -n; quick=$((quick - 1)); }
+rows=() of=""
+run_row() { timeout 240 bash "$here/row.sh" "$dir/rows/$1.sh" >"$dir/rows/$1.out" 2>&1; }
+wait_for_rows() {
+	[ ${#rows[@]} = 0 ] || wait "${rows[@]}"
+	rows=()
+}
+while read -r name when; do
+	if [ "$when" != "$of" ] || [ "$when" = alone ]; then wait_for_rows; fi
+	of=$when
+	[ "$when" != quick ] || [ "$(jobs -r | grep -c run_row)" -lt $AT_A_TIME ] || wait -n
+	run_row "$name" &
+	rows+=($!)
+	[ "$when" != lasts ] || sleep 1
 done <"$dir/order"
-[ ${#lasting[@]} = 0 ] || wait "${lasting[@]}"
-while jobs -r | grep -q run_row; do wait -n; done
+wait_for_rows
 say "the rows have ended"
 in_ns cordon "$build/cordon" show quick-mode --json >"$dir/quick-mode.json"
 peer_sas >"$dir/peer.sas" 2>&1
