@@ -6,6 +6,7 @@
 #include "daemon/engine.h"
 #include "daemon/host.h"
 #include "daemon/options.h"
+#include "daemon/process/children.h"
 #include "daemon/state.h"
 #include "enforce/gate.h"
 #include "identity/lineage.h"
@@ -16,7 +17,7 @@
 
 struct diag;
 
-enum { EVENTS_KEPT = 4096, FOLLOWERS_MOST = 16 };
+enum { EVENTS_KEPT = 4096, FOLLOWERS_MOST = 16, PARTS_MOST = 4 };
 
 struct daemon {
 	struct options options;
@@ -35,6 +36,8 @@ struct daemon {
 
 	/* Held also while nothing is protected: whoever has UDP port 500 is this machine's only IKE daemon. */
 	struct sockets *sockets;
+	struct child_part parts[PARTS_MOST]; /* parts.h */
+	struct children *children;
 	struct gate_config gate_config;
 	struct gate *gate;
 	struct state *state;
@@ -55,7 +58,7 @@ struct daemon {
 	struct observer observer;
 	struct control_server *control;
 	struct control_call *followers[FOLLOWERS_MOST];
-	struct look *looks; /* requests.c: what is waited for */
+	struct look *looks;  /* requests.c: what is waited for */
 	uint64_t started_ms; /* Unix time */
 };
 

@@ -5,6 +5,7 @@
 #include "daemon/daemon.h"
 #include "daemon/force.h"
 #include "daemon/notify.h"
+#include "daemon/parts.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -126,7 +127,7 @@ int daemon_loop_start(struct daemon *d, struct diag *why)
 	(void)uv_timer_init(&d->loop, &d->settle);
 	watch(d, &d->host_poll, d->host_fd, host_changed);
 	credentials_new(d);
-	if ((r = change_start(d, why)) < 0)
+	if ((r = parts_start(d, why)) < 0 || (r = change_start(d, why)) < 0)
 		return r;
 	watch(d, &d->gate_poll, gate_watch_fd(d->gate), rules_touched);
 	handlers.context = d;
@@ -151,6 +152,7 @@ void daemon_stop(struct daemon *d)
 	engine_close(d->engine);
 	d->engine = NULL;
 	credentials_close(d);
+	parts_close(d);
 	control_server_close(d->control);
 	for (size_t i = 0; i < ARRAY_LEN(d->signals); i++)
 		close_handle((uv_handle_t *)&d->signals[i]);

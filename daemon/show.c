@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "daemon/credentials.h"
+#include "daemon/parts.h"
 #include "dataplane/sad.h"
 
 #include <inttypes.h>
@@ -683,6 +684,7 @@ json_t *show_status(struct daemon *d, const struct engine_view *v)
 		      "failures", failures_json(rows)));
 	put(o, "plane", json_pack("{s:s}", "kind", "userspace"));
 	put(o, "plane_dropped", number(dropped));
+	put(o, "processes", parts_json(d));
 	put(o, "certificates", certificates_json(d));
 	put(o, "expires", credentials_expiry(d));
 	json_decref(rows);

@@ -1,6 +1,7 @@
 #include "daemon/process/asks.h"
 
 #include "base/scope.h"
+#include "observe/event_wire.h"
 
 enum {
 	PARENT = ROLE_BIT(ROLE_PARENT),
@@ -15,6 +16,7 @@ const struct ask_row asks[ASK_COUNT] = {
 	/*               name     from      to        least most fds state */
 	[ASK_READY] = { "ready", CHILDREN, PARENT, 0, 0, 0, CHANNEL_NEW },
 	[ASK_PEER] = { "peer", PARENT, CHILDREN, 1, 1, 1, CHANNEL_ANY },
+	[ASK_EVENT] = { "event", KEYING | DATAPLANE | SOURCES, PARENT, 1, EVENT_WIRE_MOST, 0, CHANNEL_READY },
 };
 
 const struct ask_pair ask_pairs[] = {

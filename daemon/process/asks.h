@@ -20,6 +20,8 @@ const char *role_name(enum role r); /* "keying" */
 enum ask {
 	ASK_READY, /* the child is in its cage and does what it is told */
 	ASK_PEER,  /* u8 role: the other end of a channel with that process */
+	/* Of any child. */
+	ASK_EVENT, /* observe/event_wire.h */
 	ASK_COUNT
 };
 

@@ -119,6 +119,29 @@ static void print_expiry(const json_t *first)
 			     ask_span(end_s - now_s, span));
 }
 
+/* Only what is not as usual: those that are away, and those that had to be started again. */
+static void print_processes(const json_t *all)
+{
+	const json_t *p;
+	size_t i;
+
+	json_array_foreach(all, i, p)
+	{
+		uint64_t now_ms = ask_now_ms(), since_ms = ask_number(p, "since_ms"),
+			 restarts = ask_number(p, "restarts");
+		char ago[AGO_TEXT];
+
+		(void)ask_span(now_ms > since_ms ? (now_ms - since_ms) / 1000 : 0, ago);
+		if (!json_is_true(json_object_get(p, "ready")))
+			(void)printf("Process   %s is away for %s%s%s; it is started again by itself\n",
+				     ask_text(p, "name"), ago, *ask_text(p, "ended") ? ": " : "", ask_text(p, "ended"));
+		else if (restarts)
+			(void)printf("Process   %s was started again %" PRIu64 " time%s, last %s ago: %s\n",
+				     ask_text(p, "name"), restarts, restarts == 1 ? "" : "s", ago,
+				     ask_text(p, "ended"));
+	}
+}
+
 static bool is_well(const json_t *s)
 {
 	return strcmp(ask_text(s, "state"), "protected") == 0;
@@ -150,6 +173,7 @@ static int run(int argc, char **argv)
 		print_policy(json_object_get(s, "policy"));
 		print_keying(json_object_get(s, "keying"));
 		(void)printf("Plane     %s\n", ask_text(json_object_get(s, "plane"), "kind"));
+		print_processes(json_object_get(s, "processes"));
 		print_expiry(json_object_get(s, "expires"));
 	}
 	r = is_well(s) ? EXIT_OK : EXIT_FAILED;

@@ -1,0 +1,110 @@
+#include "daemon/parts.h"
+
+#include "base/diag.h"
+#include "observe/event_wire.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* ---- what any of them may tell ----------------------------------------------------------------------------------- */
+
+static enum event_teller teller_of(enum role role)
+{
+	static const enum event_teller tellers[ROLE_COUNT] = {
+		[ROLE_PARENT] = TELLER_PARENT,
+		[ROLE_KEYING] = TELLER_KEYING,
+		[ROLE_DATAPLANE] = TELLER_DATAPLANE,
+		[ROLE_SOURCES] = TELLER_SOURCES,
+	};
+
+	return tellers[role];
+}
+
+/* Its time is ours: nobody else's clock orders the log. */
+static int on_event(void *context, struct channel *c, struct wire_in *body, int *fds)
+{
+	struct daemon *d = context;
+	struct event e;
+	int r = event_decode(body, &e, NULL);
+
+	(void)fds;
+	if (r < 0 || !event_may_tell(e.id, teller_of(channel_peer(c))))
+		return -EPROTO;
+	e.time_ms = 0;
+	observe(&d->observer, &e);
+	return 0;
+}
+
+/* By ask: who may ask what is in asks.c. */
+static ask_handler *const handlers[ASK_COUNT] = {
+	[ASK_READY] = children_ready,
+	[ASK_EVENT] = on_event,
+};
+
+/* ---- who is told when one comes or goes -------------------------------------------------------------------------- */
+
+static void keying_came(void *context, struct channel *c)
+{
+	(void)context;
+	(void)c;
+}
+
+static void keying_went(void *context)
+{
+	(void)context;
+}
+
+static const struct {
+	enum role role;
+	void (*came)(void *context, struct channel *c);
+	void (*went)(void *context);
+} rows[] = {
+	{ ROLE_KEYING, keying_came, keying_went },
+};
+_Static_assert(ARRAY_LEN(rows) <= PARTS_MOST, "there is room for all");
+
+int parts_start(struct daemon *d, struct diag *why)
+{
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		d->parts[i] = (struct child_part){ .role = rows[i].role,
+						   .handlers = handlers,
+						   .context = d,
+						   .came = rows[i].came,
+						   .went = rows[i].went };
+	return children_new(&(struct children_config){ .loop = &d->loop,
+						       .observer = &d->observer,
+						       .run_dir = d->options.run_dir,
+						       .parts = d->parts,
+						       .part_count = ARRAY_LEN(rows) },
+			    &d->children, why);
+}
+
+void parts_close(struct daemon *d)
+{
+	children_close(TAKE(d->children));
+}
+
+struct channel *parts_channel(const struct daemon *d, enum role role)
+{
+	return children_channel(d->children, role);
+}
+
+json_t *parts_json(const struct daemon *d)
+{
+	struct child_row all[ROLE_COUNT];
+	size_t n = children_rows(d->children, all, ROLE_COUNT);
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < n; i++) {
+		const struct child_row *r = &all[i];
+		json_t *o = json_pack("{s:s,s:b,s:I,s:I}", "name", role_name(r->role), "ready", r->ready, "restarts",
+				      (json_int_t)r->restarts, "since_ms", (json_int_t)r->since_ms);
+
+		(void)json_object_set_new(o, "pid", r->pid ? json_integer(r->pid) : json_null());
+		(void)json_object_set_new(o, "next_ms",
+					  r->next_ms ? json_integer((json_int_t)r->next_ms) : json_null());
+		(void)json_object_set_new(o, "ended", *r->ended ? json_string(r->ended) : json_null());
+		(void)json_array_append_new(list, o);
+	}
+	return list;
+}
