@@ -2,10 +2,9 @@
 
 #include "base/diag.h"
 #include "base/mem.h"
-#include "base/text.h"
+#include "base/servers.h"
 
 #include <errno.h>
-#include <glob.h>
 #include <libmnl/libmnl.h>
 #include <linux/if_addr.h>
 #include <linux/rtnetlink.h>
@@ -16,8 +15,6 @@
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
-
-enum { FILE_MOST = 1 << 20, PATH_TEXT = 4096 };
 
 struct reading {
 	struct host_facts *facts;
@@ -202,70 +199,20 @@ void host_watch_drain(int fd)
 
 /* ---- files ------------------------------------------------------------------------------------------------------- */
 
-static struct text *read_file(const char *root, const char *path)
-{
-	char full[PATH_TEXT];
-	struct text *t = NULL;
-
-	if (snprintf(full, sizeof full, "%s%s", root ? root : "", path) < (int)sizeof full)
-		(void)text_read(full, FILE_MOST, &t, NULL);
-	return t;
-}
-
-/* Every address among the words of the lines that begin with `key` (blanks before it do not count). */
-static void servers_behind(struct host_facts *f, enum keyword k, struct text *t, const char *key)
-{
-	char *rest = t->octets, *line;
-
-	while ((line = strsep(&rest, "\n"))) {
-		char *word;
-
-		line += strspn(line, " \t");
-		if (strncmp(line, key, strlen(key)) != 0)
-			continue;
-		line += strlen(key);
-		while ((word = strsep(&line, " \t=,;"))) {
-			struct addr a;
-
-			if (*word && addr_parse(word, strcspn(word, "%"), &a, NULL) == 0)
-				add_server(f, k, &a);
-		}
-	}
-}
-
-static void read_keys(struct host_facts *f, const char *root, const char *path, enum keyword k, const char *key)
-{
-	SCOPED(text_freep) struct text *t = read_file(root, path);
-
-	if (t)
-		servers_behind(f, k, t, key);
-}
-
-static void read_leases(struct host_facts *f, const char *root, const char *pattern, enum keyword k, const char *key)
-{
-	char full[PATH_TEXT];
-	glob_t g;
-
-	if (snprintf(full, sizeof full, "%s%s", root ? root : "", pattern) >= (int)sizeof full)
-		return;
-	if (glob(full, GLOB_NOSORT, NULL, &g) != 0)
-		return;
-	for (size_t i = 0; i < g.gl_pathc; i++)
-		read_keys(f, NULL, g.gl_pathv[i], k, key);
-	globfree(&g);
-}
-
 static void read_servers(struct host_facts *f, const char *root)
 {
-	static const char networkd[] = "/run/systemd/netif/leases/*";
-	static const char dhclient[] = "/var/lib/dhcp/dhclient*.leases";
+	static const enum keyword keywords[SERVER_KINDS] = {
+		[SERVER_DNS] = KEYWORD_DNS_SERVERS,
+		[SERVER_DHCP] = KEYWORD_DHCP_SERVERS,
+		[SERVER_WINS] = KEYWORD_WINS_SERVERS,
+	};
+	struct servers *s = mem_new(1, sizeof *s);
 
-	read_keys(f, root, "/etc/resolv.conf", KEYWORD_DNS_SERVERS, "nameserver");
-	if (f->server_counts[KEYWORD_DNS_SERVERS] == 0) /* a local stub: the servers behind it */
-		read_keys(f, root, "/run/systemd/resolve/resolv.conf", KEYWORD_DNS_SERVERS, "nameserver");
-	read_leases(f, root, networkd, KEYWORD_DHCP_SERVERS, "SERVER_ADDRESS=");
-	read_leases(f, root, dhclient, KEYWORD_DHCP_SERVERS, "option dhcp-server-identifier");
-	read_leases(f, root, dhclient, KEYWORD_WINS_SERVERS, "option netbios-name-servers");
+	servers_read(root, s);
+	for (size_t k = 0; k < SERVER_KINDS; k++)
+		for (size_t i = 0; i < s->counts[k]; i++)
+			add_server(f, keywords[k], &s->all[k][i]);
+	free(s);
 }
 
 /* ---- all together ------------------------------------------------------------------------------------------------ */
