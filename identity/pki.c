@@ -333,6 +333,26 @@ static void show_one(X509 *c, int64_t now_s, struct str *out)
 	}
 }
 
+int pki_subject(const char *path, char *ret, size_t cap, struct diag *d)
+{
+	SCOPED(text_freep) struct text *t = NULL;
+	SCOPED(bio_freep) BIO *in = NULL;
+	char subject[PEER_TEXT];
+	X509 *c;
+	int r;
+
+	if ((r = text_read(path, FILE_MOST, &t, d)) < 0)
+		return r;
+	in = BIO_new_mem_buf(t->octets, (int)t->len);
+	c = in ? PEM_read_bio_X509(in, NULL, NULL, NULL) : NULL;
+	ERR_clear_error();
+	if (!c)
+		return diag_fail(d, ERR_SYNTAX, "%s holds no certificate in PEM form", path);
+	(void)snprintf(ret, cap, "%s", name_text(X509_get_subject_name(c), subject));
+	X509_free(c);
+	return 0;
+}
+
 int pki_show(const char *path, int64_t now_s, struct str *out, struct diag *d)
 {
 	SCOPED(text_freep) struct text *t = NULL;

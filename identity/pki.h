@@ -46,6 +46,9 @@ int pki_issue(const char *dir, const struct pki_request *r, const char *out_dir,
 /* The authority's revocation list of today, good for `days`, with nobody on it: PEM, added to *out. */
 int pki_revocations(const char *dir, unsigned days, struct str *out, struct diag *d);
 
+/* The subject of the first certificate of a PEM file, as a policy's `issuer` names it. */
+int pki_subject(const char *path, char *ret, size_t cap, struct diag *d);
+
 /* What the certificates of a PEM file say, for people. */
 int pki_show(const char *path, int64_t now_s, struct str *out, struct diag *d);
 

@@ -9,6 +9,7 @@ extern const struct command command_disable;
 extern const struct command command_enable;
 extern const struct command command_events;
 extern const struct command command_history;
+extern const struct command command_init;
 extern const struct command command_lab;
 extern const struct command command_matrix;
 extern const struct command command_pki;
@@ -22,6 +23,7 @@ extern const struct command command_why;
 /* One a line, so that two who add commands do not meet. */
 /* clang-format off */
 const struct command *const commands[] = {
+	&command_init,
 	&command_check,
 	&command_why,
 	&command_matrix,
