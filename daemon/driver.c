@@ -219,6 +219,16 @@ static void set_timer(struct driver *e)
 	(void)uv_timer_start(&e->timer, timer_rang, next > now ? next - now : 0, 0);
 }
 
+static void tell_drop(struct driver *e, const struct sad_event *dropped)
+{
+	struct sa_usage u;
+	bool known = dropped->pair && sad_usage_of(e->sad, dropped->pair, &u);
+	struct event told;
+
+	sad_drop_tell(dropped, known && u.rule ? u.rule->name : NULL, &told);
+	observe(e->config.observer, &told);
+}
+
 /* After every event: keying's wishes to the others, what they said back to keying, until all are content. */
 static void carry(struct driver *e)
 {
@@ -238,6 +248,10 @@ static void carry(struct driver *e)
 		h = e->heard[e->heard_next++];
 		if (h.event.kind == SAD_FAILED)
 			h.event.why = &h.why;
+		if (h.event.kind == SAD_DROPPED) {
+			tell_drop(e, &h.event);
+			continue;
+		}
 		if (h.event.kind == SAD_EXPIRE_HARD)
 			child_down(e, h.event.pair);
 		keying_sad_event(e->keying, &h.event, driver_now_ms());

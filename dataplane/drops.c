@@ -1,5 +1,9 @@
 #include "dataplane/sad.h"
 
+#include "observe/event.h"
+
+#include <stdio.h>
+
 #define DROP(id, name, meaning) [id] = { name, "packets", meaning }
 
 /* Every packet that the plane does not pass on adds one to exactly one of these. */
@@ -21,3 +25,34 @@ const struct sad_drop_row sad_drops[DROP_COUNT] = {
 	DROP(DROP_SEQUENCE_EXHAUSTED, "sequence-exhausted", "The SA had used up its sequence numbers or octets"),
 	DROP(DROP_SEND, "send", "The kernel did not take the packet"),
 };
+
+static enum event_id event_of(enum sad_drop why)
+{
+	switch (why) {
+	case DROP_BAD_ICV:
+		return EVENT_INTEGRITY_FAILED;
+	case DROP_REPLAY:
+		return EVENT_REPLAYED;
+	case DROP_UNKNOWN_SPI:
+		return EVENT_UNKNOWN_SPI;
+	default:
+		return EVENT_SA_DROP;
+	}
+}
+
+void sad_drop_tell(const struct sad_event *e, const char *rule, struct event *ret)
+{
+	const struct sad_drop_row *row = &sad_drops[e->drop];
+
+	*ret = (struct event){
+		.id = event_of(e->drop),
+		.local = e->packet.local,
+		.remote = e->packet.remote,
+		.spi = e->spi,
+		.direction = EVENT_IN,
+		.left_out = e->left_out,
+	};
+	(void)snprintf(ret->rule, sizeof ret->rule, "%s", rule ? rule : "");
+	(void)snprintf(ret->reason, sizeof ret->reason, "%s", row->name);
+	(void)snprintf(ret->text, sizeof ret->text, "%s (SPI %08x)", row->meaning, e->spi);
+}

@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 struct diag;
+struct event;
 struct sad;
 
 /* What one SA protects: single addresses, and the protocol and ports of one plan entry. In tunnel mode two ranges of
@@ -96,6 +97,29 @@ struct sa_spec {
 	uint64_t soft_octets, hard_octets; /* 0: no limit; EXPIRE_SOFT asks for a rekey */
 };
 
+/* Dropped packets by reason: one table row each (dataplane/drops.c). */
+enum sad_drop {
+	DROP_NO_SA,
+	DROP_HELD_OVERFLOW,
+	DROP_HELD_TIMEOUT,
+	DROP_NEGOTIATION_FAILED,
+	DROP_UNKNOWN_SPI,
+	DROP_BAD_ICV,
+	DROP_REPLAY,
+	DROP_MALFORMED,
+	DROP_FRAGMENT,
+	DROP_SELECTOR,
+	DROP_POLICY,
+	DROP_TOO_BIG,
+	DROP_SEQUENCE_EXHAUSTED,
+	DROP_SEND,
+	DROP_COUNT
+};
+struct sad_drop_row {
+	const char *name, *unit, *meaning;
+};
+extern const struct sad_drop_row sad_drops[DROP_COUNT];
+
 enum sad_event_kind {
 	SAD_SPI_RESERVED, /* request, spi */
 	SAD_DONE,         /* request: installed, updated or removed */
@@ -109,6 +133,9 @@ enum sad_event_kind {
 		    */
 	SAD_UNKNOWN_SPI, /* packet: addresses, and with UDP encapsulation ports; spi: ESP came for an SA that we do not
 			    have (rate-limited) */
+	SAD_DROPPED, /* drop: why a packet that came was not let in, packet: its addresses outside, spi, pair (0: none),
+			left_out: how often this was so and not told since the last one. For the log: nobody acts on it
+		      */
 };
 
 struct sad_event {
@@ -119,6 +146,8 @@ struct sad_event {
 	struct plan_packet packet;      /* ACQUIRE: the packet itself; UNKNOWN_SPI: its addresses */
 	const struct plan_entry *entry; /* ACQUIRE: valid during the call */
 	const struct diag *why;         /* FAILED */
+	enum sad_drop drop;             /* DROPPED, and left_out */
+	uint32_t left_out;
 };
 
 /* Requests. A wrong one fails at once; else the outcome comes as an event, maybe before the call returns. */
@@ -154,29 +183,9 @@ struct sa_usage {
 size_t sad_usage(const struct sad *sad, struct sa_usage *rows, size_t cap); /* number there are; fills at most cap */
 bool sad_usage_of(const struct sad *sad, uint64_t pair, struct sa_usage *ret);
 
-/* Dropped packets by reason: one table row each (dataplane/drops.c). */
-enum sad_drop {
-	DROP_NO_SA,
-	DROP_HELD_OVERFLOW,
-	DROP_HELD_TIMEOUT,
-	DROP_NEGOTIATION_FAILED,
-	DROP_UNKNOWN_SPI,
-	DROP_BAD_ICV,
-	DROP_REPLAY,
-	DROP_MALFORMED,
-	DROP_FRAGMENT,
-	DROP_SELECTOR,
-	DROP_POLICY,
-	DROP_TOO_BIG,
-	DROP_SEQUENCE_EXHAUSTED,
-	DROP_SEND,
-	DROP_COUNT
-};
-struct sad_drop_row {
-	const char *name, *unit, *meaning;
-};
-extern const struct sad_drop_row sad_drops[DROP_COUNT];
 uint64_t sad_dropped(const struct sad *sad, enum sad_drop why);
+/* DROPPED, as the log is told of it. rule: that of the pair, NULL: not known. */
+void sad_drop_tell(const struct sad_event *e, const char *rule, struct event *ret);
 
 void sad_free(struct sad *sad); /* wipes all keys */
 SCOPE_FREEP(struct sad, sad)

@@ -434,6 +434,8 @@ void keying_sad_event(struct keying *k, const struct sad_event *e, uint64_t now_
 	case SAD_UNKNOWN_SPI:
 		unknown_esp(k, &e->packet.local, &e->packet.remote, e->packet.remote_port);
 		break;
+	case SAD_DROPPED:
+		break;
 	}
 	keying_settle(k);
 }

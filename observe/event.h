@@ -1,6 +1,6 @@
-/* observe/event.h - what happened, as typed records. One table (event.c) has each event's name, severity, category and
- * text; text, JSON and the audit log are views of the record. Emitting never blocks and never fails: a full sink counts
- * what it left out. Counters of dropped packets share the table idea: name, unit and meaning in one row. */
+/* observe/event.h - what happened, as typed records. One table (event.c) has each event's name, category, severity,
+ * fields, meaning and Windows' number for it; text, JSON, the journal's fields and docs/events.md are views of it.
+ * Emitting never blocks and never fails: a full sink counts what it left out. */
 #ifndef OBSERVE_EVENT_H
 #define OBSERVE_EVENT_H
 #include "base/addr.h"
@@ -37,7 +37,14 @@ enum event_id {
 	EVENT_REVOCATION_FAILED,   /* or could not be */
 	EVENT_PROCESS_ENDED,       /* one of ours, and not because we stop */
 	EVENT_PROCESS_STARTED,     /* it works again */
-	EVENT_SA_DROP,             /* first drop of a kind for a peer, not each packet */
+	EVENT_INTEGRITY_FAILED,    /* of packets under an SA: some of each kind and peer, the others are counted */
+	EVENT_REPLAYED,
+	EVENT_UNKNOWN_SPI,
+	EVENT_SA_DROP,          /* all other reasons */
+	EVENT_PACKET_DROPPED,   /* by the ruleset */
+	EVENT_CONNECTION_CLEAR, /* one begins that an exemption or a request mode lets pass */
+	EVENT_AUDIT_CHANGED,    /* which categories are told */
+	EVENT_LEFT_OUT,         /* events came too fast, or a sink was too slow */
 	EVENT_COUNT
 };
 
@@ -70,9 +77,64 @@ struct event {
 	char user[EVENT_WORD]; /* who asked for it at this host */
 };
 
-const char *event_name(enum event_id id);     /* "main-mode-failed" */
-const char *event_category(enum event_id id); /* "Main Mode" as in Windows' audit */
+/* Windows' audit subcategories, so that one search finds both kinds of machine; and what it has none for. */
+enum event_category {
+	CATEGORY_DRIVER,
+	CATEGORY_MAIN,
+	CATEGORY_QUICK,
+	CATEGORY_EXTENDED,
+	CATEGORY_DROP,
+	CATEGORY_CONNECTION,
+	CATEGORY_POLICY,
+	CATEGORY_SYSTEM,
+	CATEGORY_COUNT
+};
+enum event_result { EVENT_SUCCESS, EVENT_FAILURE, EVENT_RESULTS };
+
+/* Which members of the record an event has, besides those that all have. */
+enum event_field {
+	FIELD_LOCAL = 1,
+	FIELD_REMOTE = 2,
+	FIELD_RULE = 4,
+	FIELD_PEER = 8,
+	FIELD_SPI = 16,
+	FIELD_FAILURE = 32, /* failure, by, step */
+	FIELD_LEFT_OUT = 64,
+	FIELD_DIRECTION = 128,
+	FIELD_PORTS = 256,  /* and the protocol */
+	FIELD_COUNTS = 512, /* packets, octets */
+	FIELD_REASON = 1024,
+	FIELD_SUITE = 2048,
+	FIELD_METHOD = 4096,
+	FIELD_USER = 8192,
+};
+
+struct event_row {
+	const char *name; /* "main-mode-failed" */
+	enum event_category category;
+	enum event_severity severity;
+	enum event_result result;
+	uint16_t windows;             /* the number of Windows' event; 0: it has none */
+	uint16_t windows_certificate; /* the same where a certificate was used; 0: no other */
+	unsigned tellers;             /* enum event_teller */
+	unsigned fields;              /* enum event_field */
+	const char *meaning;          /* one sentence */
+};
+extern const struct event_row event_rows[EVENT_COUNT];
+
+const char *event_name(enum event_id id);
+const char *event_category(enum event_id id); /* "Main Mode" */
 enum event_severity event_severity(enum event_id id);
+unsigned event_windows(const struct event *e); /* 0: none */
+/* EVENT_COUNT: none is called so. */
+enum event_id event_by_name(const char *name);
+
+const char *event_category_name(enum event_category c);
+/* "Main Mode", "main-mode", "IPsec Main Mode": as auditpol has it, however it is written. CATEGORY_COUNT: none. */
+enum event_category event_category_by_name(const char *name);
+const char *event_severity_name(enum event_severity s);   /* "info", "warning", "error" */
+const char *event_result_name(enum event_result r);       /* "success", "failure" */
+const char *event_direction_name(enum event_direction d); /* "", "in", "out" */
 
 /* The processes of cordond. Each may tell of its own work only: of what another sent, the parent asks this. */
 enum event_teller {

@@ -4,7 +4,6 @@
 #include "observe/event.h"
 #include <jansson.h>
 
-const char *event_severity_name(enum event_severity s); /* "info", "warning", "error" */
 /* A new object; number: its place in the ring. Members that do not apply are left out. */
 json_t *event_json(const struct event *e, uint64_t number);
 

@@ -1,6 +1,7 @@
 #include "dataplane/esp/plane.h"
 
 #include "base/mem.h"
+#include "base/table.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +20,8 @@ int plane_new(const struct plane_config *c, struct sad **ret, struct diag *d)
 		free(s);
 		return r;
 	}
+	s->drops_told.each = (struct limit_rate){ PLANE_DROPS_EACH_S, 2 };
+	s->drops_told.all = (struct limit_rate){ PLANE_DROPS_ALL_S, 2 * PLANE_DROPS_ALL_S };
 	s->plan = c->plan ? plan_ref(c->plan) : NULL;
 	s->now = s->ticked_ms = c->now_ms(c->context);
 	*ret = s;
@@ -95,6 +98,22 @@ void plane_tell(struct sad *s, const struct sad_event *e, const struct diag *why
 void plane_drop(struct sad *s, enum sad_drop why)
 {
 	s->drops[why]++;
+}
+
+void plane_drop_in(struct sad *s, enum sad_drop why, const struct ip_packet *outer, uint32_t spi, const struct sa *sa)
+{
+	struct sad_event e = {
+		.kind = SAD_DROPPED,
+		.drop = why,
+		.spi = spi,
+		.pair = sa ? sa->spec.pair : 0,
+		.packet = { .local = outer->destination, .remote = outer->source, .protocol = outer->next },
+	};
+
+	plane_drop(s, why);
+	if (limit_take(&s->drops_told, table_hash(&outer->source, sizeof outer->source, (uint64_t)why), s->now,
+		       &e.left_out))
+		plane_tell(s, &e, NULL);
 }
 
 void plane_to_tun(struct sad *s, const uint8_t *packet, size_t len)

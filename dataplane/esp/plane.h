@@ -3,6 +3,7 @@
 #ifndef DATAPLANE_ESP_PLANE_H
 #define DATAPLANE_ESP_PLANE_H
 #include "base/diag.h"
+#include "base/limit.h"
 #include "dataplane/esp/held.h"
 #include "dataplane/esp/ip.h"
 #include "dataplane/esp/list.h"
@@ -14,7 +15,9 @@ enum {
 	PLANE_FLOWS = 4096, /* rows of the flow cache */
 	PLANE_UNKNOWN = 64, /* peers remembered for the rate of UNKNOWN_SPI */
 	PLANE_UNKNOWN_MS = 1000,
-	PLANE_MOVED_MS = 200, /* SAD_MOVED is told so often */
+	PLANE_MOVED_MS = 200,   /* SAD_MOVED is told so often */
+	PLANE_DROPS_EACH_S = 1, /* SAD_DROPPED, for one address and reason, and in all */
+	PLANE_DROPS_ALL_S = 10,
 	PLANE_TICK_MS = 1000,
 	PLANE_SCRATCH = IP_PACKET_MOST + ESP_SCRATCH_EXTRA,
 };
@@ -60,6 +63,7 @@ struct sad {
 	struct plane_event *events;
 	size_t event_count, event_cap;
 	uint64_t drops[DROP_COUNT];
+	struct limit drops_told; /* by address and reason */
 	struct {
 		struct addr remote;
 		uint64_t told_ms;
@@ -100,6 +104,8 @@ void plane_ask_again(struct sad *s);
 struct flow *flow_of(struct sad *s, const struct plan_packet *key);
 void flows_forget(struct sad *s);
 void plane_drop(struct sad *s, enum sad_drop why);
+/* A packet that came: it is also told, not too often. sa may be NULL. */
+void plane_drop_in(struct sad *s, enum sad_drop why, const struct ip_packet *outer, uint32_t spi, const struct sa *sa);
 void plane_tell(struct sad *s, const struct sad_event *e, const struct diag *why);
 /* The SA is used up: tell, and remove its pair. sa is then gone. */
 void plane_expire(struct sad *s, struct sa *sa);

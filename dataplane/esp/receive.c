@@ -29,7 +29,7 @@ static void unknown_spi(struct sad *s, const struct ip_packet *ip, uint32_t spi)
 		e.packet.local_port = ip->destination_port;
 		e.packet.remote_port = ip->source_port;
 	}
-	plane_drop(s, DROP_UNKNOWN_SPI);
+	plane_drop_in(s, DROP_UNKNOWN_SPI, ip, spi, NULL);
 	for (size_t i = 0; i < sizeof ip->source.octets; i++)
 		row = row * 31 + ip->source.octets[i];
 	row %= PLANE_UNKNOWN;
@@ -135,7 +135,7 @@ static void open_under(struct sad *s, struct sa *sa, const struct ip_packet *out
 	int r = esp_open(sa, outer, packet, at, &start, &len, &next, NULL);
 
 	if (r < 0) {
-		plane_drop(s, drop_of(r));
+		plane_drop_in(s, drop_of(r), outer, sa->spec.spi, sa);
 		return;
 	}
 	if (sa->packets++ == 0)
@@ -146,20 +146,20 @@ static void open_under(struct sad *s, struct sa *sa, const struct ip_packet *out
 	if (next == IP_NO_NEXT)
 		return;
 	if (!inside(sa, packet, &start, &len, &inner)) {
-		plane_drop(s, DROP_MALFORMED);
+		plane_drop_in(s, DROP_MALFORMED, outer, sa->spec.spi, sa);
 		return;
 	}
 	if (inner.fragment && !sa->spec.tunnel) { /* of IPv6; it need not have ports to be judged by, and transport mode
 						   * takes whole packets
 						   */
-		plane_drop(s, DROP_FRAGMENT);
+		plane_drop_in(s, DROP_FRAGMENT, outer, sa->spec.spi, sa);
 		return;
 	}
 	drop = judge(s, sa, &inner, packet + start);
 	if (drop == DROP_COUNT)
 		plane_to_tun(s, packet + start, len);
 	else
-		plane_drop(s, drop);
+		plane_drop_in(s, drop, outer, sa->spec.spi, sa);
 }
 
 void plane_receive(struct sad *s, uint8_t *packet, size_t len)
@@ -189,11 +189,11 @@ void plane_receive(struct sad *s, uint8_t *packet, size_t len)
 		return;
 	}
 	if (!from_peer(sa, &ip) || (sa->spec.suite.protocol == PROTO_AH) != (ip.next == IP_AH)) {
-		plane_drop(s, DROP_SELECTOR);
+		plane_drop_in(s, DROP_SELECTOR, &ip, spi, sa);
 		return;
 	}
 	if (plane_used_up(sa)) {
-		plane_drop(s, DROP_SEQUENCE_EXHAUSTED);
+		plane_drop_in(s, DROP_SEQUENCE_EXHAUSTED, &ip, spi, sa);
 		plane_expire(s, sa);
 		return;
 	}
