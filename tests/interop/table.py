@@ -30,7 +30,7 @@ Blank: the peer cannot do it, or there is no way to make it. In particular:
   trailer field, and gets it. It sends its intermediate authorities only with `sendca=all`. It has no Ed25519 certificates and no X448.
 - **OpenIKED 7.2 on Linux** offers and takes AES-CBC with SHA-384, SHA-512 or SHA-1 alone: what `childsa` says is sent without key lengths, and nobody
   can take it (openiked-portable issue 126). So our rules for it say `esp-aes256-sha384`. It answers before its kernel has the SAs: the first
-  packet that we send at once may be lost there. It deletes an old SA at once: what is on its way under it is lost (three of 175 datagrams
+  packet that we send at once may be lost there, or, if only what is to be sent under them is missing, be answered in clear. It deletes an old SA at once: what is on its way under it is lost (three of 175 datagrams
   may be, in *rekeyed by the peer's clock*). It rekeys by the clock only, and has one key for all its certificates.
 
 Run them with `./dev test --long interop`; what came of each, with captures and logs of both ends, is left in `build/interop/`.
