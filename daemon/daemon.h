@@ -30,7 +30,8 @@ struct daemon {
 	uv_loop_t loop;
 	uv_signal_t signals[3];
 	uv_poll_t gate_poll, host_poll;
-	uv_timer_t probation, settle; /* a policy to be confirmed; addresses that change */
+	uv_timer_t probation, settle, watchdog; /* a policy to be confirmed; addresses that change; a sign of life */
+	char status_said[160];                  /* service.c */
 	int host_fd;
 	bool stopping;
 

@@ -4,8 +4,10 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "base/text.h"
+#include "daemon/boot.h"
 #include "daemon/credentials.h"
 #include "daemon/proofs.h"
+#include "daemon/service.h"
 
 #include <errno.h>
 
@@ -125,12 +127,14 @@ static int put_plan(struct daemon *d, struct plan *plan, struct diag *why)
 	proofs_load(d, plan, &loaded);
 	say_lacking(&loaded.proofs);
 	say_not_forwarding(plan);
-	if (!d->engine)
-		return begin(d, plan, &loaded.proofs, why);
-	if ((r = gate_apply(d->gate, plan, why)) < 0)
-		return r;
-	engine_set_plan(d->engine, plan, &loaded.proofs);
-	return 0;
+	if (!d->engine) {
+		r = begin(d, plan, &loaded.proofs, why);
+	} else if ((r = gate_apply(d->gate, plan, why)) == 0) {
+		engine_set_plan(d->engine, plan, &loaded.proofs);
+	}
+	if (r == 0)
+		boot_keep(d, plan);
+	return r;
 }
 
 static void replace(struct daemon *d, struct candidate *c)
@@ -151,6 +155,7 @@ int force_candidate(struct daemon *d, struct candidate *c, struct diag *why)
 		return r;
 	replace(d, c);
 	credentials_loaded(d);
+	service_say(d);
 	return 0;
 }
 
@@ -171,14 +176,20 @@ int force_nothing(struct daemon *d, struct diag *why)
 	struct candidate none = { 0 };
 	int r = let_go(d, why);
 
-	if (r == 0)
-		replace(d, &none);
-	return r;
+	if (r < 0)
+		return r;
+	replace(d, &none);
+	boot_keep(d, NULL);
+	service_say(d);
+	return 0;
 }
 
 int force_disable(struct daemon *d, struct diag *why)
 {
-	return let_go(d, why);
+	int r = let_go(d, why);
+
+	service_say(d);
+	return r;
 }
 
 int force_enable(struct daemon *d, struct diag *why)
@@ -187,6 +198,7 @@ int force_enable(struct daemon *d, struct diag *why)
 
 	if (r == 0)
 		credentials_loaded(d);
+	service_say(d);
 	return r;
 }
 

@@ -4,8 +4,8 @@
 #include "daemon/credentials.h"
 #include "daemon/daemon.h"
 #include "daemon/force.h"
-#include "daemon/notify.h"
 #include "daemon/parts.h"
+#include "daemon/service.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -82,12 +82,14 @@ static void reload(struct daemon *d)
 	struct diag why = { 0 };
 	bool changed = false;
 
+	service_reloading();
 	if (change_refresh(d, "cordond (SIGHUP)", &changed, &why) < 0)
 		log_error("%s", why.text);
 	if (!changed) /* with a new policy they were */
 		credentials_reload(d);
 	if (!*why.text)
 		log_info("reloaded; the policy %s", changed ? "has changed" : "is the same");
+	service_reloaded();
 }
 
 static void signalled(uv_signal_t *s, int number)
@@ -147,7 +149,7 @@ void daemon_stop(struct daemon *d)
 	if (d->stopping)
 		return;
 	d->stopping = true;
-	notify_manager("STOPPING=1");
+	service_stopping(d);
 	daemon_event(d, EVENT_STOPPED, "cordond stops; the rules stay in force");
 	engine_close(d->engine);
 	d->engine = NULL;

@@ -5,13 +5,14 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "base/text.h"
+#include "daemon/boot.h"
 #include "daemon/change.h"
 #include "daemon/daemon.h"
 #include "daemon/force.h"
 #include "daemon/jobs.h"
-#include "daemon/notify.h"
 #include "daemon/options.h"
 #include "daemon/secret.h"
+#include "daemon/service.h"
 #include "daemon/sockets.h"
 #include "identity/revocation.h"
 
@@ -179,6 +180,21 @@ static int do_uninstall(struct diag *why)
 	return 0;
 }
 
+static int do_load(struct daemon *d, struct diag *why)
+{
+	struct diag page = { 0 };
+	int r;
+
+	if ((r = check_rights(why)) < 0)
+		return r;
+	if (read_page(d, &page) < 0) {
+		log_error("%s", page.text);
+		host_config_free(d->config);
+		d->config = NULL;
+	}
+	return boot_load(d, why);
+}
+
 /* Which own certificates followed which is known from run to run. */
 static void read_lineage(struct daemon *d)
 {
@@ -228,7 +244,7 @@ static int do_run(struct daemon *d, struct diag *why)
 	if ((r = prepare(d, why)) == 0 && (r = daemon_loop_start(d, why)) == 0) {
 		daemon_event(d, EVENT_STARTED, "cordond " CORDON_VERSION " watches over %s",
 			     d->name ? d->name : "this host");
-		notify_manager("READY=1");
+		service_ready(d);
 	} else {
 		d->observer.emit = NULL; /* nothing was started that could stop */
 		daemon_stop(d);
@@ -261,6 +277,7 @@ int main(int argc, char **argv)
 {
 	struct daemon d = { .gate_config = gate_default, .host_fd = -1, .export_fd = -1 };
 	struct diag why = { 0 };
+	bool runs = false;
 	int status, r;
 
 	log_start("cordond");
@@ -268,12 +285,18 @@ int main(int argc, char **argv)
 		return status;
 	if (d.options.uninstall_rules)
 		r = do_uninstall(&why);
+	else if (d.options.load_rules)
+		r = do_load(&d, &why);
 	else if (d.options.check)
 		r = do_check(&d, &why);
-	else
+	else {
+		runs = true;
 		r = do_run(&d, &why);
+	}
 	daemon_wipe(&d);
 	if (r < 0)
 		log_error("%s", why.text);
+	if (r < 0 && runs)
+		service_failed(d.options.run_dir, why.text);
 	return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

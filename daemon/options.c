@@ -18,6 +18,7 @@ static const char usage[] =
 	"  --state-dir DIR     last good policy and history   (default /var/lib/cordon)\n"
 	"  --root DIR          in front of the paths of keys and certificates that policy and page name\n"
 	"  --check             validate page and policy, change nothing; exit 0 or 1\n"
+	"  --load-rules        put the rules of the last good policy in force, without a network; exit\n"
 	"  --uninstall-rules   remove every rule and route of Cordon from this host; exit\n"
 	"  --export-keys FILE  write the keys of all SAs to FILE (mode 0600), for captures in a lab: whoever has it\n"
 	"                      reads everything\n"
@@ -26,7 +27,20 @@ static const char usage[] =
 
 bool options_parse(int argc, char **argv, struct options *ret, int *ret_status)
 {
-	enum { CONFIG = 256, POLICY, RUN_DIR, STATE_DIR, ROOT, CHECK, UNINSTALL, EXPORT, FOREGROUND, HELP, VERSION };
+	enum {
+		CONFIG = 256,
+		POLICY,
+		RUN_DIR,
+		STATE_DIR,
+		ROOT,
+		CHECK,
+		LOAD,
+		UNINSTALL,
+		EXPORT,
+		FOREGROUND,
+		HELP,
+		VERSION
+	};
 	static const struct option known[] = {
 		{ "config", required_argument, NULL, CONFIG },
 		{ "policy", required_argument, NULL, POLICY },
@@ -34,6 +48,7 @@ bool options_parse(int argc, char **argv, struct options *ret, int *ret_status)
 		{ "state-dir", required_argument, NULL, STATE_DIR },
 		{ "root", required_argument, NULL, ROOT },
 		{ "check", no_argument, NULL, CHECK },
+		{ "load-rules", no_argument, NULL, LOAD },
 		{ "uninstall-rules", no_argument, NULL, UNINSTALL },
 		{ "export-keys", required_argument, NULL, EXPORT },
 		{ "foreground", no_argument, NULL, FOREGROUND },
@@ -63,6 +78,9 @@ bool options_parse(int argc, char **argv, struct options *ret, int *ret_status)
 			break;
 		case CHECK:
 			o.check = true;
+			break;
+		case LOAD:
+			o.load_rules = true;
 			break;
 		case UNINSTALL:
 			o.uninstall_rules = true;

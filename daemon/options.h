@@ -7,7 +7,7 @@ struct options {
 	const char *config, *policy, *run_dir, *state_dir;
 	const char *root;        /* NULL: none */
 	const char *export_keys; /* NULL: not */
-	bool check, uninstall_rules;
+	bool check, load_rules, uninstall_rules;
 };
 
 /* What to do: RUN, or leave with the status in *ret_status (help, version, a mistake). */

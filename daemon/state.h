@@ -4,6 +4,7 @@
  *
  *   state.json         which version is in force, what is pending, which source was last taken
  *   history/N.yaml     the policy text of version N, and N.json: when, by whom, from where
+ *   boot.nft           the ruleset in force, to be loaded before the network is up (boot.h)
  *   crash-secret       what tokens for peers are made of (secret.h)
  *   disabled           exists while `cordon disable` holds (made by hand, it works too); the reason is in it */
 #ifndef DAEMON_STATE_H

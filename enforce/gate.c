@@ -277,6 +277,28 @@ int gate_uninstall(const struct gate_config *c, struct diag *d)
 	return r < 0 ? diag_wrap(d, r, "remove the rules") : 0;
 }
 
+bool gate_is_loaded(void)
+{
+	struct netlink nft = { 0 };
+	bool there = netlink_open(&nft, NETLINK_NETFILTER, NULL) == 0 && table_exists(&nft);
+
+	netlink_close(&nft);
+	return there;
+}
+
+int gate_load(const struct gate_config *c, const char *ruleset, size_t len, struct diag *d)
+{
+	struct netlink route = { 0 };
+	bool made;
+	int r = nft_load(ruleset, len, d);
+
+	/* Without them what is marked falls to the last chain: nothing leaves. */
+	if (r == 0 && (r = netlink_open(&route, NETLINK_ROUTE, d)) == 0)
+		r = routes_ensure(&route, c, &made, d);
+	netlink_close(&route);
+	return r < 0 ? diag_wrap(d, r, "load the rules") : 0;
+}
+
 static int same_family(const struct addr *local, const struct addr *remote, struct diag *d)
 {
 	return local->family && local->family == remote->family

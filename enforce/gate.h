@@ -47,6 +47,11 @@ int gate_disable(struct gate *g, struct diag *d);
 /* Remove every trace: table, routing rule, routes. Works without a gate (cordond --uninstall-rules). */
 int gate_uninstall(const struct gate_config *c, struct diag *d);
 
+/* For the time before the daemon, without a gate: are rules of ours in force; and put a ruleset in force that
+ * gate_ruleset has written, with its routes. */
+bool gate_is_loaded(void);
+int gate_load(const struct gate_config *c, const char *ruleset, size_t len, struct diag *d);
+
 /* A peer that has no IKE: request modes send to it in clear until the time is over. */
 int gate_fallback_add(struct gate *g, const struct addr *local, const struct addr *remote, uint32_t timeout_s,
 		      struct diag *d);
