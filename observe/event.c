@@ -73,6 +73,10 @@ const struct event_row event_rows[EVENT_COUNT] = {
 				      TELLER_PARENT | TELLER_SOURCES, 0, "A revocation list could not be fetched" },
 	[EVENT_PROCESS_ENDED] = { "process-ended", CATEGORY_SYSTEM, EVENT_ERROR, EVENT_FAILURE, 0, 0, TELLER_PARENT, 0,
 				  "A process of cordond has ended by itself" },
+	[EVENT_PROCESS_MISBEHAVED] = { "process-misbehaved", CATEGORY_SYSTEM, EVENT_ERROR, EVENT_FAILURE, 0, 0,
+				       TELLER_PARENT, 0,
+				       "One of cordond's processes did what it may not; maybe somebody else rules it. "
+				       "It was ended and is started again" },
 	[EVENT_PROCESS_STARTED] = { "process-started", CATEGORY_SYSTEM, EVENT_INFO, EVENT_SUCCESS, 0, 0, TELLER_PARENT,
 				    0, "A process of cordond works again" },
 	[EVENT_INTEGRITY_FAILED] = { "integrity-failed", CATEGORY_DRIVER, EVENT_WARNING, EVENT_SUCCESS, 4960, 0, DROPS,

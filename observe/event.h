@@ -36,6 +36,7 @@ enum event_id {
 	EVENT_REVOCATION,          /* a list was fetched */
 	EVENT_REVOCATION_FAILED,   /* or could not be */
 	EVENT_PROCESS_ENDED,       /* one of ours, and not because we stop */
+	EVENT_PROCESS_MISBEHAVED,  /* likewise: it did what it may not; maybe others rule it */
 	EVENT_PROCESS_STARTED,     /* it works again */
 	EVENT_INTEGRITY_FAILED,    /* of packets under an SA: some of each kind and peer, the others are counted */
 	EVENT_REPLAYED,

@@ -17,6 +17,7 @@ const struct ask_row asks[ASK_COUNT] = {
 	[ASK_READY] = { "ready", CHILDREN, PARENT, 0, 0, 0, CHANNEL_NEW },
 	[ASK_PEER] = { "peer", PARENT, CHILDREN, 1, 1, 1, CHANNEL_ANY },
 	[ASK_EVENT] = { "event", KEYING | DATAPLANE | SOURCES, PARENT, 1, EVENT_WIRE_MOST, 0, CHANNEL_READY },
+	[ASK_FORBIDDEN] = { "forbidden", CHILDREN, PARENT, 4, 4, 0, CHANNEL_ANY },
 };
 
 const struct ask_pair ask_pairs[] = {

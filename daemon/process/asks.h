@@ -21,7 +21,8 @@ enum ask {
 	ASK_READY, /* the child is in its cage and does what it is told */
 	ASK_PEER,  /* u8 role: the other end of a channel with that process */
 	/* Of any child. */
-	ASK_EVENT, /* observe/event_wire.h */
+	ASK_EVENT,     /* observe/event_wire.h */
+	ASK_FORBIDDEN, /* u32: the system call that the child was refused; it ends by that */
 	ASK_COUNT
 };
 

@@ -196,6 +196,19 @@ static void put(struct channel *c, const int *fds, size_t fd_count)
 		end(c, "does not read what it is sent");
 }
 
+void channel_send_now(int fd, enum ask a, const void *body, size_t len)
+{
+	uint8_t frame[FRAME_HEADER + 64];
+	struct wire_out out = wire_out(frame, sizeof frame);
+
+	wire_put_u16(&out, (uint16_t)a);
+	wire_put_u16(&out, 0);
+	wire_put_u32(&out, (uint32_t)len);
+	wire_put(&out, body, len);
+	if (!out.failed)
+		(void)send_datagram(fd, frame, out.len, NULL, 0);
+}
+
 void channel_flush(struct channel *c)
 {
 	if (c->out.len && !c->closing)
@@ -387,6 +400,12 @@ static void ready(uv_poll_t *p, int status, int events)
 	if (events & UV_WRITABLE)
 		drain(c);
 	for (int n = 0; n < AT_ONCE && !c->closing && receive(c); n++)
+		;
+}
+
+void channel_hear_last(struct channel *c)
+{
+	while (!c->closing && receive(c))
 		;
 }
 

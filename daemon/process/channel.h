@@ -51,6 +51,12 @@ void channel_flush(struct channel *c);
 /* Octets that wait for the other end to read: who has much to tell that may be left out looks here first. */
 size_t channel_backlog(const struct channel *c);
 
+/* The other end is dead: what it had sent is handed on, then the channel is over. */
+void channel_hear_last(struct channel *c);
+
+/* From a signal handler: one message at once, beside whatever is being written to that descriptor. It may be lost. */
+void channel_send_now(int fd, enum ask a, const void *body, size_t len);
+
 /* Two connected descriptors, close-on-exec, with room for a burst. */
 int channel_pair(int ret[2], struct diag *d);
 

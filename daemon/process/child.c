@@ -2,11 +2,11 @@
 
 #include "base/diag.h"
 #include "base/log.h"
+#include "daemon/process/sandbox.h"
 
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -76,7 +76,7 @@ static void parent_gone(struct channel *c, const char *why)
 	_exit(why ? EXIT_FAILURE : EXIT_SUCCESS);
 }
 
-static int begin(struct diag *d)
+static int begin(const char *run_dir, struct diag *d)
 {
 	struct sigaction ignore = { .sa_handler = SIG_IGN };
 	int type = 0, r;
@@ -89,7 +89,9 @@ static int begin(struct diag *d)
 	(void)sigaction(SIGINT, &ignore, NULL);
 	(void)sigaction(SIGPIPE, &ignore, NULL);
 	(void)sigaction(SIGHUP, &ignore, NULL);
-	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if ((child.program->prepare && (r = child.program->prepare(child.program->context, d)) < 0) ||
+	    (r = sandbox_enter(child.program->role, run_dir, CHILD_CHANNEL_FD, &(int){ CHILD_CHANNEL_FD }, 1, d)) < 0)
+		return r;
 	if ((r = uv_loop_init(&child.loop)) < 0)
 		return diag_fail(d, r, "start the event loop: %s", uv_strerror(r));
 	if ((r = channel_new(&(struct channel_config){ .loop = &child.loop,
@@ -113,11 +115,9 @@ int child_run(const struct child_program *program, int argc, char **argv)
 {
 	struct diag d = { 0 };
 
-	(void)argc;
-	(void)argv;
 	log_start(program->name);
 	child.program = program;
-	if (begin(&d) < 0) {
+	if (begin(argc == 2 ? argv[1] : "", &d) < 0) {
 		log_error("%s", d.text);
 		return EXIT_FAILURE;
 	}

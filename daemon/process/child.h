@@ -12,7 +12,10 @@ struct child_program {
 	ask_handler *const *handlers; /* what others may ask of it; at ASK_PEER stands child_peer. One table for all
 					 channels: who may ask what is in asks.c */
 	void *context;
-	/* Before anything is heard: *parent is there for as long as the process is. Negative: it cannot work. */
+	/* Before the cage is closed: what libraries must read from files. NULL: nothing. */
+	int (*prepare)(void *context, struct diag *d);
+	/* In the cage, before anything is heard: *parent is there for as long as the process is. Negative: it cannot
+	 * work. */
 	int (*begin)(void *context, uv_loop_t *loop, struct channel *parent, struct diag *d);
 	/* A channel with another child; one that there was with that role is closed already, and its peer dead. */
 	void (*came)(void *context, struct channel *peer);

@@ -32,6 +32,10 @@ struct child {
 	char path[PATH_TEXT];
 	char why[CHILD_END_TEXT];   /* why we ended it; empty: we did not */
 	char ended[CHILD_END_TEXT]; /* in words */
+	char lacks[SANDBOX_TEXT];   /* likewise: what its cage does */
+	bool misbehaved, was_forbidden;
+	uint32_t forbidden;               /* the system call */
+	ask_handler *handlers[ASK_COUNT]; /* the part's, and our own */
 };
 
 struct children {
@@ -70,6 +74,7 @@ size_t children_rows(const struct children *c, struct child_row *rows, size_t ca
 						      .restarts = k->restarts,
 						      .since_ms = k->since_ms,
 						      .next_ms = k->next_ms };
+			(void)snprintf(rows[n].lacks, sizeof rows[n].lacks, "%s", k->lacks);
 			(void)snprintf(rows[n].ended, sizeof rows[n].ended, "%s", k->ended);
 		}
 		n++;
@@ -116,29 +121,43 @@ static void tell(const struct child *k, enum event_id id, const char *text)
 	observe(k->all->config.observer, &e);
 }
 
+static void closed_its_channel(uv_timer_t *t)
+{
+	end(t->data, "closed its channel");
+}
+
 static void gone(struct channel *channel, const char *why)
 {
 	struct child *k = channel_owner(channel);
 
 	k->channel = NULL;
-	if (why)
+	if (why) {
+		k->misbehaved = true;
 		end(k, why);
-	else if (k->pid && !k->all->closing)
-		end(k, "closed its channel");
+	} else if (k->pid && !k->all->closing) {
+		(void)uv_timer_start(&k->timer, closed_its_channel, CHILD_LOST_MS, 0); /* most have died */
+	}
 }
 
 static void start_again(uv_timer_t *t);
 
 static void ended_words(struct child *k, int64_t status, int signal_number)
 {
-	if (*k->why)
+	char call[SANDBOX_CALL] = "which is not known";
+
+	if (k->was_forbidden)
+		sandbox_call_name(k->forbidden, call);
+	if (signal_number == SIGSYS || k->was_forbidden)
+		(void)snprintf(k->ended, sizeof k->ended, "made a system call that its cage forbids (%s): killed",
+			       call);
+	else if (*k->why)
 		(void)snprintf(k->ended, sizeof k->ended, "%.*s: killed", CHILD_END_TEXT - 16, k->why);
-	else if (signal_number == SIGSYS)
-		(void)snprintf(k->ended, sizeof k->ended, "did what its sandbox forbids (SIGSYS)");
 	else if (signal_number)
 		(void)snprintf(k->ended, sizeof k->ended, "signal %d (%s)", signal_number, strsignal(signal_number));
 	else
 		(void)snprintf(k->ended, sizeof k->ended, "exit code %d", (int)status);
+	k->misbehaved |= k->was_forbidden || signal_number == SIGSYS;
+	k->was_forbidden = false;
 	*k->why = '\0';
 }
 
@@ -166,8 +185,10 @@ static void exited(uv_process_t *process, int64_t status, int signal_number)
 		close_timer(k);
 		return;
 	}
-	ended_words(k, status, signal_number);
+	if (k->channel)
+		channel_hear_last(k->channel);
 	channel_close(TAKE(k->channel));
+	ended_words(k, status, signal_number);
 	wait = back_off(k);
 	if (k->ready && k->part->went) {
 		k->ready = false;
@@ -178,7 +199,8 @@ static void exited(uv_process_t *process, int64_t status, int signal_number)
 	k->next_ms = k->since_ms + wait;
 	(void)snprintf(text, sizeof text, "the process %s has ended: %s. It is started again in %.1f s",
 		       role_name(k->part->role), k->ended, (double)wait / 1000);
-	tell(k, EVENT_PROCESS_ENDED, text);
+	tell(k, k->misbehaved ? EVENT_PROCESS_MISBEHAVED : EVENT_PROCESS_ENDED, text);
+	k->misbehaved = false;
 	(void)uv_timer_start(&k->timer, start_again, wait, 0);
 }
 
@@ -219,6 +241,8 @@ int children_ready(void *context, struct channel *channel, struct wire_in *body,
 	k->ready = true;
 	k->since_ms = unix_ms();
 	(void)uv_timer_stop(&k->timer);
+	if (!sandbox_look(k->pid, k->part->role, k->lacks))
+		log_warning("the cage of the process %s lacks: %s", role_name(k->part->role), k->lacks);
 	if (k->restarts) {
 		(void)snprintf(text, sizeof text, "the process %s works again", role_name(k->part->role));
 		tell(k, EVENT_PROCESS_STARTED, text);
@@ -231,6 +255,24 @@ int children_ready(void *context, struct channel *channel, struct wire_in *body,
 			pair(a, b);
 	}
 	return 0;
+}
+
+static int forbidden(void *context, struct channel *channel, struct wire_in *body, int *fds)
+{
+	struct child *k = channel_owner(channel);
+
+	(void)context;
+	(void)fds;
+	k->forbidden = wire_u32(body);
+	k->was_forbidden = true;
+	return 0;
+}
+
+static void set_handlers(struct child *k)
+{
+	memcpy(k->handlers, k->part->handlers, sizeof k->handlers);
+	k->handlers[ASK_READY] = children_ready;
+	k->handlers[ASK_FORBIDDEN] = forbidden;
 }
 
 static int start(struct child *k, struct diag *d)
@@ -264,7 +306,7 @@ static int start(struct child *k, struct diag *d)
 						  .fd = fds[0],
 						  .self = ROLE_PARENT,
 						  .peer = k->part->role,
-						  .handlers = k->part->handlers,
+						  .handlers = k->handlers,
 						  .context = k->part->context,
 						  .owner = k,
 						  .gone = gone },
@@ -316,11 +358,13 @@ int children_new(const struct children_config *config, struct children **ret, st
 	int r = 0;
 
 	c->config = *config;
+	r = sandbox_folder(config->run_dir, d);
 	for (size_t i = 0; i < config->part_count && r == 0; i++) {
 		struct child *k = &c->child[config->parts[i].role];
 
 		k->all = c;
 		k->part = &config->parts[i];
+		set_handlers(k);
 		k->since_ms = unix_ms();
 		(void)uv_timer_init(config->loop, &k->timer);
 		k->timer.data = k;

@@ -3,6 +3,7 @@
 #ifndef DAEMON_PROCESS_CHILDREN_H
 #define DAEMON_PROCESS_CHILDREN_H
 #include "daemon/process/channel.h"
+#include "daemon/process/sandbox.h"
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -34,6 +35,7 @@ enum {
 	CHILD_BACK_OFF_MS = 100, /* before the first restart; then doubled */
 	CHILD_BACK_OFF_MOST = 10000,
 	CHILD_STEADY_MS = 30000, /* who has lived so long begins anew */
+	CHILD_LOST_MS = 1000,    /* whose channel has ended, and who has not, is killed */
 	CHILD_STOP_MS = 3000,    /* who has not ended by then is killed */
 	CHILD_END_TEXT = 160,
 };
@@ -55,6 +57,7 @@ struct child_row {
 	unsigned restarts;
 	uint64_t since_ms;          /* Unix time: it is ready, or away, since then */
 	uint64_t next_ms;           /* away: when it is started again */
+	char lacks[SANDBOX_TEXT];   /* what its cage lacks; empty: nothing */
 	char ended[CHILD_END_TEXT]; /* how it ended last; empty: it never did */
 };
 size_t children_rows(const struct children *c, struct child_row *rows, size_t cap); /* number there are */
