@@ -296,7 +296,13 @@ static void message(struct keying *k, const struct addr *local, uint16_t local_p
 		return;
 	}
 	struct ike_sa *sa = table_find(&k->spis, h.flags & IKE_FLAG_INITIATOR ? h.spi_r : h.spi_i, NULL, NULL);
-	if (!sa || sa->spi_i != h.spi_i || (sa->spi_r != h.spi_r)) {
+	/* The peer is ahead: the message by which we learn its SPI is late or lost, and comes again, as this one will.
+	 */
+	if (sa && sa->spi_i == h.spi_i && !sa->spi_r) {
+		k->dropped[KEYING_DROP_EXCHANGE]++;
+		return;
+	}
+	if (!sa || sa->spi_i != h.spi_i || sa->spi_r != h.spi_r) {
 		k->dropped[KEYING_DROP_UNKNOWN_SPI]++;
 		unknown_spi(k, &h, local, local_port, remote, remote_port);
 		return;

@@ -164,10 +164,10 @@ static void expect_same_ike(struct world *w)
 	assert_true(rows[0][0].spi_i == rows[1][0].spi_i && rows[0][0].spi_r == rows[1][0].spi_r);
 }
 
+static const char letters[] = "-xdlL"; /* of the fates */
+
 static void say(const struct collision *c, const struct path *p, unsigned variant)
 {
-	static const char letters[] = "-xdlL";
-
 	(void)fprintf(stderr, "%s, variant %u, fates ", c->name, variant);
 	for (unsigned i = 0; i < p->depth; i++)
 		(void)fputc(letters[p->taken[i]], stderr);
@@ -242,8 +242,26 @@ static unsigned long explore(const struct collision *c, struct bound bound, bool
 	return runs;
 }
 
+/* One run again, as say() has written it: CORDON_TEST_FATES="3:---x-----x" of the collision that CORDON_TEST_ONLY
+ * names. */
+static void again(const struct collision *c, const char *fates)
+{
+	struct path p = { .bound = { .full = DECISIONS_MOST } };
+	const char *at = strchr(fates, ':');
+
+	assert_non_null(at);
+	for (at++; *at && p.depth < DECISIONS_MOST; at++) {
+		const char *letter = strchr(letters, *at);
+
+		assert_non_null(letter);
+		p.taken[p.depth++] = (uint8_t)(letter - letters);
+	}
+	run(c, &p, (unsigned)strtoul(fates, NULL, 10));
+}
+
 static void every_collision_converges_without_loss(void **state)
 {
+	const char *fates = getenv("CORDON_TEST_FATES");
 	bool more = getenv("CORDON_TEST_LONG");
 	const char *only = getenv("CORDON_TEST_ONLY");
 	struct bound full = { .full = more ? 6 : 2 }, faults = { .reach = more ? 14 : 8, .faults = more ? 2 : 1 };
@@ -253,6 +271,10 @@ static void every_collision_converges_without_loss(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(collisions); i++) {
 		if (only && !strstr(collisions[i].name, only))
 			continue;
+		if (fates) {
+			again(&collisions[i], fates);
+			continue;
+		}
 		unsigned long runs = explore(&collisions[i], full, more) + explore(&collisions[i], faults, more);
 		(void)printf("%-30s %8lu runs\n", collisions[i].name, runs);
 		(void)fflush(stdout);

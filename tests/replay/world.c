@@ -174,7 +174,20 @@ unsigned world_drop(struct world *w, struct datagram *d)
 
 static void enqueue(struct world *w, const struct datagram *d)
 {
+	uint64_t due_ms = d->due_ms;
 	unsigned copies = w->wire ? w->wire(w, (struct datagram *)(uintptr_t)d) : 1;
+
+	if (!d->esp && d->len >= 28 && getenv("CORDON_TEST_VERBOSE"))
+		(void)fprintf(stderr,
+			      "%6" PRIu64
+			      " host %u sends exchange %u, message %u%s%s, SPI %02x%02x..%02x%02x, %zu octets%s%s\n",
+			      w->now_ms, d->from, d->octets[18], d->octets[23], d->octets[19] & 0x20 ? " reply" : "",
+			      d->octets[19] & 8 ? " (I)" : "", d->octets[0], d->octets[7], d->octets[8], d->octets[15],
+			      d->len,
+			      copies == 1 ? ""
+			      : copies    ? ", twice"
+					  : ", lost",
+			      d->due_ms > due_ms ? ", late" : "");
 
 	for (unsigned i = 0; i < copies; i++) {
 		assert_true(w->queued < PACKETS_MOST);
