@@ -14,6 +14,8 @@
 #include <strings.h>
 #include <time.h>
 
+enum { SOURCE_MOST = 4096 };
+
 HANDLE(CRL_DIST_POINTS, points, CRL_DIST_POINTS_free)
 
 struct list {
@@ -245,6 +247,61 @@ bool revocation_lists_take(struct revocation_lists *l, const struct revocation_l
 	(void)pthread_mutex_unlock(lock_of(from));
 	(void)pthread_mutex_unlock(&l->lock);
 	return found;
+}
+
+void revocation_lists_encode(struct wire_out *out, const struct revocation_lists *l)
+{
+	(void)pthread_mutex_lock(lock_of(l));
+	wire_put_u32(out, (uint32_t)l->count);
+	for (size_t i = 0; i < l->count; i++) {
+		size_t source = strnlen(l->lists[i].source, SOURCE_MOST - 1);
+		unsigned char *der = NULL;
+		int n = i2d_X509_CRL(l->lists[i].crl, &der);
+
+		wire_put_u16(out, (uint16_t)source);
+		wire_put(out, l->lists[i].source, source);
+		wire_put_u32(out, n > 0 ? (uint32_t)n : 0);
+		wire_put(out, der, n > 0 ? (size_t)n : 0);
+		OPENSSL_free(der);
+	}
+	(void)pthread_mutex_unlock(lock_of(l));
+}
+
+static int get_list(struct wire_in *in, struct revocation_lists *l, struct diag *d)
+{
+	size_t source_len = wire_u16(in), n;
+	const uint8_t *source = source_len < SOURCE_MOST ? wire_octets(in, source_len) : NULL;
+	const unsigned char *at, *end;
+	char *text;
+	X509_CRL *crl;
+
+	n = wire_u32(in);
+	at = n <= REVOCATION_OCTETS_MOST ? wire_octets(in, n) : NULL;
+	end = at ? at + n : NULL;
+	crl = source && at && !memchr(source, 0, source_len) ? d2i_X509_CRL(NULL, &at, (long)n) : NULL;
+	ERR_clear_error();
+	if (!crl || at != end) {
+		X509_CRL_free(crl);
+		return diag_fail(d, ERR_SYNTAX, "a revocation list is damaged");
+	}
+	text = mem_string_n((const char *)source, source_len);
+	add(l, text, crl);
+	free(text);
+	return 0;
+}
+
+int revocation_lists_decode(struct wire_in *in, struct revocation_lists *l, struct diag *d)
+{
+	size_t count = wire_u32(in);
+	int r = 0;
+
+	(void)pthread_mutex_lock(&l->lock);
+	if (count > REVOCATION_LISTS_MOST - l->count)
+		r = diag_fail(d, ERR_SYNTAX, "more than %d revocation lists", REVOCATION_LISTS_MOST);
+	for (size_t i = 0; r == 0 && i < count; i++)
+		r = get_list(in, l, d);
+	(void)pthread_mutex_unlock(&l->lock);
+	return r;
 }
 
 size_t revocation_lists_count(const struct revocation_lists *l)

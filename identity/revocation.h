@@ -6,6 +6,7 @@
 #define IDENTITY_REVOCATION_H
 #include "base/crypto.h"
 #include "base/scope.h"
+#include "base/wire.h"
 #include "identity/peer.h"
 #include <openssl/x509.h>
 
@@ -30,6 +31,9 @@ int revocation_lists_put(struct revocation_lists *l, const char *source, const v
 			 uint64_t *ret_next_s, struct diag *d);
 /* Those of that source, from elsewhere; false: there are none. */
 bool revocation_lists_take(struct revocation_lists *l, const struct revocation_lists *from, const char *source);
+/* All of them, for another process; adds them. */
+void revocation_lists_encode(struct wire_out *out, const struct revocation_lists *l);
+int revocation_lists_decode(struct wire_in *in, struct revocation_lists *l, struct diag *d);
 size_t revocation_lists_count(const struct revocation_lists *l);
 
 struct revocation_row {
