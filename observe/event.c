@@ -103,7 +103,7 @@ const struct event_row event_rows[EVENT_COUNT] = {
 	[EVENT_AUDIT_CHANGED] = { "audit-changed", CATEGORY_POLICY, EVENT_INFO, EVENT_SUCCESS, 4719, 0, TELLER_PARENT,
 				  FIELD_USER, "It was changed which categories of events are told" },
 	[EVENT_LEFT_OUT] = { "events-left-out", CATEGORY_SYSTEM, EVENT_WARNING, EVENT_FAILURE, 4612, 0, TELLER_PARENT,
-			     FIELD_COUNTS | FIELD_REASON,
+			     FIELD_REASON | FIELD_LEFT_OUT,
 			     "Events were not told: they came too fast, or a sink was too slow" },
 };
 
