@@ -216,7 +216,7 @@ static void write_authentication(const struct first *f, struct str *out)
 			"# Then ca.pem and the host's two files go to its /etc/cordon, and its host.yaml names them. "
 			"With\n"
 			"# another authority write its name for `issuer`, and see "
-			"/usr/share/doc/cordon/certificates.md for\n"
+			"/usr/share/doc/cordon/docs/certificates.md for\n"
 			"# what its certificates can be asked for.\n");
 	str_add(out, "authentication:\n"
 		     "  default:\n"

@@ -24,7 +24,7 @@ extern const struct command command_init;
 
 struct init {
 	const char *output, *page, *issuer, *psk;
-	bool force, json;
+	bool force, json, page_written;
 	struct networks networks;
 	struct first *first;
 	char issuer_found[256];
@@ -105,17 +105,18 @@ static void say_how(const struct init *i, const char *path, struct str *out)
 	else
 		str_addf(out,
 			 "\nHosts prove who they are by a certificate of '%s'. To make it and them:\n"
-			 "  cordon pki init pki       once, on a machine that is kept safe\n"
-			 "  cordon pki issue pki %s   once for each host; it says which files go where\n"
-			 "  Another authority: --issuer, and docs/certificates.md. No certificates: --psk FILE\n",
+			 "  cordon pki init pki         once, on a machine that is kept safe\n"
+			 "  cordon pki issue pki %-6s once for each host; it says which files go where\n"
+			 "  Another authority: --issuer, and certificates.md. No certificates: --psk FILE\n",
 			 o->issuer, name);
 	str_addf(out,
 		 "\nNext\n"
 		 "  cordon check %s\n"
+		 "%s"
 		 "  cordon apply %s --confirm 2m\n"
-		 "  cordon confirm    or after two minutes it is taken back\n"
-		 "  cordon status     and when everybody is encrypted: `require` for `request` in the policy\n",
-		 path, path);
+		 "  cordon confirm              or the policy is taken back after two minutes\n"
+		 "  cordon status               and when everybody is encrypted: `require` for `request`\n",
+		 path, i->page_written ? "  systemctl restart cordon    host.yaml is read at its start\n" : "", path);
 }
 
 static void say_text(const struct init *i, const char *path, const char *page_path, enum page_fate fate,
@@ -187,6 +188,7 @@ static int write_all(struct init *i)
 		return failed(i, &d);
 	}
 	fate = put_page(i, page_path, i->page != NULL, &page, &why);
+	i->page_written = fate == PAGE_WRITTEN;
 	if (i->json)
 		return say_as_json(i, path, page_path, fate, &page);
 	say_text(i, path, page_path, fate, &page, &why);
