@@ -25,6 +25,7 @@ const struct gate_count_row gate_counts[GATE_COUNTS] = {
 	[GATE_COUNT_NEW_ADDRESS] = { "new-address",
 				     "Packets of an address of ours that the rules in force do not know yet: dropped",
 				     0 },
+	[GATE_COUNT_EXEMPTED] = { "exempted", "Clear packets of addresses that are exempted for a time: let pass", 0 },
 };
 
 const char *gate_counter_name(enum gate_count kind, uint32_t rule, char buf[GATE_COUNTER_NAME])

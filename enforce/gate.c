@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "base/table.h"
+#include "enforce/exempted.h"
 #include "enforce/nft.h"
 #include "enforce/routes.h"
 #include "enforce/table.h"
@@ -50,6 +51,7 @@ struct gate {
 	struct ruleset_pair *secured;
 	size_t secured_count, secured_cap;
 	struct table secured_by; /* their places, from 1, by addresses */
+	struct exempted exempted;
 	bool table_touched, routes_touched;
 };
 
@@ -106,6 +108,7 @@ void gate_free(struct gate *g)
 		close(g->retry);
 	plan_free(g->plan);
 	free(g->secured);
+	exempted_wipe(&g->exempted);
 	table_wipe(&g->secured_by);
 	free(g);
 }
@@ -194,6 +197,7 @@ static void carry_count(void *context, enum gate_count kind, uint32_t rule, stru
 static void carry_wipe(struct ruleset_carry *c)
 {
 	free(c->fallback);
+	free(c->exempted);
 	free(c->counts);
 }
 
@@ -206,6 +210,7 @@ static int read_carry(struct gate *g, const struct plan *plan, struct ruleset_ca
 		return r;
 	ret->secured = g->secured;
 	ret->secured_count = g->secured_count;
+	exempted_carry(&g->exempted, ret);
 	c.new_count = policy_rules(plan_policy(plan), &c.new_rules);
 	ret->counts = c.counts = mem_new((c.new_count + 1) * GATE_COUNTS, sizeof *ret->counts);
 	if (!g->plan)
@@ -326,6 +331,23 @@ int gate_fallback_remove(struct gate *g, const struct addr *local, const struct 
 	    (r = table_pair_remove(&g->nft, TABLE_FALLBACK, local, remote, d)) < 0)
 		return r;
 	return table_pair_remove(&g->nft, TABLE_FALLEN, local, remote, d);
+}
+
+int gate_exempt_add(struct gate *g, const struct addr *remote, uint64_t until_ms, struct diag *d)
+{
+	uint32_t left_s = exempted_left_s(until_ms);
+
+	if (left_s == 0)
+		return gate_exempt_remove(g, remote, d);
+	if (!exempted_enter(&g->exempted, remote, until_ms))
+		return diag_fail(d, ENOSPC, "%d addresses are exempted already", GATE_EXEMPTED_MOST);
+	return g->state == GATE_ENFORCING ? table_pair_add(&g->nft, TABLE_EXEMPTED, remote, remote, left_s, d) : 0;
+}
+
+int gate_exempt_remove(struct gate *g, const struct addr *remote, struct diag *d)
+{
+	exempted_leave(&g->exempted, remote);
+	return g->state == GATE_ENFORCING ? table_pair_remove(&g->nft, TABLE_EXEMPTED, remote, remote, d) : 0;
 }
 
 /* Where a pair stands in g->secured, which moves: the table has its index, from 1. */

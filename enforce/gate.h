@@ -57,6 +57,13 @@ int gate_fallback_add(struct gate *g, const struct addr *local, const struct add
 		      struct diag *d);
 int gate_fallback_remove(struct gate *g, const struct addr *local, const struct addr *remote, struct diag *d);
 
+/* An address under repair: clear text is accepted from it, and sent to it while there is no SA, until the time is over
+ * (until_ms of CLOCK_BOOTTIME; the kernel ends it, daemon or not). What a rule blocks stays blocked. Kept by the gate
+ * whatever is in force; again: with the new time. -ENOSPC: there are GATE_EXEMPTED_MOST. */
+enum { GATE_EXEMPTED_MOST = 4096 };
+int gate_exempt_add(struct gate *g, const struct addr *remote, uint64_t until_ms, struct diag *d);
+int gate_exempt_remove(struct gate *g, const struct addr *remote, struct diag *d);
+
 /* Call when the first SA with this peer is up, and when the last has gone: what is sent between is secured for good
  * even if the peer never answers. (What the peer has answered under an SA is so by itself.) */
 int gate_secured_add(struct gate *g, const struct addr *local, const struct addr *remote, struct diag *d);

@@ -89,10 +89,11 @@ static void add_quoted(struct ruleset *r, const char *tuple, int protocol, const
 		for (int arriving = 0; arriving <= 1; arriving++) {
 			str_add(r->out, "\t\t");
 			if (arriving)
-				ruleset_add_way(r, WAY_IN);
+				ruleset_add_ways(r, WAYS_ARRIVING);
 			else
-				str_addf(r->out, "meta mark & 0x%08x != 0x%08x", r->config->mark_way,
-					 ruleset_way_mark(r->config, WAY_IN));
+				str_addf(r->out, "meta mark & 0x%08x != 0x%08x",
+					 ruleset_way_mark(r->config, WAYS_ARRIVING),
+					 ruleset_way_mark(r->config, WAYS_ARRIVING));
 			str_addf(r->out, " ct %s protocol %d %s ", tuple, protocol, rows[i].types);
 			if (i == 0)
 				str_add(r->out, rows[i].plain);
@@ -206,9 +207,9 @@ static void add_list(struct ruleset *r, uint32_t list, struct plan_list l)
 	add_tracked_chain(r, list, l, INITIATOR_LOCAL);
 	add_tracked_chain(r, list, l, INITIATOR_REMOTE);
 	str_addf(r->out, "\tchain list_%u {\n\t\t", list);
-	ruleset_add_way(r, WAY_IN);
+	ruleset_add_ways(r, WAYS_ARRIVING);
 	str_addf(r->out, " ct direction original goto list_%u_theirs\n\t\t", list);
-	ruleset_add_way(r, WAY_IN);
+	ruleset_add_ways(r, WAYS_ARRIVING);
 	str_addf(r->out, " ct direction reply goto list_%u_ours\n", list);
 	str_addf(r->out, "\t\tct direction original goto list_%u_ours\n", list);
 	str_addf(r->out, "\t\tct direction reply goto list_%u_theirs\n", list);
@@ -242,7 +243,9 @@ static void add_drop(struct ruleset *r, const struct rule *rule, enum ruleset_wa
 {
 	for (int log = 1; log >= 0; log--) {
 		str_add(r->out, "\t\t");
-		if (way)
+		if (way == WAYS_ARRIVING)
+			ruleset_add_ways(r, way);
+		else if (way)
 			ruleset_add_way(r, way);
 		if (log) {
 			str_addf(r->out,
@@ -286,6 +289,11 @@ static void add_rule(struct ruleset *r, const struct rule *rule)
 {
 	str_addf(r->out, "\tchain rule_%u {\n", rule->index);
 	add_comment(r, rule);
+	if (rule->mode != MODE_BLOCK) { /* counted already */
+		str_add(r->out, "\t\t");
+		ruleset_add_ways(r, WAYS_EXEMPTED);
+		str_add(r->out, " return\n");
+	}
 	switch (rule->mode) {
 	case MODE_EXEMPT:
 		/* what leaves is counted at the end, not when it is judged first */
@@ -295,7 +303,7 @@ static void add_rule(struct ruleset *r, const struct rule *rule)
 		str_add(r->out, "\n");
 		break;
 	case MODE_BLOCK:
-		add_drop(r, rule, WAY_IN, GATE_COUNT_BLOCKED_IN);
+		add_drop(r, rule, WAYS_ARRIVING, GATE_COUNT_BLOCKED_IN);
 		add_drop(r, rule, 0, GATE_COUNT_BLOCKED_OUT);
 		break;
 	case MODE_REQUIRE_INBOUND:

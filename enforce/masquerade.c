@@ -82,7 +82,8 @@ static void add_known(struct ruleset *r)
 {
 	str_add(r->out, "\tchain masquerade_known {\n");
 	for (size_t f = 0; f < ARRAY_LEN(families); f++)
-		str_addf(r->out, "\t\t%s daddr @fallen_%s return\n", families[f].family, families[f].family);
+		str_addf(r->out, "\t\t%s daddr @fallen_%s return\n\t\t%s daddr @exempted_%s return\n",
+			 families[f].family, families[f].family, families[f].family, families[f].family);
 	for (size_t f = 0; f < ARRAY_LEN(families); f++) {
 		str_add(r->out, "\t\tmeta l4proto { tcp, udp } ");
 		add_key(r, families[f].family, false);

@@ -120,6 +120,7 @@ static void add_set(struct ruleset *r, const char *name, const char *flags, int 
 static void add_view(struct ruleset *r, enum view v)
 {
 	str_addf(r->out, "\tchain judge_%s {\n", views[v].name);
+	ruleset_ask_exempted(r, views[v].remote);
 	for (size_t f = 0; f < ARRAY_LEN(families); f++) {
 		str_add(r->out, "\t\t");
 		add_expression(r, views[v].local, families[f]);

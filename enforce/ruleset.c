@@ -34,6 +34,12 @@ void ruleset_add_way(struct ruleset *r, enum ruleset_way way)
 	str_addf(r->out, "meta mark & 0x%08x == 0x%08x", r->config->mark_way, ruleset_way_mark(r->config, way));
 }
 
+void ruleset_add_ways(struct ruleset *r, enum ruleset_way bits)
+{
+	str_addf(r->out, "meta mark & 0x%08x == 0x%08x", ruleset_way_mark(r->config, bits),
+		 ruleset_way_mark(r->config, bits));
+}
+
 static void add_judge(struct ruleset *r, enum ruleset_way way)
 {
 	str_addf(r->out,
@@ -181,23 +187,33 @@ static void add_to_tun(struct ruleset *r)
 	str_add(r->out, "\t\taccept\n\t}\n");
 }
 
-/* Request modes ask this before they protect: a peer that has no IKE gets clear text, but never in the middle of a flow
- * that has been secured. The pair of addresses is the one on the wire, whatever NAT there is. */
-static void add_fallback(struct ruleset *r)
+/* Of a packet that leaves. The pair of addresses is the one on the wire, whatever NAT there is. */
+void ruleset_ask_pair(struct ruleset *r, const char *name, const char *then)
 {
 	static const char *const pairs[] = {
-		"ct direction original ct reply ip daddr . ct reply ip saddr @fallback_ip",
-		"ct direction original ct reply ip6 daddr . ct reply ip6 saddr @fallback_ip6",
-		"ct direction reply ct original ip daddr . ct original ip saddr @fallback_ip",
-		"ct direction reply ct original ip6 daddr . ct original ip6 saddr @fallback_ip6",
-		"ct state { invalid, untracked } ip saddr . ip daddr @fallback_ip",
-		"ct state { invalid, untracked } ip6 saddr . ip6 daddr @fallback_ip6",
+		"ct direction original ct reply ip daddr . ct reply ip saddr @%s_ip %s",
+		"ct direction original ct reply ip6 daddr . ct reply ip6 saddr @%s_ip6 %s",
+		"ct direction reply ct original ip daddr . ct original ip saddr @%s_ip %s",
+		"ct direction reply ct original ip6 daddr . ct original ip6 saddr @%s_ip6 %s",
+		"ct state { invalid, untracked } ip saddr . ip daddr @%s_ip %s",
+		"ct state { invalid, untracked } ip6 saddr . ip6 daddr @%s_ip6 %s",
 	};
+
+	for (size_t i = 0; i < ARRAY_LEN(pairs); i++) {
+		str_add(r->out, "\t\t");
+		str_addf(r->out, pairs[i], name, then);
+		str_add(r->out, "\n");
+	}
+}
+
+/* Request modes ask this before they protect: a peer that has no IKE gets clear text, but never in the middle of a flow
+ * that has been secured. */
+static void add_fallback(struct ruleset *r)
+{
 	const struct gate_config *c = r->config;
 
 	str_addf(r->out, "\tchain fallback {\n\t\tct mark & 0x%08x != 0 return\n", c->ct_secured);
-	for (size_t i = 0; i < ARRAY_LEN(pairs); i++)
-		str_addf(r->out, "\t\t%s goto fallen\n", pairs[i]);
+	ruleset_ask_pair(r, "fallback", "goto fallen");
 	str_add(r->out, "\t}\n\tchain fallen {\n");
 	for (enum ruleset_way way = WAY_OUT; way <= WAY_LAST; way++) {
 		str_add(r->out, "\t\t");
@@ -373,12 +389,14 @@ void ruleset_write(const struct gate_config *c, const char *table, const struct 
 		add_pair_set(&r, "secured", "", family, carry ? carry->secured : NULL,
 			     carry ? carry->secured_count : 0);
 	}
+	ruleset_exempted_sets(&r, carry);
 	str_add(out, icmp_errors);
 	add_counters(&r, carry);
 	str_add(out, str_text(&chains));
 	ruleset_regions(&r);
 	ruleset_masquerade(&r);
 	add_exempt(&r);
+	ruleset_exempted(&r);
 	ruleset_newcomer(&r);
 	if (is_gateway(&r))
 		add_forwarding(&r);

@@ -23,7 +23,8 @@ struct ruleset_count {
 struct ruleset_carry {
 	struct ruleset_pair *fallback;
 	const struct ruleset_pair *secured; /* not owned */
-	size_t fallback_count, secured_count;
+	struct ruleset_pair *exempted;      /* remote alone counts */
+	size_t fallback_count, secured_count, exempted_count;
 	struct ruleset_count *counts; /* GATE_COUNTS for each rule of the new plan; NULL: all start at 0 */
 };
 
@@ -45,11 +46,24 @@ struct ruleset {
 };
 
 /* Which way a packet is judged: what arrives, what is about to be routed, what is about to leave. The last two have a
- * form for peers that have fallen back. */
-enum ruleset_way { WAY_IN = 1, WAY_OUT = 2, WAY_LAST = 3, WAY_OUT_FALLEN = 4, WAY_LAST_FALLEN = 5 };
+ * form for peers that have fallen back, all a form for addresses that are exempted for a time. The numbers are such that
+ * two bits tell what arrives, and two others what is exempted. */
+enum ruleset_way {
+	WAY_OUT = 1,
+	WAY_LAST = 2,
+	WAY_OUT_FALLEN = 3,
+	WAY_LAST_FALLEN = 4,
+	WAY_OUT_EXEMPTED = 5,
+	WAY_IN = 6,
+	WAY_IN_EXEMPTED = 7,
+	WAYS_ARRIVING = 6, /* as bits: in both */
+	WAYS_EXEMPTED = 5,
+};
 uint32_t ruleset_way_mark(const struct gate_config *c, enum ruleset_way way);
 /* "meta mark & 0x1c000000 == 0x04000000" */
 void ruleset_add_way(struct ruleset *r, enum ruleset_way way);
+/* "meta mark & 0x18000000 == 0x18000000" */
+void ruleset_add_ways(struct ruleset *r, enum ruleset_way bits);
 
 /* Sets of our own addresses, maps from the other address to a list, and the chain `judge` that uses them. */
 void ruleset_regions(struct ruleset *r);
@@ -60,6 +74,13 @@ void ruleset_lists(struct ruleset *r);
 /* Connections of hosts behind us that leave with our address: the sets and chains that find out which address, and
  * give it to them on their way through the TUN. */
 void ruleset_masquerade(struct ruleset *r);
+/* Addresses that are exempted for a time: their sets, and the chain that lets their packets pass. */
+void ruleset_exempted_sets(struct ruleset *r, const struct ruleset_carry *carry);
+void ruleset_exempted(struct ruleset *r);
+/* The two rules that ask whether the other end, found by `remote` ("ct original %s saddr"), is one of them. */
+void ruleset_ask_exempted(struct ruleset *r, const char *remote);
+/* One rule a family and case: is the pair of addresses on the wire in the set `name`? `then` says what follows. */
+void ruleset_ask_pair(struct ruleset *r, const char *name, const char *then);
 /* The chains for addresses of ours that the plan does not know. */
 void ruleset_newcomer(struct ruleset *r);
 

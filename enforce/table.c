@@ -25,7 +25,8 @@ static const char *set_name(enum table_set set, int family)
 {
 	static const char *const names[][2] = { [TABLE_FALLBACK] = { "fallback_ip", "fallback_ip6" },
 						[TABLE_FALLEN] = { "fallen_ip", "fallen_ip6" },
-						[TABLE_SECURED] = { "secured_ip", "secured_ip6" } };
+						[TABLE_SECURED] = { "secured_ip", "secured_ip6" },
+						[TABLE_EXEMPTED] = { "exempted_ip", "exempted_ip6" } };
 
 	return names[set][family == 6];
 }
@@ -56,7 +57,7 @@ static struct nftnl_set *set_with_pair(enum table_set set, const struct addr *lo
 	}
 	memcpy(key, local->octets, n);
 	memcpy(key + n, remote->octets, n);
-	if (set == TABLE_FALLEN)
+	if (set == TABLE_FALLEN || set == TABLE_EXEMPTED)
 		nftnl_set_elem_set(e, NFTNL_SET_ELEM_KEY, key + n, n);
 	else
 		nftnl_set_elem_set(e, NFTNL_SET_ELEM_KEY, key, 2 * n);
@@ -249,7 +250,6 @@ struct fingerprint {
 };
 
 /* All kinds of nftables objects have their table's name as attribute 1. */
-/* All kinds of nftables objects have their table's name as attribute 1. */
 static bool ours(const struct nlmsghdr *h)
 {
 	const struct nfgenmsg *g;
@@ -277,7 +277,8 @@ static int add_object(const struct nlmsghdr *h, void *context)
 static bool changes_by_itself(const char *set)
 {
 	return strncmp(set, "fallback_", 9) == 0 || strncmp(set, "fallen_", 7) == 0 ||
-	       strncmp(set, "secured_", 8) == 0 || strncmp(set, "masquerade", 10) == 0;
+	       strncmp(set, "exempted_", 9) == 0 || strncmp(set, "secured_", 8) == 0 ||
+	       strncmp(set, "masquerade", 10) == 0;
 }
 
 static int add_set(const struct nlmsghdr *h, void *context)

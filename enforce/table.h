@@ -5,9 +5,9 @@
 #include "enforce/netlink.h"
 #include "enforce/ruleset.h"
 
-/* TABLE_FALLEN has the remote addresses of TABLE_FALLBACK alone, for hosts behind us whose local one is not known yet.
- */
-enum table_set { TABLE_FALLBACK, TABLE_FALLEN, TABLE_SECURED };
+/* TABLE_FALLEN has the remote addresses of TABLE_FALLBACK alone, for hosts behind us whose local one is not known yet;
+ * TABLE_EXEMPTED has remote addresses alone as well. */
+enum table_set { TABLE_FALLBACK, TABLE_FALLEN, TABLE_SECURED, TABLE_EXEMPTED };
 
 /* Add (again: with the new time) or remove a pair of addresses. timeout_s 0: for good. Removing what is not there is
  * no error. */

@@ -5,7 +5,7 @@
  *     gate-tool [--no-tun] ADDRESS...
  *
  * It reads commands, a line each, and answers each with "ok", "ok NUMBER" or "error: ...":
- *     apply FILE | disable | enable-plane | hold | fallback L R SECONDS | secured L R | unsecured L R
+ *     apply FILE | disable | enable-plane | hold | fallback L R SECONDS | secured L R | unsecured L R | exempt R MS
  *     counters | check | close-tun | open-tun
  * hold: the plane swallows what it gets from the TUN, as while negotiating; release: sends it in clear, in order, as
  * when a peer has no IKE. When somebody changes our rules it restores them and says "restored" between answers. */
@@ -29,6 +29,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { ADDRESSES_MOST = 64, PACKET_MOST = 65536, HELD_MOST = 64 };
@@ -208,6 +209,15 @@ static int count(struct tool *h, struct diag *d)
 	return 0;
 }
 
+static int exempt(struct tool *h, const char *remote, uint64_t for_ms, struct diag *d)
+{
+	struct addr a = parse(remote);
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_BOOTTIME, &now);
+	return gate_exempt_add(h->gate, &a, (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000 + for_ms, d);
+}
+
 static int obey(struct tool *h, char *line, struct diag *d)
 {
 	char *words[4] = { 0 }, *at = line;
@@ -225,6 +235,8 @@ static int obey(struct tool *h, char *line, struct diag *d)
 
 		return gate_fallback_add(h->gate, &local, &remote, (uint32_t)atoi(words[3]), d);
 	}
+	if (n == 3 && strcmp(words[0], "exempt") == 0)
+		return exempt(h, words[1], (uint64_t)atoi(words[2]), d);
 	if (n == 3) {
 		struct addr local = parse(words[1]), remote = parse(words[2]);
 
