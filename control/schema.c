@@ -33,6 +33,12 @@ const struct control_row control_requests[CONTROL_REQUESTS] = {
 	[CONTROL_REKEY] = { "rekey",
 			    "renew the SAs with a peer, or all",
 			    { { "peer", JSON_STRING, false, 128 }, { "main_mode", JSON_TRUE, false, 0 } } },
+	[CONTROL_EXEMPT] = { "exempt",
+			     "let one host speak in clear for a time",
+			     { { "host", JSON_STRING, true, 127 },
+			       { "for_s", JSON_INTEGER, true, 7 * 86400 },
+			       { "reason", JSON_STRING, true, 256 } } },
+	[CONTROL_END_EXEMPTION] = { "end-exemption", "end that", { { "host", JSON_STRING, true, 127 } } },
 };
 
 static const struct control_member *member_of(const struct control_row *row, const char *name)

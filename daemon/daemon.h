@@ -32,6 +32,8 @@ struct daemon {
 	uv_poll_t gate_poll, host_poll;
 	uv_timer_t probation, settle, watchdog; /* a policy to be confirmed; addresses that change; a sign of life */
 	char status_said[160];                  /* service.c */
+	uv_timer_t exempt_timer;
+	struct exemptions *exemptions; /* exempt.h */
 	int host_fd;
 	bool stopping;
 

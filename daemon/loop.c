@@ -3,6 +3,7 @@
 #include "daemon/change.h"
 #include "daemon/credentials.h"
 #include "daemon/daemon.h"
+#include "daemon/exempt.h"
 #include "daemon/force.h"
 #include "daemon/parts.h"
 #include "daemon/service.h"
@@ -129,6 +130,7 @@ int daemon_loop_start(struct daemon *d, struct diag *why)
 	(void)uv_timer_init(&d->loop, &d->settle);
 	watch(d, &d->host_poll, d->host_fd, host_changed);
 	credentials_new(d);
+	exempt_start(d);
 	if ((r = parts_start(d, why)) < 0 || (r = change_start(d, why)) < 0)
 		return r;
 	watch(d, &d->gate_poll, gate_watch_fd(d->gate), rules_touched);
@@ -162,4 +164,5 @@ void daemon_stop(struct daemon *d)
 	close_handle((uv_handle_t *)&d->host_poll);
 	close_handle((uv_handle_t *)&d->probation);
 	close_handle((uv_handle_t *)&d->settle);
+	close_handle((uv_handle_t *)&d->exempt_timer);
 }

@@ -8,6 +8,7 @@
 #include "daemon/boot.h"
 #include "daemon/change.h"
 #include "daemon/daemon.h"
+#include "daemon/exemptions.h"
 #include "daemon/force.h"
 #include "daemon/jobs.h"
 #include "daemon/options.h"
@@ -127,6 +128,7 @@ static int read_page(struct daemon *d, struct diag *why)
 		d->config = mem_new(1, sizeof *d->config);
 		d->config->memory = mem_new(1, sizeof *d->config->memory);
 		d->config->nat_keepalive_ms = HOST_NAT_KEEPALIVE_MS;
+		d->config->longest_exemption_ms = HOST_LONGEST_EXEMPTION_MS;
 	} else if ((code = host_config_load(path, r, &d->config)) < 0) {
 		say_report(r);
 		return diag_fail(why, code, "%s: this host's page has errors", path);
@@ -262,6 +264,7 @@ static void daemon_wipe(struct daemon *d)
 	gate_free(d->gate);
 	sockets_free(d->sockets);
 	state_free(d->state);
+	exemptions_free(d->exemptions);
 	host_facts_free(d->facts);
 	lineage_free(d->lineage);
 	revocation_lists_free(d->fetched);

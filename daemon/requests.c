@@ -5,6 +5,7 @@
 #include "daemon/change.h"
 #include "daemon/credentials.h"
 #include "daemon/daemon.h"
+#include "daemon/exempt.h"
 #include "daemon/show.h"
 #include "observe/event_json.h"
 
@@ -362,11 +363,40 @@ static void on_rekey(struct daemon *d, struct control_call *call, const json_t *
 	free(all);
 }
 
+static void on_exempt(struct daemon *d, struct control_call *call, const json_t *request)
+{
+	const char *reason = json_string_value(json_object_get(request, "reason"));
+	uint32_t for_s = (uint32_t)json_integer_value(json_object_get(request, "for_s"));
+	struct exempted_host *x = NULL;
+	struct diag why = { 0 };
+
+	if (exempt_begin(d, json_string_value(json_object_get(request, "host")), for_s, reason, control_caller(call),
+			 &x, &why) < 0)
+		refuse(call, &why);
+	else
+		control_reply(call, json_pack("{s:b,s:o,s:b,s:b,s:b}", "ok", 1, "exemption", exempt_json(x), "matters",
+					      exempt_matters(d, x), "has_sas", exempt_has_sas(d, x), "disabled",
+					      d->state->disabled));
+}
+
+static void on_end_exemption(struct daemon *d, struct control_call *call, const json_t *request)
+{
+	struct diag why = { 0 };
+
+	if (exempt_end(d, json_string_value(json_object_get(request, "host")), control_caller(call), &why) < 0)
+		refuse(call, &why);
+	else
+		control_reply(call, done());
+}
+
 static request_handler *const handlers[CONTROL_REQUESTS] = {
-	[CONTROL_STATUS] = on_status,     [CONTROL_SHOW] = on_show,       [CONTROL_EVENTS] = on_events,
-	[CONTROL_STATE] = on_state,       [CONTROL_APPLY] = on_apply,     [CONTROL_CONFIRM] = on_confirm,
-	[CONTROL_ROLLBACK] = on_rollback, [CONTROL_HISTORY] = on_history, [CONTROL_DISABLE] = on_disable,
-	[CONTROL_ENABLE] = on_enable,     [CONTROL_REFRESH] = on_refresh, [CONTROL_REKEY] = on_rekey,
+	[CONTROL_STATUS] = on_status,     [CONTROL_SHOW] = on_show,
+	[CONTROL_EVENTS] = on_events,     [CONTROL_STATE] = on_state,
+	[CONTROL_APPLY] = on_apply,       [CONTROL_CONFIRM] = on_confirm,
+	[CONTROL_ROLLBACK] = on_rollback, [CONTROL_HISTORY] = on_history,
+	[CONTROL_DISABLE] = on_disable,   [CONTROL_ENABLE] = on_enable,
+	[CONTROL_REFRESH] = on_refresh,   [CONTROL_REKEY] = on_rekey,
+	[CONTROL_EXEMPT] = on_exempt,     [CONTROL_END_EXEMPTION] = on_end_exemption,
 };
 
 static void on_request(void *context, struct control_call *call, enum control_request what, const json_t *request)

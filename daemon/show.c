@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "daemon/credentials.h"
+#include "daemon/exempt.h"
 #include "daemon/parts.h"
 #include "dataplane/sad.h"
 
@@ -461,6 +462,20 @@ static void list_rows(struct daemon *d, const struct live *l, json_t *rows)
 	credentials_list_rows(d, rows);
 }
 
+static void exemption_rows(struct daemon *d, const struct live *l, json_t *rows)
+{
+	(void)l;
+	exempt_rows(d, rows);
+}
+
+static json_t *exemptions(const struct daemon *d)
+{
+	json_t *rows = json_array();
+
+	exempt_rows(d, rows);
+	return rows;
+}
+
 static const struct {
 	const char *name, *also; /* what IKEv2 people say */
 	void (*rows)(struct daemon *d, const struct live *l, json_t *rows);
@@ -472,6 +487,7 @@ static const struct {
 	{ "drops", "drop", drop_rows },
 	{ "credentials", "credential", credential_rows },
 	{ "revocation-lists", "revocation-list", list_rows },
+	{ "exemptions", "exemption", exemption_rows },
 };
 
 bool show_has(const char *what)
@@ -493,7 +509,8 @@ json_t *show_table(struct daemon *d, const struct engine_view *v, const char *wh
 		rows = json_array();
 		live_read(d, v, &l);
 		tables[i].rows(d, &l, rows);
-		return json_pack("{s:b,s:s,s:o}", "ok", 1, "what", tables[i].name, "rows", rows);
+		return json_pack("{s:b,s:s,s:o,s:o}", "ok", 1, "what", tables[i].name, "rows", rows, "exemptions",
+				 exemptions(d));
 	}
 	return NULL;
 }
@@ -687,6 +704,7 @@ json_t *show_status(struct daemon *d, const struct engine_view *v)
 	put(o, "processes", parts_json(d));
 	put(o, "certificates", certificates_json(d));
 	put(o, "expires", credentials_expiry(d));
+	put(o, "exemptions", exemptions(d));
 	json_decref(rows);
 	return o;
 }

@@ -11,6 +11,8 @@
 enum {
 	PAGE_OCTETS_MOST = 1 << 20,
 	ITEMS_MOST = 256,
+	EXEMPTION_LEAST_MS = 60000,
+	EXEMPTION_MOST_MS = 7 * 24 * 3600 * 1000,
 	KEEPALIVE_LEAST_MS = 1000,
 	KEEPALIVE_MOST_MS = 3600000,
 };
@@ -150,9 +152,21 @@ static void read_keepalive(struct page *p, uint32_t node)
 		p->c->nat_keepalive_ms = (uint32_t)ms;
 }
 
+static void read_exemption(struct page *p, uint32_t node)
+{
+	uint64_t ms;
+
+	if (!read_duration_ms_or(&p->rd, node, "longest-exemption", ", or 0 for none", &ms))
+		return;
+	if (ms && (ms < EXEMPTION_LEAST_MS || ms > EXEMPTION_MOST_MS))
+		read_error(&p->rd, "bad-value", node, "longest-exemption is 1m to 168h, or 0 for none");
+	else
+		p->c->longest_exemption_ms = (uint32_t)ms;
+}
+
 static void read_page(struct page *p)
 {
-	enum { CORDON, NAME, CERTIFICATES, TRUST, LISTS, KEYTAB, POLICY, INTERFACES, PLANE, KEEPALIVE, KEYS };
+	enum { CORDON, NAME, CERTIFICATES, TRUST, LISTS, KEYTAB, POLICY, INTERFACES, PLANE, KEEPALIVE, EXEMPTION, KEYS };
 	static const struct map_key keys[KEYS] = {
 		[CORDON] = { "cordon", false },
 		[NAME] = { "name", false },
@@ -164,6 +178,7 @@ static void read_page(struct page *p)
 		[INTERFACES] = { "interfaces", false },
 		[PLANE] = { "data-plane", false },
 		[KEEPALIVE] = { "nat-keepalive", false },
+		[EXEMPTION] = { "longest-exemption", false },
 	};
 	static const struct choice planes[] = {
 		{ "auto", DATA_PLANE_AUTO },
@@ -201,6 +216,9 @@ static void read_page(struct page *p)
 	p->c->nat_keepalive_ms = HOST_NAT_KEEPALIVE_MS;
 	if (v[KEEPALIVE])
 		read_keepalive(p, v[KEEPALIVE]);
+	p->c->longest_exemption_ms = HOST_LONGEST_EXEMPTION_MS;
+	if (v[EXEMPTION])
+		read_exemption(p, v[EXEMPTION]);
 	p->c->data_plane = (enum data_plane)plane;
 }
 

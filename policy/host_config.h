@@ -9,7 +9,7 @@
 
 struct text;
 
-enum { HOST_NAT_KEEPALIVE_MS = 20000 }; /* RFC 3948 4 */
+enum { HOST_NAT_KEEPALIVE_MS = 20000 /* RFC 3948 4 */, HOST_LONGEST_EXEMPTION_MS = 24 * 3600 * 1000 };
 
 enum data_plane { DATA_PLANE_AUTO, DATA_PLANE_KERNEL, DATA_PLANE_USERSPACE };
 
@@ -37,7 +37,8 @@ struct host_config {
 	struct host_interface *interfaces;
 	size_t interface_count;
 	enum data_plane data_plane;
-	uint32_t nat_keepalive_ms; /* 0: never */
+	uint32_t nat_keepalive_ms;     /* 0: never */
+	uint32_t longest_exemption_ms; /* of `cordon exempt`; 0: none at all */
 	struct arena *memory;      /* owns all the above */
 };
 

@@ -41,6 +41,7 @@ static void a_version_alone_gives_the_defaults(void **state)
 	assert_int_equal(c->interface_count, 0);
 	assert_int_equal(c->data_plane, DATA_PLANE_AUTO);
 	assert_int_equal(c->nat_keepalive_ms, 20000);
+	assert_int_equal(c->longest_exemption_ms, 24 * 3600 * 1000);
 }
 
 static void every_key_is_taken_and_paths_begin_in_the_folder(void **state)
@@ -60,7 +61,8 @@ static void every_key_is_taken_and_paths_begin_in_the_folder(void **state)
 			      "policy: [ { file: office.yaml }, /etc/cordon/more.yaml ]\n"
 			      "interfaces: { eth0: domain, wlan0: public }\n"
 			      "data-plane: userspace\n"
-			      "nat-keepalive: 2m\n",
+			      "nat-keepalive: 2m\n"
+			      "longest-exemption: 90m\n",
 			      r, &c),
 			 0);
 	assert_string_equal(c->name, "srv1");
@@ -75,6 +77,7 @@ static void every_key_is_taken_and_paths_begin_in_the_folder(void **state)
 	assert_string_equal(c->revocation_lists[1], "/var/lib/crls/root.crl");
 	assert_string_equal(c->keytab, "/etc/krb5.keytab");
 	assert_int_equal(c->nat_keepalive_ms, 120000);
+	assert_int_equal(c->longest_exemption_ms, 90 * 60 * 1000);
 	assert_int_equal(c->policy_file_count, 2);
 	assert_string_equal(c->policy_files[1], "/etc/cordon/more.yaml");
 	assert_int_equal(c->interface_count, 2);
@@ -98,6 +101,8 @@ static void mistakes_are_named(void **state)
 		{ "cordon: 1\ncertificates: [ { certificate: x } ]\n", ":2:17: error: a certificate needs 'key'\n" },
 		{ "cordon: 1\nnat-keepalive: 999ms\n", "nat-keepalive is 1s to 1h, or 0 for never" },
 		{ "cordon: 1\nnat-keepalive: 2h\n", "nat-keepalive is 1s to 1h, or 0 for never" },
+		{ "cordon: 1\nlongest-exemption: 59s\n", "longest-exemption is 1m to 168h, or 0 for none" },
+		{ "cordon: 1\nlongest-exemption: 169h\n", "longest-exemption is 1m to 168h, or 0 for none" },
 		{ "cordon: 1\ndata-plane: kernal\n", "did you mean 'kernel'?\n" },
 		{ "cordon: 1\ninterfaces: { eth0: home }\n",
 		  "the profile of an interface is domain, private or public" },
