@@ -5,7 +5,6 @@
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 static int run(int argc, char **argv);
@@ -20,19 +19,6 @@ const struct command command_apply = {
 	"  --force        even if your own connection could be cut off\n" ASK_HELP,
 	run
 };
-
-/* "90s", "2m", "1h"; plain numbers are seconds. */
-static bool parse_span(const char *text, uint64_t *ret_s)
-{
-	char *end = NULL;
-	unsigned long n = strtoul(text, &end, 10);
-	unsigned long unit = *end == '\0' || *end == 's' ? 1 : *end == 'm' ? 60 : *end == 'h' ? 3600 : 0;
-
-	if (end == text || text[0] == '-' || unit == 0 || (*end && end[1]) || n == 0 || n > 7ul * 86400 / unit)
-		return false;
-	*ret_s = n * unit;
-	return true;
-}
 
 static void print_ssh(const json_t *ssh)
 {
@@ -123,7 +109,7 @@ static int run(int argc, char **argv)
 		return EXIT_USAGE;
 	if (n == 0)
 		return command_usage_error(&command_apply, "which policy?");
-	if (confirm && !parse_span(confirm, &confirm_s))
+	if (confirm && !ask_parse_span(confirm, &confirm_s))
 		return command_usage_error(&command_apply,
 					   "--confirm takes a time such as 90s, 2m or 1h, at most 168h");
 	if (text_read(path, CONTROL_POLICY_MOST, &policy, &why) < 0) {

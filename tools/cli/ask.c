@@ -84,6 +84,18 @@ const char *ask_span(uint64_t s, char buf[AGO_TEXT])
 	return buf;
 }
 
+bool ask_parse_span(const char *text, uint64_t *ret_s)
+{
+	char *end = NULL;
+	unsigned long n = strtoul(text, &end, 10);
+	unsigned long unit = *end == '\0' || *end == 's' ? 1 : *end == 'm' ? 60 : *end == 'h' ? 3600 : 0;
+
+	if (end == text || text[0] == '-' || unit == 0 || (*end && end[1]) || n == 0 || n > 7ul * 86400 / unit)
+		return false;
+	*ret_s = n * unit;
+	return true;
+}
+
 const char *ask_octets(uint64_t n, char buf[AGO_TEXT])
 {
 	static const char *const units[] = { "B", "kB", "MB", "GB", "TB", "PB" };

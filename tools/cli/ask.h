@@ -36,6 +36,8 @@ uint64_t ask_now_ms(void); /* Unix time */
 /* "26 days", "41 min", "3 s" */
 enum { AGO_TEXT = 32 };
 const char *ask_span(uint64_t seconds, char buf[AGO_TEXT]);
+/* "90s", "2m", "1h", at most 168h; plain numbers are seconds. */
+bool ask_parse_span(const char *text, uint64_t *ret_s);
 /* "1.2 GB", "340 kB" */
 const char *ask_octets(uint64_t n, char buf[AGO_TEXT]);
 /* Local time: "09:02:11" today, else with the date. */

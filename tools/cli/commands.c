@@ -8,6 +8,7 @@ extern const struct command command_confirm;
 extern const struct command command_disable;
 extern const struct command command_enable;
 extern const struct command command_events;
+extern const struct command command_exempt;
 extern const struct command command_history;
 extern const struct command command_init;
 extern const struct command command_lab;
@@ -38,6 +39,7 @@ const struct command *const commands[] = {
 	&command_events,
 	&command_disable,
 	&command_enable,
+	&command_exempt,
 	&command_pki,
 	&command_lab,
 };

@@ -3,6 +3,7 @@
 #include "base/diag.h"
 #include "base/str.h"
 #include "tools/cli/ask.h"
+#include "tools/cli/exempt.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -31,10 +32,26 @@ static bool is_ours(const json_t *state, const json_t *row, const struct addr *a
 	return false;
 }
 
-json_t *live_peer(const struct addr *a, const struct addr *b)
+static bool is_exempted(const json_t *row, const struct addr *a)
+{
+	const json_t *one;
+	char text[ADDR_TEXT];
+	size_t i;
+
+	(void)addr_text(a, text);
+	json_array_foreach(json_object_get(row, "addresses"), i, one)
+	{
+		if (strcmp(json_string_value(one), text) == 0)
+			return true;
+	}
+	return false;
+}
+
+struct live_answer live_ask(const struct addr *a, const struct addr *b)
 {
 	const char *dir = getenv("CORDON_RUN_DIR");
-	json_t *request = control_request_new(CONTROL_STATE), *state = NULL, *row, *found = NULL;
+	json_t *request = control_request_new(CONTROL_STATE), *state = NULL, *row;
+	struct live_answer found = { 0 };
 	struct diag why = { 0 };
 	size_t i;
 
@@ -45,8 +62,15 @@ json_t *live_peer(const struct addr *a, const struct addr *b)
 	{
 		if ((is_addr(row, "remote", a) && is_ours(state, row, b)) ||
 		    (is_addr(row, "remote", b) && is_ours(state, row, a)))
-			found = json_incref(row);
+			found.peer = row;
 	}
+	json_array_foreach(json_object_get(state, "exemptions"), i, row)
+	{
+		if (is_exempted(row, a) || is_exempted(row, b))
+			found.exempted = row;
+	}
+	json_incref(found.peer);
+	json_incref(found.exempted);
 	json_decref(state);
 	return found;
 }
@@ -67,6 +91,17 @@ static void failure_words(const json_t *row, const json_t *failed, struct str *o
 			 ask_span((next_ms - now_ms + 999) / 1000, span));
 	else if (next_ms)
 		str_add(out, " It is tried again with the next packet.");
+}
+
+void live_exempted_words(const json_t *row, struct str *out)
+{
+	char who[EXEMPT_WHO], left[AGO_TEXT];
+
+	str_addf(out,
+		 "on this host %s is exempted for another %s (%s), so clear text is accepted from it, and sent to it "
+		 "while "
+		 "it has no SA; but for what a rule blocks.",
+		 exempt_who(row, who), exempt_left(ask_number(row, "left_s"), left), ask_text(row, "reason"));
 }
 
 void live_words(const json_t *row, struct str *out)

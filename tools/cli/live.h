@@ -6,9 +6,13 @@
 
 struct str;
 
-/* The row of `show peers` (docs/json.md) about the other one, the caller's; NULL: nobody answers, or it knows nothing.
- */
-json_t *live_peer(const struct addr *a, const struct addr *b);
+/* Rows of docs/json.md, the caller's: that of `show peers` about the other one, and that of `show exemptions` about one
+ * of the two. NULL: nobody answers, or it knows nothing. */
+struct live_answer {
+	json_t *peer, *exempted;
+};
+struct live_answer live_ask(const struct addr *a, const struct addr *b);
+void live_exempted_words(const json_t *row, struct str *out);
 /* As a sentence: "main mode failed 40 s ago (usage-missing), ...". */
 void live_words(const json_t *row, struct str *out);
 

@@ -2,6 +2,7 @@
 #include "base/scope.h"
 #include "tools/cli/ask.h"
 #include "tools/cli/columns.h"
+#include "tools/cli/exempt.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -11,9 +12,9 @@
 static int run(int argc, char **argv);
 
 const struct command command_show = {
-	"show", "live state: main-mode, quick-mode, rules, peers, credentials, revocation-lists, drops",
+	"show", "live state: main-mode, quick-mode, rules, peers, exemptions, credentials, drops",
 	"usage: cordon show main-mode | quick-mode | rules | peers | credentials |\n"
-	"                   revocation-lists | drops [--json]\n\n"
+	"                   revocation-lists | exemptions | drops [--json]\n\n"
 	"  main-mode      IKE SAs: who proved to be whom (also: ike-sa)\n"
 	"  quick-mode     CHILD SAs: what is protected how, and how much went through (also: child-sa)\n"
 	"  rules          the policy's rules and what they have stopped here\n"
@@ -21,6 +22,7 @@ const struct command command_show = {
 	"  credentials    what this host can prove itself with, and for which sets of the policy\n"
 	"  revocation-lists\n"
 	"                 which certificates are revoked: the lists of files, and those fetched\n"
+	"  exemptions     hosts that may speak in clear for a time (cordon exempt)\n"
 	"  drops          what was dropped, by reason\n\n" ASK_HELP,
 	run
 };
@@ -266,8 +268,23 @@ static const struct {
 	{ "revocation-lists", "revocation-list", "ISSUER|>REVOKED|>GOOD FOR|FROM", list,
 	  "No revocation list: name some in host.yaml; those that certificates name are fetched when they are "
 	  "needed." },
+	{ "exemptions", "exemption", EXEMPT_HEADING, exempt_columns, EXEMPT_NONE },
 	{ "drops", "drop", ">COUNT|UNIT|WHERE|NAME|RULE OR MEANING", drop, "Nothing is counted." },
 };
+
+/* What stands above the rules for a time. */
+static void say_exempted(const json_t *rows)
+{
+	char who[EXEMPT_WHO], left[AGO_TEXT];
+	const json_t *row;
+	size_t i;
+
+	json_array_foreach(rows, i, row)
+	{
+		(void)printf("%s is exempted for another %s, whatever these rules protect: %s\n", exempt_who(row, who),
+			     exempt_left(ask_number(row, "left_s"), left), ask_text(row, "reason"));
+	}
+}
 
 static int run(int argc, char **argv)
 {
@@ -308,6 +325,8 @@ static int run(int argc, char **argv)
 		}
 		columns_print(&c);
 	}
+	if (strcmp(tables[t].name, "rules") == 0)
+		say_exempted(json_object_get(reply, "exemptions"));
 	json_decref(reply);
 	return EXIT_OK;
 }

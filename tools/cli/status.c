@@ -1,5 +1,6 @@
 /* cordon status: is this host protected as the policy promises? */
 #include "tools/cli/ask.h"
+#include "tools/cli/exempt.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -44,7 +45,9 @@ static void print_verdict(const json_t *s)
 	(void)printf(
 		"%s%s%s   %" PRIu64 " peer%s encrypted, %" PRIu64 " authenticated, %" PRIu64 " clear for want of IKE\n",
 		strcmp(state, "failing") == 0 ? red : green,
-		strcmp(state, "failing") == 0 ? "Protected, but not everybody gets through." : "Protected as promised.",
+		strcmp(state, "failing") == 0                       ? "Protected, but not everybody gets through."
+		: json_array_size(json_object_get(s, "exemptions")) ? "Protected, but for whom is exempted for a time."
+								    : "Protected as promised.",
 		end, ask_number(peers, "encrypted"), ask_number(peers, "encrypted") == 1 ? "" : "s",
 		ask_number(peers, "authenticated"), ask_number(peers, "clear"));
 }
@@ -142,6 +145,20 @@ static void print_processes(const json_t *all)
 	}
 }
 
+static void print_exempted(const json_t *rows)
+{
+	char who[EXEMPT_WHO], left[AGO_TEXT];
+	const json_t *row;
+	size_t i;
+
+	json_array_foreach(rows, i, row)
+	{
+		(void)printf("%s%s for another %s, by %s: %s\n", i ? "          " : "Exempted  ", exempt_who(row, who),
+			     exempt_left(ask_number(row, "left_s"), left), ask_text(row, "by"),
+			     ask_text(row, "reason"));
+	}
+}
+
 static bool is_well(const json_t *s)
 {
 	return strcmp(ask_text(s, "state"), "protected") == 0;
@@ -171,6 +188,7 @@ static int run(int argc, char **argv)
 	} else {
 		print_verdict(s);
 		print_policy(json_object_get(s, "policy"));
+		print_exempted(json_object_get(s, "exemptions"));
 		print_keying(json_object_get(s, "keying"));
 		(void)printf("Plane     %s\n", ask_text(json_object_get(s, "plane"), "kind"));
 		print_processes(json_object_get(s, "processes"));

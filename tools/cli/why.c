@@ -113,7 +113,7 @@ static void add_verdict(json_t *to, const struct why *w, const struct answer *a,
 	(void)json_object_set_new(to, "firewall", say_string_json(v->firewall ? v->firewall->name : NULL));
 }
 
-static void print_json(struct why *w, const struct answer *a, const json_t *live, const struct report *r)
+static void print_json(struct why *w, const struct answer *a, const struct live_answer *live, const struct report *r)
 {
 	const struct why_verdict *v = &a->cases[0].verdict;
 	json_t *o = json_object(), *cases;
@@ -133,8 +133,10 @@ static void print_json(struct why *w, const struct answer *a, const json_t *live
 		}
 		(void)json_object_set_new(o, "cases", cases);
 	}
-	if (live)
-		(void)json_object_set(o, "live", (json_t *)(uintptr_t)live);
+	if (live->peer)
+		(void)json_object_set(o, "live", live->peer);
+	if (live->exempted)
+		(void)json_object_set(o, "exempted", live->exempted);
 	(void)say_json(o);
 }
 
@@ -250,16 +252,22 @@ static void say_case(struct why *w, const struct answer *a, size_t number, const
 	str_wipe(&s);
 }
 
-static void say_live(const json_t *live, struct str *out)
+static void say_live(const struct live_answer *live, struct str *out)
 {
 	struct str s = { 0 };
 
-	live_words(live, &s);
-	say_paragraph("Live", str_text(&s), out);
+	if (live->peer)
+		live_words(live->peer, &s);
+	if (live->peer && live->exempted)
+		str_add(&s, " ");
+	if (live->exempted)
+		live_exempted_words(live->exempted, &s);
+	if (s.len)
+		say_paragraph("Live", str_text(&s), out);
 	str_wipe(&s);
 }
 
-static void print_text(struct why *w, const struct question *q, const struct answer *a, const json_t *live,
+static void print_text(struct why *w, const struct question *q, const struct answer *a, const struct live_answer *live,
 		       const struct report *r)
 {
 	struct str out = { 0 };
@@ -268,7 +276,7 @@ static void print_text(struct why *w, const struct question *q, const struct ans
 		if (i)
 			str_add(&out, "\n");
 		say_case(w, a, i, r, &out);
-		if (i == 0 && live)
+		if (i == 0)
 			say_live(live, &out);
 	}
 	if (a->count > 1) {
@@ -290,7 +298,7 @@ static int why(int argc, char **argv)
 	SCOPED(alike_freep) struct alike *alike = NULL;
 	SCOPED(arena_wipe) struct arena memory = { 0 };
 	struct asked asked = { 0 };
-	json_t *live = NULL;
+	struct live_answer live = { 0 };
 	struct question *q = arena_new(&memory, 1, sizeof *q);
 	struct answer a;
 	struct diag d = { 0 };
@@ -311,12 +319,13 @@ static int why(int argc, char **argv)
 		return EXIT_FAILED;
 	}
 	if (!asked.policy || getenv("CORDON_RUN_DIR")) /* the policy in force, as far as we are told */
-		live = live_peer(&a.cases[0].verdict.point.from.addr, &a.cases[0].verdict.point.to.addr);
+		live = live_ask(&a.cases[0].verdict.point.from.addr, &a.cases[0].verdict.point.to.addr);
 	if (asked.json)
-		print_json(w, &a, live, report);
+		print_json(w, &a, &live, report);
 	else
-		print_text(w, q, &a, live, report);
-	json_decref(live);
+		print_text(w, q, &a, &live, report);
+	json_decref(live.peer);
+	json_decref(live.exempted);
 	return EXIT_OK;
 }
 
