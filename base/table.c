@@ -98,3 +98,10 @@ uint64_t table_hash(const void *octets, size_t n, uint64_t start)
 		h = (h ^ p[i]) * UINT64_C(0x100000001b3);
 	return h;
 }
+
+void table_each(const struct table *t, void (*each)(void *context, void *value), void *context)
+{
+	for (size_t i = 0; i < t->bucket_count; i++)
+		for (struct table_node *n = t->buckets[i]; n; n = n->next)
+			each(context, n->value);
+}

@@ -6,6 +6,7 @@
 #include "daemon/engine.h"
 #include "daemon/host.h"
 #include "daemon/options.h"
+#include "daemon/plane.h"
 #include "daemon/process/children.h"
 #include "daemon/state.h"
 #include "enforce/gate.h"
@@ -41,6 +42,7 @@ struct daemon {
 	struct sockets *sockets;
 	struct child_part parts[PARTS_MOST]; /* parts.h */
 	struct children *children;
+	struct plane *plane; /* the data plane as its process has it */
 	struct gate_config gate_config;
 	struct gate *gate;
 	struct state *state;
@@ -55,6 +57,8 @@ struct daemon {
 	struct report *report; /* has the text that the policy's places speak of */
 	struct policy *policy;
 	struct plan *plan;
+	struct plan_file *plan_file; /* what it was made from */
+	uint64_t plans;              /* made so far; also those that came to nothing */
 	struct engine *engine;
 
 	struct event_ring *events;

@@ -5,8 +5,8 @@
 #include "base/mem.h"
 #include "base/table.h"
 #include "daemon/known.h"
+#include "daemon/sad_remote.h"
 #include "daemon/sockets.h"
-#include "dataplane/esp/esp.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -34,7 +34,7 @@ struct driver {
 	struct keying *keying;
 	struct shared_store *store;
 	struct plan *plan;
-	uv_poll_t polls[SOCKETS_COUNT + 1]; /* the last one: the data plane's */
+	uv_poll_t polls[SOCKETS_IKE6 + 1];
 	uv_timer_t timer, usage, judge;
 	unsigned open_handles, jobs;
 	struct heard *heard;
@@ -142,18 +142,27 @@ static void forget_secured(struct driver *e)
 	table_wipe(&e->pairs);
 }
 
+/* UDP port 4500 is the data plane's. */
+static void send_ike(struct driver *e, const struct datagram *g)
+{
+	if (g->local_port == IKE_NAT_PORT)
+		sad_remote_send(e->sad, g);
+	else
+		sockets_send(e->config.sockets, g);
+}
+
 static void do_one(struct driver *e, struct keying_todo *t)
 {
 	struct diag d = { 0 };
 
 	switch (t->kind) {
 	case KEYING_SEND:
-		sockets_send(e->config.sockets, &(struct datagram){ .local = t->local,
-								    .remote = t->remote,
-								    .local_port = t->local_port,
-								    .remote_port = t->remote_port,
-								    .octets = t->octets,
-								    .len = t->len });
+		send_ike(e, &(struct datagram){ .local = t->local,
+						.remote = t->remote,
+						.local_port = t->local_port,
+						.remote_port = t->remote_port,
+						.octets = t->octets,
+						.len = t->len });
 		break;
 	case KEYING_JOB:
 		e->jobs++;
@@ -189,7 +198,7 @@ static void do_one(struct driver *e, struct keying_todo *t)
 		sad_move(e->sad, t->pair, &t->remote, t->remote_port);
 		break;
 	case KEYING_KEEPALIVE:
-		sockets_keep_alive(e->config.sockets, &t->local, &t->remote, t->remote_port);
+		sad_remote_keep_alive(e->sad, &t->local, &t->remote, t->remote_port);
 		break;
 	case KEYING_FALLBACK:
 		e->config.doors.fallback(e->config.doors.context, &t->selector.local, &t->selector.remote, t->seconds);
@@ -208,8 +217,7 @@ static void timer_rang(uv_timer_t *t);
 
 static void set_timer(struct driver *e)
 {
-	uint64_t keying = keying_deadline(e->keying), esp = esp_deadline(e->sad);
-	uint64_t next = keying < esp ? keying : esp, now = driver_now_ms();
+	uint64_t next = keying_deadline(e->keying), now = driver_now_ms();
 
 	if (next == UINT64_MAX) {
 		(void)uv_timer_stop(&e->timer);
@@ -217,16 +225,6 @@ static void set_timer(struct driver *e)
 	}
 	uv_update_time(e->config.loop);
 	(void)uv_timer_start(&e->timer, timer_rang, next > now ? next - now : 0, 0);
-}
-
-static void tell_drop(struct driver *e, const struct sad_event *dropped)
-{
-	struct sa_usage u;
-	bool known = dropped->pair && sad_usage_of(e->sad, dropped->pair, &u);
-	struct event told;
-
-	sad_drop_tell(dropped, known && u.rule ? u.rule->name : NULL, &told);
-	observe(e->config.observer, &told);
 }
 
 /* After every event: keying's wishes to the others, what they said back to keying, until all are content. */
@@ -248,10 +246,6 @@ static void carry(struct driver *e)
 		h = e->heard[e->heard_next++];
 		if (h.event.kind == SAD_FAILED)
 			h.event.why = &h.why;
-		if (h.event.kind == SAD_DROPPED) {
-			tell_drop(e, &h.event);
-			continue;
-		}
 		if (h.event.kind == SAD_EXPIRE_HARD)
 			child_down(e, h.event.pair);
 		keying_sad_event(e->keying, &h.event, driver_now_ms());
@@ -281,28 +275,6 @@ static void ike_came(void *context, const struct datagram *g)
 	carry(e);
 }
 
-/* What it said is carried on when the socket's turn is over. */
-static void esp_came(void *context, const struct datagram *g)
-{
-	struct driver *e = context;
-
-	esp_encapsulated(e->sad, &(struct esp_datagram){ .local = g->local,
-							 .remote = g->remote,
-							 .local_port = g->local_port,
-							 .remote_port = g->remote_port,
-							 .tos = g->tos,
-							 .ttl = g->ttl,
-							 .octets = g->octets,
-							 .len = g->len });
-}
-
-static void too_big_came(void *context, const struct datagram *g, uint32_t mtu)
-{
-	const struct driver *e = context;
-
-	esp_encapsulated_too_big(e->sad, &g->remote, g->octets, g->len, mtu);
-}
-
 static void socket_readable(uv_poll_t *p, int status, int events)
 {
 	struct driver *e = p->data;
@@ -310,21 +282,16 @@ static void socket_readable(uv_poll_t *p, int status, int events)
 	(void)events;
 	if (status < 0 || e->closing)
 		return;
-	sockets_readable(
-		e->config.sockets, (size_t)(p - e->polls),
-		&(struct sockets_handlers){ .ike = ike_came, .esp = esp_came, .too_big = too_big_came, .context = e });
+	sockets_readable(e->config.sockets, (size_t)(p - e->polls),
+			 &(struct sockets_handlers){ .ike = ike_came, .context = e });
 	carry(e);
 }
 
-static void plane_readable(uv_poll_t *p, int status, int events)
+/* Of the data plane's process, or from within one of our calls. */
+static void plane_said(void *context, const struct sad_event *event)
 {
-	struct driver *e = p->data;
-
-	(void)events;
-	if (status < 0 || e->closing)
-		return;
-	esp_readable(e->sad);
-	carry(e);
+	hear(context, event);
+	carry(context);
 }
 
 static void timer_rang(uv_timer_t *t)
@@ -332,25 +299,52 @@ static void timer_rang(uv_timer_t *t)
 	struct driver *e = t->data;
 	uint64_t now = driver_now_ms();
 
-	if (esp_deadline(e->sad) <= now)
-		esp_tick(e->sad);
 	if (keying_deadline(e->keying) <= now)
 		keying_timer(e->keying, now);
 	carry(e);
 }
 
-/* Keying asks peers that have fallen silent; only the plane knows which. */
-static void usage_rang(uv_timer_t *t)
-{
-	struct driver *e = t->data;
-	size_t n = sad_usage(e->sad, NULL, 0), filled;
-	struct sa_usage *rows = mem_new(n + 1, sizeof *rows);
+struct looking {
+	struct driver *driver;
+	void (*seen)(struct driver *e, void *context);
+	void *context;
+};
 
+static void looked(void *context)
+{
+	struct looking l = *(struct looking *)context;
+
+	free(context);
+	l.seen(l.driver, l.context);
+}
+
+void driver_look(struct driver *e, void (*seen)(struct driver *e, void *context), void *context)
+{
+	struct looking l = { e, seen, context };
+
+	sad_remote_look(e->sad, looked, mem_copy(&l, sizeof l));
+}
+
+/* Keying asks peers that have fallen silent; only the plane knows which. */
+static void usage_seen(struct driver *e, void *context)
+{
+	size_t n = sad_usage(e->sad, NULL, 0), filled;
+	struct sa_usage *rows;
+
+	(void)context;
+	if (e->closing)
+		return;
+	rows = mem_new(n + 1, sizeof *rows);
 	filled = sad_usage(e->sad, rows, n);
 	for (size_t i = 0; i < n && i < filled; i++)
 		keying_usage(e->keying, rows[i].pair, rows[i].last_in_ms, rows[i].last_out_ms, driver_now_ms());
 	free(rows);
 	carry(e);
+}
+
+static void usage_rang(uv_timer_t *t)
+{
+	driver_look(t->data, usage_seen, NULL);
 }
 
 static void free_when_done(struct driver *e)
@@ -435,26 +429,20 @@ static int add_poll(struct driver *e, size_t i, int fd)
 
 static int open_parts(struct driver *e, struct plan *plan, const struct proofs *proofs, struct diag *d)
 {
-	struct esp_config esp = {
-		.tun = e->config.gate_config->tun,
-		.own_mark = e->config.gate_config->mark_own,
-		.plan = plan,
-		.event = hear,
-		.now_ms = plane_now,
-		.context = e,
-	};
-	int r;
-
-	if ((r = esp_new(&esp, &e->sad, d)) < 0)
-		return r;
+	e->sad = sad_remote_new(&(struct sad_remote_config){ .loop = e->config.loop,
+							     .plan = plan,
+							     .event = plane_said,
+							     .ike = ike_came,
+							     .now_ms = plane_now,
+							     .context = e });
 	return keying_new(&proofs->keying, plan, &e->keying, d);
 }
 
 static void close_parts(struct driver *e)
 {
 	known_close(e->known);
+	sad_free(e->sad); /* whoever waits for its counters still wants keying's */
 	keying_free(e->keying);
-	sad_free(e->sad);
 	shared_store_release(e->store);
 	plan_free(e->plan);
 }
@@ -492,11 +480,21 @@ void driver_start(struct driver *e)
 	e->open_handles += 3;
 	(void)uv_timer_start(&e->usage, usage_rang, USAGE_MS, USAGE_MS);
 	(void)uv_timer_start(&e->judge, judge_rang, JUDGE_MS, 0);
-	for (size_t i = 0; i < SOCKETS_COUNT; i++)
+	for (size_t i = 0; i <= SOCKETS_IKE6; i++)
 		if (fds[i] >= 0 && add_poll(e, i, fds[i]) == 0)
 			(void)uv_poll_start(&e->polls[i], UV_READABLE, socket_readable);
-	if (add_poll(e, SOCKETS_COUNT, esp_fd(e->sad)) == 0)
-		(void)uv_poll_start(&e->polls[SOCKETS_COUNT], UV_READABLE, plane_readable);
+	carry(e);
+}
+
+void driver_plane_came(struct driver *e, struct channel *c)
+{
+	sad_remote_attach(e->sad, c);
+	carry(e);
+}
+
+void driver_plane_went(struct driver *e)
+{
+	sad_remote_detach(e->sad);
 	carry(e);
 }
 

@@ -9,6 +9,7 @@
 #include "observe/event.h"
 #include <uv.h>
 
+struct channel;
 struct diag;
 struct driver;
 struct sockets;
@@ -41,11 +42,13 @@ struct proofs {
 	struct keying_config keying;
 };
 
-/* Makes the data plane, so that whatever is missing is said before anything is changed. Packets
- * do not flow before driver_start. */
+/* Nothing is heard before driver_start. */
 int driver_new(const struct driver_config *c, struct plan *plan, const struct proofs *proofs, struct driver **ret,
 	       struct diag *d);
 void driver_start(struct driver *e);
+/* The channel with the data plane's process, and its end: the SAs are then gone, and made anew. */
+void driver_plane_came(struct driver *e, struct channel *c);
+void driver_plane_went(struct driver *e);
 void driver_address_gone(struct driver *e, const struct addr *a);
 void driver_set_plan(struct driver *e, struct plan *plan, const struct proofs *proofs);
 /* The plan is the same: other credentials, whom we trust, and what is revoked. No SA ends. */
@@ -58,6 +61,8 @@ void driver_close(struct driver *e);
 
 /* Renew SAs now (keying_renew). */
 size_t driver_rekey(struct driver *e, const struct addr *peer, bool main_mode);
+/* Ask the data plane for its counters; `seen` is called once, when they are here or cannot be had. */
+void driver_look(struct driver *e, void (*seen)(struct driver *e, void *context), void *context);
 const struct keying *driver_keying(const struct driver *e);
 const struct sad *driver_sad(const struct driver *e);
 /* Lifetimes go on while the machine sleeps. */

@@ -190,6 +190,17 @@ void engine_start(struct engine *e)
 	driver_judge(e->driver);
 }
 
+void engine_plane_came(struct engine *e, struct channel *c)
+{
+	if (c)
+		driver_plane_came(e->driver, c);
+}
+
+void engine_plane_went(struct engine *e)
+{
+	driver_plane_went(e->driver);
+}
+
 void engine_address_gone(struct engine *e, const struct addr *a)
 {
 	driver_address_gone(e->driver, a);
@@ -244,10 +255,16 @@ static int by_pair(const void *a, const void *b)
 	return x->pair < y->pair ? -1 : x->pair > y->pair;
 }
 
-void engine_look(struct engine *e, void (*seen)(void *context, const struct engine_view *v), void *context)
+struct look {
+	void (*seen)(void *context, const struct engine_view *v);
+	void *context;
+};
+
+static void view(struct driver *d, void *context)
 {
-	const struct keying *k = driver_keying(e->driver);
-	const struct sad *s = driver_sad(e->driver);
+	struct look *l = context;
+	const struct keying *k = driver_keying(d);
+	const struct sad *s = driver_sad(d);
 	struct engine_view v = { 0 };
 	size_t n = keying_ike_rows(k, NULL, 0);
 	struct keying_ike_row *ike = mem_new(n + 1, sizeof *ike);
@@ -271,9 +288,17 @@ void engine_look(struct engine *e, void (*seen)(void *context, const struct engi
 		v.keying_dropped[i] = keying_dropped(k, (enum keying_drop)i);
 	for (int i = 0; i < DROP_COUNT; i++)
 		v.plane_dropped[i] = sad_dropped(s, (enum sad_drop)i);
-	seen(context, &v);
+	l->seen(l->context, &v);
 	free(ike);
 	free(children);
 	free(failures);
 	free(usage);
+	free(l);
+}
+
+void engine_look(struct engine *e, void (*seen)(void *context, const struct engine_view *v), void *context)
+{
+	struct look l = { seen, context };
+
+	driver_look(e->driver, view, mem_copy(&l, sizeof l));
 }

@@ -10,6 +10,7 @@
 #include "observe/event.h"
 #include <uv.h>
 
+struct channel;
 struct diag;
 struct engine;
 struct sockets;
@@ -32,6 +33,9 @@ struct engine_config {
 int engine_new(const struct engine_config *c, struct plan *plan, const struct proofs *proofs, struct engine **ret,
 	       struct diag *d);
 void engine_start(struct engine *e);
+/* The data plane's process is there, or away. c NULL: not yet. */
+void engine_plane_came(struct engine *e, struct channel *c);
+void engine_plane_went(struct engine *e);
 void engine_address_gone(struct engine *e, const struct addr *a);
 void engine_set_plan(struct engine *e, struct plan *plan, const struct proofs *proofs);
 /* The plan is the same: other credentials, whom we trust, and what is revoked. No SA ends. */

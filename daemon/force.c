@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "daemon/boot.h"
 #include "daemon/credentials.h"
+#include "daemon/parts.h"
 #include "daemon/proofs.h"
 #include "daemon/service.h"
 
@@ -13,13 +14,17 @@
 
 void candidate_wipe(struct candidate *c)
 {
+	plan_file_free(c->file);
 	plan_free(c->plan);
 	policy_free(c->policy);
 	report_free(c->report);
 	*c = (struct candidate){ 0 };
 }
 
-static int compile(struct daemon *d, const struct policy *policy, struct report *report, struct plan **ret,
+enum { POLICY_FILE = 1 }; /* of a report: the first that was added */
+
+/* The policy's text is in one report, and findings go to c's. */
+static int compile(struct daemon *d, const struct policy *policy, const struct report *texts, struct candidate *c,
 		   struct diag *why)
 {
 	SCOPED(host_own_free) struct host_own own = { 0 };
@@ -27,9 +32,9 @@ static int compile(struct daemon *d, const struct policy *policy, struct report 
 	int r;
 
 	host_plan(d->facts, policy, d->name, &own, &host);
-	if ((r = plan_compile(policy, &host, report, ret)) < 0)
+	if ((r = plan_compile(policy, &host, c->report, &c->plan)) < 0)
 		return diag_fail(why, r, "the policy has errors");
-	return 0;
+	return plan_file_new(++d->plans, report_file(texts, POLICY_FILE), &host, &c->file, why);
 }
 
 int candidate_make(struct daemon *d, struct text *text, struct candidate *ret, struct diag *why)
@@ -39,7 +44,7 @@ int candidate_make(struct daemon *d, struct text *text, struct candidate *ret, s
 	*ret = (struct candidate){ .report = report_new() };
 	if ((r = policy_parse(text, &(struct policy_load_options){ 0 }, ret->report, &ret->policy)) < 0)
 		return diag_fail(why, r, "the policy has errors");
-	if ((r = compile(d, ret->policy, ret->report, &ret->plan, why)) < 0)
+	if ((r = compile(d, ret->policy, ret->report, ret, why)) < 0)
 		return r;
 	return gate_can_enforce(ret->plan, why);
 }
@@ -57,7 +62,8 @@ static void say_lacking(const struct proofs *p)
 
 /* The plane and the sockets are made before the ruleset: what is missing on this machine is then found out while
  * nothing has been changed. A ruleset that is there already, ours of before, holds all the while. */
-static int begin(struct daemon *d, struct plan *plan, const struct proofs *proofs, struct diag *why)
+static int begin(struct daemon *d, struct plan *plan, struct plan_file *file, const struct proofs *proofs,
+		 struct diag *why)
 {
 	struct engine_config config = { .loop = &d->loop,
 					.sockets = d->sockets,
@@ -69,14 +75,19 @@ static int begin(struct daemon *d, struct plan *plan, const struct proofs *proof
 	int r;
 
 	credentials_of_engine(d, &config);
-	if ((r = engine_new(&config, plan, proofs, &engine, why)) < 0)
+	if ((r = plane_open(d->plane, why)) < 0)
 		return r;
-	if ((r = gate_apply(d->gate, plan, why)) < 0 || (r = gate_routes(d->gate, why)) < 0) {
+	if ((r = engine_new(&config, plan, proofs, &engine, why)) < 0 || (r = gate_apply(d->gate, plan, why)) < 0 ||
+	    (r = gate_routes(d->gate, why)) < 0) {
 		engine_close(engine);
+		plane_end(d->plane);
 		return r;
 	}
+	plane_set_plan(d->plane, file);
+	plane_begin(d->plane);
 	d->engine = engine;
 	engine_start(engine);
+	engine_plane_came(engine, parts_channel(d, ROLE_DATAPLANE));
 	return 0;
 }
 
@@ -117,7 +128,7 @@ static void say_not_forwarding(const struct plan *plan)
 	}
 }
 
-static int put_plan(struct daemon *d, struct plan *plan, struct diag *why)
+static int put_plan(struct daemon *d, struct plan *plan, struct plan_file *file, struct diag *why)
 {
 	SCOPED(proofs_wipe) struct loaded_proofs loaded = { 0 };
 	int r;
@@ -128,8 +139,9 @@ static int put_plan(struct daemon *d, struct plan *plan, struct diag *why)
 	say_lacking(&loaded.proofs);
 	say_not_forwarding(plan);
 	if (!d->engine) {
-		r = begin(d, plan, &loaded.proofs, why);
+		r = begin(d, plan, file, &loaded.proofs, why);
 	} else if ((r = gate_apply(d->gate, plan, why)) == 0) {
+		plane_set_plan(d->plane, file);
 		engine_set_plan(d->engine, plan, &loaded.proofs);
 	}
 	if (r == 0)
@@ -139,9 +151,11 @@ static int put_plan(struct daemon *d, struct plan *plan, struct diag *why)
 
 static void replace(struct daemon *d, struct candidate *c)
 {
+	plan_file_free(d->plan_file);
 	plan_free(d->plan);
 	policy_free(d->policy);
 	report_free(d->report);
+	d->plan_file = TAKE(c->file);
 	d->plan = TAKE(c->plan);
 	d->policy = TAKE(c->policy);
 	d->report = TAKE(c->report);
@@ -149,7 +163,7 @@ static void replace(struct daemon *d, struct candidate *c)
 
 int force_candidate(struct daemon *d, struct candidate *c, struct diag *why)
 {
-	int r = put_plan(d, c->plan, why);
+	int r = put_plan(d, c->plan, c->file, why);
 
 	if (r < 0)
 		return r;
@@ -168,6 +182,7 @@ static int let_go(struct daemon *d, struct diag *why)
 		return r;
 	engine_close(d->engine);
 	d->engine = NULL;
+	plane_end(d->plane);
 	return 0;
 }
 
@@ -194,7 +209,7 @@ int force_disable(struct daemon *d, struct diag *why)
 
 int force_enable(struct daemon *d, struct diag *why)
 {
-	int r = d->plan && !d->engine ? put_plan(d, d->plan, why) : 0;
+	int r = d->plan && !d->engine ? put_plan(d, d->plan, d->plan_file, why) : 0;
 
 	if (r == 0)
 		credentials_loaded(d);
@@ -211,9 +226,11 @@ int force_again(struct daemon *d, struct diag *why)
 		return 0;
 	/* The report keeps what was found before; new findings for new addresses go to one of their own. */
 	c.report = report_new();
-	if ((r = compile(d, d->policy, c.report, &c.plan, why)) < 0 || (r = gate_can_enforce(c.plan, why)) < 0 ||
-	    (r = put_plan(d, c.plan, why)) < 0)
+	if ((r = compile(d, d->policy, d->report, &c, why)) < 0 || (r = gate_can_enforce(c.plan, why)) < 0 ||
+	    (r = put_plan(d, c.plan, c.file, why)) < 0)
 		return r;
+	plan_file_free(d->plan_file);
+	d->plan_file = TAKE(c.file);
 	plan_free(d->plan);
 	d->plan = TAKE(c.plan);
 	credentials_loaded(d);

@@ -3,11 +3,13 @@
 #ifndef DAEMON_FORCE_H
 #define DAEMON_FORCE_H
 #include "daemon/daemon.h"
+#include "daemon/plan_wire.h"
 
 struct candidate {
 	struct report *report; /* filled in also when there is nothing else, to say why */
 	struct policy *policy;
 	struct plan *plan;
+	struct plan_file *file; /* what the plan was made from, for other processes */
 };
 void candidate_wipe(struct candidate *c); /* for SCOPED */
 

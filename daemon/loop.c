@@ -131,6 +131,7 @@ int daemon_loop_start(struct daemon *d, struct diag *why)
 	watch(d, &d->host_poll, d->host_fd, host_changed);
 	credentials_new(d);
 	exempt_start(d);
+	d->plane = plane_new(&d->loop, &d->gate_config, d->sockets);
 	if ((r = parts_start(d, why)) < 0 || (r = change_start(d, why)) < 0)
 		return r;
 	watch(d, &d->gate_poll, gate_watch_fd(d->gate), rules_touched);
@@ -157,6 +158,7 @@ void daemon_stop(struct daemon *d)
 	d->engine = NULL;
 	credentials_close(d);
 	parts_close(d);
+	plane_close(TAKE(d->plane));
 	control_server_close(d->control);
 	for (size_t i = 0; i < ARRAY_LEN(d->signals); i++)
 		close_handle((uv_handle_t *)&d->signals[i]);

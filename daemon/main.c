@@ -258,6 +258,7 @@ static int do_run(struct daemon *d, struct diag *why)
 
 static void daemon_wipe(struct daemon *d)
 {
+	plan_file_free(d->plan_file);
 	plan_free(d->plan);
 	policy_free(d->policy);
 	report_free(d->report);

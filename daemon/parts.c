@@ -1,6 +1,7 @@
 #include "daemon/parts.h"
 
 #include "base/diag.h"
+#include "daemon/sad_remote.h"
 #include "observe/event_wire.h"
 
 #include <errno.h>
@@ -39,6 +40,7 @@ static int on_event(void *context, struct channel *c, struct wire_in *body, int 
 static ask_handler *const handlers[ASK_COUNT] = {
 	[ASK_READY] = children_ready,
 	[ASK_EVENT] = on_event,
+	SAD_REMOTE_HANDLERS,
 };
 
 /* ---- who is told when one comes or goes -------------------------------------------------------------------------- */
@@ -54,12 +56,31 @@ static void keying_went(void *context)
 	(void)context;
 }
 
+static void dataplane_came(void *context, struct channel *c)
+{
+	struct daemon *d = context;
+
+	plane_came(d->plane, c);
+	if (d->engine)
+		engine_plane_came(d->engine, c);
+}
+
+static void dataplane_went(void *context)
+{
+	struct daemon *d = context;
+
+	plane_went(d->plane);
+	if (d->engine)
+		engine_plane_went(d->engine);
+}
+
 static const struct {
 	enum role role;
 	void (*came)(void *context, struct channel *c);
 	void (*went)(void *context);
 } rows[] = {
 	{ ROLE_KEYING, keying_came, keying_went },
+	{ ROLE_DATAPLANE, dataplane_came, dataplane_went },
 };
 _Static_assert(ARRAY_LEN(rows) <= PARTS_MOST, "there is room for all");
 

@@ -102,6 +102,44 @@ int plan_wire_seal(uint64_t number, const struct text *policy, const struct plan
 	return r;
 }
 
+struct plan_file {
+	int fd;
+	unsigned references;
+};
+
+int plan_file_new(uint64_t number, const struct text *policy, const struct plan_host *host, struct plan_file **ret,
+		  struct diag *d)
+{
+	int fd = plan_wire_seal(number, policy, host, d);
+	struct plan_file *f;
+
+	if (fd < 0)
+		return fd;
+	f = mem_new(1, sizeof *f);
+	*f = (struct plan_file){ fd, 1 };
+	*ret = f;
+	return 0;
+}
+
+struct plan_file *plan_file_ref(struct plan_file *f)
+{
+	f->references++;
+	return f;
+}
+
+void plan_file_free(struct plan_file *f)
+{
+	if (!f || --f->references)
+		return;
+	(void)close(f->fd);
+	free(f);
+}
+
+int plan_file_fd(const struct plan_file *f)
+{
+	return f->fd;
+}
+
 /* ---- reading ----------------------------------------------------------------------------------------------------- */
 
 static const char *get_text(struct wire_in *in, size_t *ret_len)

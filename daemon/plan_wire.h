@@ -21,6 +21,15 @@ enum {
 /* number: counts the plans of the parent; what its children speak of. Returns the descriptor. */
 int plan_wire_seal(uint64_t number, const struct text *policy, const struct plan_host *host, struct diag *d);
 
+/* The same, kept for whoever comes later. */
+struct plan_file;
+int plan_file_new(uint64_t number, const struct text *policy, const struct plan_host *host, struct plan_file **ret,
+		  struct diag *d);
+struct plan_file *plan_file_ref(struct plan_file *f);
+void plan_file_free(struct plan_file *f); /* drops one reference */
+SCOPE_FREEP(struct plan_file, plan_file)
+int plan_file_fd(const struct plan_file *f);
+
 /* What comes of it. The report has the text that the policy's places speak of. */
 struct plan_made {
 	uint64_t number;

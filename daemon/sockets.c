@@ -154,6 +154,30 @@ int sockets_open(uint32_t mark, struct sockets **ret, struct diag *d)
 	return 0;
 }
 
+int sockets_adopt(const int fds[SOCKETS_COUNT], struct sockets **ret, struct diag *d)
+{
+	SCOPED(sockets_freep) struct sockets *s = mem_new(1, sizeof *s);
+	int r;
+
+	for (size_t i = 0; i < SOCKETS_COUNT; i++) {
+		s->fds[i] = fds[i];
+		s->polled[i] = -1;
+	}
+	for (size_t i = 0; i < SOCKETS_COUNT; i++) {
+		if (places[i].port != IKE_NAT_PORT)
+			s->polled[i] = s->fds[i];
+		else if ((r = wrap(s->fds[i], &s->polled[i], d)) < 0)
+			return r;
+	}
+	*ret = TAKE(s);
+	return 0;
+}
+
+int sockets_fd(const struct sockets *s, size_t i)
+{
+	return s->fds[i];
+}
+
 void sockets_free(struct sockets *s)
 {
 	if (!s)

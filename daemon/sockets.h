@@ -11,7 +11,8 @@
 struct diag;
 struct sockets;
 
-enum { IKE_PORT = 500, IKE_NAT_PORT = 4500, SOCKETS_COUNT = 4 };
+enum { IKE_PORT = 500, IKE_NAT_PORT = 4500 };
+enum { SOCKETS_IKE4, SOCKETS_IKE6, SOCKETS_NAT4, SOCKETS_NAT6, SOCKETS_COUNT };
 
 struct datagram {
 	struct addr local, remote;
@@ -32,6 +33,10 @@ struct sockets_handlers {
 /* All four or none. A port that somebody else has is said to be taken by another IKE daemon. A host without IPv6 has
  * two. */
 int sockets_open(uint32_t mark, struct sockets **ret, struct diag *d);
+/* Some of them, opened by another process; -1: that one is not ours. They are taken over, also when it fails. */
+int sockets_adopt(const int fds[SOCKETS_COUNT], struct sockets **ret, struct diag *d);
+/* The descriptors themselves, for handing them on; the ports stay ours while we keep them. */
+int sockets_fd(const struct sockets *s, size_t i);
 void sockets_free(struct sockets *s);
 SCOPE_FREEP(struct sockets, sockets)
 

@@ -1,6 +1,8 @@
 #include "daemon/process/asks.h"
 
 #include "base/scope.h"
+#include "daemon/datagram_wire.h"
+#include "daemon/sad_wire.h"
 #include "observe/event_wire.h"
 
 enum {
@@ -9,6 +11,7 @@ enum {
 	KEYS = ROLE_BIT(ROLE_KEYS),
 	DATAPLANE = ROLE_BIT(ROLE_DATAPLANE),
 	SOURCES = ROLE_BIT(ROLE_SOURCES),
+	DRIVER = PARENT | KEYING, /* of keying: the parent, until it has moved out */
 	CHILDREN = KEYING | KEYS | DATAPLANE | SOURCES,
 };
 
@@ -18,6 +21,33 @@ const struct ask_row asks[ASK_COUNT] = {
 	[ASK_PEER] = { "peer", PARENT, CHILDREN, 1, 1, 1, CHANNEL_ANY },
 	[ASK_EVENT] = { "event", KEYING | DATAPLANE | SOURCES, PARENT, 1, EVENT_WIRE_MOST, 0, CHANNEL_READY },
 	[ASK_FORBIDDEN] = { "forbidden", CHILDREN, PARENT, 4, 4, 0, CHANNEL_ANY },
+
+	[ASK_PLANE_FD] = { "plane-fd", PARENT, DATAPLANE, 1, 1, 1, CHANNEL_READY },
+	[ASK_PLANE_PLAN] = { "plane-plan", PARENT, DATAPLANE, 0, 0, 1, CHANNEL_READY },
+	[ASK_PLANE_BEGIN] = { "plane-begin", PARENT, DATAPLANE, 4, 4, 0, CHANNEL_READY },
+	[ASK_PLANE_END] = { "plane-end", PARENT, DATAPLANE, 0, 0, 0, CHANNEL_READY },
+
+	[ASK_SAD_HELLO] = { "sad-hello", DRIVER, DATAPLANE, 0, 0, 0, CHANNEL_READY },
+	[ASK_SAD_RESERVE] = { "sad-reserve", DRIVER, DATAPLANE, 18, 8 + 2 * ADDR_WIRE_MOST, 0, CHANNEL_READY },
+	[ASK_SAD_RELEASE] = { "sad-release", DRIVER, DATAPLANE, 4, 4, 0, CHANNEL_READY },
+	[ASK_SAD_INSTALL] = { "sad-install", DRIVER, DATAPLANE, SPEC_WIRE_LEAST, 8 + SPEC_WIRE_MOST, 0, CHANNEL_READY },
+	[ASK_SAD_REMOVE] = { "sad-remove", DRIVER, DATAPLANE, 16, 16, 0, CHANNEL_READY },
+	[ASK_SAD_STOP] = { "sad-stop", DRIVER, DATAPLANE, 8, 8, 0, CHANNEL_READY },
+	[ASK_SAD_MOVE] = { "sad-move", DRIVER, DATAPLANE, 15, 10 + ADDR_WIRE_MOST, 0, CHANNEL_READY },
+	[ASK_SAD_HELD] = { "sad-held", DRIVER, DATAPLANE, 1 + SELECTOR_WIRE_LEAST, 1 + SELECTOR_WIRE_MOST, 0,
+			   CHANNEL_READY },
+	[ASK_SAD_LOOK] = { "sad-look", DRIVER, DATAPLANE, 0, 0, 0, CHANNEL_READY },
+	[ASK_IKE_SEND] = { "ike-send", DRIVER, DATAPLANE, 14, DATAGRAM_WIRE_MOST, 0, CHANNEL_READY },
+	[ASK_IKE_KEEP_ALIVE] = { "ike-keep-alive", DRIVER, DATAPLANE, 14, DATAGRAM_WIRE_HEAD, 0, CHANNEL_READY },
+
+	[ASK_SAD_UP] = { "sad-up", DATAPLANE, DRIVER, 0, 0, 0, CHANNEL_READY },
+	[ASK_SAD_DOWN] = { "sad-down", DATAPLANE, DRIVER, 0, 0, 0, CHANNEL_READY },
+	[ASK_SAD_EVENT] = { "sad-event", DATAPLANE, DRIVER, SAD_EVENT_WIRE_LEAST, SAD_EVENT_WIRE_MOST, 0,
+			    CHANNEL_READY },
+	[ASK_SAD_ORPHAN] = { "sad-orphan", DATAPLANE, DRIVER, ORPHAN_WIRE_LEAST, ORPHAN_WIRE_MOST, 0, CHANNEL_READY },
+	[ASK_SAD_USAGE] = { "sad-usage", DATAPLANE, DRIVER, USAGE_WIRE, USAGE_WIRE *USAGE_WIRE_ROWS, 0, CHANNEL_READY },
+	[ASK_SAD_DROPS] = { "sad-drops", DATAPLANE, DRIVER, 8 * DROP_COUNT, 8 * DROP_COUNT, 0, CHANNEL_READY },
+	[ASK_IKE_CAME] = { "ike-came", DATAPLANE, DRIVER, 14, DATAGRAM_WIRE_MOST, 0, CHANNEL_READY },
 };
 
 const struct ask_pair ask_pairs[] = {

@@ -23,6 +23,31 @@ enum ask {
 	/* Of any child. */
 	ASK_EVENT,     /* observe/event_wire.h */
 	ASK_FORBIDDEN, /* u32: the system call that the child was refused; it ends by that */
+	/* The parent to the data plane (daemon/plane.h). */
+	ASK_PLANE_FD,    /* u8 which (plane_fds.h), and it */
+	ASK_PLANE_PLAN,  /* the plan from now on (plan_wire.h) */
+	ASK_PLANE_BEGIN, /* u32 mark of our own packets */
+	ASK_PLANE_END,   /* no SA and no device any more */
+	/* Whoever drives keying to the data plane (sad_wire.h, datagram_wire.h). */
+	ASK_SAD_HELLO,   /* a new client; the one before it is dead */
+	ASK_SAD_RESERVE, /* u64 request, two addresses */
+	ASK_SAD_RELEASE, /* u32 SPI */
+	ASK_SAD_INSTALL, /* u64 request, spec */
+	ASK_SAD_REMOVE,  /* u64 pair, u64 request */
+	ASK_SAD_STOP,    /* u64 pair */
+	ASK_SAD_MOVE,    /* u64 pair, address, u16 port */
+	ASK_SAD_HELD,    /* u8 clear, selector */
+	ASK_SAD_LOOK,    /* answered with USAGE of what has changed, then DROPS */
+	ASK_IKE_SEND,    /* from UDP port 4500 */
+	ASK_IKE_KEEP_ALIVE,
+	/* And back. */
+	ASK_SAD_UP,     /* there are devices and a plan */
+	ASK_SAD_DOWN,   /* there are none, and no SA */
+	ASK_SAD_EVENT,  /* event */
+	ASK_SAD_ORPHAN, /* u64 pair, selector: an SA of a client that is dead */
+	ASK_SAD_USAGE,  /* rows */
+	ASK_SAD_DROPS,  /* u64 for each reason */
+	ASK_IKE_CAME,   /* to UDP port 4500 */
 	ASK_COUNT
 };
 

@@ -65,6 +65,7 @@ static const struct call calls[] = {
 	{ "epoll_pwait2", ALL },
 	{ "eventfd2", ALL },
 	{ "pipe2", ALL },
+	{ "bind", DATAPLANE }, /* the packet socket that it was given */
 	/* the network, for the one that looks for things there */
 	{ "connect", SOURCES },
 	{ "getpeername", SOURCES },

@@ -1,28 +1,31 @@
 /* dataplane/esp/esp.h - the userspace data plane behind sad.h: packets come from a TUN device, leave as ESP by raw
  * sockets, and the other way round. For daemon/, which makes it, polls its one descriptor and calls it when the
- * deadline has come; all else goes through sad.h. The TUN is made in the network namespace of the caller and vanishes
- * with the plane. Addresses, routes and the ruleset around it are enforce/'s business.
+ * deadline has come; all else goes through sad.h. It works on descriptors that whoever has the right opened (open.h),
+ * and needs no right itself. Addresses, routes and the ruleset around it are enforce/'s business.
  *
- * Needs CAP_NET_ADMIN and CAP_NET_RAW. Everything happens inside the calls below and those of sad.h; events are handed
- * to the callback when the call's own work is done, so the callback may call sad.h again. */
+ * Everything happens inside the calls below and those of sad.h; events are handed to the callback when the call's own
+ * work is done, so the callback may call sad.h again. */
 #ifndef DATAPLANE_ESP_ESP_H
 #define DATAPLANE_ESP_ESP_H
+#include "dataplane/esp/open.h"
 #include "dataplane/sad.h"
 #include <stddef.h>
 #include <stdint.h>
 
 struct esp_config {
-	const char *tun;   /* name of the device: "cordon0" */
-	uint32_t own_mark; /* packet mark of our sockets: what carries it is not sent to the TUN */
-	struct plan *plan; /* the plane takes a reference; NULL: nothing is protected yet */
+	struct esp_fds *fds; /* taken over, also when it fails */
+	uint32_t own_mark;   /* packet mark of our sockets: what carries it is not sent to the TUN */
+	struct plan *plan;   /* the plane takes a reference; NULL: nothing is protected yet */
 	void (*event)(void *context, const struct sad_event *e);
 	uint64_t (*now_ms)(void *context); /* never goes back */
 	void *context;
 };
 
-/* Makes the device and the sockets. Errors say what is missing: the right, the TUN driver, or that another daemon has
- * the device. sad_free takes all of it down again. */
+/* sad_free closes what it has taken over. */
 int esp_new(const struct esp_config *c, struct sad **ret, struct diag *d);
+
+/* The device has been made anew; the old one's descriptor is closed. */
+int esp_set_tun(struct sad *sad, int fd, struct diag *d);
 
 /* Readable (poll for reading only) when there is something for esp_readable to do. */
 int esp_fd(const struct sad *sad);
@@ -31,6 +34,9 @@ void esp_readable(struct sad *sad);
 /* When esp_tick wants to be called, in the caller's clock; UINT64_MAX: no need. May change with every call. */
 uint64_t esp_deadline(const struct sad *sad);
 void esp_tick(struct sad *sad);
+
+/* Whoever was asked for SAs is another one now: ask about every packet that waits. */
+void esp_ask_again(struct sad *sad);
 
 /* A datagram from a UDP encapsulation port (RFC 3948) that is neither a keep-alive nor IKE behind the non-ESP marker:
  * the ESP packet in it. tos and ttl as received. */

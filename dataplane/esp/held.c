@@ -66,6 +66,15 @@ struct held_queue *held_unasked(const struct held *h, uint64_t now_ms)
 	return q;
 }
 
+void held_forget_asked(struct held *h)
+{
+	for (size_t i = 0; i < HELD_BUCKETS; i++)
+		for (struct held_queue *q = h->buckets[i]; q; q = q->next) {
+			q->unasked = q->first != NULL;
+			q->asked_ms = 0;
+		}
+}
+
 bool held_add(struct held *h, struct held_queue *q, const uint8_t offload[OFFLOAD_HEADER], const uint8_t *packet,
 	      size_t len, uint64_t now_ms)
 {

@@ -58,6 +58,8 @@ struct held_queue *held_next(const struct held *h, size_t *bucket, const struct 
 			     const struct addr *local, const struct addr *remote);
 /* A queue with a packet that nobody was asked about, and it is time to; NULL: none. */
 struct held_queue *held_unasked(const struct held *h, uint64_t now_ms);
+/* Nobody was asked about any of them. */
+void held_forget_asked(struct held *h);
 /* Drop what is too old and queues that are no longer needed. Returns the number of packets dropped. */
 size_t held_expire(struct held *h, uint64_t now_ms);
 void held_wipe(struct held *h);

@@ -1,16 +1,13 @@
-/* The plane's descriptors: the TUN, raw sockets of each family for ESP and AH, news of network devices, and one epoll
- * descriptor over them, so that the caller polls a single one (and does not take a pending ICMP error for a broken
- * descriptor, as libuv would). */
+/* The plane's descriptors: the TUN, raw sockets of each family for ESP and AH, and one epoll descriptor over them, so
+ * that the caller polls a single one (and does not take a pending ICMP error for a broken descriptor, as libuv would).
+ */
 #include "dataplane/esp/io.h"
 
 #include "base/mem.h"
 #include "dataplane/esp/esp.h"
-#include "dataplane/esp/netlink.h"
-#include "dataplane/esp/tun.h"
+#include "dataplane/esp/raw.h"
 
 #include <errno.h>
-#include <net/if.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -20,14 +17,10 @@
 static void io_close(void *context)
 {
 	struct esp_io *io = context;
-	int *const fds[] = {
-		&io->epoll, &io->tun, &io->raw4, &io->raw6, &io->ah4, &io->ah6, &io->too_big6, &io->links
-	};
 
-	for (size_t i = 0; i < ARRAY_LEN(fds); i++)
-		if (*fds[i] >= 0)
-			(void)close(*fds[i]);
-	netlink_asker_close(&io->asker);
+	if (io->epoll >= 0)
+		(void)close(io->epoll);
+	esp_fds_close(&io->fds);
 	explicit_bzero(io, sizeof *io);
 	free(io);
 }
@@ -39,8 +32,6 @@ static uint32_t io_path_mtu(void *context, const struct addr *local, const struc
 	return netlink_route_mtu(&io->asker, local, remote, io->own_mark);
 }
 
-/* ---- the TUN stays, whatever others do to it ---- */
-
 static int watch_one(struct esp_io *io, int fd, struct diag *d)
 {
 	struct epoll_event e = { .events = EPOLLIN, .data.fd = fd };
@@ -50,64 +41,65 @@ static int watch_one(struct esp_io *io, int fd, struct diag *d)
 	return 0;
 }
 
+/* Every IPv6 packet passes its filter, so it is not bound before it is of use. */
 void io_hear_too_big6(struct esp_io *io)
 {
-	if (raw_open_too_big6(&io->too_big6, NULL) < 0 || watch_one(io, io->too_big6, NULL) < 0) {
-		if (io->too_big6 >= 0)
-			(void)close(io->too_big6);
-		io->too_big6 = IO_WITHOUT;
-	}
-}
-
-/* Somebody deleted the device or took it down. Meanwhile everything protected stops at the unreachable route; the
- * routes through the device are enforce's to restore, which watches them. */
-static void repair(struct esp_io *io)
-{
-	unsigned index = if_nametoindex(io->tun_name);
-
-	if (io->tun >= 0 && index) {
-		io->repair = netlink_link_up(index, TUN_MTU, TUN_QUEUE, NULL) < 0;
-		return;
-	}
-	if (io->tun >= 0)
-		(void)close(io->tun);
-	io->tun = tun_open(io->tun_name, NULL);
-	io->repair = io->tun < 0 || watch_one(io, io->tun, NULL) < 0;
-}
-
-static void read_links(struct esp_io *io)
-{
-	netlink_watch_drain(io->links);
-	if (!netlink_link_is_up(io->tun_name))
-		io->repair = true;
+	io->hears_too_big6 = true;
+	if (io->fds.fd[ESP_FD_TOO_BIG6] >= 0 && raw_bind_too_big6(io->fds.fd[ESP_FD_TOO_BIG6]) == 0)
+		(void)watch_one(io, io->fds.fd[ESP_FD_TOO_BIG6], NULL);
 }
 
 /* ---- the caller's calls ---- */
 
+static enum esp_fd which(const struct esp_io *io, int fd)
+{
+	enum esp_fd i = 0;
+
+	while (i < ESP_FD_COUNT && io->fds.fd[i] != fd)
+		i++;
+	return i;
+}
+
+/* The device is gone. Its keeper makes another; until then everything protected stops at the unreachable route. */
+static void lose_tun(struct esp_io *io)
+{
+	/* Or it would be readable for ever: its keeper holds it, too. */
+	(void)epoll_ctl(io->epoll, EPOLL_CTL_DEL, io->fds.fd[ESP_FD_TUN], NULL);
+	(void)close(io->fds.fd[ESP_FD_TUN]);
+	io->fds.fd[ESP_FD_TUN] = -1;
+}
+
 static void read_one(struct esp_io *io, const struct epoll_event *e)
 {
 	int fd = e->data.fd;
+	enum esp_fd i = which(io, fd);
 
-	if (fd == io->tun && (e->events & (EPOLLERR | EPOLLHUP))) {
-		(void)close(io->tun); /* or it would be readable for ever */
-		io->tun = -1;
-		io->repair = true;
+	if (i == ESP_FD_TUN && (e->events & (EPOLLERR | EPOLLHUP))) {
+		lose_tun(io);
 		return;
 	}
-	if (e->events & EPOLLERR && fd != io->links)
+	if (i < ESP_FD_COUNT && e->events & EPOLLERR)
 		io_read_errors(io, fd);
 	if (!(e->events & EPOLLIN))
 		return;
-	if (fd == io->tun)
+	if (i == ESP_FD_TUN)
 		io_read_tun(io);
-	else if (fd == io->raw4 || fd == io->ah4)
+	else if (i == ESP_FD_RAW4 || i == ESP_FD_AH4)
 		io_read_raw4(io, fd);
-	else if (fd == io->too_big6)
+	else if (i == ESP_FD_TOO_BIG6)
 		io_read_too_big6(io);
-	else if (fd == io->raw6 || fd == io->ah6)
-		io_read_raw6(io, fd, fd == io->ah6 ? IP_AH : IP_ESP);
-	else
-		read_links(io);
+	else if (i == ESP_FD_RAW6 || i == ESP_FD_AH6)
+		io_read_raw6(io, fd, i == ESP_FD_AH6 ? IP_AH : IP_ESP);
+}
+
+int esp_set_tun(struct sad *s, int fd, struct diag *d)
+{
+	struct esp_io *io = s->config.io;
+
+	if (io->fds.fd[ESP_FD_TUN] >= 0)
+		lose_tun(io);
+	io->fds.fd[ESP_FD_TUN] = fd;
+	return watch_one(io, fd, d);
 }
 
 void esp_readable(struct sad *s)
@@ -119,8 +111,6 @@ void esp_readable(struct sad *s)
 	plane_enter(s);
 	for (int i = 0; i < n; i++)
 		read_one(io, &ready[i]);
-	if (io->repair)
-		repair(io);
 	plane_leave(s);
 }
 
@@ -131,43 +121,36 @@ int esp_fd(const struct sad *s)
 
 uint64_t esp_deadline(const struct sad *s)
 {
-	const struct esp_io *io = s->config.io;
-
-	return io->repair ? s->ticked_ms + PLANE_TICK_MS : plane_deadline(s);
+	return plane_deadline(s);
 }
 
 void esp_tick(struct sad *s)
 {
-	struct esp_io *io = s->config.io;
-
 	plane_enter(s);
 	plane_tick(s);
-	if (io->repair)
-		repair(io);
+	plane_leave(s);
+}
+
+void esp_ask_again(struct sad *s)
+{
+	plane_enter(s);
+	held_forget_asked(&s->held);
+	plane_ask_again(s);
 	plane_leave(s);
 }
 
 /* ---- making it ---- */
 
-static int open_all(struct esp_io *io, struct diag *d)
+static int watch_all(struct esp_io *io, struct diag *d)
 {
+	static const enum esp_fd receiving[] = { ESP_FD_TUN, ESP_FD_RAW4, ESP_FD_RAW6, ESP_FD_AH4, ESP_FD_AH6 };
 	int r;
 
-	if ((r = raw_open(AF_INET, IP_ESP, io->own_mark, &io->raw4, d)) < 0 ||
-	    (r = raw_open(AF_INET, IP_AH, io->own_mark, &io->ah4, d)) < 0)
-		return r;
-	if (((r = raw_open(AF_INET6, IP_ESP, io->own_mark, &io->raw6, d)) < 0 ||
-	     (r = raw_open(AF_INET6, IP_AH, io->own_mark, &io->ah6, d)) < 0) &&
-	    r != -EAFNOSUPPORT)
-		return r;
-	if ((r = io->tun = tun_open(io->tun_name, d)) < 0 || (r = io->links = netlink_watch_links(d)) < 0)
-		return r;
 	io->epoll = epoll_create1(EPOLL_CLOEXEC);
 	if (io->epoll < 0)
 		return diag_errno(d, errno, "epoll_create1");
-	const int fds[] = { io->tun, io->raw4, io->raw6, io->ah4, io->ah6, io->links };
-	for (size_t i = 0; i < ARRAY_LEN(fds); i++)
-		if ((r = watch_one(io, fds[i], d)) < 0)
+	for (size_t i = 0; i < ARRAY_LEN(receiving); i++)
+		if ((r = watch_one(io, io->fds.fd[receiving[i]], d)) < 0)
 			return r;
 	return 0;
 }
@@ -188,14 +171,10 @@ int esp_new(const struct esp_config *c, struct sad **ret, struct diag *d)
 	int r;
 
 	io->own_mark = c->own_mark;
-	io->epoll = io->tun = io->raw4 = io->raw6 = io->ah4 = io->ah6 = io->too_big6 = io->links = io->asker.device =
-		-1;
-	(void)snprintf(io->tun_name, sizeof io->tun_name, "%s", c->tun);
-	if (strcmp(io->tun_name, c->tun) != 0)
-		r = diag_fail(d, EINVAL, "'%s' is too long a name for a device", c->tun);
-	else if ((r = open_all(io, d)) == 0)
-		r = plane_new(&plane, &io->sad, d);
-	if (r < 0) {
+	io->fds = *c->fds;
+	*c->fds = esp_fds_none();
+	io->asker.fd = io->fds.fd[ESP_FD_ROUTE];
+	if ((r = watch_all(io, d)) < 0 || (r = plane_new(&plane, &io->sad, d)) < 0) {
 		io_close(io);
 		return r;
 	}

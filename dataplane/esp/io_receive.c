@@ -19,7 +19,7 @@
 void io_read_tun(struct esp_io *io)
 {
 	for (unsigned i = 0; i < IO_BATCH; i++) {
-		ssize_t n = read(io->tun, io->packet, sizeof io->packet);
+		ssize_t n = read(io->fds.fd[ESP_FD_TUN], io->packet, sizeof io->packet);
 
 		if (n < 0)
 			return;
@@ -147,7 +147,7 @@ void io_read_too_big6(struct esp_io *io)
 	for (unsigned i = 0; i < IO_BATCH; i++) {
 		struct sockaddr_ll from = { 0 };
 		socklen_t from_len = sizeof from;
-		ssize_t n = recvfrom(io->too_big6, io->packet, sizeof io->packet, MSG_DONTWAIT,
+		ssize_t n = recvfrom(io->fds.fd[ESP_FD_TOO_BIG6], io->packet, sizeof io->packet, MSG_DONTWAIT,
 				     (struct sockaddr *)&from, &from_len);
 		struct wire_in in = wire_in(io->packet, n < 0 ? 0 : (size_t)n);
 		uint32_t mtu;

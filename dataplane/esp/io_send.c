@@ -15,7 +15,7 @@ static void write_tun(struct esp_io *io, uint8_t *packet, size_t len)
 	uint8_t header[OFFLOAD_HEADER] = { 0 };
 	struct iovec parts[] = { { header, sizeof header }, { packet, len } };
 
-	if (writev(io->tun, parts, ARRAY_LEN(parts)) < 0)
+	if (writev(io->fds.fd[ESP_FD_TUN], parts, ARRAY_LEN(parts)) < 0)
 		io->sad->drops[DROP_SEND]++;
 }
 
@@ -90,7 +90,7 @@ void io_flush(void *context, struct packet_list *out)
 	struct mmsghdr headers[2][SEND_BATCH];
 	struct message messages[2][SEND_BATCH];
 	unsigned n[2] = { 0, 0 };
-	const int fds[2] = { io->raw4, io->raw6 };
+	const int fds[2] = { io->fds.fd[ESP_FD_RAW4], io->fds.fd[ESP_FD_RAW6] };
 
 	for (size_t i = 0; i < out->count; i++) {
 		uint8_t *packet = out->octets + out->rows[i].at;
@@ -100,7 +100,7 @@ void io_flush(void *context, struct packet_list *out)
 			write_tun(io, packet, out->rows[i].len);
 			continue;
 		}
-		if (six && io->too_big6 == -1 && (packet[6] == IP_AH || packet[IP6_HEADER] == IP_AH))
+		if (six && !io->hears_too_big6 && (packet[6] == IP_AH || packet[IP6_HEADER] == IP_AH))
 			io_hear_too_big6(io);
 		if (!address_message(&messages[six][n[six]], &headers[six][n[six]].msg_hdr, packet, out->rows[i].len))
 			continue;

@@ -1,7 +1,6 @@
 #include "dataplane/esp/netlink.h"
 
 #include "base/diag.h"
-#include "base/scope.h"
 
 #include <errno.h>
 #include <libmnl/libmnl.h>
@@ -12,58 +11,37 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { ANSWER_MOST = 16384 };
 
-void netlink_asker_close(struct netlink_asker *a)
-{
-	if (a->route)
-		(void)mnl_socket_close(a->route);
-	if (a->device >= 0)
-		(void)close(a->device);
-	*a = (struct netlink_asker){ .device = -1 };
-}
+/* ---- what needs the right to change it --------------------------------------------------------------------------- */
 
-static int asker_open(struct netlink_asker *a)
-{
-	if (a->device < 0 && (a->device = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)) < 0)
-		return -errno;
-	if (a->route)
-		return 0;
-	a->route = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
-	if (a->route && mnl_socket_bind(a->route, 0, MNL_SOCKET_AUTOPID) == 0)
-		return 0;
-	int e = errno;
-
-	netlink_asker_close(a);
-	return -e;
-}
-
-/* Send one request and hand each answer to `read`. 0 or a negative errno value. */
-static int ask_by(struct netlink_asker *a, struct nlmsghdr *request, mnl_cb_t read, void *context)
+static int ask_on(struct mnl_socket *s, struct nlmsghdr *request)
 {
 	char answer[ANSWER_MOST];
-	struct mnl_socket *s;
 	ssize_t n;
-	int r = asker_open(a);
 
-	if (r < 0)
-		return r;
-	s = a->route;
-	if (mnl_socket_sendto(s, request, request->nlmsg_len) < 0)
+	if (mnl_socket_bind(s, 0, MNL_SOCKET_AUTOPID) < 0 || mnl_socket_sendto(s, request, request->nlmsg_len) < 0)
 		return -errno;
 	n = mnl_socket_recvfrom(s, answer, sizeof answer);
-	if (n < 0 || mnl_cb_run(answer, (size_t)n, request->nlmsg_seq, mnl_socket_get_portid(s), read, context) < 0)
+	if (n < 0 || mnl_cb_run(answer, (size_t)n, request->nlmsg_seq, mnl_socket_get_portid(s), NULL, NULL) < 0)
 		return -errno;
 	return 0;
 }
 
-static int ask(struct nlmsghdr *request, mnl_cb_t read, void *context)
+/* 0 or a negative errno value. */
+static int ask(struct nlmsghdr *request)
 {
-	SCOPED(netlink_asker_close) struct netlink_asker a = { .device = -1 };
+	struct mnl_socket *s = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
+	int r;
 
-	return ask_by(&a, request, read, context);
+	if (!s)
+		return -errno;
+	r = ask_on(s, request);
+	(void)mnl_socket_close(s);
+	return r;
 }
 
 static struct nlmsghdr *link_request(char *buffer, unsigned index, unsigned flags, unsigned change)
@@ -89,7 +67,7 @@ static int set_sizes(unsigned index, uint32_t mtu, uint32_t queue)
 
 	mnl_attr_put_u32(h, IFLA_MTU, mtu);
 	mnl_attr_put_u32(h, IFLA_TXQLEN, queue);
-	return ask(h, NULL, NULL);
+	return ask(h);
 }
 
 static int set_no_address(unsigned index)
@@ -103,7 +81,7 @@ static int set_no_address(unsigned index)
 	mnl_attr_put_u8(h, IFLA_INET6_ADDR_GEN_MODE, IN6_ADDR_GEN_MODE_NONE);
 	mnl_attr_nest_end(h, inet6);
 	mnl_attr_nest_end(h, spec);
-	r = ask(h, NULL, NULL);
+	r = ask(h);
 	return r == -EAFNOSUPPORT || r == -EOPNOTSUPP || r == -EINVAL ? 0 : r; /* a kernel without IPv6 */
 }
 
@@ -111,7 +89,7 @@ static int set_up(unsigned index)
 {
 	char buffer[512];
 
-	return ask(link_request(buffer, index, IFF_UP, IFF_UP), NULL, NULL);
+	return ask(link_request(buffer, index, IFF_UP, IFF_UP));
 }
 
 /* One after the other: within one request the kernel would bring the device up first, and give it an address. */
@@ -122,6 +100,78 @@ int netlink_link_up(unsigned index, uint32_t mtu, uint32_t queue, struct diag *d
 	if ((r = set_sizes(index, mtu, queue)) < 0 || (r = set_no_address(index)) < 0 || (r = set_up(index)) < 0)
 		return diag_errno(d, -r, "bring the TUN device up");
 	return 0;
+}
+
+/* ---- news -------------------------------------------------------------------------------------------------------- */
+
+static int open_socket(uint32_t groups)
+{
+	struct sockaddr_nl of = { .nl_family = AF_NETLINK, .nl_groups = groups };
+	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE), error;
+
+	if (fd < 0)
+		return -errno;
+	if (bind(fd, (const struct sockaddr *)&of, sizeof of) == 0)
+		return fd;
+	error = errno;
+	(void)close(fd);
+	return -error;
+}
+
+int netlink_watch_links(struct diag *d)
+{
+	int fd = open_socket(RTMGRP_LINK);
+
+	return fd < 0 ? diag_errno(d, -fd, "watch the network devices") : fd;
+}
+
+void netlink_watch_drain(int fd)
+{
+	char news[4096];
+
+	while (recv(fd, news, sizeof news, MSG_DONTWAIT) >= 0 || errno == ENOBUFS)
+		;
+}
+
+bool netlink_link_is_up(const char *name)
+{
+	struct ifreq request = { 0 };
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	bool up;
+
+	(void)snprintf(request.ifr_name, sizeof request.ifr_name, "%s", name);
+	up = fd >= 0 && ioctl(fd, SIOCGIFFLAGS, &request) == 0 && (request.ifr_flags & IFF_UP);
+	if (fd >= 0)
+		(void)close(fd);
+	return up;
+}
+
+/* ---- questions --------------------------------------------------------------------------------------------------- */
+
+int netlink_asker_open(struct diag *d)
+{
+	int fd = open_socket(0);
+
+	return fd < 0 ? diag_errno(d, -fd, "open rtnetlink") : fd;
+}
+
+/* The kernel answers before the request's call returns. What an earlier question left, or one of the process that had
+ * the socket before, is thrown away. */
+static bool question(struct netlink_asker *a, struct nlmsghdr *request, mnl_cb_t read, void *context)
+{
+	const struct sockaddr_nl kernel = { .nl_family = AF_NETLINK };
+	char answer[ANSWER_MOST];
+	ssize_t n;
+
+	if (a->fd < 0)
+		return false;
+	netlink_watch_drain(a->fd);
+	request->nlmsg_flags = NLM_F_REQUEST;
+	request->nlmsg_seq = ++a->sequence;
+	if (sendto(a->fd, request, request->nlmsg_len, 0, (const struct sockaddr *)&kernel, sizeof kernel) < 0)
+		return false;
+	n = recv(a->fd, answer, sizeof answer, MSG_DONTWAIT);
+	return n >= 0 && mnl_cb_run(answer, (size_t)n, a->sequence, 0, read, context) >= 0;
 }
 
 struct route {
@@ -170,46 +220,41 @@ static int read_route(const struct nlmsghdr *h, void *context)
 	return mnl_attr_parse(h, sizeof *m, read_attribute, route);
 }
 
-static uint32_t device_mtu(const struct netlink_asker *a, uint32_t index)
+static int read_device_mtu(const struct nlattr *a, void *context)
 {
-	struct ifreq request = { .ifr_ifindex = (int)index };
+	if (mnl_attr_get_type(a) == IFLA_MTU && mnl_attr_get_payload_len(a) == sizeof(uint32_t))
+		*(uint32_t *)context = mnl_attr_get_u32(a);
+	return MNL_CB_OK;
+}
 
-	if (ioctl(a->device, SIOCGIFNAME, &request) < 0 || ioctl(a->device, SIOCGIFMTU, &request) < 0 ||
-	    request.ifr_mtu < 0)
+static int read_device(const struct nlmsghdr *h, void *context)
+{
+	return h->nlmsg_type == RTM_NEWLINK ? mnl_attr_parse(h, sizeof(struct ifinfomsg), read_device_mtu, context)
+					    : MNL_CB_OK;
+}
+
+/* A thousand peers that begin at once mostly ask for one device. */
+static uint32_t device_mtu(struct netlink_asker *a, uint32_t index)
+{
+	char buffer[512];
+	struct nlmsghdr *h = mnl_nlmsg_put_header(buffer);
+	struct ifinfomsg *link;
+	struct timespec now;
+	uint32_t mtu = 0;
+
+	(void)clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+	if (a->device.index == index && a->device.at_s == (uint64_t)now.tv_sec)
+		return a->device.mtu;
+	h->nlmsg_type = RTM_GETLINK;
+	link = mnl_nlmsg_put_extra_header(h, sizeof *link);
+	link->ifi_index = (int)index;
+	mnl_attr_put_u32(h, IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
+	if (!question(a, h, read_device, &mtu))
 		return 0;
-	return (uint32_t)request.ifr_mtu;
-}
-
-bool netlink_link_is_up(const char *name)
-{
-	SCOPED(netlink_asker_close) struct netlink_asker a = { .device = -1 };
-	struct ifreq request = { 0 };
-
-	(void)snprintf(request.ifr_name, sizeof request.ifr_name, "%s", name);
-	return asker_open(&a) == 0 && ioctl(a.device, SIOCGIFFLAGS, &request) == 0 && (request.ifr_flags & IFF_UP);
-}
-
-int netlink_watch_links(struct diag *d)
-{
-	struct sockaddr_nl of = { .nl_family = AF_NETLINK, .nl_groups = RTMGRP_LINK };
-	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
-
-	if (fd < 0 || bind(fd, (const struct sockaddr *)&of, sizeof of) < 0) {
-		int r = diag_errno(d, errno, "watch the network devices");
-
-		if (fd >= 0)
-			(void)close(fd);
-		return r;
-	}
-	return fd;
-}
-
-void netlink_watch_drain(int fd)
-{
-	char news[4096];
-
-	while (recv(fd, news, sizeof news, MSG_DONTWAIT) >= 0 || errno == ENOBUFS)
-		;
+	a->device.index = index;
+	a->device.mtu = mtu;
+	a->device.at_s = (uint64_t)now.tv_sec;
+	return mtu;
 }
 
 uint32_t netlink_route_mtu(struct netlink_asker *a, const struct addr *local, const struct addr *remote, uint32_t mark)
@@ -221,19 +266,14 @@ uint32_t netlink_route_mtu(struct netlink_asker *a, const struct addr *local, co
 	uint32_t device;
 
 	h->nlmsg_type = RTM_GETROUTE;
-	h->nlmsg_flags = NLM_F_REQUEST;
-	h->nlmsg_seq = 1;
 	m = mnl_nlmsg_put_extra_header(h, sizeof *m);
 	m->rtm_family = remote->family == 4 ? AF_INET : AF_INET6;
 	m->rtm_dst_len = m->rtm_src_len = (uint8_t)addr_bits(remote);
 	mnl_attr_put(h, RTA_DST, addr_octets(remote), remote->octets);
 	mnl_attr_put(h, RTA_SRC, addr_octets(local), local->octets);
 	mnl_attr_put_u32(h, RTA_MARK, mark);
-	if (ask_by(a, h, read_route, &route) < 0) {
-		netlink_asker_close(a); /* what is still to be read there answers no other question */
+	if (!question(a, h, read_route, &route) || (device = device_mtu(a, route.device)) == 0)
 		return 0;
-	}
-	device = device_mtu(a, route.device);
 	if (remote->family == 4 ? route.expires : route.cloned)
 		return device;
 	return route.mtu && route.mtu < device ? route.mtu : device;

@@ -6,14 +6,18 @@
 #include <stdint.h>
 
 struct diag;
-struct mnl_socket;
 
-/* Sockets kept for questions that every new peer brings; all zero but device -1: none yet. */
+/* A socket for questions that every new peer brings. Its owner may have handed it on, and needs no right. */
+int netlink_asker_open(struct diag *d);
+
 struct netlink_asker {
-	struct mnl_socket *route;
-	int device;
+	int fd; /* of netlink_asker_open; the caller's */
+	uint32_t sequence;
+	struct { /* the device that was asked for last */
+		uint32_t index, mtu;
+		uint64_t at_s;
+	} device;
 };
-void netlink_asker_close(struct netlink_asker *a);
 
 /* Set a device's MTU and queue length, keep IPv6 from giving it an address of its own, and bring it up. */
 int netlink_link_up(unsigned index, uint32_t mtu, uint32_t queue, struct diag *d);

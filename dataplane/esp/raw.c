@@ -1,6 +1,8 @@
+#include "dataplane/esp/raw.h"
+
 #include "base/diag.h"
 #include "base/scope.h"
-#include "dataplane/esp/io.h"
+#include "dataplane/esp/ip.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -104,17 +106,26 @@ int raw_open_too_big6(int *ret_fd, struct diag *d)
 		BPF_STMT(BPF_RET | BPF_K, 0),
 	};
 	const struct sock_fprog program = { ARRAY_LEN(rows), rows };
-	const struct sockaddr_ll every = { .sll_family = AF_PACKET, .sll_protocol = htons(ETHERTYPE_IPV6) };
+	const int yes = 1;
 	/* Protocol 0 hears nothing until it is bound, when the filter stands. */
 	int fd = socket(AF_PACKET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
 	if (fd < 0)
 		return diag_errno(d, errno, "open a packet socket");
 	if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) < 0 ||
-	    bind(fd, (const struct sockaddr *)&every, sizeof every) < 0) {
+	    setsockopt(fd, SOL_SOCKET, SO_LOCK_FILTER, &yes, sizeof yes) < 0) {
+		int error = errno;
+
 		(void)close(fd);
-		return diag_errno(d, errno, "packet socket");
+		return diag_errno(d, error, "packet socket");
 	}
 	*ret_fd = fd;
 	return 0;
+}
+
+int raw_bind_too_big6(int fd)
+{
+	const struct sockaddr_ll every = { .sll_family = AF_PACKET, .sll_protocol = htons(ETHERTYPE_IPV6) };
+
+	return bind(fd, (const struct sockaddr *)&every, sizeof every) < 0 ? -errno : 0;
 }

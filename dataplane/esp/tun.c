@@ -69,3 +69,10 @@ int tun_open(const char *name, struct diag *d)
 	}
 	return fd;
 }
+
+bool tun_is(int fd, const char *name)
+{
+	struct ifreq request = { 0 };
+
+	return ioctl(fd, TUNGETIFF, &request) == 0 && strcmp(request.ifr_name, name) == 0;
+}

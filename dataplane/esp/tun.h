@@ -1,6 +1,8 @@
 /* dataplane/esp/tun.h - the TUN device: made, configured and brought up in the caller's network namespace. */
 #ifndef DATAPLANE_ESP_TUN_H
 #define DATAPLANE_ESP_TUN_H
+#include <stdbool.h>
+
 struct diag;
 
 enum { TUN_MTU = 65535, TUN_QUEUE = 1000 };
@@ -8,5 +10,7 @@ enum { TUN_MTU = 65535, TUN_QUEUE = 1000 };
 /* Returns a non-blocking descriptor or an error in words. Packets on it stand behind a virtio header. The device goes
  * when the descriptor is closed. */
 int tun_open(const char *name, struct diag *d);
+/* Is the descriptor still that of a device, and has it this name? Not when somebody deleted or renamed it. */
+bool tun_is(int fd, const char *name);
 
 #endif

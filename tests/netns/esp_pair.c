@@ -7,6 +7,7 @@
 #include "base/diag.h"
 #include "base/scope.h"
 #include "dataplane/esp/esp.h"
+#include "dataplane/esp/keeper.h"
 #include "tests/unit/flat_plan.h"
 
 #include <errno.h>
@@ -122,9 +123,11 @@ static void install(struct side *s, size_t i, bool inbound)
 /* Both sides run this at the same time: each tells the other its SPIs. */
 static void begin(struct side *s, int to_peer)
 {
+	struct esp_fds fds = esp_fds_none();
 	struct esp_config c = {
-		.tun = "cordon0", .own_mark = OWN_MARK, .plan = &plan, .event = on_event, .now_ms = now_ms, .context = s
+		.fds = &fds, .own_mark = OWN_MARK, .plan = &plan, .event = on_event, .now_ms = now_ms, .context = s
 	};
+	struct tun_keeper *keeper = NULL;
 	char path[256];
 	struct diag d;
 	int fd;
@@ -134,6 +137,10 @@ static void begin(struct side *s, int to_peer)
 	if (fd < 0 || setns(fd, CLONE_NEWNET) < 0)
 		die(path, NULL);
 	(void)close(fd);
+	if (tun_keeper_new("cordon0", &keeper, &d) < 0 || esp_fds_open(OWN_MARK, &fds, &d) < 0)
+		die("descriptors", &d);
+	fds.fd[ESP_FD_TUN] = dup(tun_keeper_tun(keeper));
+	tun_keeper_free(keeper);
 	if (esp_new(&c, &s->sad, &d) < 0)
 		die("data plane", &d);
 	for (size_t i = 0; i < s->pairs; i++)

@@ -1,0 +1,205 @@
+#include "daemon/plane.h"
+
+#include "base/diag.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "daemon/plane_fds.h"
+#include "daemon/sockets.h"
+#include "dataplane/esp/keeper.h"
+
+#include <stdlib.h>
+
+struct plane {
+	uv_loop_t *loop;
+	const struct gate_config *gate;
+	const struct sockets *sockets;
+	struct channel *child; /* NULL: it is away */
+	struct esp_fds fds;    /* without the TUN, which is its keeper's */
+	struct tun_keeper *keeper;
+	struct plan_file *plan;
+	uv_poll_t *news; /* of devices; there while the keeper is */
+	uv_timer_t again;
+	bool begun;
+};
+
+/* ---- telling the child ------------------------------------------------------------------------------------------- */
+
+static void pass(struct plane *p, uint8_t which, int fd)
+{
+	if (fd < 0)
+		return;
+	wire_put_u8(channel_begin(p->child, ASK_PLANE_FD), which);
+	channel_end_fds(p->child, &fd, 1);
+}
+
+static void pass_plan(struct plane *p)
+{
+	int fd = plan_file_fd(p->plan);
+
+	(void)channel_begin(p->child, ASK_PLANE_PLAN);
+	channel_end_fds(p->child, &fd, 1);
+}
+
+static void pass_all(struct plane *p)
+{
+	for (uint8_t i = 0; i < ESP_FD_COUNT; i++)
+		pass(p, i, i == ESP_FD_TUN ? tun_keeper_tun(p->keeper) : p->fds.fd[i]);
+	pass(p, PLANE_FD_NAT4, sockets_fd(p->sockets, SOCKETS_NAT4));
+	pass(p, PLANE_FD_NAT6, sockets_fd(p->sockets, SOCKETS_NAT6));
+	pass_plan(p);
+	wire_put_u32(channel_begin(p->child, ASK_PLANE_BEGIN), p->gate->mark_own);
+	channel_end(p->child);
+}
+
+void plane_came(struct plane *p, struct channel *c)
+{
+	p->child = c;
+	if (p->begun)
+		pass_all(p);
+}
+
+void plane_went(struct plane *p)
+{
+	p->child = NULL;
+}
+
+void plane_set_plan(struct plane *p, struct plan_file *plan)
+{
+	struct plan_file *before = p->plan;
+
+	p->plan = plan_file_ref(plan);
+	plan_file_free(before);
+	if (p->begun && p->child)
+		pass_plan(p);
+}
+
+void plane_begin(struct plane *p)
+{
+	if (p->begun)
+		return;
+	p->begun = true;
+	if (p->child)
+		pass_all(p);
+}
+
+/* ---- the device stays -------------------------------------------------------------------------------------------- */
+
+static void look_again(uv_timer_t *t);
+
+static void look_after(struct plane *p)
+{
+	bool made = false;
+
+	if (tun_keeper_check(p->keeper, &made))
+		(void)uv_timer_stop(&p->again);
+	else
+		(void)uv_timer_start(&p->again, look_again, TUN_KEEPER_AGAIN_MS, 0);
+	if (made && p->begun && p->child)
+		pass(p, ESP_FD_TUN, tun_keeper_tun(p->keeper));
+}
+
+static void look_again(uv_timer_t *t)
+{
+	struct plane *p = t->data;
+
+	if (p->keeper)
+		look_after(p);
+}
+
+static void device_news(uv_poll_t *poll, int status, int events)
+{
+	struct plane *p = poll->data;
+
+	(void)status;
+	(void)events;
+	if (p->keeper)
+		look_after(p);
+}
+
+static void poll_closed(uv_handle_t *h)
+{
+	free(h);
+}
+
+static void close_poll(struct plane *p)
+{
+	if (p->news)
+		uv_close((uv_handle_t *)p->news, poll_closed);
+	p->news = NULL;
+	(void)uv_timer_stop(&p->again);
+}
+
+static int watch_devices(struct plane *p, struct diag *d)
+{
+	uv_poll_t *poll = mem_new(1, sizeof *poll);
+	int r = uv_poll_init(p->loop, poll, tun_keeper_news(p->keeper));
+
+	if (r < 0) {
+		free(poll);
+		return diag_fail(d, r, "watch the network devices: %s", uv_strerror(r));
+	}
+	poll->data = p;
+	(void)uv_poll_start(poll, UV_READABLE, device_news);
+	p->news = poll;
+	return 0;
+}
+
+/* ---- from beginning to end --------------------------------------------------------------------------------------- */
+
+static void shut(struct plane *p)
+{
+	close_poll(p);
+	tun_keeper_free(TAKE(p->keeper));
+	esp_fds_close(&p->fds);
+}
+
+int plane_open(struct plane *p, struct diag *d)
+{
+	int r;
+
+	if (p->keeper)
+		return 0;
+	if ((r = tun_keeper_new(p->gate->tun, &p->keeper, d)) == 0 &&
+	    (r = esp_fds_open(p->gate->mark_own, &p->fds, d)) == 0)
+		r = watch_devices(p, d);
+	if (r < 0)
+		shut(p);
+	return r;
+}
+
+void plane_end(struct plane *p)
+{
+	if (p->begun && p->child) {
+		(void)channel_begin(p->child, ASK_PLANE_END);
+		channel_end(p->child);
+	}
+	p->begun = false;
+	shut(p);
+}
+
+struct plane *plane_new(uv_loop_t *loop, const struct gate_config *gate, const struct sockets *sockets)
+{
+	struct plane *p = mem_new(1, sizeof *p);
+
+	p->loop = loop;
+	p->gate = gate;
+	p->sockets = sockets;
+	p->fds = esp_fds_none();
+	(void)uv_timer_init(loop, &p->again);
+	p->again.data = p;
+	return p;
+}
+
+static void closed(uv_handle_t *h)
+{
+	free(h->data);
+}
+
+void plane_close(struct plane *p)
+{
+	if (!p)
+		return;
+	shut(p);
+	plan_file_free(p->plan);
+	uv_close((uv_handle_t *)&p->again, closed);
+}

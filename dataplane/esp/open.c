@@ -1,0 +1,62 @@
+#include "dataplane/esp/open.h"
+
+#include "base/diag.h"
+#include "base/scope.h"
+#include "dataplane/esp/ip.h"
+#include "dataplane/esp/netlink.h"
+#include "dataplane/esp/raw.h"
+
+#include <errno.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { DISCARD_MOST = 65536 }; /* a flood must not hold us here */
+
+struct esp_fds esp_fds_none(void)
+{
+	struct esp_fds f;
+
+	for (size_t i = 0; i < ESP_FD_COUNT; i++)
+		f.fd[i] = -1;
+	return f;
+}
+
+void esp_fds_close(struct esp_fds *f)
+{
+	for (size_t i = 0; i < ESP_FD_COUNT; i++)
+		if (f->fd[i] >= 0)
+			(void)close(f->fd[i]);
+	*f = esp_fds_none();
+}
+
+int esp_fds_open(uint32_t own_mark, struct esp_fds *ret, struct diag *d)
+{
+	SCOPED(esp_fds_close) struct esp_fds f = esp_fds_none();
+	int r;
+
+	if ((r = raw_open(AF_INET, IP_ESP, own_mark, &f.fd[ESP_FD_RAW4], d)) < 0 ||
+	    (r = raw_open(AF_INET, IP_AH, own_mark, &f.fd[ESP_FD_AH4], d)) < 0)
+		return r;
+	if (((r = raw_open(AF_INET6, IP_ESP, own_mark, &f.fd[ESP_FD_RAW6], d)) < 0 ||
+	     (r = raw_open(AF_INET6, IP_AH, own_mark, &f.fd[ESP_FD_AH6], d)) < 0) &&
+	    r != -EAFNOSUPPORT)
+		return r;
+	if (f.fd[ESP_FD_AH6] >= 0 && (r = raw_open_too_big6(&f.fd[ESP_FD_TOO_BIG6], d)) < 0)
+		return r;
+	if ((r = f.fd[ESP_FD_ROUTE] = netlink_asker_open(d)) < 0)
+		return r;
+	*ret = f;
+	f = esp_fds_none();
+	return 0;
+}
+
+void esp_fds_discard(const struct esp_fds *f)
+{
+	static const enum esp_fd receiving[] = { ESP_FD_RAW4, ESP_FD_RAW6, ESP_FD_AH4, ESP_FD_AH6 };
+	char octet;
+
+	for (size_t i = 0; i < ARRAY_LEN(receiving); i++)
+		for (int n = 0; n < DISCARD_MOST && f->fd[receiving[i]] >= 0; n++)
+			if (recv(f->fd[receiving[i]], &octet, 1, MSG_TRUNC | MSG_DONTWAIT) < 0)
+				break;
+}
