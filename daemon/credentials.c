@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "daemon/expiry.h"
 #include "daemon/fetch.h"
+#include "daemon/keys/filling.h"
 #include "daemon/proofs.h"
 #include "daemon/watch.h"
 
@@ -111,6 +112,7 @@ static void load(struct daemon *d)
 	proofs_lacking(&loaded.proofs, &lacking);
 	if (lacking.len)
 		log_warning("%.*s", (int)lacking.len - 1, lacking.text);
+	keys_filling_commit(d->filling);
 	engine_set_proofs(d->engine, &loaded.proofs);
 	credentials_loaded(d);
 }
@@ -134,6 +136,11 @@ void credentials_reload(struct daemon *d)
 		     credential_authorities(s, &authorities) == 1 ? "y" : "ies",
 		     revocation_lists_count(credential_lists(s)),
 		     revocation_lists_count(credential_lists(s)) == 1 ? "" : "s");
+}
+
+void credentials_stale(void *context)
+{
+	credentials_reload(context);
 }
 
 static void files_changed(void *context)

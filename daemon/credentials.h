@@ -14,6 +14,8 @@ void credentials_close(struct daemon *d);
 void credentials_of_engine(struct daemon *d, struct engine_config *c);
 /* A plan has been put in force, and its credentials with it. */
 void credentials_loaded(struct daemon *d);
+/* A key that the holder was given is not what it was. */
+void credentials_stale(void *daemon);
 /* Read everything again, now. */
 void credentials_reload(struct daemon *d);
 

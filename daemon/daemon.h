@@ -43,6 +43,8 @@ struct daemon {
 	struct child_part parts[PARTS_MOST]; /* parts.h */
 	struct children *children;
 	struct plane *plane; /* the data plane as its process has it */
+	struct keys_filling *filling; /* keys/: gives the key holder what the proofs need */
+	struct keys_asking *asking;   /* keys/: what needs a secret is asked of the holder */
 	struct gate_config gate_config;
 	struct gate *gate;
 	struct state *state;

@@ -166,8 +166,9 @@ static void do_one(struct driver *e, struct keying_todo *t)
 		break;
 	case KEYING_JOB:
 		e->jobs++;
-		job_start(&(struct job_means){ e->config.loop, e->store, e->config.fetcher, e->config.fetched }, t->job,
-			  job_came_back, e);
+		job_start(&(struct job_means){ e->config.loop, e->store, e->config.asking, e->config.fetcher,
+					       e->config.fetched },
+			  t->job, job_came_back, e);
 		break;
 	case KEYING_RESERVE_SPI:
 		if (sad_reserve_spi(e->sad, &t->selector.local, &t->selector.remote, t->request, &d) < 0)

@@ -31,6 +31,7 @@ struct driver_config {
 	const struct gate_config *gate_config;
 	const struct observer *observer;
 	struct driver_doors doors;
+	struct keys_asking *asking; /* of what needs a secret; outlives it */
 	/* Revocation lists: who fetches them (*fetcher may become NULL), and those that were. They outlive it. */
 	struct fetcher *const *fetcher;
 	struct revocation_lists *fetched;

@@ -172,6 +172,7 @@ int engine_new(const struct engine_config *c, struct plan *plan, const struct pr
 						.gate_config = c->gate_config,
 						.observer = c->observer,
 						.doors = { fall_back, secure, keys, e },
+						.asking = c->asking,
 						.fetcher = c->fetcher,
 						.fetched = c->fetched },
 		       plan, proofs, &e->driver, d);

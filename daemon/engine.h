@@ -21,7 +21,8 @@ struct engine_config {
 	const struct gate_config *gate_config;
 	struct gate *gate;
 	const struct observer *observer;
-	int export_fd; /* -1: keys are not exported */
+	int export_fd;              /* -1: keys are not exported */
+	struct keys_asking *asking; /* of what needs a secret; outlives the engine */
 	/* Revocation lists: who fetches them (*fetcher may become NULL), and those that were. They outlive the engine.
 	 */
 	struct fetcher *const *fetcher;

@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "daemon/boot.h"
 #include "daemon/credentials.h"
+#include "daemon/keys/filling.h"
 #include "daemon/parts.h"
 #include "daemon/proofs.h"
 #include "daemon/service.h"
@@ -70,7 +71,8 @@ static int begin(struct daemon *d, struct plan *plan, struct plan_file *file, co
 					.gate_config = &d->gate_config,
 					.gate = d->gate,
 					.observer = &d->observer,
-					.export_fd = d->export_fd };
+					.export_fd = d->export_fd,
+					.asking = d->asking };
 	struct engine *engine = NULL;
 	int r;
 
@@ -85,6 +87,7 @@ static int begin(struct daemon *d, struct plan *plan, struct plan_file *file, co
 	}
 	plane_set_plan(d->plane, file);
 	plane_begin(d->plane);
+	keys_filling_commit(d->filling);
 	d->engine = engine;
 	engine_start(engine);
 	engine_plane_came(engine, parts_channel(d, ROLE_DATAPLANE));
@@ -142,6 +145,7 @@ static int put_plan(struct daemon *d, struct plan *plan, struct plan_file *file,
 		r = begin(d, plan, file, &loaded.proofs, why);
 	} else if ((r = gate_apply(d->gate, plan, why)) == 0) {
 		plane_set_plan(d->plane, file);
+		keys_filling_commit(d->filling);
 		engine_set_plan(d->engine, plan, &loaded.proofs);
 	}
 	if (r == 0)

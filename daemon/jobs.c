@@ -4,7 +4,7 @@
 #include "base/diag.h"
 #include "base/mem.h"
 #include "daemon/fetch.h"
-#include "identity/keyring.h"
+#include "daemon/keys/asking.h"
 #include "identity/name.h"
 
 #include <errno.h>
@@ -13,12 +13,11 @@
 #include <string.h>
 #include <time.h>
 
-struct shared_store *shared_store_new(struct credential_store *store, struct keyring *ring)
+struct shared_store *shared_store_new(struct credential_store *store)
 {
 	struct shared_store *s = mem_new(1, sizeof *s);
 
 	s->store = store;
-	s->ring = ring;
 	s->references = 1;
 	return s;
 }
@@ -28,7 +27,6 @@ void shared_store_release(struct shared_store *s)
 	if (!s || --s->references)
 		return;
 	credential_store_free(s->store);
-	keyring_free(s->ring);
 	free(s);
 }
 
@@ -71,48 +69,6 @@ static int answer(const struct keying_job *j, struct keying_result *ret, struct 
 	return r;
 }
 
-static int sign(const struct keying_job *j, const struct shared_store *store, struct keying_result *ret, struct diag *d)
-{
-	struct keyring_proof made;
-	int r;
-
-	if (!store)
-		return diag_fail(d, ERR_AUTH, "the credential has gone from this host");
-	r = keyring_sign(store->ring, j->credential, j->prf, j->peer_hashes,
-			 &(struct octets){ j->octets.at, j->octets.len }, &made, d);
-	if (r < 0)
-		return r;
-	ret->auth_method = made.method;
-	ret->auth_len = made.len;
-	memcpy(ret->auth, made.auth, made.len);
-	return 0;
-}
-
-static int mix(const struct keying_job *j, const struct shared_store *store, struct keying_result *ret, struct diag *d)
-{
-	ret->mix = j->mix;
-	if (!store)
-		return diag_fail(d, ERR_AUTH, "this host has no keys");
-	return keyring_mix(store->ring, credential_psk_number(j->ppk_file), j->prf,
-			   (struct key *[]){ &ret->mix.d, &ret->mix.pi, &ret->mix.pr }, 3, d);
-}
-
-enum { SHARED_KEY = 2 }; /* RFC 7296 3.8 */
-
-static int verify_shared(const struct credential_proof *p, const struct keying_job *j, const struct keyring *ring,
-			 struct peer *ret, struct diag *d)
-{
-	uint32_t numbers[CREDENTIAL_PSKS_MOST];
-	size_t lacks = 0;
-	int n = credential_psks_of(p->set, numbers, d);
-
-	if (n < 0)
-		return n;
-	return credential_psk_verdict(
-		p, keyring_prove(ring, numbers, (size_t)n, j->prf, &p->signed_octets, &p->auth, &lacks, d), lacks, ret,
-		d);
-}
-
 static int verify(const struct keying_job *j, const struct shared_store *store, struct revocation_lists *fetched,
 		  struct revocation_verdict *unknown, struct keying_result *ret, struct diag *d)
 {
@@ -137,8 +93,6 @@ static int verify(const struct keying_job *j, const struct shared_store *store, 
 
 	if (!store)
 		return diag_fail(d, ERR_AUTH, "this host has no credentials and trusts nobody");
-	if (j->auth_method == SHARED_KEY)
-		return verify_shared(&proof, j, store->ring, &ret->peer, d);
 	for (size_t i = 0; i < j->chain_count; i++)
 		chain[i] = (struct octets){ j->chain[i].at, j->chain[i].len };
 	r = credential_verify(store->store, &proof, &ret->peer, d);
@@ -147,13 +101,20 @@ static int verify(const struct keying_job *j, const struct shared_store *store, 
 	return r;
 }
 
-static void claimed(const struct keying_job *j, struct keying_result *ret)
+/* Who the peer says it is is told whatever came of it. */
+static void close_result(const struct keying_job *j, int r, const char *why, struct keying_result *ret)
 {
 	const struct octets id = { j->id.at, j->id.len };
 	char text[PEER_TEXT];
 
-	(void)snprintf(ret->claimed, sizeof ret->claimed, "%.*s", (int)sizeof ret->claimed - 1,
-		       name_identity_text(j->id_type, &id, text));
+	if (r < 0)
+		keying_result_wipe(ret);
+	ret->number = j->number;
+	ret->error = r;
+	(void)snprintf(ret->why, sizeof ret->why, "%.*s", (int)sizeof ret->why - 1, why);
+	if (j->kind == JOB_VERIFY)
+		(void)snprintf(ret->claimed, sizeof ret->claimed, "%.*s", (int)sizeof ret->claimed - 1,
+			       name_identity_text(j->id_type, &id, text));
 }
 
 void job_do(const struct keying_job *j, const struct shared_store *store, struct revocation_lists *fetched,
@@ -173,23 +134,14 @@ void job_do(const struct keying_job *j, const struct shared_store *store, struct
 	case JOB_DERIVE:
 		r = derive(j, &j->private, ret, &d);
 		break;
-	case JOB_SIGN:
-		r = sign(j, store, ret, &d);
-		break;
-	case JOB_PPK:
-		r = mix(j, store, ret, &d);
-		break;
 	case JOB_VERIFY:
 		r = verify(j, store, fetched, unknown, ret, &d);
 		break;
+	case JOB_SIGN:
+	case JOB_PPK:
+		break; /* asked of the key holder */
 	}
-	if (r < 0)
-		keying_result_wipe(ret);
-	ret->number = j->number;
-	ret->error = r;
-	(void)snprintf(ret->why, sizeof ret->why, "%.*s", (int)sizeof ret->why - 1, d.text);
-	if (j->kind == JOB_VERIFY)
-		claimed(j, ret);
+	close_result(j, r, d.text, ret);
 }
 
 /* ---- on a thread ------------------------------------------------------------------------------------------------- */
@@ -255,26 +207,48 @@ void jobs_prepare(void)
 	(void)setenv("UV_THREADPOOL_SIZE", text, 0);
 }
 
-/* Two HMACs or a few random octets take less than the way to a thread and back. */
-static bool is_quick(const struct keying_job *j, const struct shared_store *store)
-{
-	size_t index;
+/* ---- asked of the key holder ------------------------------------------------------------------------------------- */
 
-	switch (j->kind) {
-	case JOB_BEGIN:
-		return !j->group;
-	case JOB_SIGN:
-		return store && credential_find(store->store, j->credential, &index) &&
-		       credential_get(store->store, index)->kind == AUTH_PSK;
-	case JOB_PPK:
-		return true;
-	case JOB_VERIFY:
-		return j->auth_method == SHARED_KEY; /* no chain is looked at for it */
-	case JOB_ANSWER:
-	case JOB_DERIVE:
-		break;
+enum { SHARED_KEY = 2 }; /* RFC 7296 3.8 */
+
+static bool needs_secret(const struct keying_job *j)
+{
+	return j->kind == JOB_SIGN || j->kind == JOB_PPK || (j->kind == JOB_VERIFY && j->auth_method == SHARED_KEY);
+}
+
+static int verdict(const struct keying_job *j, const struct keys_outcome *o, struct keying_result *ret, struct diag *d)
+{
+	const struct credential_proof p = { .set = j->auth_set, .id_type = j->id_type, .id = { j->id.at, j->id.len } };
+
+	return credential_psk_verdict(&p, o->error, o->lacks, &ret->peer, d);
+}
+
+static void holder_said(void *context, const struct keys_outcome *o)
+{
+	struct work *w = context;
+	struct keying_result *ret = &w->result;
+	struct diag d = { 0 };
+	int r = o->error;
+
+	if (r < 0)
+		(void)diag_fail(&d, r, "%s", o->why);
+	if (w->job->kind == JOB_VERIFY)
+		r = verdict(w->job, o, ret, &d);
+	if (r == 0 && o->mix)
+		ret->mix = *o->mix;
+	if (r == 0 && o->proof) {
+		ret->auth_method = o->proof->method;
+		ret->auth_len = o->proof->len;
+		memcpy(ret->auth, o->proof->auth, o->proof->len);
 	}
-	return false;
+	close_result(w->job, r, d.text, ret);
+	work_done(&w->request, 0);
+}
+
+/* A few random octets take less than the way to a thread and back. */
+static bool is_quick(const struct keying_job *j)
+{
+	return j->kind == JOB_BEGIN && !j->group;
 }
 
 void job_start(const struct job_means *means, struct keying_job *job, job_done done, void *context)
@@ -288,7 +262,11 @@ void job_start(const struct job_means *means, struct keying_job *job, job_done d
 	w->context = context;
 	if (means->store)
 		means->store->references++;
-	if (is_quick(job, means->store)) {
+	if (needs_secret(job)) {
+		keys_ask(means->asking, job, holder_said, w);
+		return;
+	}
+	if (is_quick(job)) {
 		work_do(&w->request);
 		work_done(&w->request, 0);
 		return;

@@ -5,6 +5,8 @@
 #include "daemon/daemon.h"
 #include "daemon/exempt.h"
 #include "daemon/force.h"
+#include "daemon/keys/asking.h"
+#include "daemon/keys/filling.h"
 #include "daemon/parts.h"
 #include "daemon/service.h"
 
@@ -132,6 +134,8 @@ int daemon_loop_start(struct daemon *d, struct diag *why)
 	credentials_new(d);
 	exempt_start(d);
 	d->plane = plane_new(&d->loop, &d->gate_config, d->sockets);
+	d->asking = keys_asking_new(&d->loop);
+	d->filling = keys_filling_new(&d->loop, &d->children, credentials_stale, d);
 	if ((r = parts_start(d, why)) < 0 || (r = change_start(d, why)) < 0)
 		return r;
 	watch(d, &d->gate_poll, gate_watch_fd(d->gate), rules_touched);
@@ -159,6 +163,8 @@ void daemon_stop(struct daemon *d)
 	credentials_close(d);
 	parts_close(d);
 	plane_close(TAKE(d->plane));
+	keys_asking_close(TAKE(d->asking));
+	keys_filling_close(TAKE(d->filling));
 	control_server_close(d->control);
 	for (size_t i = 0; i < ARRAY_LEN(d->signals); i++)
 		close_handle((uv_handle_t *)&d->signals[i]);

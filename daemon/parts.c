@@ -1,6 +1,8 @@
 #include "daemon/parts.h"
 
 #include "base/diag.h"
+#include "daemon/keys/asking.h"
+#include "daemon/keys/filling.h"
 #include "daemon/sad_remote.h"
 #include "observe/event_wire.h"
 
@@ -36,11 +38,54 @@ static int on_event(void *context, struct channel *c, struct wire_in *body, int 
 	return 0;
 }
 
+/* ---- the key holder ---------------------------------------------------------------------------------------------- */
+
+static int on_keys_answer(void *context, struct channel *c, struct wire_in *body, int *fds)
+{
+	const struct daemon *d = context;
+
+	(void)c, (void)fds;
+	return keys_filling_heard(d->filling, body);
+}
+
+#define ON_KEYS(name, ask) \
+	static int name(void *context, struct channel *c, struct wire_in *body, int *fds) \
+	{ \
+		const struct daemon *d = context; \
+\
+		(void)c, (void)fds; \
+		return keys_asking_heard(d->asking, ask, body); \
+	}
+ON_KEYS(on_keys_signed, ASK_KEYS_SIGNED)
+ON_KEYS(on_keys_proven, ASK_KEYS_PROVEN)
+ON_KEYS(on_keys_mixed, ASK_KEYS_MIXED)
+ON_KEYS(on_keys_refused, ASK_KEYS_REFUSED)
+
+static void keys_came(void *context, struct channel *c)
+{
+	const struct daemon *d = context;
+
+	keys_filling_came(d->filling, c);
+	keys_asking_channel(d->asking, c);
+}
+
+static void keys_went(void *context)
+{
+	const struct daemon *d = context;
+
+	keys_asking_channel(d->asking, NULL);
+}
+
 /* By ask: who may ask what is in asks.c. */
 static ask_handler *const handlers[ASK_COUNT] = {
 	[ASK_READY] = children_ready,
 	[ASK_EVENT] = on_event,
 	SAD_REMOTE_HANDLERS,
+	[ASK_KEYS_ANSWER] = on_keys_answer,
+	[ASK_KEYS_SIGNED] = on_keys_signed,
+	[ASK_KEYS_PROVEN] = on_keys_proven,
+	[ASK_KEYS_MIXED] = on_keys_mixed,
+	[ASK_KEYS_REFUSED] = on_keys_refused,
 };
 
 /* ---- who is told when one comes or goes -------------------------------------------------------------------------- */
@@ -81,6 +126,7 @@ static const struct {
 } rows[] = {
 	{ ROLE_KEYING, keying_came, keying_went },
 	{ ROLE_DATAPLANE, dataplane_came, dataplane_went },
+	{ ROLE_KEYS, keys_came, keys_went },
 };
 _Static_assert(ARRAY_LEN(rows) <= PARTS_MOST, "there is room for all");
 

@@ -3,7 +3,7 @@
 #include "base/diag.h"
 #include "base/log.h"
 #include "base/str.h"
-#include "identity/keyring.h"
+#include "daemon/keys/filling.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -122,7 +122,6 @@ static struct shared_store *load_store(const struct daemon *d, const struct name
 	const struct host_config *c = d->config;
 	struct credential_files *files = arena_new(a, c->certificate_count + 1, sizeof *files);
 	const struct shared_store *before = d->engine ? engine_shared_store(d->engine) : NULL;
-	struct keyring_loading loading = { .ring = keyring_new(), .before = before ? before->ring : NULL };
 	struct credential_store *store = NULL;
 	struct credential_holder holder;
 	struct diag why = { 0 };
@@ -145,14 +144,13 @@ static struct shared_store *load_store(const struct daemon *d, const struct name
 	for (size_t i = 0; i < c->certificate_count; i++)
 		files[i] = (struct credential_files){ under_root(d, a, c->certificates[i].certificate),
 						      under_root(d, a, c->certificates[i].key) };
-	keyring_holder(&loading, &holder);
+	keys_filling_begin(d->filling, &holder);
 	if (credential_store_load(&from, before ? before->store : NULL, tell_bad, (void *)(uintptr_t)d, &store, &why) <
 	    0) {
 		log_error("%s", why.text);
-		keyring_free(loading.ring);
 		return NULL;
 	}
-	return shared_store_new(store, loading.ring);
+	return shared_store_new(store);
 }
 
 /* ---- matching ---------------------------------------------------------------------------------------------------- */

@@ -277,7 +277,7 @@ int proofs_decode(struct wire_in *in, const struct policy *policy, struct receiv
 	if (wire_u8(in) && !in->failed) {
 		if ((r = trust_decode(in, &store, d)) < 0)
 			return r;
-		p.proofs.store = shared_store_new(store, NULL);
+		p.proofs.store = shared_store_new(store);
 	}
 	if (!wire_done(in))
 		return diag_fail(d, ERR_SYNTAX, "what this host can prove is not well-formed");

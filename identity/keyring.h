@@ -43,7 +43,8 @@ int keyring_load(struct keyring *k, const struct keyring_item *item, int fd, siz
 /* Add what `before` has under that number. -ENOENT: it has nothing. */
 int keyring_keep(struct keyring *k, const struct keyring *before, uint32_t number, unsigned uses, struct diag *d);
 size_t keyring_count(const struct keyring *k);
-bool keyring_has(const struct keyring *k, uint32_t number, enum keyring_use use);
+/* Do signatures of that one take so long that others should not wait for them? */
+bool keyring_is_slow(const struct keyring *k, uint32_t number);
 
 /* Is it what IKE_AUTH signs (RFC 7296 2.15): a first message whole, a nonce, a PRF's output? Nothing else is signed for
  * another process, so that a key which also serves TLS or a certificate request cannot be made to do that work. */

@@ -2,6 +2,7 @@
 
 #include "base/scope.h"
 #include "daemon/datagram_wire.h"
+#include "daemon/keys/messages.h"
 #include "daemon/sad_wire.h"
 #include "observe/event_wire.h"
 
@@ -48,6 +49,19 @@ const struct ask_row asks[ASK_COUNT] = {
 	[ASK_SAD_USAGE] = { "sad-usage", DATAPLANE, DRIVER, USAGE_WIRE, USAGE_WIRE *USAGE_WIRE_ROWS, 0, CHANNEL_READY },
 	[ASK_SAD_DROPS] = { "sad-drops", DATAPLANE, DRIVER, 8 * DROP_COUNT, 8 * DROP_COUNT, 0, CHANNEL_READY },
 	[ASK_IKE_CAME] = { "ike-came", DATAPLANE, DRIVER, 14, DATAGRAM_WIRE_MOST, 0, CHANNEL_READY },
+
+	[ASK_KEYS_BEGIN] = { "keys-begin", PARENT, KEYS, 0, 0, 0, CHANNEL_READY },
+	[ASK_KEYS_LOAD] = { "keys-load", PARENT, KEYS, KEYS_LOAD_LEAST, KEYS_LOAD_MOST, 1, CHANNEL_READY },
+	[ASK_KEYS_KEEP] = { "keys-keep", PARENT, KEYS, KEYS_KEEP_LEN, KEYS_KEEP_LEN, 0, CHANNEL_READY },
+	[ASK_KEYS_SWAP] = { "keys-swap", PARENT, KEYS, KEYS_SWAP_LEN, KEYS_SWAP_LEN, 0, CHANNEL_READY },
+	[ASK_KEYS_ANSWER] = { "keys-answer", KEYS, PARENT, KEYS_ANSWER_LEAST, KEYS_ANSWER_MOST, 0, CHANNEL_READY },
+	[ASK_KEYS_SIGN] = { "keys-sign", DRIVER, KEYS, KEYS_SIGN_LEAST, KEYS_SIGN_MOST, 0, CHANNEL_READY },
+	[ASK_KEYS_PROVE] = { "keys-prove", DRIVER, KEYS, KEYS_PROVE_LEAST, KEYS_PROVE_OCTETS_MOST, 0, CHANNEL_READY },
+	[ASK_KEYS_MIX] = { "keys-mix", DRIVER, KEYS, KEYS_MIX_LEAST, KEYS_MIX_MOST, 0, CHANNEL_READY },
+	[ASK_KEYS_SIGNED] = { "keys-signed", KEYS, DRIVER, KEYS_SIGNED_LEAST, KEYS_SIGNED_MOST, 0, CHANNEL_READY },
+	[ASK_KEYS_PROVEN] = { "keys-proven", KEYS, DRIVER, KEYS_PROVEN_LEN, KEYS_PROVEN_LEN, 0, CHANNEL_READY },
+	[ASK_KEYS_MIXED] = { "keys-mixed", KEYS, DRIVER, KEYS_MIXED_LEAST, KEYS_MIXED_MOST, 0, CHANNEL_READY },
+	[ASK_KEYS_REFUSED] = { "keys-refused", KEYS, DRIVER, KEYS_REFUSED_LEAST, KEYS_REFUSED_MOST, 0, CHANNEL_READY },
 };
 
 const struct ask_pair ask_pairs[] = {

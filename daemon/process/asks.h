@@ -48,6 +48,20 @@ enum ask {
 	ASK_SAD_USAGE,  /* rows */
 	ASK_SAD_DROPS,  /* u64 for each reason */
 	ASK_IKE_CAME,   /* to UDP port 4500 */
+	/* The key holder, filled by the parent: daemon/keys/messages.h has the bodies of all. */
+	ASK_KEYS_BEGIN,  /* drop what is being prepared, prepare another set */
+	ASK_KEYS_LOAD,   /* add what the descriptor's file holds */
+	ASK_KEYS_KEEP,   /* add what the set in use has */
+	ASK_KEYS_SWAP,   /* u32 ticket: what is prepared is in use from now on */
+	ASK_KEYS_ANSWER, /* to each of the last three */
+	/* The same, asked by keying. */
+	ASK_KEYS_SIGN,
+	ASK_KEYS_PROVE,
+	ASK_KEYS_MIX,
+	ASK_KEYS_SIGNED,
+	ASK_KEYS_PROVEN, /* u64 job: yes */
+	ASK_KEYS_MIXED,
+	ASK_KEYS_REFUSED,
 	ASK_COUNT
 };
 

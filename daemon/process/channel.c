@@ -6,11 +6,13 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 enum {
@@ -34,7 +36,7 @@ struct channel {
 	uv_poll_t poll;
 	uv_prepare_t turn; /* before the loop sleeps */
 	unsigned open_handles;
-	bool closing;
+	bool closing, dispatching;
 	const char *why; /* it ended, if it was not we who closed it */
 	struct wire_out out;
 	size_t frame; /* where the one that is being written begins */
@@ -378,8 +380,11 @@ static bool receive(struct channel *c)
 	take_fds(&m, fds, &fd_count);
 	if (m.msg_flags & (MSG_TRUNC | MSG_CTRUNC))
 		why = "sent more than a message may hold";
-	else
+	else {
+		c->dispatching = true;
 		why = dispatch(c, (size_t)len, fds, fd_count);
+		c->dispatching = false;
+	}
 	for (size_t i = 0; i < fd_count; i++)
 		if (fds[i] >= 0)
 			(void)close(fds[i]);
@@ -407,6 +412,38 @@ void channel_hear_last(struct channel *c)
 {
 	while (!c->closing && receive(c))
 		;
+}
+
+static uint64_t now_ms(void)
+{
+	struct timespec t;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+int channel_wait(struct channel *c, const bool *until, unsigned ms)
+{
+	uint64_t end_ms = now_ms() + ms, now;
+
+	assert(!c->dispatching);
+	channel_flush(c);
+	while (!*until) {
+		struct pollfd p = { .fd = c->config.fd,
+				    .events = (short)(POLLIN | (STAILQ_EMPTY(&c->queue) ? 0 : POLLOUT)) };
+
+		if (c->closing)
+			return -EPIPE;
+		if ((now = now_ms()) >= end_ms)
+			return -ETIMEDOUT;
+		if (poll(&p, 1, (int)(end_ms - now)) <= 0)
+			continue;
+		if (p.revents & POLLOUT)
+			drain(c);
+		if (!c->closing && p.revents & ~POLLOUT)
+			(void)receive(c);
+	}
+	return 0;
 }
 
 /* ---- the beginning ----------------------------------------------------------------------------------------------- */

@@ -48,6 +48,10 @@ struct wire_out *channel_begin(struct channel *c, enum ask a);
 void channel_end(struct channel *c);
 void channel_end_fds(struct channel *c, const int *fds, size_t count); /* duplicates go; the caller keeps its own */
 void channel_flush(struct channel *c);
+/* Send what is written and hear the other end, and nobody else, until *until: for an answer that comes at once from a
+ * process that is about to be ended if it does not. Not from within a handler of that channel.
+ * 0, -ETIMEDOUT or -EPIPE: the channel is over. */
+int channel_wait(struct channel *c, const bool *until, unsigned ms);
 /* Octets that wait for the other end to read: who has much to tell that may be left out looks here first. */
 size_t channel_backlog(const struct channel *c);
 

@@ -26,7 +26,7 @@ struct child {
 	uv_timer_t timer; /* to be ready; to be started again; to have ended */
 	struct channel *channel;
 	pid_t pid;
-	bool ready, timer_open;
+	bool ready, ending, timer_open;
 	unsigned restarts, in_a_row;
 	uint64_t since_ms, started_ms, next_ms;
 	char path[PATH_TEXT];
@@ -55,7 +55,16 @@ static uint64_t unix_ms(void)
 
 struct channel *children_channel(const struct children *c, enum role role)
 {
-	return c && c->child[role].ready ? c->child[role].channel : NULL;
+	return c && c->child[role].ready && !c->child[role].ending ? c->child[role].channel : NULL;
+}
+
+struct channel *children_wait(struct children *c, enum role role, unsigned ms)
+{
+	struct child *k = c ? &c->child[role] : NULL;
+
+	if (!k || !k->channel || k->ending)
+		return NULL;
+	return channel_wait(k->channel, &k->ready, ms) == 0 ? children_channel(c, role) : NULL;
 }
 
 size_t children_rows(const struct children *c, struct child_row *rows, size_t cap)
@@ -109,8 +118,15 @@ static void close_timer(struct child *k)
 static void end(struct child *k, const char *why)
 {
 	(void)snprintf(k->why, sizeof k->why, "%.*s", (int)sizeof k->why - 1, why);
+	k->ending = true;
 	if (k->pid)
 		(void)kill(k->pid, SIGKILL);
+}
+
+void children_end(struct children *c, enum role role, const char *why)
+{
+	if (c)
+		end(&c->child[role], why);
 }
 
 static void tell(const struct child *k, enum event_id id, const char *text)
@@ -300,6 +316,7 @@ static int start(struct child *k, struct diag *d)
 		return diag_fail(d, r, "start %s: %s", k->path, uv_strerror(r));
 	}
 	k->pid = k->process.pid;
+	k->ending = false;
 	k->started_ms = unix_ms();
 	k->next_ms = 0;
 	r = channel_new(&(struct channel_config){ .loop = k->all->config.loop,

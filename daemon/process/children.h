@@ -49,6 +49,10 @@ void children_close(struct children *c);
 
 /* NULL: it is away, or not ready yet. */
 struct channel *children_channel(const struct children *c, enum role role);
+/* The same, but one that has been started is waited for. */
+struct channel *children_wait(struct children *c, enum role role, unsigned ms);
+/* End it: it does not do what it should. It is started again. */
+void children_end(struct children *c, enum role role, const char *why);
 
 struct child_row {
 	enum role role;

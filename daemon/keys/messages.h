@@ -1,0 +1,117 @@
+/* daemon/keys/messages.h - what goes between the key holder and those who talk to it: the parent fills it, keying asks
+ * it. Which may ask what is in process/asks.c; here is the form of each body. Decoders fill a struct and do nothing
+ * else; pointers in it are into the message. */
+#ifndef DAEMON_KEYS_MESSAGES_H
+#define DAEMON_KEYS_MESSAGES_H
+#include "base/wire.h"
+#include "identity/keyring.h"
+#include "keying/keying.h"
+#include <stdint.h>
+
+enum {
+	KEYS_PATH = 4096, /* with its NUL */
+	KEYS_PUBLIC_MOST = 2200,
+	KEYS_WORDS = 384,
+	KEYS_OCTETS_MOST = 16000, /* what is signed */
+	KEYS_PROVE_MOST = 32,     /* pre-shared keys that one proof may be of */
+	KEYS_ANSWER_LEAST = 11,
+	KEYS_ANSWER_MOST = KEYS_ANSWER_LEAST + KEYS_WORDS,
+	KEYS_LOAD_LEAST = 12,
+	KEYS_LOAD_MOST = KEYS_LOAD_LEAST + KEYS_PATH + KEYRING_PUBLICS_MOST * (2 + KEYS_PUBLIC_MOST),
+	KEYS_KEEP_LEN = 9,
+	KEYS_SWAP_LEN = 4,
+	KEYS_SIGN_LEAST = 16,
+	KEYS_SIGN_MOST = KEYS_SIGN_LEAST + KEYS_OCTETS_MOST,
+	KEYS_PROVE_LEAST = 13,
+	KEYS_PROVE_OCTETS_MOST = KEYS_PROVE_LEAST + 4 * KEYS_PROVE_MOST + KEYING_AUTH_MOST + KEYS_OCTETS_MOST,
+	KEYS_MIX_LEAST = 14 + 3,
+	KEYS_MIX_MOST = KEYS_MIX_LEAST + 3 * KEY_MAX,
+	KEYS_SIGNED_LEAST = 9,
+	KEYS_SIGNED_MOST = KEYS_SIGNED_LEAST + KEYING_AUTH_MOST,
+	KEYS_PROVEN_LEN = 8,
+	KEYS_MIXED_LEAST = 8 + 3,
+	KEYS_MIXED_MOST = KEYS_MIXED_LEAST + 3 * KEY_MAX,
+	KEYS_REFUSED_LEAST = 15,
+	KEYS_REFUSED_MOST = KEYS_REFUSED_LEAST + KEYS_WORDS,
+};
+
+/* ---- parent to keys ---- */
+
+struct keys_load { /* with the file's descriptor */
+	uint32_t ticket, number;
+	uint8_t uses;
+	char path[KEYS_PATH];
+	struct octets publics[KEYRING_PUBLICS_MOST];
+	size_t public_count;
+};
+void keys_put_load(struct wire_out *out, const struct keys_load *m);
+int keys_get_load(struct wire_in *in, struct keys_load *ret);
+
+struct keys_keep {
+	uint32_t ticket, number;
+	uint8_t uses;
+};
+void keys_put_keep(struct wire_out *out, const struct keys_keep *m);
+int keys_get_keep(struct wire_in *in, struct keys_keep *ret);
+
+/* Its answer to each of them, and to the swap. */
+struct keys_answer {
+	uint32_t ticket;
+	int error; /* 0 or negative */
+	uint8_t fits;
+	char words[KEYS_WORDS];
+};
+void keys_put_answer(struct wire_out *out, const struct keys_answer *m);
+int keys_get_answer(struct wire_in *in, struct keys_answer *ret);
+
+/* ---- keying to keys, and back ---- */
+
+struct keys_sign {
+	uint64_t job;
+	uint32_t number;
+	const struct algorithm *prf; /* NULL: none was given */
+	uint16_t peer_hashes;
+	struct octets octets;
+};
+void keys_put_sign(struct wire_out *out, const struct keys_sign *m);
+int keys_get_sign(struct wire_in *in, struct keys_sign *ret);
+
+struct keys_prove {
+	uint64_t job;
+	const struct algorithm *prf;
+	uint32_t numbers[KEYS_PROVE_MOST];
+	size_t count;
+	struct octets auth, octets;
+};
+void keys_put_prove(struct wire_out *out, const struct keys_prove *m);
+int keys_get_prove(struct wire_in *in, struct keys_prove *ret);
+
+struct keys_mix { /* wiped by whoever has it */
+	uint64_t job;
+	uint32_t number;
+	const struct algorithm *prf;
+	struct keying_mix keys;
+};
+void keys_put_mix(struct wire_out *out, const struct keys_mix *m);
+int keys_get_mix(struct wire_in *in, struct keys_mix *ret);
+
+struct keys_signed {
+	uint64_t job;
+	struct keyring_proof proof;
+};
+void keys_put_signed(struct wire_out *out, const struct keys_signed *m);
+int keys_get_signed(struct wire_in *in, struct keys_signed *ret);
+
+void keys_put_mixed(struct wire_out *out, uint64_t job, const struct keying_mix *keys);
+int keys_get_mixed(struct wire_in *in, uint64_t *ret_job, struct keying_mix *ret);
+
+struct keys_refused {
+	uint64_t job;
+	int error;
+	uint8_t lacks;
+	char words[KEYS_WORDS];
+};
+void keys_put_refused(struct wire_out *out, const struct keys_refused *m);
+int keys_get_refused(struct wire_in *in, struct keys_refused *ret);
+
+#endif
