@@ -355,8 +355,11 @@ static bool is_http(const char *url)
 
 typedef bool each_url(void *context, const char *url); /* true: enough */
 
-/* Where the certificate's list is; not points of other issuers (indirect) or of some reasons. */
-static bool points_each(const X509 *c, each_url *f, void *context)
+/* Where the certificate's list is; not points of some reasons. Of a point that names an issuer of its own (indirect)
+ * the list would be somebody else's, which is not taken; but FreeIPA names one that signs nothing, and what lies there
+ * is its authority's own full list. So with `named` such places are told, too: whose a list is, it says itself, signed.
+ */
+static bool points_each(const X509 *c, bool named, each_url *f, void *context)
 {
 	SCOPED(points_freep) CRL_DIST_POINTS *all = X509_get_ext_d2i(c, NID_crl_distribution_points, NULL, NULL);
 	char url[REVOCATION_URL_MOST];
@@ -364,7 +367,7 @@ static bool points_each(const X509 *c, each_url *f, void *context)
 	for (int i = 0; i < sk_DIST_POINT_num(all); i++) {
 		const DIST_POINT *p = sk_DIST_POINT_value(all, i);
 
-		if (p->reasons || p->CRLissuer || !p->distpoint || p->distpoint->type != 0)
+		if (p->reasons || (p->CRLissuer && !named) || !p->distpoint || p->distpoint->type != 0)
 			continue;
 		for (int k = 0; k < sk_GENERAL_NAME_num(p->distpoint->name.fullname); k++)
 			if (uri_of(sk_GENERAL_NAME_value(p->distpoint->name.fullname, k), url) && f(context, url))
@@ -393,7 +396,8 @@ static bool in_scope(const struct list *one, X509 *c)
 	if (s->distpoint->type != 0)
 		return false;
 	for (int i = 0; i < sk_GENERAL_NAME_num(s->distpoint->name.fullname); i++)
-		if (uri_of(sk_GENERAL_NAME_value(s->distpoint->name.fullname, i), url) && points_each(c, url_is, url))
+		if (uri_of(sk_GENERAL_NAME_value(s->distpoint->name.fullname, i), url) &&
+		    points_each(c, false, url_is, url))
 			return true;
 	return false;
 }
@@ -498,7 +502,7 @@ static void judge_one(struct revocation_lists *const *sets, size_t count, X509 *
 	}
 	if (best.list && best.list->from_s <= now_s + 300 && now_s < best.list->next_s)
 		return;
-	(void)points_each(c, url_note, v);
+	(void)points_each(c, true, url_note, v);
 	(void)name_text(X509_get_subject_name(issuer), authority);
 	if (!best.list)
 		(void)snprintf(why, sizeof why, "there is no list of %.150s%s", authority,

@@ -189,6 +189,41 @@ static void lists_count_for_whom_they_are_and_while_they_last(void **state)
 }
 
 /* Every certificate of the path counts but the anchor's; what is known beats what is not. */
+/* FreeIPA's certificates name a cRLIssuer that signs nothing; at that place is its authority's own list of everything.
+ */
+static void a_place_with_an_issuer_of_its_own_is_asked_too(void **state)
+{
+	SCOPED(revocation_lists_freep) struct revocation_lists *l = revocation_lists_new();
+	struct revocation_verdict *v = mem_new(1, sizeof *v);
+	X509 *kept = leaf, *named = X509_dup(leaf);
+	CRL_DIST_POINTS *points = X509_get_ext_d2i(leaf, NID_crl_distribution_points, NULL, NULL);
+
+	(void)state;
+	assert_non_null(points);
+	for (int i = 0; i < sk_DIST_POINT_num(points); i++) {
+		GENERAL_NAME *g = a2i_GENERAL_NAME(NULL, NULL, NULL, GEN_RID, "1.2.3", 0);
+
+		sk_DIST_POINT_value(points, i)->CRLissuer = sk_GENERAL_NAME_new_null();
+		assert_true(sk_GENERAL_NAME_push(sk_DIST_POINT_value(points, i)->CRLissuer, g) > 0);
+	}
+	assert_int_equal(X509_add1_ext_i2d(named, NID_crl_distribution_points, points, 0, X509V3_ADD_REPLACE), 1);
+	assert_true(X509_sign(named, middle_key, EVP_sha256()) > 0);
+	CRL_DIST_POINTS_free(points);
+	leaf = named;
+	assert_int_equal(judge(l, NULL, 0, v), REVOKED_UNKNOWN);
+	assert_true(v->url_count == 2 && strcmp(v->urls[0], "http://crl.example/middle.crl") == 0);
+	put(l, "root", &(struct made_list){ .issuer = root, .key = root_key });
+	put(l, "a",
+	    &(struct made_list){
+		    .issuer = middle, .key = middle_key, .scope = "fullname:URI:http://crl.example/middle.crl" });
+	assert_int_equal(judge(l, NULL, 0, v), REVOKED_UNKNOWN); /* a part that is not said to be this one's */
+	put(l, "b", &(struct made_list){ .issuer = middle, .key = middle_key });
+	assert_int_equal(judge(l, NULL, 0, v), REVOKED_NOT);
+	leaf = kept;
+	X509_free(named);
+	free(v);
+}
+
 static void authorities_are_judged_too(void **state)
 {
 	SCOPED(revocation_lists_freep) struct revocation_lists *l = revocation_lists_new();
@@ -298,6 +333,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(lists_count_for_whom_they_are_and_while_they_last),
+		cmocka_unit_test(a_place_with_an_issuer_of_its_own_is_asked_too),
 		cmocka_unit_test(authorities_are_judged_too),
 		cmocka_unit_test(what_comes_from_the_same_place_takes_back_nothing),
 		cmocka_unit_test(files_are_lists_or_refused),
