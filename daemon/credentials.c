@@ -8,6 +8,7 @@
 #include "daemon/expiry.h"
 #include "daemon/fetch.h"
 #include "daemon/keys/filling.h"
+#include "daemon/lists.h"
 #include "daemon/proofs.h"
 #include "daemon/watch.h"
 
@@ -169,12 +170,11 @@ static void looked(uv_timer_t *t)
 void credentials_new(struct daemon *d)
 {
 	struct credentials *c = mem_new(1, sizeof *c);
-	char folder[PATH_TEXT];
+	const struct fetch_means means = lists_means(d);
 
-	(void)snprintf(folder, sizeof folder, "%.4000s/revocation-lists", d->options.state_dir);
 	c->d = d;
 	c->watch = watch_new(&d->loop, files_changed, c);
-	c->fetcher = fetcher_new(&d->loop, folder, d->fetched, &d->observer, lists_changed, c);
+	c->fetcher = fetcher_new(&d->loop, &means, d->fetched, &d->observer, lists_changed, c);
 	c->look.data = c;
 	(void)uv_timer_init(&d->loop, &c->look);
 	(void)uv_timer_start(&c->look, looked, LOOK_MS, LOOK_MS);

@@ -53,6 +53,7 @@ struct daemon {
 	struct lineage *lineage;          /* which own certificates followed which */
 	struct revocation_lists *fetched; /* from where certificates say that theirs is */
 	struct credentials *credentials;  /* credentials.h; NULL: not running */
+	struct lists *lists;              /* lists.h */
 	struct fetcher *fetcher;          /* likewise */
 
 	/* In force; NULL while there is no policy. engine is NULL also while protection is disabled. */

@@ -1,43 +1,40 @@
 #include "daemon/fetch.h"
 
-#include "base/crypto.h"
 #include "base/diag.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "daemon/process/memory_file.h"
 #include "observe/event.h"
 
-#include <curl/curl.h>
-#include <dirent.h>
+#include <ctype.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
-enum {
-	PATH_TEXT = 4096,
-	TICK_MS = 200,
-	POLL_MS = 1000,
-	KEPT_MOST_S = 30 * 86400,
-	CONNECT_MS = 3000,
-	TOLD_AGAIN_S = 3600
+enum { TICK_MS = 200, TOLD_AGAIN_S = 3600 };
+
+enum place_state {
+	PLACE_IDLE,
+	PLACE_RECALLED, /* the parent was asked for what is kept */
+	PLACE_FETCHED,  /* sources was asked */
+	PLACE_READ,     /* a worker thread reads what came */
 };
 
-/* One place. The loop's thread owns it, but while it is out: then url and result are the fetching thread's. */
 struct place {
 	char url[REVOCATION_URL_MOST];
-	TAILQ_ENTRY(place) entry; /* of a queue between the threads */
-	bool out;
+	enum place_state state;
+	uint32_t number;                    /* of the request that is out */
 	uint64_t tried_s, wanted_s, next_s; /* Unix time; next_s: end of the list that we have, 0: none */
 	/* of the last try */
 	bool good, from_disk;
 	struct diag why;
 	uint64_t failing_told_s; /* a place that stays away is told of now and then only */
 };
-TAILQ_HEAD(places, place);
 
 struct waiter {
 	LIST_ENTRY(waiter) entry;
@@ -50,36 +47,32 @@ struct waiter {
 
 struct fetcher {
 	uv_loop_t *loop;
-	char *folder;
+	struct fetch_means means;
 	const struct observer *observer;
 	void (*changed)(void *context);
 	void *context;
 	struct revocation_lists *lists;
 	struct place *places[FETCH_URLS_MOST];
 	size_t count;
+	uint32_t last; /* number of a request */
 	LIST_HEAD(waiters, waiter) waiters;
 	uv_timer_t tick;
-	uv_async_t came;
-	unsigned open_handles;
-	bool running, closing, broken; /* broken: there is no libcurl, or no thread */
-	uv_thread_t thread;
-	CURLM *multi;
-	LIST_HEAD(transfers, transfer) transfers; /* the fetching thread's */
-
-	uv_mutex_t lock; /* of what follows */
-	struct places asked, answered;
-	bool stop;
+	bool closing, tick_open;
+	unsigned reading;
 };
 
-/* ---- on the fetching thread -------------------------------------------------------------------------------------- */
-
-struct transfer {
-	LIST_ENTRY(transfer) entry;
+/* Reading a list of megabytes is for a thread. */
+struct reading {
+	uv_work_t work;
 	struct fetcher *f;
+	struct revocation_lists *lists;
 	struct place *place;
-	CURL *curl;
-	uint8_t *octets;
-	size_t len, cap;
+	int fd;
+	char url[REVOCATION_URL_MOST];
+	bool from_disk;
+	int r;
+	uint64_t next_s;
+	struct diag why;
 };
 
 static uint64_t now_s(void)
@@ -87,217 +80,12 @@ static uint64_t now_s(void)
 	return (uint64_t)time(NULL);
 }
 
-static size_t take_octets(char *at, size_t size, size_t n, void *context)
+static bool is_out(const struct place *p)
 {
-	struct transfer *t = context;
-	size_t len = size * n;
-
-	if (len > REVOCATION_OCTETS_MOST - t->len)
-		return 0; /* curl takes that for an error */
-	if (t->len + len > t->cap) {
-		t->cap = 2 * (t->len + len);
-		t->octets = mem_resize(t->octets, t->cap, 1);
-	}
-	memcpy(t->octets + t->len, at, len);
-	t->len += len;
-	return len;
+	return p->state != PLACE_IDLE;
 }
 
-static bool file_of(const struct fetcher *f, const char *url, char to[PATH_TEXT])
-{
-	struct octets o = { url, strlen(url) };
-	uint8_t digest[DIGEST_MAX];
-	char name[2 * DIGEST_MAX + 1] = "";
-	size_t len;
-
-	if (crypto_digest("SHA256", &o, 1, digest, &len, NULL) < 0)
-		return false;
-	for (size_t i = 0; i < len; i++)
-		(void)snprintf(name + 2 * i, 3, "%02x", digest[i]);
-	return snprintf(to, PATH_TEXT, "%s/%s.crl", f->folder, name) < PATH_TEXT;
-}
-
-/* A list that was kept and has not ended spares the way. */
-static bool from_disk(struct fetcher *f, struct place *p)
-{
-	SCOPED(text_freep) struct text *t = NULL;
-	char path[PATH_TEXT];
-	uint64_t next_s = 0;
-
-	if (p->next_s || !file_of(f, p->url, path) || text_read(path, REVOCATION_OCTETS_MOST, &t, NULL) < 0 ||
-	    revocation_lists_put(f->lists, p->url, t->octets, t->len, &next_s, NULL) < 0)
-		return false;
-	p->next_s = next_s;
-	p->from_disk = true;
-	return next_s > now_s();
-}
-
-static void to_disk(const struct fetcher *f, const struct transfer *t)
-{
-	char path[PATH_TEXT];
-	struct diag d;
-
-	if (mkdir(f->folder, 0755) == 0 || errno == EEXIST)
-		if (file_of(f, t->place->url, path))
-			(void)text_replace(path, t->octets, t->len, 0644, &d);
-}
-
-/* What nobody has renewed for long is of no use. */
-static void tidy(const struct fetcher *f)
-{
-	DIR *folder = opendir(f->folder);
-	const struct dirent *e;
-
-	while (folder && (e = readdir(folder))) {
-		char path[PATH_TEXT];
-		struct stat st;
-
-		if (e->d_name[0] != '.' && snprintf(path, sizeof path, "%s/%s", f->folder, e->d_name) < PATH_TEXT &&
-		    stat(path, &st) == 0 && S_ISREG(st.st_mode) && st.st_mtime + KEPT_MOST_S < time(NULL))
-			(void)unlink(path);
-	}
-	if (folder)
-		(void)closedir(folder);
-}
-
-static void answer(struct fetcher *f, struct place *p)
-{
-	uv_mutex_lock(&f->lock);
-	TAILQ_INSERT_TAIL(&f->answered, p, entry);
-	uv_mutex_unlock(&f->lock);
-	(void)uv_async_send(&f->came);
-}
-
-static void set_options(CURL *c, struct transfer *t)
-{
-	(void)curl_easy_setopt(c, CURLOPT_URL, t->place->url);
-	(void)curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "http,https");
-	(void)curl_easy_setopt(c, CURLOPT_FOLLOWLOCATION, 0L);
-	(void)curl_easy_setopt(c, CURLOPT_PROXY, "");
-	(void)curl_easy_setopt(c, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
-	(void)curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
-	(void)curl_easy_setopt(c, CURLOPT_FAILONERROR, 1L);
-	(void)curl_easy_setopt(c, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
-	(void)curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_MS);
-	(void)curl_easy_setopt(c, CURLOPT_TIMEOUT_MS, (long)FETCH_TIME_MS);
-	(void)curl_easy_setopt(c, CURLOPT_MAXFILESIZE, (long)REVOCATION_OCTETS_MOST);
-	(void)curl_easy_setopt(c, CURLOPT_USERAGENT, "cordon/" CORDON_VERSION);
-	(void)curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, take_octets);
-	(void)curl_easy_setopt(c, CURLOPT_WRITEDATA, t);
-	(void)curl_easy_setopt(c, CURLOPT_PRIVATE, t);
-}
-
-static void transfer_free(struct transfer *t)
-{
-	if (t->curl) {
-		(void)curl_multi_remove_handle(t->f->multi, t->curl);
-		curl_easy_cleanup(t->curl);
-	}
-	free(t->octets);
-	free(t);
-}
-
-static void begin(struct fetcher *f, struct place *p)
-{
-	struct transfer *t;
-
-	p->good = p->from_disk = false;
-	p->why = (struct diag){ 0 };
-	if (from_disk(f, p)) {
-		p->good = true;
-		answer(f, p);
-		return;
-	}
-	t = mem_new(1, sizeof *t);
-	*t = (struct transfer){ .f = f, .place = p, .curl = curl_easy_init() };
-	LIST_INSERT_HEAD(&f->transfers, t, entry);
-	if (t->curl)
-		set_options(t->curl, t);
-	if (!t->curl || curl_multi_add_handle(f->multi, t->curl) != CURLM_OK) {
-		(void)diag_fail(&p->why, ERR_UNSUPPORTED, "libcurl cannot fetch it");
-		LIST_REMOVE(t, entry);
-		transfer_free(t);
-		answer(f, p);
-	}
-}
-
-static void end(struct transfer *t, CURLcode code)
-{
-	struct place *p = t->place;
-	uint64_t next_s = 0;
-	long status = 0;
-
-	p->from_disk = false;
-	(void)curl_easy_getinfo(t->curl, CURLINFO_RESPONSE_CODE, &status);
-	if (code == CURLE_WRITE_ERROR || code == CURLE_FILESIZE_EXCEEDED)
-		(void)diag_fail(&p->why, E2BIG, "it is over %d octets", REVOCATION_OCTETS_MOST);
-	else if (code == CURLE_HTTP_RETURNED_ERROR || (code == CURLE_OK && status != 200))
-		(void)diag_fail(&p->why, ENOENT, "the server answers with status %ld%s", status,
-				status >= 300 && status < 400 ? ", and redirects are not followed" : "");
-	else if (code != CURLE_OK)
-		(void)diag_fail(&p->why, EIO, "%s", curl_easy_strerror(code));
-	else if (revocation_lists_put(t->f->lists, p->url, t->octets ? (const void *)t->octets : "", t->len, &next_s,
-				      &p->why) == 0) {
-		p->good = true;
-		p->next_s = next_s;
-		to_disk(t->f, t);
-	}
-	answer(t->f, p);
-	LIST_REMOVE(t, entry);
-	transfer_free(t);
-}
-
-static struct place *next_asked(struct fetcher *f, bool *ret_stop)
-{
-	struct place *p;
-
-	uv_mutex_lock(&f->lock);
-	*ret_stop = f->stop;
-	if ((p = TAILQ_FIRST(&f->asked)))
-		TAILQ_REMOVE(&f->asked, p, entry);
-	uv_mutex_unlock(&f->lock);
-	return p;
-}
-
-static void fetch(void *context)
-{
-	struct fetcher *f = context;
-	struct transfer *t, *next;
-	CURLMsg *m;
-	struct place *p;
-	int active = 0, left;
-	bool stop = false;
-
-	tidy(f);
-	while (!stop) {
-		while (active < FETCH_AT_ONCE && (p = next_asked(f, &stop))) {
-			begin(f, p);
-			active++; /* told better by curl below */
-		}
-		if (active >= FETCH_AT_ONCE) {
-			uv_mutex_lock(&f->lock);
-			stop = f->stop;
-			uv_mutex_unlock(&f->lock);
-		}
-		(void)curl_multi_perform(f->multi, &active);
-		while ((m = curl_multi_info_read(f->multi, &left)))
-			if (m->msg == CURLMSG_DONE) {
-				CURLcode code = m->data.result;
-
-				t = NULL;
-				(void)curl_easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, &t);
-				end(t, code);
-			}
-		if (!stop)
-			(void)curl_multi_poll(f->multi, NULL, 0, POLL_MS, NULL);
-	}
-	for (t = LIST_FIRST(&f->transfers); t; t = next) {
-		next = LIST_NEXT(t, entry);
-		transfer_free(t);
-	}
-}
-
-/* ---- on the loop's thread ---------------------------------------------------------------------------------------- */
+/* ---- telling ----------------------------------------------------------------------------------------------------- */
 
 static void tell(const struct fetcher *f, struct place *p)
 {
@@ -326,7 +114,7 @@ static void tell(const struct fetcher *f, struct place *p)
 static bool has_all(const struct waiter *w)
 {
 	for (size_t i = 0; i < w->count; i++)
-		if (w->places[i]->out)
+		if (is_out(w->places[i]))
 			return false;
 	return true;
 }
@@ -344,73 +132,181 @@ static void release(struct fetcher *f, bool all)
 		w->done(w->context);
 		free(w);
 	}
-	if (LIST_EMPTY(&f->waiters) && f->running)
+	if (LIST_EMPTY(&f->waiters) && f->tick_open)
 		(void)uv_timer_stop(&f->tick);
 }
 
-static void came(uv_async_t *a)
+static void tried(struct fetcher *f, struct place *p)
 {
-	struct fetcher *f = a->data;
-	struct place *p;
-	bool fresh = false;
-
-	if (f->closing)
-		return;
-	for (;;) {
-		uv_mutex_lock(&f->lock);
-		if ((p = TAILQ_FIRST(&f->answered)))
-			TAILQ_REMOVE(&f->answered, p, entry);
-		uv_mutex_unlock(&f->lock);
-		if (!p)
-			break;
-		p->out = false;
-		fresh |= p->good;
-		tell(f, p);
-	}
+	p->state = PLACE_IDLE;
+	tell(f, p);
 	release(f, false);
-	if (fresh)
+	if (p->good)
 		f->changed(f->context);
 }
+
+/* ---- reading ----------------------------------------------------------------------------------------------------- */
+
+static void fetcher_free(struct fetcher *f)
+{
+	for (size_t i = 0; i < f->count; i++)
+		free(f->places[i]);
+	free(f);
+}
+
+static void free_when_done(struct fetcher *f)
+{
+	if (f->closing && f->reading == 0 && !f->tick_open)
+		fetcher_free(f);
+}
+
+static void ask_sources(struct fetcher *f, struct place *p);
+
+/* On a worker thread. */
+static void read_list(uv_work_t *work)
+{
+	struct reading *r = work->data;
+	SCOPED(text_freep) struct text *t = NULL;
+
+	if ((r->r = memory_file_read(r->fd, REVOCATION_OCTETS_MOST, &t, &r->why)) == 0)
+		r->r = revocation_lists_put(r->lists, r->url, t->octets, t->len, &r->next_s, &r->why);
+}
+
+static void was_read(uv_work_t *work, int status)
+{
+	struct reading *r = work->data;
+	struct fetcher *f = r->f;
+	struct place *p = r->place;
+
+	f->reading--;
+	if (status < 0)
+		p->state = PLACE_IDLE;
+	if (!f->closing && status == 0) {
+		p->from_disk = r->from_disk;
+		p->good = r->r == 0 && (!r->from_disk || r->next_s > now_s());
+		p->why = r->why;
+		if (r->r == 0)
+			p->next_s = r->next_s;
+		if (p->good && !r->from_disk)
+			f->means.keep(f->means.context, p->url, r->fd);
+		if (r->from_disk && !p->good)
+			ask_sources(f, p);
+		else
+			tried(f, p);
+	}
+	(void)close(r->fd);
+	free(r);
+	free_when_done(f);
+}
+
+static void read_later(struct fetcher *f, struct place *p, int fd, bool kept)
+{
+	struct reading *r = mem_new(1, sizeof *r);
+
+	*r = (struct reading){ .f = f, .lists = f->lists, .place = p, .from_disk = kept };
+	(void)snprintf(r->url, sizeof r->url, "%s", p->url);
+	r->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	r->work.data = r;
+	p->state = PLACE_READ;
+	f->reading++;
+	if (uv_queue_work(f->loop, &r->work, read_list, was_read) < 0)
+		was_read(&r->work, UV_ECANCELED);
+}
+
+/* ---- asking others ----------------------------------------------------------------------------------------------- */
+
+static void ask_sources(struct fetcher *f, struct place *p)
+{
+	p->state = PLACE_FETCHED;
+	p->number = ++f->last;
+	f->means.fetch(f->means.context, p->number, p->url);
+}
+
+static void send_out(struct fetcher *f, struct place *p)
+{
+	p->tried_s = now_s();
+	p->good = p->from_disk = false;
+	p->why = (struct diag){ 0 };
+	if (p->next_s) {
+		ask_sources(f, p);
+		return;
+	}
+	/* A list that was kept and has not ended spares the way. */
+	p->state = PLACE_RECALLED;
+	p->number = ++f->last;
+	f->means.recall(f->means.context, p->number, p->url);
+}
+
+/* NULL: that one is lost, and was given up since. -EPROTO if it was never asked. */
+static int asked(struct fetcher *f, uint32_t number, enum place_state state, struct place **ret)
+{
+	*ret = NULL;
+	if (number == 0 || number > f->last)
+		return -EPROTO;
+	for (size_t i = 0; i < f->count; i++)
+		if (f->places[i]->state == state && f->places[i]->number == number)
+			*ret = f->places[i];
+	return 0;
+}
+
+int fetcher_fetched(struct fetcher *f, uint32_t number, int fd, const char *why)
+{
+	struct place *p;
+	int r = asked(f, number, PLACE_FETCHED, &p);
+
+	if (r < 0 || !p || f->closing)
+		return r;
+	if (fd >= 0) {
+		read_later(f, p, fd, false);
+		return 0;
+	}
+	(void)diag_fail(&p->why, EIO, "%.200s", why);
+	for (char *c = p->why.text; *c; c++)
+		if (!isprint((unsigned char)*c))
+			*c = '?';
+	tried(f, p);
+	return 0;
+}
+
+int fetcher_recalled(struct fetcher *f, uint32_t number, int fd)
+{
+	struct place *p;
+	int r = asked(f, number, PLACE_RECALLED, &p);
+
+	if (r < 0 || !p || f->closing)
+		return r;
+	if (fd >= 0)
+		read_later(f, p, fd, true);
+	else
+		ask_sources(f, p);
+	return 0;
+}
+
+void fetcher_again(struct fetcher *f)
+{
+	for (size_t i = 0; i < f->count && !f->closing; i++)
+		if (f->places[i]->state == PLACE_FETCHED)
+			ask_sources(f, f->places[i]);
+}
+
+/* Whoever should answer has died, or does not do its work. */
+static void give_up_lost(struct fetcher *f)
+{
+	for (size_t i = 0; i < f->count; i++) {
+		struct place *p = f->places[i];
+
+		if ((p->state == PLACE_FETCHED || p->state == PLACE_RECALLED) && p->tried_s + FETCH_LOST_S <= now_s()) {
+			(void)diag_fail(&p->why, ETIMEDOUT, "nobody answered");
+			tried(f, p);
+		}
+	}
+}
+
+/* ---- for those who want lists ------------------------------------------------------------------------------------ */
 
 static void ticked(uv_timer_t *t)
 {
 	release(t->data, false);
-}
-
-struct fetcher *fetcher_new(uv_loop_t *loop, const char *folder, struct revocation_lists *lists,
-			    const struct observer *observer, void (*changed)(void *context), void *context)
-{
-	struct fetcher *f = mem_new(1, sizeof *f);
-
-	f->loop = loop;
-	f->folder = mem_string(folder);
-	f->observer = observer;
-	f->changed = changed;
-	f->context = context;
-	f->lists = lists;
-	LIST_INIT(&f->transfers);
-	LIST_INIT(&f->waiters);
-	TAILQ_INIT(&f->asked);
-	TAILQ_INIT(&f->answered);
-	return f;
-}
-
-static bool start(struct fetcher *f)
-{
-	if (f->running || f->broken)
-		return f->running;
-	f->broken = true;
-	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK || !(f->multi = curl_multi_init()) ||
-	    uv_mutex_init(&f->lock) < 0)
-		return false;
-	f->tick.data = f->came.data = f;
-	(void)uv_timer_init(f->loop, &f->tick);
-	(void)uv_async_init(f->loop, &f->came, came);
-	f->open_handles = 2;
-	if (uv_thread_create(&f->thread, fetch, f) < 0)
-		return false; /* the handles are closed with the rest */
-	f->broken = false;
-	return f->running = true;
 }
 
 static struct place *place_of(struct fetcher *f, const char *url)
@@ -420,21 +316,11 @@ static struct place *place_of(struct fetcher *f, const char *url)
 	for (size_t i = 0; i < f->count; i++)
 		if ((p = f->places[i]) && strcmp(p->url, url) == 0)
 			return p;
-	if (f->count == FETCH_URLS_MOST)
+	if (f->count == FETCH_URLS_MOST || !*url)
 		return NULL;
 	p = mem_new(1, sizeof *p);
 	(void)snprintf(p->url, sizeof p->url, "%s", url);
 	return f->places[f->count++] = p;
-}
-
-static void send_out(struct fetcher *f, struct place *p)
-{
-	p->out = true;
-	p->tried_s = now_s();
-	uv_mutex_lock(&f->lock);
-	TAILQ_INSERT_TAIL(&f->asked, p, entry);
-	uv_mutex_unlock(&f->lock);
-	(void)curl_multi_wakeup(f->multi);
 }
 
 void fetcher_ask(struct fetcher *f, const char (*urls)[REVOCATION_URL_MOST], size_t count, void (*done)(void *context),
@@ -446,15 +332,16 @@ void fetcher_ask(struct fetcher *f, const char (*urls)[REVOCATION_URL_MOST], siz
 	w->done = done;
 	w->context = context;
 	w->until_ms = uv_now(f->loop) + FETCH_WAIT_MS;
-	for (size_t i = 0; i < count && !f->closing && start(f); i++) {
+	give_up_lost(f);
+	for (size_t i = 0; i < count && !f->closing; i++) {
 		struct place *p = place_of(f, urls[i]);
 
 		if (!p)
 			continue;
 		p->wanted_s = now_s();
-		if (!p->out && p->tried_s + FETCH_AGAIN_S <= now_s())
+		if (!is_out(p) && p->tried_s + FETCH_AGAIN_S <= now_s())
 			send_out(f, p);
-		if (p->out)
+		if (is_out(p))
 			w->places[w->count++] = p;
 	}
 	if (w->count == 0) {
@@ -471,30 +358,43 @@ void fetcher_renew(struct fetcher *f)
 {
 	uint64_t now = now_s();
 
-	for (size_t i = 0; i < f->count && f->running; i++) {
+	give_up_lost(f);
+	for (size_t i = 0; i < f->count && !f->closing; i++) {
 		struct place *p = f->places[i];
 		uint64_t early_s = p->next_s > p->tried_s ? (p->next_s - p->tried_s) / 10 : 0;
 
-		if (!p->out && p->wanted_s + FETCH_WANTED_S > now && p->tried_s + FETCH_AGAIN_S <= now && p->next_s &&
-		    p->next_s - early_s <= now)
+		if (!is_out(p) && p->wanted_s + FETCH_WANTED_S > now && p->tried_s + FETCH_AGAIN_S <= now &&
+		    p->next_s && p->next_s - early_s <= now)
 			send_out(f, p);
 	}
 }
 
-static void fetcher_free(struct fetcher *f)
+/* ---- from beginning to end --------------------------------------------------------------------------------------- */
+
+struct fetcher *fetcher_new(uv_loop_t *loop, const struct fetch_means *means, struct revocation_lists *lists,
+			    const struct observer *observer, void (*changed)(void *context), void *context)
 {
-	for (size_t i = 0; i < f->count; i++)
-		free(f->places[i]);
-	free(f->folder);
-	free(f);
+	struct fetcher *f = mem_new(1, sizeof *f);
+
+	f->loop = loop;
+	f->means = *means;
+	f->observer = observer;
+	f->changed = changed;
+	f->context = context;
+	f->lists = lists;
+	LIST_INIT(&f->waiters);
+	f->tick.data = f;
+	(void)uv_timer_init(loop, &f->tick);
+	f->tick_open = true;
+	return f;
 }
 
-static void handle_closed(uv_handle_t *h)
+static void tick_closed(uv_handle_t *h)
 {
 	struct fetcher *f = h->data;
 
-	if (--f->open_handles == 0)
-		fetcher_free(f);
+	f->tick_open = false;
+	free_when_done(f);
 }
 
 void fetcher_close(struct fetcher *f)
@@ -503,21 +403,5 @@ void fetcher_close(struct fetcher *f)
 		return;
 	f->closing = true;
 	release(f, true);
-	if (f->running) {
-		uv_mutex_lock(&f->lock);
-		f->stop = true;
-		uv_mutex_unlock(&f->lock);
-		(void)curl_multi_wakeup(f->multi);
-		(void)uv_thread_join(&f->thread);
-	}
-	/* Transfers under way end with it. */
-	if (f->multi)
-		(void)curl_multi_cleanup(f->multi);
-	if (f->open_handles == 0) {
-		fetcher_free(f);
-		return;
-	}
-	uv_mutex_destroy(&f->lock);
-	uv_close((uv_handle_t *)&f->tick, handle_closed);
-	uv_close((uv_handle_t *)&f->came, handle_closed);
+	uv_close((uv_handle_t *)&f->tick, tick_closed);
 }

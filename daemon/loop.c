@@ -7,6 +7,7 @@
 #include "daemon/force.h"
 #include "daemon/keys/asking.h"
 #include "daemon/keys/filling.h"
+#include "daemon/lists.h"
 #include "daemon/parts.h"
 #include "daemon/service.h"
 
@@ -131,6 +132,7 @@ int daemon_loop_start(struct daemon *d, struct diag *why)
 	(void)uv_timer_init(&d->loop, &d->probation);
 	(void)uv_timer_init(&d->loop, &d->settle);
 	watch(d, &d->host_poll, d->host_fd, host_changed);
+	lists_new(d);
 	credentials_new(d);
 	exempt_start(d);
 	d->plane = plane_new(&d->loop, &d->gate_config, d->sockets);
@@ -165,6 +167,7 @@ void daemon_stop(struct daemon *d)
 	plane_close(TAKE(d->plane));
 	keys_asking_close(TAKE(d->asking));
 	keys_filling_close(TAKE(d->filling));
+	lists_close(d);
 	control_server_close(d->control);
 	for (size_t i = 0; i < ARRAY_LEN(d->signals); i++)
 		close_handle((uv_handle_t *)&d->signals[i]);

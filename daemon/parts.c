@@ -3,6 +3,7 @@
 #include "base/diag.h"
 #include "daemon/keys/asking.h"
 #include "daemon/keys/filling.h"
+#include "daemon/lists.h"
 #include "daemon/sad_remote.h"
 #include "observe/event_wire.h"
 
@@ -86,6 +87,10 @@ static ask_handler *const handlers[ASK_COUNT] = {
 	[ASK_KEYS_PROVEN] = on_keys_proven,
 	[ASK_KEYS_MIXED] = on_keys_mixed,
 	[ASK_KEYS_REFUSED] = on_keys_refused,
+	[ASK_FETCHED] = lists_on_fetched,
+	[ASK_FETCH_FAILED] = lists_on_fetch_failed,
+	[ASK_LIST_RECALL] = lists_on_recall,
+	[ASK_LIST_KEEP] = lists_on_keep,
 };
 
 /* ---- who is told when one comes or goes -------------------------------------------------------------------------- */
@@ -127,6 +132,7 @@ static const struct {
 	{ ROLE_KEYING, keying_came, keying_went },
 	{ ROLE_DATAPLANE, dataplane_came, dataplane_went },
 	{ ROLE_KEYS, keys_came, keys_went },
+	{ ROLE_SOURCES, lists_sources_came, NULL },
 };
 _Static_assert(ARRAY_LEN(rows) <= PARTS_MOST, "there is room for all");
 

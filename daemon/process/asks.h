@@ -62,12 +62,23 @@ enum ask {
 	ASK_KEYS_PROVEN, /* u64 job: yes */
 	ASK_KEYS_MIXED,
 	ASK_KEYS_REFUSED,
+	/* Files that others publish: whoever reads them asks `sources`, and the parent keeps what was good. */
+	ASK_NAMES,         /* two descriptors: resolv.conf and hosts, as they are now */
+	ASK_FETCH,         /* u32 number, URL */
+	ASK_FETCHED,       /* u32 number; what came: a sealed memory file */
+	ASK_FETCH_FAILED,  /* u32 number, why in words */
+	ASK_LIST_RECALL,   /* u32 number, URL: what is kept of it? */
+	ASK_LIST_RECALLED, /* u32 number; a sealed memory file */
+	ASK_LIST_NONE,     /* u32 number */
+	ASK_LIST_KEEP,     /* URL; a sealed memory file */
 	ASK_COUNT
 };
 
 enum {
 	ASK_BODY_MOST = 60000, /* more goes by a memory file (memfd) */
 	ASK_FDS_MOST = 8,
+	ASK_URL_MOST = 511,
+	ASK_WHY_MOST = 200,
 };
 
 /* States of a channel, as its receiving end sees them. */

@@ -47,14 +47,14 @@ enum {
 
 /* What makes one child's cage different from another's; the calls are in sandbox_calls.c. */
 static const struct cage {
-	const char *user;       /* of sysusers; where there is none, OWN_ID_FIRST + role */
-	rlim_t memory, threads; /* octets of data; threads, counted by user: two hosts of a lab share one */
-	rlim_t descriptors, file;
-	bool lonely; /* gets a network without a wire */
+	const char *user;         /* of sysusers; where there is none, OWN_ID_FIRST + role */
+	rlim_t memory, threads;   /* octets of data; threads, counted by user: two hosts of a lab share one */
+	rlim_t descriptors, file; /* file: of memory, that is handed to another process */
+	bool lonely;              /* gets a network without a wire */
 } cages[ROLE_COUNT] = {
-	[ROLE_KEYING] = { "cordon-keying", 2048ul * MEGA, 8192, 256, 0, false },
-	[ROLE_KEYS] = { "cordon-keys", 512ul * MEGA, 8192, 64, 0, true },
-	[ROLE_DATAPLANE] = { "cordon-dataplane", 2048ul * MEGA, 8192, 256, 0, false },
+	[ROLE_KEYING] = { "cordon-keying", 2048ul * MEGA, 8192, 256, 128ul * MEGA, false },
+	[ROLE_KEYS] = { "cordon-keys", 512ul * MEGA, 8192, 64, 64ul * MEGA, true },
+	[ROLE_DATAPLANE] = { "cordon-dataplane", 2048ul * MEGA, 8192, 256, 64ul * MEGA, false },
 	[ROLE_SOURCES] = { "cordon-sources", 512ul * MEGA, 8192, 256, 64ul * MEGA, false },
 };
 

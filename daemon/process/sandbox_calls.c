@@ -163,7 +163,8 @@ static const struct guarded guarded[] = {
 	{ "fcntl", ALL, 1, { IS(1, F_GET_SEALS) } },
 	{ "ioctl", ALL, 1, { IS(1, FIONBIO) } },
 	{ "ioctl", ALL, 1, { IS(1, FIONREAD) } },
-	{ "ioctl", ALL, 1, { IS(1, TCGETS) } }, /* is it a terminal? */
+	{ "ioctl", ALL, 1, { IS(1, TCGETS) } },           /* is it a terminal? */
+	{ "socketpair", SOURCES, 1, { IS(0, AF_UNIX) } }, /* libcurl wakes itself by it */
 	{ "prctl", ALL, 1, { IS(0, PR_SET_NAME) } },
 	{ "prlimit64", ALL, 2, { IS(0, 0), IS(2, 0) } }, /* looks, changes nothing */
 	{ "rt_sigaction", ALL, 1, { { 0, SCMP_CMP_NE, SIGSYS, 0 } } },

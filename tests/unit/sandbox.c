@@ -283,7 +283,7 @@ static bool writes_much(void)
 {
 	int memory = memfd_create("x", MFD_CLOEXEC);
 
-	return ftruncate(memory, 128 << 20) == 0;
+	return ftruncate(memory, 192 << 20) == 0;
 }
 
 static bool takes_all_memory(void)
