@@ -75,14 +75,25 @@ class Daemon:
             self.p.send_signal(signal.SIGKILL)
             self.p.wait()
 
+    def processes(self):
+        """cordond and its children, which do most of the work."""
+        with open("/proc/%d/task/%d/children" % (self.p.pid, self.p.pid), encoding="utf-8") as f:
+            return [self.p.pid] + [int(word) for word in f.read().split()]
+
     def cpu_s(self):
-        with open("/proc/%d/stat" % self.p.pid, encoding="utf-8") as f:
-            fields = f.read().rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        ticks = 0
+        for pid in self.processes():
+            with open("/proc/%d/stat" % pid, encoding="utf-8") as f:
+                fields = f.read().rsplit(")", 1)[1].split()
+            ticks += int(fields[11]) + int(fields[12])
+        return ticks / os.sysconf("SC_CLK_TCK")
 
     def memory(self):
-        with open("/proc/%d/status" % self.p.pid, encoding="utf-8") as f:
-            return next(int(line.split()[1]) * 1024 for line in f if line.startswith("VmRSS"))
+        octets = 0
+        for pid in self.processes():
+            with open("/proc/%d/status" % pid, encoding="utf-8") as f:
+                octets += next(int(line.split()[1]) * 1024 for line in f if line.startswith("VmRSS"))
+        return octets
 
     def set_up(self):
         said = run(self.build + "/cordon", "status", "--json", "--run-dir", self.folder + "/run", check=False)
