@@ -10,7 +10,14 @@ const struct control_row control_requests[CONTROL_REQUESTS] = {
 	[CONTROL_SHOW] = { "show", "one table of live state", { { "what", JSON_STRING, true, 32 } } },
 	[CONTROL_EVENTS] = { "events",
 			     "the last events, and with `follow` those to come, one reply each",
-			     { { "follow", JSON_TRUE, false, 0 }, { "last", JSON_INTEGER, false, 100000 } } },
+			     { { "follow", JSON_TRUE, false, 0 },
+			       { "last", JSON_INTEGER, false, 100000 },
+			       { "category", JSON_STRING, false, 1024 },
+			       { "event", JSON_STRING, false, 4096 },
+			       { "severity", JSON_STRING, false, 16 },
+			       { "peer", JSON_STRING, false, 128 },
+			       { "rule", JSON_STRING, false, 127 },
+			       { "since_ms", JSON_INTEGER, false, (size_t)1 << 52 } } },
 	[CONTROL_STATE] = { "state", "everything that `why` wants to know of the running daemon", { { 0 } } },
 	[CONTROL_APPLY] = { "apply",
 			    "put this policy in force",
@@ -39,6 +46,12 @@ const struct control_row control_requests[CONTROL_REQUESTS] = {
 			       { "for_s", JSON_INTEGER, true, 7 * 86400 },
 			       { "reason", JSON_STRING, true, 256 } } },
 	[CONTROL_END_EXEMPTION] = { "end-exemption", "end that", { { "host", JSON_STRING, true, 127 } } },
+	[CONTROL_AUDIT] = { "audit",
+			    "which categories of events are told, and with category and on: change it",
+			    { { "category", JSON_STRING, false, 64 },
+			      { "on", JSON_TRUE, false, 0 },
+			      { "success", JSON_TRUE, false, 0 },
+			      { "failure", JSON_TRUE, false, 0 } } },
 };
 
 static const struct control_member *member_of(const struct control_row *row, const char *name)

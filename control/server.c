@@ -273,7 +273,7 @@ static void connected(uv_stream_t *listener, int status)
 
 /* ---- the socket -------------------------------------------------------------------------------------------------- */
 
-static bool group_cordon(gid_t *ret)
+bool control_group(gid_t *ret)
 {
 	FILE *f = fopen("/etc/group", "re");
 	struct group *g;
@@ -299,7 +299,7 @@ static int listen_on(struct control_server *s, struct diag *d)
 	(void)umask(before);
 	if (r < 0)
 		return diag_errno(d, r, "bind %s", s->path);
-	if (group_cordon(&group) && (chown(s->path, 0, group) < 0 || chmod(s->path, 0660) < 0))
+	if (control_group(&group) && (chown(s->path, 0, group) < 0 || chmod(s->path, 0660) < 0))
 		return diag_errno(d, errno, "give %s to the group cordon", s->path);
 	if ((r = uv_listen((uv_stream_t *)&s->pipe, BACKLOG, connected)) < 0)
 		return diag_errno(d, r, "listen on %s", s->path);

@@ -26,6 +26,9 @@ int control_server_new(uv_loop_t *loop, const char *path, const struct control_h
 /* Stop listening, close every connection, remove the socket. The memory goes when the loop has run the closings. */
 void control_server_close(struct control_server *s);
 
+/* The group `cordon`, if there is one. */
+bool control_group(gid_t *ret);
+
 /* One reply; takes `value` over. */
 void control_reply(struct control_call *call, json_t *value);
 /* {"ok":false,"error":text} */

@@ -217,7 +217,8 @@ int change_apply(struct daemon *d, struct change *change, struct candidate *c, s
 		return refuse_pending(d, why);
 	}
 	if ((r = candidate_make(d, TAKE(change->text), c, why)) < 0) {
-		daemon_event(d, EVENT_POLICY_REFUSED, "%s, from %s: %s", change->by, change->path, why->text);
+		daemon_event_by(d, EVENT_POLICY_REFUSED, change->by, "%s, from %s: %s", change->by, change->path,
+				why->text);
 		return r;
 	}
 	result.ssh = ssh_fate(d, c->plan, change->ssh);
@@ -227,11 +228,12 @@ int change_apply(struct daemon *d, struct change *change, struct candidate *c, s
 		return refuse_ssh(&result.ssh, why);
 	}
 	if ((r = enter(d, change, kept, c, &result.version, why)) < 0) {
-		daemon_event(d, EVENT_POLICY_REFUSED, "%s, from %s: %s", change->by, change->path, why->text);
+		daemon_event_by(d, EVENT_POLICY_REFUSED, change->by, "%s, from %s: %s", change->by, change->path,
+				why->text);
 		return r;
 	}
-	daemon_event(d, EVENT_POLICY_APPLIED, "v%u applied by %s, from %s%s", result.version, change->by, change->path,
-		     change->confirm_s ? ", to be confirmed" : "");
+	daemon_event_by(d, EVENT_POLICY_APPLIED, change->by, "v%u applied by %s, from %s%s", result.version, change->by,
+			change->path, change->confirm_s ? ", to be confirmed" : "");
 	*ret = result;
 	return 0;
 }
@@ -249,7 +251,7 @@ int change_confirm(struct daemon *d, const char *by, uint32_t *ret_version, stru
 		return r;
 	}
 	probation_watch(d);
-	daemon_event(d, EVENT_POLICY_CONFIRMED, "v%u confirmed by %s", before.version, by);
+	daemon_event_by(d, EVENT_POLICY_CONFIRMED, by, "v%u confirmed by %s", before.version, by);
 	*ret_version = before.version;
 	return 0;
 }
@@ -275,9 +277,9 @@ int change_rollback(struct daemon *d, uint32_t version, const char *by, uint32_t
 	if ((r = go_back_to(d, to, why)) < 0)
 		return r;
 	if (to)
-		daemon_event(d, EVENT_POLICY_ROLLED_BACK, "from v%u to v%u by %s", from, to, by);
+		daemon_event_by(d, EVENT_POLICY_ROLLED_BACK, by, "from v%u to v%u by %s", from, to, by);
 	else
-		daemon_event(d, EVENT_POLICY_ROLLED_BACK, "from v%u to no policy by %s", from, by);
+		daemon_event_by(d, EVENT_POLICY_ROLLED_BACK, by, "from v%u to no policy by %s", from, by);
 	*ret_version = to;
 	return 0;
 }
@@ -295,7 +297,7 @@ int change_disable(struct daemon *d, const char *by, const char *reason, struct 
 		(void)state_enable(d->state, NULL);
 		return r;
 	}
-	daemon_event(d, EVENT_DISABLED, "protection disabled by %s%s%s", by, *reason ? ": " : "", reason);
+	daemon_event_by(d, EVENT_DISABLED, by, "protection disabled by %s%s%s", by, *reason ? ": " : "", reason);
 	return 0;
 }
 
@@ -311,7 +313,7 @@ int change_enable(struct daemon *d, const char *by, struct diag *why)
 		(void)state_disable(d->state, "enable failed", NULL);
 		return r;
 	}
-	daemon_event(d, EVENT_ENABLED, "protection enabled by %s", by);
+	daemon_event_by(d, EVENT_ENABLED, by, "protection enabled by %s", by);
 	return 0;
 }
 

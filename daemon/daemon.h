@@ -11,7 +11,7 @@
 #include "daemon/state.h"
 #include "enforce/gate.h"
 #include "identity/lineage.h"
-#include "observe/event.h"
+#include "observe/hub.h"
 #include "policy/host_config.h"
 #include "policy/plan.h"
 #include <uv.h>
@@ -64,19 +64,23 @@ struct daemon {
 	uint64_t plans;              /* made so far; also those that came to nothing */
 	struct engine *engine;
 
-	struct event_ring *events;
+	struct hub *hub; /* follow.h */
 	struct observer observer;
+	uv_timer_t tick;
+	bool tick_wanted;
 	struct control_server *control;
-	struct control_call *followers[FOLLOWERS_MOST];
+	struct follower *followers[FOLLOWERS_MOST];
 	struct look *looks;  /* requests.c: what is waited for */
 	uint64_t started_ms; /* Unix time */
 };
 
 uint64_t unix_now_ms(void);
 
-/* events.c: into the ring, the journal and to those who follow. */
-void daemon_events_start(struct daemon *d);
+/* events.c */
 void daemon_event(struct daemon *d, enum event_id id, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+/* by: who asked for it. */
+void daemon_event_by(struct daemon *d, enum event_id id, const char *by, const char *fmt, ...)
+	__attribute__((format(printf, 4, 5)));
 
 /* requests.c */
 extern const struct control_handlers daemon_handlers; /* without context */

@@ -4,6 +4,7 @@
 #include "daemon/credentials.h"
 #include "daemon/daemon.h"
 #include "daemon/exempt.h"
+#include "daemon/follow.h"
 #include "daemon/force.h"
 #include "daemon/keys/asking.h"
 #include "daemon/keys/filling.h"
@@ -133,6 +134,7 @@ int daemon_loop_start(struct daemon *d, struct diag *why)
 	(void)uv_timer_init(&d->loop, &d->settle);
 	watch(d, &d->host_poll, d->host_fd, host_changed);
 	lists_new(d);
+	follow_open(d);
 	credentials_new(d);
 	exempt_start(d);
 	d->plane = plane_new(&d->loop, &d->gate_config, d->sockets);
@@ -176,4 +178,5 @@ void daemon_stop(struct daemon *d)
 	close_handle((uv_handle_t *)&d->probation);
 	close_handle((uv_handle_t *)&d->settle);
 	close_handle((uv_handle_t *)&d->exempt_timer);
+	follow_close(d);
 }

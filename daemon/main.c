@@ -9,6 +9,7 @@
 #include "daemon/change.h"
 #include "daemon/daemon.h"
 #include "daemon/exemptions.h"
+#include "daemon/follow.h"
 #include "daemon/force.h"
 #include "daemon/jobs.h"
 #include "daemon/options.h"
@@ -129,6 +130,7 @@ static int read_page(struct daemon *d, struct diag *why)
 		d->config->memory = mem_new(1, sizeof *d->config->memory);
 		d->config->nat_keepalive_ms = HOST_NAT_KEEPALIVE_MS;
 		d->config->longest_exemption_ms = HOST_LONGEST_EXEMPTION_MS;
+		d->config->events = (struct host_events){ .size = HOST_EVENTS_SIZE, .count = HOST_EVENTS_COUNT };
 	} else if ((code = host_config_load(path, r, &d->config)) < 0) {
 		say_report(r);
 		return diag_fail(why, code, "%s: this host's page has errors", path);
@@ -240,7 +242,7 @@ static int do_run(struct daemon *d, struct diag *why)
 	jobs_prepare();
 	d->fetched = revocation_lists_new();
 	d->started_ms = unix_now_ms();
-	daemon_events_start(d);
+	follow_start(d);
 	if ((r = uv_loop_init(&d->loop)) < 0)
 		return diag_errno(why, r, "start the event loop");
 	if ((r = prepare(d, why)) == 0 && (r = daemon_loop_start(d, why)) == 0) {
@@ -269,7 +271,7 @@ static void daemon_wipe(struct daemon *d)
 	host_facts_free(d->facts);
 	lineage_free(d->lineage);
 	revocation_lists_free(d->fetched);
-	event_ring_free(d->events);
+	follow_free(d);
 	host_config_free(d->config);
 	if (d->host_fd >= 0)
 		(void)close(d->host_fd);

@@ -56,7 +56,7 @@ bool options_parse(int argc, char **argv, struct options *ret, int *ret_status)
 		{ "version", no_argument, NULL, VERSION },
 		{ 0 },
 	};
-	struct options o = { .run_dir = "/run/cordon", .state_dir = "/var/lib/cordon" };
+	struct options o = { .run_dir = "/run/cordon", .state_dir = OPTIONS_STATE_DIR };
 	int c;
 
 	while ((c = getopt_long(argc, argv, "", known, NULL)) != -1) {

@@ -3,6 +3,8 @@
 #define DAEMON_OPTIONS_H
 #include <stdbool.h>
 
+#define OPTIONS_STATE_DIR "/var/lib/cordon"
+
 struct options {
 	const char *config, *policy, *run_dir, *state_dir;
 	const char *root;        /* NULL: none */

@@ -6,8 +6,8 @@
 #include "daemon/credentials.h"
 #include "daemon/daemon.h"
 #include "daemon/exempt.h"
+#include "daemon/follow.h"
 #include "daemon/show.h"
-#include "observe/event_json.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -119,16 +119,6 @@ static void on_history(struct daemon *d, struct control_call *call, const json_t
 	control_reply(call, show_history(d));
 }
 
-static bool follow(struct daemon *d, struct control_call *call)
-{
-	for (size_t i = 0; i < FOLLOWERS_MOST; i++)
-		if (!d->followers[i]) {
-			d->followers[i] = call;
-			return true;
-		}
-	return false;
-}
-
 static void gone(void *context, struct control_call *call)
 {
 	struct daemon *d = context;
@@ -136,33 +126,7 @@ static void gone(void *context, struct control_call *call)
 	for (struct look *l = d->looks; l; l = l->next)
 		if (l->call == call)
 			l->call = NULL;
-	for (size_t i = 0; i < FOLLOWERS_MOST; i++)
-		if (d->followers[i] == call)
-			d->followers[i] = NULL;
-}
-
-static void on_events(struct daemon *d, struct control_call *call, const json_t *request)
-{
-	const json_t *last = json_object_get(request, "last");
-	uint64_t next = event_ring_next(d->events), most = last ? (uint64_t)json_integer_value(last) : EVENTS_KEPT;
-	uint64_t first = next > most ? next - most : 1;
-	json_t *all = json_array();
-
-	for (uint64_t n = first; n < next; n++) {
-		const struct event *e = event_ring_get(d->events, n);
-
-		if (e)
-			(void)json_array_append_new(all, event_json(e, n));
-	}
-	if (json_is_true(json_object_get(request, "follow"))) {
-		if (!follow(d, call)) {
-			json_decref(all);
-			control_reply_error(call, "%d others follow the events already", FOLLOWERS_MOST);
-			return;
-		}
-		control_keep(call);
-	}
-	control_reply(call, json_pack("{s:b,s:o}", "ok", 1, "events", all));
+	follow_gone(d, call);
 }
 
 /* ---- changing ---------------------------------------------------------------------------------------------------- */
@@ -391,12 +355,13 @@ static void on_end_exemption(struct daemon *d, struct control_call *call, const 
 
 static request_handler *const handlers[CONTROL_REQUESTS] = {
 	[CONTROL_STATUS] = on_status,     [CONTROL_SHOW] = on_show,
-	[CONTROL_EVENTS] = on_events,     [CONTROL_STATE] = on_state,
+	[CONTROL_EVENTS] = follow_events, [CONTROL_STATE] = on_state,
 	[CONTROL_APPLY] = on_apply,       [CONTROL_CONFIRM] = on_confirm,
 	[CONTROL_ROLLBACK] = on_rollback, [CONTROL_HISTORY] = on_history,
 	[CONTROL_DISABLE] = on_disable,   [CONTROL_ENABLE] = on_enable,
 	[CONTROL_REFRESH] = on_refresh,   [CONTROL_REKEY] = on_rekey,
 	[CONTROL_EXEMPT] = on_exempt,     [CONTROL_END_EXEMPTION] = on_end_exemption,
+	[CONTROL_AUDIT] = follow_audit,
 };
 
 static void on_request(void *context, struct control_call *call, enum control_request what, const json_t *request)

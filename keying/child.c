@@ -237,6 +237,7 @@ static int up(struct child *c, const struct child_input *in, struct diag *d)
 		   c->spi_in, "%s %s by %s%s", selector_text(&c->selector, what),
 		   child_suite_encrypts(&c->choice.suite) ? "is encrypted" : "is authenticated",
 		   child_suite_text(&c->choice.suite, suite), c->replaces ? " (renewed)" : "");
+	words_copy(todo_last(k)->event.suite, sizeof todo_last(k)->event.suite, suite);
 	if (old) {
 		old->replaced = true;
 		old->soft_ms = UINT64_MAX;

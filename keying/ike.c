@@ -337,6 +337,9 @@ void ike_established(struct ike_sa *sa)
 		   peer_method_name(peer_kept_method(sa->peer)), ike_suite_text(&sa->suite, suite),
 		   sa->ppk ? " with a post-quantum pre-shared key" : "", sa->replaces ? " (renewed)" : "",
 		   sa->nat.behind ? "; through a NAT: " : "", sa->nat.behind ? nat_where(sa->nat.behind) : "");
+	struct event *e = &todo_last(k)->event;
+	words_copy(e->suite, sizeof e->suite, suite);
+	words_copy(e->method, sizeof e->method, peer_method_name(peer_kept_method(sa->peer)));
 	sa->childless_ms = LIST_EMPTY(&sa->children) ? k->now_ms + CHILDLESS_MS : UINT64_MAX;
 	if (!sa->replaces && sa->initial_contact)
 		forget_older(sa);

@@ -220,6 +220,18 @@ const char *event_direction_name(enum event_direction d)
 	return names[d];
 }
 
+const char *event_field_name(enum event_field f)
+{
+	static const char *const names[] = { "local",  "remote",   "rule",      "peer",     "spi",
+					     "code",   "left_out", "direction", "protocol", "packets",
+					     "reason", "suite",    "method",    "user" };
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++)
+		if ((unsigned)f == 1u << i)
+			return names[i];
+	return "";
+}
+
 void observe(const struct observer *o, const struct event *e)
 {
 	if (o && o->emit)

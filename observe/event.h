@@ -110,6 +110,7 @@ enum event_field {
 	FIELD_SUITE = 2048,
 	FIELD_METHOD = 4096,
 	FIELD_USER = 8192,
+	EVENT_FIELDS = 16384 /* above all of them */
 };
 
 struct event_row {
@@ -132,6 +133,8 @@ unsigned event_windows(const struct event *e); /* 0: none */
 /* EVENT_COUNT: none is called so. */
 enum event_id event_by_name(const char *name);
 
+/* Of its one or first member in the JSON: "local", "code", "protocol", "packets". */
+const char *event_field_name(enum event_field f);
 const char *event_category_name(enum event_category c);
 /* "Main Mode", "main-mode", "IPsec Main Mode": as auditpol has it, however it is written. CATEGORY_COUNT: none. */
 enum event_category event_category_by_name(const char *name);

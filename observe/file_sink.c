@@ -94,6 +94,8 @@ static int open_file(struct file_sink *s)
 		(void)close(fd);
 		return -EINVAL;
 	}
+	if (s->config.group != (gid_t)-1 && fchown(fd, (uid_t)-1, s->config.group) < 0)
+		errno = 0; /* then nobody else reads it */
 	(void)fchmod(fd, s->config.mode);
 	s->fd = fd;
 	s->size = (uint64_t)st.st_size;

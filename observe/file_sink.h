@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 struct diag;
 struct file_sink;
@@ -23,6 +24,7 @@ struct file_sink_config {
 	uint64_t size;  /* octets; one line more does not make it longer */
 	unsigned count; /* of older files that are kept; 0: none */
 	unsigned mode;  /* 0640 */
+	gid_t group;    /* who else may read it; -1: nobody */
 };
 
 /* The folder is made if need be. Begins even if the file cannot be written now: that may change, and is in the counts.

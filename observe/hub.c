@@ -61,6 +61,11 @@ const struct event_ring *hub_ring(const struct hub *h)
 	return h->ring;
 }
 
+void hub_set_file(struct hub *h, struct file_sink *file)
+{
+	h->config.file = file;
+}
+
 void hub_counts(const struct hub *h, struct hub_counts *ret)
 {
 	*ret = h->counts;

@@ -34,6 +34,9 @@ struct observer hub_observer(struct hub *h);
 struct audit *hub_audit(struct hub *h); /* may be changed */
 const struct event_ring *hub_ring(const struct hub *h);
 
+/* Taken over; there was none before. */
+void hub_set_file(struct hub *h, struct file_sink *file);
+
 /* Tell what was left out since the last call. */
 void hub_tick(struct hub *h);
 /* A follower was too slow for so many. */

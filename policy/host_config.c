@@ -16,6 +16,8 @@ enum {
 	KEEPALIVE_LEAST_MS = 1000,
 	KEEPALIVE_MOST_MS = 3600000,
 };
+#define EVENTS_SIZE_LEAST UINT64_C(100000)
+#define EVENTS_SIZE_MOST UINT64_C(100000000000)
 
 static const char default_policy[] = "/etc/cordon/policy.yaml";
 
@@ -164,9 +166,49 @@ static void read_exemption(struct page *p, uint32_t node)
 		p->c->longest_exemption_ms = (uint32_t)ms;
 }
 
+/* events: { file: PATH or none, size: 10MB, count: 5 } */
+static void read_events(struct page *p, uint32_t node)
+{
+	enum { FILE_, SIZE, COUNT, KEYS };
+	static const struct map_key keys[KEYS] = {
+		[FILE_] = { "file", false }, [SIZE] = { "size", false }, [COUNT] = { "count", false }
+	};
+	struct host_events *e = &p->c->events;
+	uint32_t v[KEYS];
+	uint64_t n;
+
+	if (!read_map(&p->rd, node, "events", keys, KEYS, v))
+		return;
+	e->none = v[FILE_] && node_is(&p->rd, v[FILE_], "none");
+	if (v[FILE_] && !e->none)
+		(void)read_path(p, v[FILE_], "the file of events", &e->file);
+	if (v[SIZE] && read_octets(&p->rd, v[SIZE], "size", &n)) {
+		if (n < EVENTS_SIZE_LEAST || n > EVENTS_SIZE_MOST)
+			read_error(&p->rd, "bad-value", v[SIZE], "the file of events is of 100kB to 100GB");
+		else
+			e->size = n;
+	}
+	if (v[COUNT] && read_number(&p->rd, v[COUNT], "count", HOST_EVENTS_COUNT_MOST, &n))
+		e->count = (unsigned)n;
+}
+
 static void read_page(struct page *p)
 {
-	enum { CORDON, NAME, CERTIFICATES, TRUST, LISTS, KEYTAB, POLICY, INTERFACES, PLANE, KEEPALIVE, EXEMPTION, KEYS };
+	enum {
+		CORDON,
+		NAME,
+		CERTIFICATES,
+		TRUST,
+		LISTS,
+		KEYTAB,
+		POLICY,
+		INTERFACES,
+		PLANE,
+		KEEPALIVE,
+		EXEMPTION,
+		EVENTS,
+		KEYS
+	};
 	static const struct map_key keys[KEYS] = {
 		[CORDON] = { "cordon", false },
 		[NAME] = { "name", false },
@@ -179,6 +221,7 @@ static void read_page(struct page *p)
 		[PLANE] = { "data-plane", false },
 		[KEEPALIVE] = { "nat-keepalive", false },
 		[EXEMPTION] = { "longest-exemption", false },
+		[EVENTS] = { "events", false },
 	};
 	static const struct choice planes[] = {
 		{ "auto", DATA_PLANE_AUTO },
@@ -219,6 +262,8 @@ static void read_page(struct page *p)
 	p->c->longest_exemption_ms = HOST_LONGEST_EXEMPTION_MS;
 	if (v[EXEMPTION])
 		read_exemption(p, v[EXEMPTION]);
+	if (v[EVENTS])
+		read_events(p, v[EVENTS]);
 	p->c->data_plane = (enum data_plane)plane;
 }
 
@@ -239,6 +284,7 @@ int host_config_parse(struct text *text, struct report *r, struct host_config **
 	c->policy_files = arena_new(c->memory, 1, sizeof(char *));
 	c->policy_files[0] = default_policy;
 	c->policy_file_count = 1;
+	c->events = (struct host_events){ .size = HOST_EVENTS_SIZE, .count = HOST_EVENTS_COUNT };
 	read_page(&page);
 	if (report_count(r, SEVERITY_ERROR) > before)
 		return -ERR_POLICY;

@@ -4,6 +4,7 @@
 #define POLICY_HOST_CONFIG_H
 #include "base/report.h"
 #include "base/scope.h"
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -23,6 +24,15 @@ struct host_interface {
 	unsigned profile; /* PROFILE_ bit */
 };
 
+/* The file of events. */
+struct host_events {
+	const char *file; /* NULL: the usual one */
+	bool none;        /* there shall be none */
+	uint64_t size;
+	unsigned count; /* of older ones */
+};
+enum { HOST_EVENTS_SIZE = 10000000, HOST_EVENTS_COUNT = 5, HOST_EVENTS_COUNT_MOST = 100 };
+
 struct host_config {
 	const char *name; /* NULL: the system's host name */
 	struct host_certificate *certificates;
@@ -39,7 +49,8 @@ struct host_config {
 	enum data_plane data_plane;
 	uint32_t nat_keepalive_ms;     /* 0: never */
 	uint32_t longest_exemption_ms; /* of `cordon exempt`; 0: none at all */
-	struct arena *memory;      /* owns all the above */
+	struct host_events events;
+	struct arena *memory; /* owns all the above */
 };
 
 /* A missing file is an error; an empty `cordon: 1` gives the defaults. */

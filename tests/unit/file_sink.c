@@ -21,7 +21,9 @@ static const char *in_folder(const char *name)
 
 static struct file_sink *sink(const char *name, uint64_t size, unsigned count)
 {
-	struct file_sink_config c = { .path = in_folder(name), .size = size, .count = count, .mode = 0640 };
+	struct file_sink_config c = {
+		.path = in_folder(name), .size = size, .count = count, .mode = 0640, .group = (gid_t)-1
+	};
 	struct file_sink *s = NULL;
 
 	assert_int_equal(file_sink_new(&c, &s, NULL), 0);

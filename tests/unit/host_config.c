@@ -42,6 +42,10 @@ static void a_version_alone_gives_the_defaults(void **state)
 	assert_int_equal(c->data_plane, DATA_PLANE_AUTO);
 	assert_int_equal(c->nat_keepalive_ms, 20000);
 	assert_int_equal(c->longest_exemption_ms, 24 * 3600 * 1000);
+	assert_null(c->events.file);
+	assert_false(c->events.none);
+	assert_int_equal(c->events.size, 10000000);
+	assert_int_equal(c->events.count, 5);
 }
 
 static void every_key_is_taken_and_paths_begin_in_the_folder(void **state)
@@ -62,7 +66,8 @@ static void every_key_is_taken_and_paths_begin_in_the_folder(void **state)
 			      "interfaces: { eth0: domain, wlan0: public }\n"
 			      "data-plane: userspace\n"
 			      "nat-keepalive: 2m\n"
-			      "longest-exemption: 90m\n",
+			      "longest-exemption: 90m\n"
+			      "events: { file: events.json, size: 200MB, count: 0 }\n",
 			      r, &c),
 			 0);
 	assert_string_equal(c->name, "srv1");
@@ -78,6 +83,9 @@ static void every_key_is_taken_and_paths_begin_in_the_folder(void **state)
 	assert_string_equal(c->keytab, "/etc/krb5.keytab");
 	assert_int_equal(c->nat_keepalive_ms, 120000);
 	assert_int_equal(c->longest_exemption_ms, 90 * 60 * 1000);
+	assert_true(strstr(c->events.file, "/events.json") && c->events.file[0] == '/');
+	assert_int_equal(c->events.size, 200000000);
+	assert_int_equal(c->events.count, 0);
 	assert_int_equal(c->policy_file_count, 2);
 	assert_string_equal(c->policy_files[1], "/etc/cordon/more.yaml");
 	assert_int_equal(c->interface_count, 2);
@@ -100,6 +108,11 @@ static void mistakes_are_named(void **state)
 		  ":2:15: error: certificates is a list of { certificate: FILE, key: FILE }" },
 		{ "cordon: 1\ncertificates: [ { certificate: x } ]\n", ":2:17: error: a certificate needs 'key'\n" },
 		{ "cordon: 1\nnat-keepalive: 999ms\n", "nat-keepalive is 1s to 1h, or 0 for never" },
+		{ "cordon: 1\nevents: { size: 99kB }\n", "the file of events is of 100kB to 100GB" },
+		{ "cordon: 1\nevents: { size: 101GB }\n", "the file of events is of 100kB to 100GB" },
+		{ "cordon: 1\nevents: { count: 101 }\n", "count" },
+		{ "cordon: 1\nevents: { path: /x }\n", "path" },
+		{ "cordon: 1\nevents: [x]\n", "events" },
 		{ "cordon: 1\nnat-keepalive: 2h\n", "nat-keepalive is 1s to 1h, or 0 for never" },
 		{ "cordon: 1\nlongest-exemption: 59s\n", "longest-exemption is 1m to 168h, or 0 for none" },
 		{ "cordon: 1\nlongest-exemption: 169h\n", "longest-exemption is 1m to 168h, or 0 for none" },

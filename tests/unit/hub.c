@@ -195,7 +195,9 @@ static void a_million_events_and_sinks_that_hang_take_no_memory(void **state)
 	audit_default(&c.audit);
 	c.journal = journal_new(path);
 	assert_int_equal(
-		file_sink_new(&(struct file_sink_config){ .path = file, .size = 1 << 20, .mode = 0600 }, &c.file, NULL),
+		file_sink_new(
+			&(struct file_sink_config){ .path = file, .size = 1 << 20, .mode = 0600, .group = (gid_t)-1 },
+			&c.file, NULL),
 		0);
 	h = hub_new(&c);
 	o = hub_observer(h);

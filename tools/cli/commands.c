@@ -3,6 +3,7 @@
 #include "base/scope.h"
 
 extern const struct command command_apply;
+extern const struct command command_audit;
 extern const struct command command_check;
 extern const struct command command_confirm;
 extern const struct command command_disable;
@@ -37,6 +38,7 @@ const struct command *const commands[] = {
 	&command_status,
 	&command_show,
 	&command_events,
+	&command_audit,
 	&command_disable,
 	&command_enable,
 	&command_exempt,

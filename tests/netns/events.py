@@ -1,0 +1,169 @@
+#!/usr/bin/env python3
+"""Events: who wants which, what is written down, what is switched off, and what happens to whoever does not read.
+
+usage: events.py [TEST ...]; CORDON and CORDOND name the programs
+"""
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+
+from daemon import A, B, BLOCK, CORDON, PSK, Host, good, two_hosts, write
+from lib import expect, main, on_exit
+
+
+def events(host, *more):
+    code, out = host.cordon("events", *more, "--json")
+    expect("cordon events %s answers" % " ".join(more), code == 0)
+    return [json.loads(line) for line in out.splitlines()]
+
+
+def names(rows):
+    return [r["event"] for r in rows]
+
+
+def filters():
+    """each filter lets through what it names, past and to come; what there is not is refused in words"""
+    a, _ = two_hosts()
+    a.start()
+    a.cordon("apply", good(a))
+    a.cordon("disable", "--reason", "to see")
+    a.cordon("enable")
+    follower = subprocess.Popen([CORDON, "events", "--follow", "--event", "enabled", "--json", "--run-dir", a.run_dir],
+                                stdout=subprocess.PIPE, text=True)
+    on_exit(follower.kill)
+    expect("what was", json.loads(follower.stdout.readline())["event"] == "enabled")
+    expect("all", names(events(a))[:1] == ["started"])
+    expect("by category", set(names(events(a, "--category", "policy-change"))) <=
+           {"policy-applied", "disabled", "enabled", "addresses-changed", "credentials-changed"})
+    expect("by name", names(events(a, "--event", "disabled,enabled")) == ["disabled", "enabled"])
+    expect("by severity", "started" not in names(events(a, "--severity", "warning")))
+    expect("the last one of those", names(events(a, "--event", "disabled,enabled", "--last", "1")) == ["enabled"])
+    expect("who asked", events(a, "--event", "disabled")[0]["user"] == "root")
+    expect("since then", "started" in names(events(a, "--since", "1h")))
+    expect("not before", names(events(a, "--since", "2099-01-01 12:00")) == [])
+    for wrong in (["--category", "middle-mode"], ["--event", "nonesuch"], ["--severity", "grave"]):
+        code, out = a.cordon("events", *wrong)
+        expect("%s is refused" % " ".join(wrong), code == 1 and wrong[1] in out)
+    expect("a time that is none", a.cordon("events", "--since", "yesterday")[0] == 2)
+    a.cordon("disable")
+    a.cordon("enable")
+    expect("what comes", json.loads(follower.stdout.readline())["event"] == "enabled")
+
+
+def audit():
+    """audit switches categories off and on, for success and failure, behind a restart too, and tells of it"""
+    a, _ = two_hosts()
+    a.start()
+    code, out = a.cordon("audit", "show")
+    expect("shown", code == 0 and "Main Mode" in out and "Connection           off" in out)
+    expect("off", a.cordon("audit", "disable", "Policy Change", "--success")[0] == 0)
+    changed = events(a, "--event", "audit-changed")
+    expect("told", len(changed) == 1 and changed[0]["user"] == "root" and "Policy Change" in changed[0]["text"])
+    a.cordon("apply", good(a))
+    expect("nothing of it", "policy-applied" not in names(events(a)))
+    a.kill(signal.SIGTERM)
+    a.start()
+    rows = {r["category"]: r for r in a.json("audit", "show")["rows"]}
+    expect("a restart keeps it", rows["Policy Change"] == {"category": "Policy Change", "success": False, "failure": True})
+    a.cordon("apply", a.policy("cordon: 1\nnonsense: 1\n"))
+    expect("failures are told", "policy-refused" in names(events(a)))
+    a.cordon("audit", "enable", "policy-change")
+    a.cordon("disable")
+    expect("on again", "disabled" in names(events(a)))
+    expect("what there is not", a.cordon("audit", "enable", "middle-mode")[0] == 1)
+    expect("wrong usage", a.cordon("audit", "enable")[0] == 2 and a.cordon("audit", "show", "Main Mode")[0] == 2)
+    with open(a.state + "/audit.json", "w", encoding="utf-8") as f:
+        f.write("{")
+    a.kill(signal.SIGTERM)
+    a.start()
+    rows = {r["category"]: r for r in a.json("audit", "show")["rows"]}
+    expect("a broken file is as by default, and said", rows["Policy Change"]["success"] and "audit.json" in a.log())
+
+
+def written():
+    """the file of events has each as a JSON line, is replaced as it grows, and need not be there"""
+    a, _ = two_hosts()
+    path = a.folder + "/logs/events.json"
+    page = a.folder + "/host.yaml"
+    write(page, "cordon: 1\nname: a\nevents: { file: %s, size: 100kB, count: 2 }\n" % path)
+    a.start("--config", page)
+    for _ in range(300):
+        a.cordon("refresh")
+        a.cordon("disable", "--reason", "x" * 200)
+        a.cordon("enable")
+        if os.path.exists(path + ".1"):
+            break
+    a.kill(signal.SIGTERM)
+    rows = []
+    for name in (path + ".1", path):
+        with open(name, encoding="utf-8") as f:
+            rows += [json.loads(line) for line in f]
+    expect("whole, in order", [r["number"] for r in rows] == list(range(rows[0]["number"], rows[-1]["number"] + 1)))
+    expect("to the last", rows[-1]["event"] == "stopped")
+    expect("not longer than it may", os.stat(path + ".1").st_size <= 100000)
+    expect("not for everybody", os.stat(path).st_mode & 0o777 == 0o640)
+    write(page, "cordon: 1\nname: a\nevents: { file: none }\n")
+    os.unlink(path)
+    a.start("--config", page)
+    a.kill(signal.SIGTERM)
+    expect("none", not os.path.exists(path) and not os.path.exists(a.state + "/events.json"))
+
+
+def ask(host, request):
+    """A connection that asked, as a program of one's own would."""
+    s = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    s.connect(host.run_dir + "/control")
+    octets = json.dumps(request).encode()
+    s.sendall(len(octets).to_bytes(4, "big") + octets)
+    return s
+
+
+def reply(s):
+    def exactly(n):
+        octets = b""
+        while len(octets) < n:
+            more = s.recv(n - len(octets))
+            if not more:
+                raise EOFError
+            octets += more
+        return octets
+    return json.loads(exactly(int.from_bytes(exactly(4), "big")))
+
+
+def slow_reader():
+    """a follower that does not read loses events and is told how many; others, and the daemon, go on"""
+    a, _ = two_hosts()
+    a.start()
+    offered = 2500
+    slow = ask(a, {"request": "events", "follow": True, "last": 0, "event": "policy-refused"})
+    expect("it follows", reply(slow)["ok"])
+    refused = 0
+    for _ in range(offered):
+        with ask(a, {"request": "apply", "policy": "cordon: 2", "path": "/" + "x" * 600}) as c:
+            refused += not reply(c)["ok"]
+    expect("each is refused", refused == offered)
+    expect("the daemon is well", a.cordon("status")[0] in (0, 1))
+    slow.settimeout(2)
+    got = early = 0
+    try:
+        while True:
+            early += "missed" in reply(slow)
+            got += 1
+    except (socket.timeout, TimeoutError):
+        pass
+    expect("some came, and some did not", 0 < got < offered and not early)
+    with ask(a, {"request": "apply", "policy": "cordon: 2", "path": "/last"}) as c:
+        reply(c)
+    last = reply(slow)
+    expect("all that did not are counted", last["missed"] + got == offered)
+    slow.close()
+    time.sleep(1.5)
+    left_out = events(a, "--event", "events-left-out")
+    expect("and told", [r for r in left_out if r["reason"] == "follower" and r["left_out"] > 0])
+
+
+if __name__ == "__main__":
+    main([filters, audit, written, slow_reader])
