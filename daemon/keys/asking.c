@@ -54,7 +54,7 @@ static void over(struct keys_asking *a, struct asked *k, const struct keys_outco
 
 static void fail(struct keys_asking *a, struct asked *k, int code, const char *why)
 {
-	over(a, k, &(struct keys_outcome){ .error = -code, .why = why });
+	over(a, k, &(struct keys_outcome){ .error = -abs(code), .why = why });
 }
 
 static void looked(uv_timer_t *t)

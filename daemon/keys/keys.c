@@ -58,6 +58,13 @@ void keys_came(void *context, struct channel *c)
 	k->turns[channel_peer(c)]++;
 }
 
+void keys_free(struct keys *k)
+{
+	keyring_free(k->next);
+	ring_release(k->now);
+	free(k);
+}
+
 /* As many threads as there are processors; how many those are is a question to files. */
 int keys_prepare(void *context, struct diag *d)
 {

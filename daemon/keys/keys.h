@@ -8,6 +8,7 @@ struct diag;
 struct keys;
 
 struct keys *keys_new(void);
+void keys_free(struct keys *k); /* wipes; when no signature is under way */
 /* prepare, begin, came, went and end of a child_program whose context it is. */
 int keys_prepare(void *keys, struct diag *d);
 int keys_begin(void *keys, uv_loop_t *loop, struct channel *parent, struct diag *d);
