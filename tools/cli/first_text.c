@@ -89,8 +89,8 @@ static void write_head(const struct first *f, const char *path, struct str *out)
 static void write_left(const struct first *f, struct str *out)
 {
 	static const char *const why[FIRST_REASONS] = {
-		[FIRST_CONTAINERS] = "containers or virtual machines of this host. Protected is what leaves it under\n"
-				     "#   its own address",
+		[FIRST_CONTAINERS] = ("containers or virtual machines of this host. Protected is what leaves it\n"
+				      "#   under its own address"),
 		[FIRST_TUNNEL] = "a VPN or tunnel: what goes through it is its own business",
 		[FIRST_OWN_SERVICES] = "an address of this host's own",
 		[FIRST_ALONE] = "which network that is in the kernel does not know: add it to a zone, with its prefix",
