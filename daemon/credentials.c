@@ -6,11 +6,10 @@
 #include "base/str.h"
 #include "base/text.h"
 #include "daemon/expiry.h"
-#include "daemon/fetch.h"
 #include "daemon/keys/filling.h"
-#include "daemon/lists.h"
 #include "daemon/proofs.h"
 #include "daemon/watch.h"
+#include "identity/revocation.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,7 +20,6 @@ enum { PATH_TEXT = 4096, LOOK_MS = 60000 };
 struct credentials {
 	struct daemon *d;
 	struct watch *watch;
-	struct fetcher *fetcher;
 	struct expiry expiry;
 	uv_timer_t look;
 	uint64_t good; /* which of our own certificates can be used now */
@@ -30,14 +28,6 @@ struct credentials {
 static struct credential_store *store_of(const struct daemon *d)
 {
 	return d->engine ? (struct credential_store *)(uintptr_t)engine_store(d->engine) : NULL;
-}
-
-static void lists_changed(void *context)
-{
-	struct credentials *c = context;
-
-	if (c->d->engine)
-		engine_judge(c->d->engine);
 }
 
 /* ---- our own ----------------------------------------------------------------------------------------------------- */
@@ -151,7 +141,7 @@ static void files_changed(void *context)
 	credentials_reload(c->d);
 }
 
-/* Now and then: what has become valid or has ended, lists that end soon. */
+/* Now and then: what has become valid or has ended. */
 static void looked(uv_timer_t *t)
 {
 	struct credentials *c = t->data;
@@ -159,7 +149,6 @@ static void looked(uv_timer_t *t)
 
 	if (!d->engine || !d->plan)
 		return;
-	fetcher_renew(c->fetcher);
 	if (good_now(d) != c->good)
 		load(d);
 	tell_ends(c);
@@ -170,16 +159,13 @@ static void looked(uv_timer_t *t)
 void credentials_new(struct daemon *d)
 {
 	struct credentials *c = mem_new(1, sizeof *c);
-	const struct fetch_means means = lists_means(d);
 
 	c->d = d;
 	c->watch = watch_new(&d->loop, files_changed, c);
-	c->fetcher = fetcher_new(&d->loop, &means, d->fetched, &d->observer, lists_changed, c);
 	c->look.data = c;
 	(void)uv_timer_init(&d->loop, &c->look);
 	(void)uv_timer_start(&c->look, looked, LOOK_MS, LOOK_MS);
 	d->credentials = c;
-	d->fetcher = c->fetcher;
 }
 
 static void look_closed(uv_handle_t *h)
@@ -197,16 +183,8 @@ void credentials_close(struct daemon *d)
 	if (!c)
 		return;
 	d->credentials = NULL;
-	d->fetcher = NULL; /* jobs that come back find none */
 	watch_close(c->watch);
-	fetcher_close(c->fetcher);
 	uv_close((uv_handle_t *)&c->look, look_closed);
-}
-
-void credentials_of_engine(struct daemon *d, struct engine_config *c)
-{
-	c->fetcher = &d->fetcher;
-	c->fetched = d->fetched;
 }
 
 /* ---- for people -------------------------------------------------------------------------------------------------- */
@@ -287,20 +265,24 @@ void credentials_rows(struct daemon *d, const struct engine_view *v, json_t *row
 	}
 }
 
-void credentials_list_rows(struct daemon *d, json_t *rows)
+static void list_row(const struct revocation_row *row, json_t *rows)
+{
+	(void)json_array_append_new(rows,
+				    json_pack("{s:o,s:o,s:I,s:o,s:I}", "issuer", words(row->issuer), "source",
+					      words(row->source), "from_ms", (json_int_t)row->from_s * 1000, "until_ms",
+					      row->next_s ? json_integer((json_int_t)row->next_s * 1000) : json_null(),
+					      "revoked", (json_int_t)row->revoked));
+}
+
+void credentials_list_rows(struct daemon *d, const struct engine_view *v, json_t *rows)
 {
 	struct credential_store *s = store_of(d);
-	const struct revocation_lists *const from[] = { s ? credential_lists(s) : NULL, d->fetched };
 	struct revocation_row *row = mem_new(1, sizeof *row);
 
-	for (size_t i = 0; i < ARRAY_LEN(from); i++)
-		for (size_t n = 0; from[i] && revocation_lists_row(from[i], n, row); n++)
-			(void)json_array_append_new(
-				rows,
-				json_pack("{s:o,s:o,s:I,s:o,s:I}", "issuer", words(row->issuer), "source",
-					  words(row->source), "from_ms", (json_int_t)row->from_s * 1000, "until_ms",
-					  row->next_s ? json_integer((json_int_t)row->next_s * 1000) : json_null(),
-					  "revoked", (json_int_t)row->revoked));
+	for (size_t n = 0; s && revocation_lists_row(credential_lists(s), n, row); n++)
+		list_row(row, rows);
+	for (size_t n = 0; n < v->list_count; n++)
+		list_row(&v->lists[n], rows);
 	free(row);
 }
 

@@ -5,13 +5,10 @@
 #include "daemon/daemon.h"
 
 struct credentials;
-struct engine_config;
 
 /* Fills in d->credentials; nothing is read yet. */
 void credentials_new(struct daemon *d);
 void credentials_close(struct daemon *d);
-/* The engine's part of it. */
-void credentials_of_engine(struct daemon *d, struct engine_config *c);
 /* A plan has been put in force, and its credentials with it. */
 void credentials_loaded(struct daemon *d);
 /* A key that the holder was given is not what it was. */
@@ -21,7 +18,7 @@ void credentials_reload(struct daemon *d);
 
 /* The rows of `cordon show credentials` and `cordon show revocation-lists`. */
 void credentials_rows(struct daemon *d, const struct engine_view *v, json_t *rows);
-void credentials_list_rows(struct daemon *d, json_t *rows);
+void credentials_list_rows(struct daemon *d, const struct engine_view *v, json_t *rows);
 /* What ends first, {subject, of, authority, not_after_ms}, or null. */
 json_t *credentials_expiry(const struct daemon *d);
 

@@ -40,21 +40,21 @@ struct daemon {
 
 	/* Held also while nothing is protected: whoever has UDP port 500 is this machine's only IKE daemon. */
 	struct sockets *sockets;
+	uv_timer_t ready; /* ready.c */
+	void (*when_ready)(struct daemon *d);
+	uint64_t waits_since_ms;
 	struct child_part parts[PARTS_MOST]; /* parts.h */
 	struct children *children;
-	struct plane *plane; /* the data plane as its process has it */
+	struct plane *plane;          /* the data plane as its process has it */
 	struct keys_filling *filling; /* keys/: gives the key holder what the proofs need */
-	struct keys_asking *asking;   /* keys/: what needs a secret is asked of the holder */
 	struct gate_config gate_config;
 	struct gate *gate;
 	struct state *state;
 	uint8_t crash_secret[KEYING_CRASH_SECRET];
 	struct host_facts *facts;
-	struct lineage *lineage;          /* which own certificates followed which */
-	struct revocation_lists *fetched; /* from where certificates say that theirs is */
-	struct credentials *credentials;  /* credentials.h; NULL: not running */
-	struct lists *lists;              /* lists.h */
-	struct fetcher *fetcher;          /* likewise */
+	struct lineage *lineage;         /* which own certificates followed which */
+	struct credentials *credentials; /* credentials.h; NULL: not running */
+	struct lists *lists;             /* lists.h */
 
 	/* In force; NULL while there is no policy. engine is NULL also while protection is disabled. */
 	struct report *report; /* has the text that the policy's places speak of */

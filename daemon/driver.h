@@ -4,7 +4,6 @@
 #ifndef DAEMON_DRIVER_H
 #define DAEMON_DRIVER_H
 #include "daemon/jobs.h"
-#include "enforce/gate.h"
 #include "keying/keying.h"
 #include "observe/event.h"
 #include <uv.h>
@@ -28,7 +27,6 @@ struct driver_doors {
 struct driver_config {
 	uv_loop_t *loop;
 	struct sockets *sockets; /* outlive it */
-	const struct gate_config *gate_config;
 	const struct observer *observer;
 	struct driver_doors doors;
 	struct keys_asking *asking; /* of what needs a secret; outlives it */

@@ -1,34 +1,55 @@
 #include "daemon/engine.h"
 
+#include "base/addr_wire.h"
 #include "base/diag.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/table.h"
+#include "daemon/engine_doors.h"
+#include "daemon/keying_wire.h"
+#include "daemon/plan_wire.h"
+#include "daemon/process/channel.h"
+#include "daemon/proofs_wire.h"
 
-#include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
-enum { FALLBACKS_KNOWN = 1024 };
+enum {
+	LOOK_MS = 3000, /* who does not answer by then is left out */
+	REKEY_MS = 3000,
+};
 
-/* Two hosts with SAs. */
-struct secured {
-	struct addr local, remote;
+/* Somebody waits for what keying says. */
+struct asking {
+	struct asking *next;
+	uint32_t request; /* 0: not sent yet; it goes when the one before is answered */
+	void (*seen)(void *context, const struct engine_view *v);
+	void (*begun)(void *context, size_t n);
+	void *context;
 };
 
 struct engine {
 	struct engine_config config;
-	struct driver *driver;
 	struct shared_store *store;
-	struct engine_fallback fallbacks[FALLBACKS_KNOWN]; /* for status only; the ruleset has its own set */
-	size_t fallback_count;
-	struct table secured; /* by the remote address */
+	struct plan *plan;
+	struct plan_file *file; /* for a keying that begins anew */
+	int proofs;
+	struct doors *doors;
+	struct channel *keying; /* NULL: it is away */
+	bool started;
+	uv_timer_t patience;
+	struct asking *looks, *rekeys;
+	uint32_t requests, looking; /* looking: the request that is on its way; 0: none */
 };
 
 uint64_t engine_now_ms(void)
 {
-	return driver_now_ms();
+	struct timespec t;
+
+	/* As keying and the data plane have it. */
+	(void)clock_gettime(CLOCK_BOOTTIME, &t);
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
 const struct credential_store *engine_store(const struct engine *e)
@@ -36,270 +57,288 @@ const struct credential_store *engine_store(const struct engine *e)
 	return e->store ? e->store->store : NULL;
 }
 
-const struct shared_store *engine_shared_store(const struct engine *e)
+struct doors *engine_doors(const struct engine *e)
 {
-	return e->store;
+	return e->doors;
 }
 
 size_t engine_fallbacks(const struct engine *e, const struct engine_fallback **ret)
 {
-	*ret = e->fallbacks;
-	return e->fallback_count;
-}
-
-/* ---- doors ------------------------------------------------------------------------------------------------------- */
-
-static void note_fallback(struct engine *e, const struct addr *local, const struct addr *remote, uint32_t seconds)
-{
-	uint64_t now = engine_now_ms();
-	size_t n = 0;
-
-	for (size_t i = 0; i < e->fallback_count; i++) {
-		struct engine_fallback f = e->fallbacks[i];
-
-		if (f.until_ms > now && !(addr_equal(&f.local, local) && addr_equal(&f.remote, remote)))
-			e->fallbacks[n++] = f;
-	}
-	if (seconds && n < FALLBACKS_KNOWN)
-		e->fallbacks[n++] = (struct engine_fallback){ *local, *remote, now + (uint64_t)seconds * 1000 };
-	e->fallback_count = n;
-}
-
-static void fall_back(void *context, const struct addr *local, const struct addr *remote, uint32_t seconds)
-{
-	struct engine *e = context;
-	struct diag d = { 0 };
-	int r = seconds ? gate_fallback_add(e->config.gate, local, remote, seconds, &d)
-			: gate_fallback_remove(e->config.gate, local, remote, &d);
-
-	note_fallback(e, local, remote, seconds);
-	if (r < 0 && r != -ENOENT)
-		log_warning("peers without IKE: %s", d.text);
-}
-
-static uint64_t remote_hash(const struct addr *remote)
-{
-	return table_hash(remote->octets, sizeof remote->octets, 0);
-}
-
-static bool same_hosts(const void *value, const void *what)
-{
-	const struct secured *a = value, *b = what;
-
-	return addr_equal(&a->remote, &b->remote) && addr_equal(&a->local, &b->local);
-}
-
-static bool same_remote(const void *value, const void *what)
-{
-	const struct secured *a = value;
-
-	return addr_equal(&a->remote, what);
-}
-
-static void note_secured(struct engine *e, const struct addr *local, const struct addr *remote, bool up)
-{
-	struct secured hosts = { *local, *remote };
-	struct secured *s = table_find(&e->secured, remote_hash(remote), same_hosts, &hosts);
-
-	if (up && !s) {
-		table_add(&e->secured, remote_hash(remote), mem_copy(&hosts, sizeof hosts));
-	} else if (!up && s) {
-		table_remove(&e->secured, remote_hash(remote), s);
-		free(s);
-	}
-}
-
-static void secure(void *context, const struct addr *local, const struct addr *remote, bool up)
-{
-	struct engine *e = context;
-	struct diag d = { 0 };
-	int r = up ? gate_secured_add(e->config.gate, local, remote, &d)
-		   : gate_secured_remove(e->config.gate, local, remote, &d);
-
-	note_secured(e, local, remote, up);
-	if (r < 0)
-		log_warning("secured peers: %s", d.text);
-}
-
-static void keys(void *context, const char *line)
-{
-	const struct engine *e = context;
-
-	if (e->config.export_fd >= 0 && dprintf(e->config.export_fd, "%s\n", line) < 0)
-		log_warning("keys could not be exported: %s", strerror(errno));
+	return doors_fallbacks(e->doors, ret);
 }
 
 bool engine_has_peer(const struct engine *e, const struct addr *remote)
 {
-	return table_find(&e->secured, remote_hash(remote), same_remote, remote) != NULL;
+	return doors_has_peer(e->doors, remote);
 }
 
-/* ---- from beginning to end --------------------------------------------------------------------------------------- */
+/* ---- what it is told --------------------------------------------------------------------------------------------- */
 
-static void engine_free(struct engine *e)
+static void send_plan(struct engine *e)
 {
-	uint64_t key;
-	void *s;
-
-	while ((s = table_any(&e->secured, &key))) {
-		table_remove(&e->secured, key, s);
-		free(s);
-	}
-	table_wipe(&e->secured);
-	shared_store_release(e->store);
-	free(e);
+	if (!e->keying || !e->started || e->proofs < 0)
+		return;
+	(void)channel_begin(e->keying, ASK_KEYING_PLAN);
+	channel_end_fds(e->keying, (const int[]){ plan_file_fd(e->file), e->proofs }, 2);
 }
 
 static void take_store(struct engine *e, const struct proofs *proofs)
 {
 	struct shared_store *before = e->store;
+	struct diag d = { 0 };
 
 	e->store = proofs->store;
 	if (e->store)
 		e->store->references++;
 	shared_store_release(before);
+	if (e->proofs >= 0)
+		(void)close(e->proofs);
+	if ((e->proofs = proofs_seal(proofs, plan_policy(e->plan), &d)) < 0)
+		log_error("what this host can prove cannot be handed on: %s", d.text);
 }
 
-int engine_new(const struct engine_config *c, struct plan *plan, const struct proofs *proofs, struct engine **ret,
-	       struct diag *d)
+static void drop_plan(struct engine *e)
 {
-	struct engine *e = mem_new(1, sizeof *e);
-	int r;
-
-	e->config = *c;
-	r = driver_new(&(struct driver_config){ .loop = c->loop,
-						.sockets = c->sockets,
-						.gate_config = c->gate_config,
-						.observer = c->observer,
-						.doors = { fall_back, secure, keys, e },
-						.asking = c->asking,
-						.fetcher = c->fetcher,
-						.fetched = c->fetched },
-		       plan, proofs, &e->driver, d);
-	if (r < 0) {
-		engine_free(e);
-		return r;
-	}
-	take_store(e, proofs);
-	*ret = e;
-	return 0;
+	plan_free(TAKE(e->plan));
+	plan_file_free(TAKE(e->file));
 }
 
-void engine_start(struct engine *e)
+static void take_plan(struct engine *e, struct plan *plan, struct plan_file *file)
 {
-	driver_start(e->driver);
-	driver_judge(e->driver);
-}
-
-void engine_plane_came(struct engine *e, struct channel *c)
-{
-	if (c)
-		driver_plane_came(e->driver, c);
-}
-
-void engine_plane_went(struct engine *e)
-{
-	driver_plane_went(e->driver);
+	drop_plan(e);
+	e->plan = plan_ref(plan);
+	e->file = plan_file_ref(file);
+	doors_set_plan(e->doors, plan);
 }
 
 void engine_address_gone(struct engine *e, const struct addr *a)
 {
-	driver_address_gone(e->driver, a);
+	if (!e->keying)
+		return; /* a new one begins without it */
+	addr_encode(channel_begin(e->keying, ASK_KEYING_ADDRESS_GONE), a);
+	channel_end(e->keying);
 }
 
-void engine_set_plan(struct engine *e, struct plan *plan, const struct proofs *proofs)
+void engine_set_plan(struct engine *e, struct plan *plan, struct plan_file *file, const struct proofs *proofs)
 {
+	take_plan(e, plan, file);
 	take_store(e, proofs);
-	driver_set_plan(e->driver, plan, proofs);
+	send_plan(e);
 }
 
 void engine_set_proofs(struct engine *e, const struct proofs *proofs)
 {
 	take_store(e, proofs);
-	driver_set_proofs(e->driver, proofs);
+	if (!e->keying || !e->started || e->proofs < 0)
+		return;
+	(void)channel_begin(e->keying, ASK_KEYING_PROOFS);
+	channel_end_fds(e->keying, &e->proofs, 1);
 }
 
-void engine_judge(struct engine *e)
+/* ---- what it is asked -------------------------------------------------------------------------------------------- */
+
+static void lost_patience(uv_timer_t *t);
+
+/* One look at a time is on its way; all who have asked before it went have its answer. */
+static void send_look(struct engine *e)
 {
-	driver_judge(e->driver);
+	if (e->looking || !e->looks || !e->keying)
+		return;
+	e->looking = ++e->requests;
+	for (struct asking *a = e->looks; a; a = a->next)
+		a->request = e->looking;
+	wire_put_u32(channel_begin(e->keying, ASK_KEYING_LOOK), e->looking);
+	channel_end(e->keying);
+	(void)uv_timer_start(&e->patience, lost_patience, LOOK_MS, 0);
+}
+
+/* Those of the request; 0: all. */
+static void answer_looks(struct engine *e, uint32_t request, const struct engine_view *v)
+{
+	struct asking *due = NULL, **last = &due;
+
+	for (struct asking **p = &e->looks; *p;) {
+		struct asking *a = *p;
+
+		if (request && a->request != request) {
+			p = &a->next;
+			continue;
+		}
+		*p = a->next;
+		a->next = NULL;
+		*last = a;
+		last = &a->next;
+	}
+	while (due) {
+		struct asking *a = due;
+
+		due = a->next;
+		a->seen(a->context, v);
+		free(a);
+	}
+}
+
+static void answer_rekeys(struct engine *e, uint32_t request, size_t n)
+{
+	for (struct asking **p = &e->rekeys; *p;) {
+		struct asking *a = *p;
+
+		if (request && a->request != request) {
+			p = &a->next;
+			continue;
+		}
+		*p = a->next;
+		a->begun(a->context, n);
+		free(a);
+	}
+}
+
+static void answer_nothing(struct engine *e)
+{
+	struct engine_view v = { .keying_away = true };
+
+	e->looking = 0;
+	(void)uv_timer_stop(&e->patience);
+	answer_looks(e, 0, &v);
+	answer_rekeys(e, 0, 0);
+}
+
+static void lost_patience(uv_timer_t *t)
+{
+	answer_nothing(t->data);
+}
+
+void engine_rekey(struct engine *e, const struct addr *peers, size_t count, bool main_mode,
+		  void (*begun)(void *context, size_t n), void *context)
+{
+	struct asking *a;
+	struct wire_out *out;
+
+	if (!e->keying) {
+		begun(context, 0);
+		return;
+	}
+	a = mem_new(1, sizeof *a);
+	*a = (struct asking){ .next = e->rekeys, .request = ++e->requests, .begun = begun, .context = context };
+	e->rekeys = a;
+	count = count < KEYING_REKEY_PEERS ? count : KEYING_REKEY_PEERS;
+	out = channel_begin(e->keying, ASK_KEYING_REKEY);
+	wire_put_u32(out, a->request);
+	wire_put_u8(out, main_mode);
+	wire_put_u16(out, (uint16_t)count);
+	for (size_t i = 0; i < count; i++)
+		addr_encode(out, &peers[i]);
+	channel_end(e->keying);
+	if (!uv_is_active((uv_handle_t *)&e->patience))
+		(void)uv_timer_start(&e->patience, lost_patience, REKEY_MS, 0);
+}
+
+void engine_look(struct engine *e, void (*seen)(void *context, const struct engine_view *v), void *context)
+{
+	struct asking *a;
+
+	if (!e->keying || !e->started) {
+		seen(context, &(struct engine_view){ .keying_away = true });
+		return;
+	}
+	a = mem_new(1, sizeof *a);
+	*a = (struct asking){ .next = e->looks, .seen = seen, .context = context };
+	e->looks = a;
+	send_look(e);
+}
+
+int engine_rows_came(struct engine *e, uint32_t request, int fd)
+{
+	SCOPED(keying_rows_wipe) struct keying_rows rows = { 0 };
+	struct engine_view v = { 0 };
+	struct diag d = { 0 };
+	int r;
+
+	if (request != e->looking)
+		return 0; /* it was waited for no longer */
+	if ((r = keying_rows_read(fd, plan_file_number(e->file), plan_policy(e->plan), &rows, &d)) < 0) {
+		log_error("%s", d.text);
+		return r;
+	}
+	v.ike = rows.ike;
+	v.ike_count = rows.ike_count;
+	v.children = rows.children;
+	v.child_count = rows.child_count;
+	v.failures = rows.failures;
+	v.failure_count = rows.failure_count;
+	v.lists = rows.lists;
+	v.list_count = rows.list_count;
+	v.usage = rows.usage;
+	v.usage_count = rows.usage_count;
+	memcpy(v.keying_dropped, rows.dropped, sizeof v.keying_dropped);
+	memcpy(v.plane_dropped, rows.plane_dropped, sizeof v.plane_dropped);
+	e->looking = 0;
+	(void)uv_timer_stop(&e->patience);
+	answer_looks(e, request, &v);
+	send_look(e);
+	return 0;
+}
+
+void engine_rekeyed(struct engine *e, uint32_t request, size_t n)
+{
+	answer_rekeys(e, request, n);
+}
+
+/* ---- from beginning to end --------------------------------------------------------------------------------------- */
+
+void engine_keying_came(struct engine *e, struct channel *c)
+{
+	e->keying = c;
+	doors_keying_came(e->doors);
+	send_plan(e);
+}
+
+void engine_keying_went(struct engine *e)
+{
+	e->keying = NULL;
+	answer_nothing(e);
+}
+
+void engine_new(const struct engine_config *c, struct plan *plan, struct plan_file *file, const struct proofs *proofs,
+		struct engine **ret)
+{
+	struct engine *e = mem_new(1, sizeof *e);
+
+	e->config = *c;
+	e->proofs = -1;
+	e->doors = doors_new(c);
+	e->keying = c->keying;
+	e->patience.data = e;
+	(void)uv_timer_init(c->loop, &e->patience);
+	take_plan(e, plan, file);
+	take_store(e, proofs);
+	*ret = e;
+}
+
+void engine_start(struct engine *e)
+{
+	e->started = true;
+	send_plan(e);
+}
+
+static void engine_free(uv_handle_t *h)
+{
+	free(h->data);
 }
 
 void engine_close(struct engine *e)
 {
 	if (!e)
 		return;
-	driver_close(e->driver);
-	engine_free(e);
-}
-
-/* ---- asking ------------------------------------------------------------------------------------------------------ */
-
-void engine_rekey(struct engine *e, const struct addr *peers, size_t count, bool main_mode,
-		  void (*begun)(void *context, size_t n), void *context)
-{
-	size_t n = count ? 0 : driver_rekey(e->driver, NULL, main_mode);
-
-	for (size_t i = 0; i < count; i++)
-		n += driver_rekey(e->driver, &peers[i], main_mode);
-	begun(context, n);
-}
-
-static size_t least(size_t a, size_t b)
-{
-	return a < b ? a : b;
-}
-
-static int by_pair(const void *a, const void *b)
-{
-	const struct sa_usage *x = a, *y = b;
-
-	return x->pair < y->pair ? -1 : x->pair > y->pair;
-}
-
-struct look {
-	void (*seen)(void *context, const struct engine_view *v);
-	void *context;
-};
-
-static void view(struct driver *d, void *context)
-{
-	struct look *l = context;
-	const struct keying *k = driver_keying(d);
-	const struct sad *s = driver_sad(d);
-	struct engine_view v = { 0 };
-	size_t n = keying_ike_rows(k, NULL, 0);
-	struct keying_ike_row *ike = mem_new(n + 1, sizeof *ike);
-
-	v.ike_count = least(n, keying_ike_rows(k, ike, n));
-	n = keying_child_rows(k, NULL, 0);
-	struct keying_child_row *children = mem_new(n + 1, sizeof *children);
-	v.child_count = least(n, keying_child_rows(k, children, n));
-	n = keying_failures(k, NULL, 0);
-	struct keying_failure *failures = mem_new(n + 1, sizeof *failures);
-	v.failure_count = least(n, keying_failures(k, failures, n));
-	n = sad_usage(s, NULL, 0);
-	struct sa_usage *usage = mem_new(n + 1, sizeof *usage);
-	v.usage_count = least(n, sad_usage(s, usage, n));
-	qsort(usage, v.usage_count, sizeof *usage, by_pair);
-	v.ike = ike;
-	v.children = children;
-	v.failures = failures;
-	v.usage = usage;
-	for (int i = 0; i < KEYING_DROP_COUNT; i++)
-		v.keying_dropped[i] = keying_dropped(k, (enum keying_drop)i);
-	for (int i = 0; i < DROP_COUNT; i++)
-		v.plane_dropped[i] = sad_dropped(s, (enum sad_drop)i);
-	l->seen(l->context, &v);
-	free(ike);
-	free(children);
-	free(failures);
-	free(usage);
-	free(l);
-}
-
-void engine_look(struct engine *e, void (*seen)(void *context, const struct engine_view *v), void *context)
-{
-	struct look l = { seen, context };
-
-	driver_look(e->driver, view, mem_copy(&l, sizeof l));
+	if (e->keying && e->started) {
+		(void)channel_begin(e->keying, ASK_KEYING_CLOSE);
+		channel_end(e->keying);
+	}
+	answer_nothing(e);
+	doors_free(e->doors);
+	drop_plan(e);
+	if (e->proofs >= 0)
+		(void)close(e->proofs);
+	shared_store_release(e->store);
+	uv_close((uv_handle_t *)&e->patience, engine_free);
 }

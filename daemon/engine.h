@@ -12,7 +12,9 @@
 
 struct channel;
 struct diag;
+struct doors;
 struct engine;
+struct plan_file;
 struct sockets;
 
 struct engine_config {
@@ -21,28 +23,25 @@ struct engine_config {
 	const struct gate_config *gate_config;
 	struct gate *gate;
 	const struct observer *observer;
-	int export_fd;              /* -1: keys are not exported */
-	struct keys_asking *asking; /* of what needs a secret; outlives the engine */
-	/* Revocation lists: who fetches them (*fetcher may become NULL), and those that were. They outlive the engine.
-	 */
-	struct fetcher *const *fetcher;
-	struct revocation_lists *fetched;
+	struct channel *keying; /* NULL: it is away now */
+	int export_fd;          /* -1: keys are not exported */
 };
 
-/* Makes the data plane, so that whatever is missing is said before anything is changed. Packets
- * do not flow before engine_start. */
-int engine_new(const struct engine_config *c, struct plan *plan, const struct proofs *proofs, struct engine **ret,
-	       struct diag *d);
+/* Nothing is said to anybody before engine_start. References are taken. */
+void engine_new(const struct engine_config *c, struct plan *plan, struct plan_file *file, const struct proofs *proofs,
+		struct engine **ret);
 void engine_start(struct engine *e);
-/* The data plane's process is there, or away. c NULL: not yet. */
-void engine_plane_came(struct engine *e, struct channel *c);
-void engine_plane_went(struct engine *e);
+/* Keying's process is there, or away. */
+void engine_keying_came(struct engine *e, struct channel *c);
+void engine_keying_went(struct engine *e);
+/* What it answers. Negative: it is not well-formed. */
+int engine_rows_came(struct engine *e, uint32_t request, int fd);
+void engine_rekeyed(struct engine *e, uint32_t request, size_t n);
+struct doors *engine_doors(const struct engine *e);
 void engine_address_gone(struct engine *e, const struct addr *a);
-void engine_set_plan(struct engine *e, struct plan *plan, const struct proofs *proofs);
+void engine_set_plan(struct engine *e, struct plan *plan, struct plan_file *file, const struct proofs *proofs);
 /* The plan is the same: other credentials, whom we trust, and what is revoked. No SA ends. */
 void engine_set_proofs(struct engine *e, const struct proofs *proofs);
-/* There are other revocation lists: judge the peers again. */
-void engine_judge(struct engine *e);
 /* Tell the peers that we go, stop, free. Memory goes when the loop has run the closings. */
 void engine_close(struct engine *e);
 
@@ -58,12 +57,14 @@ struct engine_view {
 	const struct sa_usage *usage; /* by pair */
 	size_t ike_count, child_count, failure_count, usage_count;
 	uint64_t keying_dropped[KEYING_DROP_COUNT], plane_dropped[DROP_COUNT];
+	const struct revocation_row *lists; /* that were fetched */
+	size_t list_count;
+	bool keying_away; /* it said nothing: there are no rows, although SAs may go on */
 };
 /* Ask them; `seen` runs exactly once, maybe before this returns. */
 void engine_look(struct engine *e, void (*seen)(void *context, const struct engine_view *v), void *context);
 
 const struct credential_store *engine_store(const struct engine *e); /* NULL: this host has nothing to prove itself */
-const struct shared_store *engine_shared_store(const struct engine *e); /* likewise */
 /* Has the other end proven itself to us, and are there SAs with it? */
 bool engine_has_peer(const struct engine *e, const struct addr *remote);
 /* Peers without IKE that request modes talk to in clear, some of them maybe no more. */

@@ -71,26 +71,23 @@ static int begin(struct daemon *d, struct plan *plan, struct plan_file *file, co
 					.gate_config = &d->gate_config,
 					.gate = d->gate,
 					.observer = &d->observer,
-					.export_fd = d->export_fd,
-					.asking = d->asking };
+					.keying = parts_channel(d, ROLE_KEYING),
+					.export_fd = d->export_fd };
 	struct engine *engine = NULL;
 	int r;
 
-	credentials_of_engine(d, &config);
 	if ((r = plane_open(d->plane, why)) < 0)
 		return r;
-	if ((r = engine_new(&config, plan, proofs, &engine, why)) < 0 || (r = gate_apply(d->gate, plan, why)) < 0 ||
-	    (r = gate_routes(d->gate, why)) < 0) {
-		engine_close(engine);
+	if ((r = gate_apply(d->gate, plan, why)) < 0 || (r = gate_routes(d->gate, why)) < 0) {
 		plane_end(d->plane);
 		return r;
 	}
+	engine_new(&config, plan, file, proofs, &engine);
 	plane_set_plan(d->plane, file);
 	plane_begin(d->plane);
 	keys_filling_commit(d->filling);
 	d->engine = engine;
 	engine_start(engine);
-	engine_plane_came(engine, parts_channel(d, ROLE_DATAPLANE));
 	return 0;
 }
 
@@ -146,7 +143,7 @@ static int put_plan(struct daemon *d, struct plan *plan, struct plan_file *file,
 	} else if ((r = gate_apply(d->gate, plan, why)) == 0) {
 		plane_set_plan(d->plane, file);
 		keys_filling_commit(d->filling);
-		engine_set_plan(d->engine, plan, &loaded.proofs);
+		engine_set_plan(d->engine, plan, file, &loaded.proofs);
 	}
 	if (r == 0)
 		boot_keep(d, plan);

@@ -318,6 +318,28 @@ static void get_failure(struct wire_in *in, struct keying_rows *h, struct keying
 		in->failed = true;
 }
 
+static void put_usage(struct wire_out *out, const struct sa_usage *u)
+{
+	wire_put_u64(out, u->pair);
+	wire_put_u64(out, u->packets_in);
+	wire_put_u64(out, u->packets_out);
+	wire_put_u64(out, u->octets_in);
+	wire_put_u64(out, u->octets_out);
+	wire_put_u64(out, u->last_in_ms);
+	wire_put_u64(out, u->last_out_ms);
+}
+
+static void get_usage(struct wire_in *in, struct sa_usage *u)
+{
+	u->pair = wire_u64(in);
+	u->packets_in = wire_u64(in);
+	u->packets_out = wire_u64(in);
+	u->octets_in = wire_u64(in);
+	u->octets_out = wire_u64(in);
+	u->last_in_ms = wire_u64(in);
+	u->last_out_ms = wire_u64(in);
+}
+
 static void put_list(struct wire_out *out, const struct revocation_row *r)
 {
 	put_text(out, r->source, sizeof r->source);
@@ -338,47 +360,14 @@ static void get_list(struct wire_in *in, struct revocation_row *r)
 
 /* ---- all --------------------------------------------------------------------------------------------------------- */
 
-static size_t least(size_t a, size_t b)
-{
-	return a < b ? a : b;
-}
-
-static void collect_lists(const struct revocation_lists *l, struct keying_rows *r)
-{
-	size_t cap = 0;
-
-	for (; l && r->list_count < REVOCATION_LISTS_MOST; r->list_count++) {
-		r->lists = mem_grow(r->lists, r->list_count, &cap, sizeof *r->lists);
-		if (!revocation_lists_row(l, r->list_count, &r->lists[r->list_count]))
-			break;
-	}
-}
-
-void keying_rows_collect(const struct keying *k, const struct revocation_lists *lists, struct keying_rows *ret)
-{
-	struct keying_rows r = { 0 };
-	size_t n = k ? least(keying_ike_rows(k, NULL, 0), KEYING_WIRE_ROWS_MOST) : 0;
-
-	r.ike = mem_new(n + 1, sizeof *r.ike);
-	r.ike_count = k ? least(n, keying_ike_rows(k, r.ike, n)) : 0;
-	n = k ? least(keying_child_rows(k, NULL, 0), KEYING_WIRE_ROWS_MOST) : 0;
-	r.children = mem_new(n + 1, sizeof *r.children);
-	r.child_count = k ? least(n, keying_child_rows(k, r.children, n)) : 0;
-	n = k ? least(keying_failures(k, NULL, 0), KEYING_WIRE_ROWS_MOST) : 0;
-	r.failures = mem_new(n + 1, sizeof *r.failures);
-	r.failure_count = k ? least(n, keying_failures(k, r.failures, n)) : 0;
-	for (int i = 0; k && i < KEYING_DROP_COUNT; i++)
-		r.dropped[i] = keying_dropped(k, (enum keying_drop)i);
-	collect_lists(lists, &r);
-	*ret = r;
-}
-
 void keying_rows_encode(struct wire_out *out, const struct keying_rows *r, uint64_t plan_number)
 {
 	wire_put_u32(out, MAGIC);
 	wire_put_u64(out, plan_number);
 	for (int i = 0; i < KEYING_DROP_COUNT; i++)
 		wire_put_u64(out, r->dropped[i]);
+	for (int i = 0; i < DROP_COUNT; i++)
+		wire_put_u64(out, r->plane_dropped[i]);
 	wire_put_u32(out, (uint32_t)r->ike_count);
 	for (size_t i = 0; i < r->ike_count; i++)
 		put_ike(out, &r->ike[i]);
@@ -388,6 +377,9 @@ void keying_rows_encode(struct wire_out *out, const struct keying_rows *r, uint6
 	wire_put_u32(out, (uint32_t)r->failure_count);
 	for (size_t i = 0; i < r->failure_count; i++)
 		put_failure(out, &r->failures[i]);
+	wire_put_u32(out, (uint32_t)r->usage_count);
+	for (size_t i = 0; i < r->usage_count; i++)
+		put_usage(out, &r->usage[i]);
 	wire_put_u32(out, (uint32_t)r->list_count);
 	for (size_t i = 0; i < r->list_count; i++)
 		put_list(out, &r->lists[i]);
@@ -434,6 +426,13 @@ static void get_all(struct wire_in *in, const struct policy *policy, struct keyi
 	h->failures = mem_new(h->failure_count + 1, sizeof *h->failures);
 	for (size_t i = 0; i < h->failure_count && !in->failed; i++)
 		get_failure(in, h, &h->failures[i]);
+	h->usage_count = get_count(in, KEYING_WIRE_ROWS_MOST);
+	h->usage = mem_new(h->usage_count + 1, sizeof *h->usage);
+	for (size_t i = 0; i < h->usage_count && !in->failed; i++) {
+		get_usage(in, &h->usage[i]);
+		if (i && h->usage[i].pair < h->usage[i - 1].pair) /* they are searched by halves */
+			in->failed = true;
+	}
 	h->list_count = get_count(in, REVOCATION_LISTS_MOST);
 	h->lists = mem_new(h->list_count + 1, sizeof *h->lists);
 	for (size_t i = 0; i < h->list_count && !in->failed; i++)
@@ -451,6 +450,8 @@ int keying_rows_decode(struct wire_in *in, uint64_t plan_number, const struct po
 		policy = NULL;
 	for (int i = 0; i < KEYING_DROP_COUNT; i++)
 		h.dropped[i] = wire_u64(in);
+	for (int i = 0; i < DROP_COUNT; i++)
+		h.plane_dropped[i] = wire_u64(in);
 	get_all(in, policy, &h);
 	if (!wire_done(in)) {
 		keying_rows_wipe(&h);
@@ -480,6 +481,7 @@ void keying_rows_wipe(struct keying_rows *h)
 	free(h->ike);
 	free(h->children);
 	free(h->failures);
+	free(h->usage);
 	free(h->lists);
 	arena_wipe(&h->memory);
 	*h = (struct keying_rows){ 0 };

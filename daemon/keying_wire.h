@@ -15,9 +15,10 @@ struct keying_rows {
 	struct keying_ike_row *ike;
 	struct keying_child_row *children;
 	struct keying_failure *failures;
+	struct sa_usage *usage;       /* of the data plane, by pair: counters only */
 	struct revocation_row *lists; /* that were fetched */
-	size_t ike_count, child_count, failure_count, list_count;
-	uint64_t dropped[KEYING_DROP_COUNT];
+	size_t ike_count, child_count, failure_count, usage_count, list_count;
+	uint64_t dropped[KEYING_DROP_COUNT], plane_dropped[DROP_COUNT];
 	/* Of rows that came: names and peers. */
 	struct arena memory;
 	struct peer_kept **peers;
@@ -25,9 +26,7 @@ struct keying_rows {
 };
 void keying_rows_wipe(struct keying_rows *r); /* for SCOPED */
 
-/* At the one end. k NULL: it has no plan, and so no rows but those of lists. They are good until the engine's next
- * event. */
-void keying_rows_collect(const struct keying *k, const struct revocation_lists *lists, struct keying_rows *ret);
+/* At the one end (keying/rows.h collects them). */
 int keying_rows_seal(const struct keying_rows *r, uint64_t plan_number, struct diag *d); /* memory_file.h */
 
 /* At the other. Rules are pointed to if that is the policy of the plan that the rows speak of. */

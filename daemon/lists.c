@@ -4,6 +4,7 @@
 #include "daemon/list_cache.h"
 #include "daemon/parts.h"
 #include "daemon/watch.h"
+#include "identity/revocation.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -57,69 +58,10 @@ void lists_sources_came(void *context, struct channel *c)
 	struct daemon *d = context;
 
 	tell_names(d->lists, c);
-	if (d->fetcher)
-		fetcher_again(d->fetcher);
 }
 
-/* ---- a fetcher in this process ----------------------------------------------------------------------------------- */
-
-static void ask_fetch(void *context, uint32_t number, const char *url)
-{
-	struct daemon *d = context;
-	struct channel *c = parts_channel(d, ROLE_SOURCES);
-	struct wire_out *out;
-
-	if (!c) /* asked again when it has come */
-		return;
-	out = channel_begin(c, ASK_FETCH);
-	wire_put_u32(out, number);
-	wire_put(out, url, strlen(url));
-	channel_end(c);
-}
-
-static void recall(void *context, uint32_t number, const char *url)
-{
-	struct daemon *d = context;
-	int fd = list_cache_recall(d->lists->cache, url);
-
-	(void)fetcher_recalled(d->fetcher, number, fd);
-	if (fd >= 0)
-		(void)close(fd);
-}
-
-static void keep(void *context, const char *url, int fd)
-{
-	struct daemon *d = context;
-
-	list_cache_keep(d->lists->cache, url, fd);
-}
-
-struct fetch_means lists_means(struct daemon *d)
-{
-	return (struct fetch_means){ ask_fetch, recall, keep, d };
-}
-
-int lists_on_fetched(void *context, struct channel *c, struct wire_in *body, int *fds)
-{
-	struct daemon *d = context;
-
-	(void)c;
-	return d->fetcher ? fetcher_fetched(d->fetcher, wire_u32(body), fds[0], NULL) : 0;
-}
-
-int lists_on_fetch_failed(void *context, struct channel *c, struct wire_in *body, int *fds)
-{
-	struct daemon *d = context;
-	uint32_t number = wire_u32(body);
-	char why[ASK_WHY_MOST + 1] = "";
-
-	(void)c;
-	(void)fds;
-	wire_copy(body, why, body->left);
-	return d->fetcher ? fetcher_fetched(d->fetcher, number, -1, why) : 0;
-}
-
-/* ---- for a fetcher elsewhere ------------------------------------------------------------------------------------- */
+/* ---- for keying's fetcher -----------------------------------------------------------------------------------------
+ */
 
 /* Text to the end of the message, without zeroes in it. */
 static int take_url(struct wire_in *body, char ret[REVOCATION_URL_MOST])

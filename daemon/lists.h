@@ -3,16 +3,12 @@
 #ifndef DAEMON_LISTS_H
 #define DAEMON_LISTS_H
 #include "daemon/daemon.h"
-#include "daemon/fetch.h"
 
 /* Fills in d->lists. */
 void lists_new(struct daemon *d);
 void lists_close(struct daemon *d);
-/* For a fetcher in this process. */
-struct fetch_means lists_means(struct daemon *d);
-
 /* For parts.c. */
 void lists_sources_came(void *context, struct channel *c);
-ask_handler lists_on_fetched, lists_on_fetch_failed, lists_on_recall, lists_on_keep;
+ask_handler lists_on_recall, lists_on_keep;
 
 #endif

@@ -6,10 +6,10 @@
 #include "daemon/exempt.h"
 #include "daemon/follow.h"
 #include "daemon/force.h"
-#include "daemon/keys/asking.h"
 #include "daemon/keys/filling.h"
 #include "daemon/lists.h"
 #include "daemon/parts.h"
+#include "daemon/ready.h"
 #include "daemon/service.h"
 
 #include <signal.h>
@@ -138,7 +138,6 @@ int daemon_loop_start(struct daemon *d, struct diag *why)
 	credentials_new(d);
 	exempt_start(d);
 	d->plane = plane_new(&d->loop, &d->gate_config, d->sockets);
-	d->asking = keys_asking_new(&d->loop);
 	d->filling = keys_filling_new(&d->loop, &d->children, credentials_stale, d);
 	if ((r = parts_start(d, why)) < 0 || (r = change_start(d, why)) < 0)
 		return r;
@@ -165,9 +164,9 @@ void daemon_stop(struct daemon *d)
 	engine_close(d->engine);
 	d->engine = NULL;
 	credentials_close(d);
+	ready_close(d);
 	parts_close(d);
 	plane_close(TAKE(d->plane));
-	keys_asking_close(TAKE(d->asking));
 	keys_filling_close(TAKE(d->filling));
 	lists_close(d);
 	control_server_close(d->control);

@@ -11,12 +11,11 @@
 #include "daemon/exemptions.h"
 #include "daemon/follow.h"
 #include "daemon/force.h"
-#include "daemon/jobs.h"
 #include "daemon/options.h"
+#include "daemon/ready.h"
 #include "daemon/secret.h"
 #include "daemon/service.h"
 #include "daemon/sockets.h"
-#include "identity/revocation.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -235,20 +234,22 @@ static int prepare(struct daemon *d, struct diag *why)
 	return gate_new(&d->gate_config, &d->gate, why);
 }
 
+static void started(struct daemon *d)
+{
+	daemon_event(d, EVENT_STARTED, "cordond " CORDON_VERSION " watches over %s", d->name ? d->name : "this host");
+	service_ready(d);
+}
+
 static int do_run(struct daemon *d, struct diag *why)
 {
 	int r;
 
-	jobs_prepare();
-	d->fetched = revocation_lists_new();
 	d->started_ms = unix_now_ms();
 	follow_start(d);
 	if ((r = uv_loop_init(&d->loop)) < 0)
 		return diag_errno(why, r, "start the event loop");
 	if ((r = prepare(d, why)) == 0 && (r = daemon_loop_start(d, why)) == 0) {
-		daemon_event(d, EVENT_STARTED, "cordond " CORDON_VERSION " watches over %s",
-			     d->name ? d->name : "this host");
-		service_ready(d);
+		ready_wait(d, started);
 	} else {
 		d->observer.emit = NULL; /* nothing was started that could stop */
 		daemon_stop(d);
@@ -270,7 +271,6 @@ static void daemon_wipe(struct daemon *d)
 	exemptions_free(d->exemptions);
 	host_facts_free(d->facts);
 	lineage_free(d->lineage);
-	revocation_lists_free(d->fetched);
 	follow_free(d);
 	host_config_free(d->config);
 	if (d->host_fd >= 0)

@@ -1,10 +1,9 @@
 #include "daemon/parts.h"
 
 #include "base/diag.h"
-#include "daemon/keys/asking.h"
+#include "daemon/keying_part.h"
 #include "daemon/keys/filling.h"
 #include "daemon/lists.h"
-#include "daemon/sad_remote.h"
 #include "observe/event_wire.h"
 
 #include <errno.h>
@@ -49,70 +48,30 @@ static int on_keys_answer(void *context, struct channel *c, struct wire_in *body
 	return keys_filling_heard(d->filling, body);
 }
 
-#define ON_KEYS(name, ask) \
-	static int name(void *context, struct channel *c, struct wire_in *body, int *fds) \
-	{ \
-		const struct daemon *d = context; \
-\
-		(void)c, (void)fds; \
-		return keys_asking_heard(d->asking, ask, body); \
-	}
-ON_KEYS(on_keys_signed, ASK_KEYS_SIGNED)
-ON_KEYS(on_keys_proven, ASK_KEYS_PROVEN)
-ON_KEYS(on_keys_mixed, ASK_KEYS_MIXED)
-ON_KEYS(on_keys_refused, ASK_KEYS_REFUSED)
-
 static void keys_came(void *context, struct channel *c)
 {
 	const struct daemon *d = context;
 
 	keys_filling_came(d->filling, c);
-	keys_asking_channel(d->asking, c);
-}
-
-static void keys_went(void *context)
-{
-	const struct daemon *d = context;
-
-	keys_asking_channel(d->asking, NULL);
 }
 
 /* By ask: who may ask what is in asks.c. */
 static ask_handler *const handlers[ASK_COUNT] = {
 	[ASK_READY] = children_ready,
 	[ASK_EVENT] = on_event,
-	SAD_REMOTE_HANDLERS,
+	KEYING_HANDLERS,
 	[ASK_KEYS_ANSWER] = on_keys_answer,
-	[ASK_KEYS_SIGNED] = on_keys_signed,
-	[ASK_KEYS_PROVEN] = on_keys_proven,
-	[ASK_KEYS_MIXED] = on_keys_mixed,
-	[ASK_KEYS_REFUSED] = on_keys_refused,
-	[ASK_FETCHED] = lists_on_fetched,
-	[ASK_FETCH_FAILED] = lists_on_fetch_failed,
 	[ASK_LIST_RECALL] = lists_on_recall,
 	[ASK_LIST_KEEP] = lists_on_keep,
 };
 
 /* ---- who is told when one comes or goes -------------------------------------------------------------------------- */
 
-static void keying_came(void *context, struct channel *c)
-{
-	(void)context;
-	(void)c;
-}
-
-static void keying_went(void *context)
-{
-	(void)context;
-}
-
 static void dataplane_came(void *context, struct channel *c)
 {
 	struct daemon *d = context;
 
 	plane_came(d->plane, c);
-	if (d->engine)
-		engine_plane_came(d->engine, c);
 }
 
 static void dataplane_went(void *context)
@@ -120,8 +79,6 @@ static void dataplane_went(void *context)
 	struct daemon *d = context;
 
 	plane_went(d->plane);
-	if (d->engine)
-		engine_plane_went(d->engine);
 }
 
 static const struct {
@@ -131,7 +88,7 @@ static const struct {
 } rows[] = {
 	{ ROLE_KEYING, keying_came, keying_went },
 	{ ROLE_DATAPLANE, dataplane_came, dataplane_went },
-	{ ROLE_KEYS, keys_came, keys_went },
+	{ ROLE_KEYS, keys_came, NULL },
 	{ ROLE_SOURCES, lists_sources_came, NULL },
 };
 _Static_assert(ARRAY_LEN(rows) <= PARTS_MOST, "there is room for all");

@@ -104,6 +104,7 @@ int plan_wire_seal(uint64_t number, const struct text *policy, const struct plan
 
 struct plan_file {
 	int fd;
+	uint64_t number;
 	unsigned references;
 };
 
@@ -116,7 +117,7 @@ int plan_file_new(uint64_t number, const struct text *policy, const struct plan_
 	if (fd < 0)
 		return fd;
 	f = mem_new(1, sizeof *f);
-	*f = (struct plan_file){ fd, 1 };
+	*f = (struct plan_file){ fd, number, 1 };
 	*ret = f;
 	return 0;
 }
@@ -133,6 +134,11 @@ void plan_file_free(struct plan_file *f)
 		return;
 	(void)close(f->fd);
 	free(f);
+}
+
+uint64_t plan_file_number(const struct plan_file *f)
+{
+	return f->number;
 }
 
 int plan_file_fd(const struct plan_file *f)

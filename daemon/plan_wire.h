@@ -29,6 +29,7 @@ struct plan_file *plan_file_ref(struct plan_file *f);
 void plan_file_free(struct plan_file *f); /* drops one reference */
 SCOPE_FREEP(struct plan_file, plan_file)
 int plan_file_fd(const struct plan_file *f);
+uint64_t plan_file_number(const struct plan_file *f);
 
 /* What comes of it. The report has the text that the policy's places speak of. */
 struct plan_made {

@@ -121,7 +121,7 @@ static struct shared_store *load_store(const struct daemon *d, const struct name
 {
 	const struct host_config *c = d->config;
 	struct credential_files *files = arena_new(a, c->certificate_count + 1, sizeof *files);
-	const struct shared_store *before = d->engine ? engine_shared_store(d->engine) : NULL;
+	const struct credential_store *before = d->engine ? engine_store(d->engine) : NULL;
 	struct credential_store *store = NULL;
 	struct credential_holder holder;
 	struct diag why = { 0 };
@@ -145,8 +145,7 @@ static struct shared_store *load_store(const struct daemon *d, const struct name
 		files[i] = (struct credential_files){ under_root(d, a, c->certificates[i].certificate),
 						      under_root(d, a, c->certificates[i].key) };
 	keys_filling_begin(d->filling, &holder);
-	if (credential_store_load(&from, before ? before->store : NULL, tell_bad, (void *)(uintptr_t)d, &store, &why) <
-	    0) {
+	if (credential_store_load(&from, before, tell_bad, (void *)(uintptr_t)d, &store, &why) < 0) {
 		log_error("%s", why.text);
 		return NULL;
 	}

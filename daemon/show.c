@@ -458,8 +458,7 @@ static void credential_rows(struct daemon *d, const struct live *l, json_t *rows
 
 static void list_rows(struct daemon *d, const struct live *l, json_t *rows)
 {
-	(void)l;
-	credentials_list_rows(d, rows);
+	credentials_list_rows(d, l->v, rows);
 }
 
 static void exemption_rows(struct daemon *d, const struct live *l, json_t *rows)
@@ -509,8 +508,8 @@ json_t *show_table(struct daemon *d, const struct engine_view *v, const char *wh
 		rows = json_array();
 		live_read(d, v, &l);
 		tables[i].rows(d, &l, rows);
-		return json_pack("{s:b,s:s,s:o,s:o}", "ok", 1, "what", tables[i].name, "rows", rows, "exemptions",
-				 exemptions(d));
+		return json_pack("{s:b,s:s,s:b,s:o,s:o}", "ok", 1, "what", tables[i].name, "away", l.v->keying_away,
+				 "rows", rows, "exemptions", exemptions(d));
 	}
 	return NULL;
 }
@@ -523,6 +522,7 @@ json_t *show_state(struct daemon *d, const struct engine_view *v)
 	live_read(d, v, &l);
 	put(o, "disabled", json_boolean(d->state->disabled));
 	put(o, "version", number(d->state->current));
+	put(o, "away", json_boolean(l.v->keying_away));
 	for (size_t i = 0; i < ARRAY_LEN(tables); i++) {
 		json_t *rows = json_array();
 
@@ -696,9 +696,9 @@ json_t *show_status(struct daemon *d, const struct engine_view *v)
 	put(o, "policy", policy_json(d));
 	put(o, "peers", peers);
 	put(o, "keying",
-	    json_pack("{s:I,s:I,s:I,s:o}", "main_mode", (json_int_t)established(&l), "negotiating",
-		      (json_int_t)(l.v->ike_count - established(&l)), "quick_mode", (json_int_t)l.v->child_count,
-		      "failures", failures_json(rows)));
+	    json_pack("{s:b,s:I,s:I,s:I,s:o}", "away", l.v->keying_away, "main_mode", (json_int_t)established(&l),
+		      "negotiating", (json_int_t)(l.v->ike_count - established(&l)), "quick_mode",
+		      (json_int_t)l.v->child_count, "failures", failures_json(rows)));
 	put(o, "plane", json_pack("{s:s}", "kind", "userspace"));
 	put(o, "plane_dropped", number(dropped));
 	put(o, "processes", parts_json(d));

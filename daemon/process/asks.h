@@ -20,6 +20,20 @@ const char *role_name(enum role r); /* "keying" */
 enum ask {
 	ASK_READY, /* the child is in its cage and does what it is told */
 	ASK_PEER,  /* u8 role: the other end of a channel with that process */
+	/* The parent to keying. */
+	ASK_KEYING_SOCKET,       /* u8 which of SOCKETS_COUNT, and it */
+	ASK_KEYING_PLAN,         /* plan_wire.h, proofs_wire.h */
+	ASK_KEYING_PROOFS,       /* proofs_wire.h, for the same plan */
+	ASK_KEYING_CLOSE,        /* no plan any more: tell the peers */
+	ASK_KEYING_ADDRESS_GONE, /* address */
+	ASK_KEYING_REKEY,        /* u32 request, u8 main mode?, u16 count of addresses, they */
+	ASK_KEYING_LOOK,         /* u32 request */
+	/* Keying to the parent: looked at by engine_doors.h. */
+	ASK_KEYING_FALLBACK, /* local, remote, u32 seconds */
+	ASK_KEYING_SECURED,  /* local, remote, u8 up? */
+	ASK_KEYING_KEYS,     /* a line for a capture decoder */
+	ASK_KEYING_REKEYED,  /* u32 request, u32 how many begin */
+	ASK_KEYING_ROWS,     /* u32 request; keying_wire.h */
 	/* Of any child. */
 	ASK_EVENT,     /* observe/event_wire.h */
 	ASK_FORBIDDEN, /* u32: the system call that the child was refused; it ends by that */
@@ -80,6 +94,8 @@ enum {
 	ASK_URL_MOST = 511,
 	ASK_WHY_MOST = 200,
 };
+
+enum { KEYING_REKEY_PEERS = 2048, KEYING_KEYS_MOST = 1024 };
 
 /* States of a channel, as its receiving end sees them. */
 enum channel_state { CHANNEL_NEW = 1, CHANNEL_READY = 2, CHANNEL_ANY = 3 };

@@ -55,6 +55,7 @@ static size_t made(uint8_t *buf, size_t cap)
 					  .times = 4,
 					  .stranger = true,
 					  .text = "nobody answered" };
+	struct sa_usage usage = { .pair = 9, .octets_in = 1234 };
 	struct revocation_row list = { .source = "http://ca/x", .issuer = "CN=CA", .revoked = 12 };
 	struct keying_rows rows = { .ike = ike,
 				    .ike_count = 2,
@@ -62,6 +63,8 @@ static size_t made(uint8_t *buf, size_t cap)
 				    .child_count = 1,
 				    .failures = &failure,
 				    .failure_count = 1,
+				    .usage = &usage,
+				    .usage_count = 1,
 				    .lists = &list,
 				    .list_count = 1,
 				    .dropped = { 1, 2 } };
@@ -105,6 +108,8 @@ static void rows_arrive_as_they_were(void **state)
 	assert_null(h.failures[0].notify);
 	assert_string_equal(h.failures[0].text, "nobody answered");
 	assert_true(h.failures[0].stranger);
+	assert_int_equal(h.usage_count, 1);
+	assert_int_equal(h.usage[0].octets_in, 1234);
 	assert_int_equal(h.lists[0].revoked, 12);
 	keying_rows_wipe(&h);
 	free(buf);
@@ -162,11 +167,9 @@ static void rows_of_no_engine_are_none(void **state)
 	int fd;
 
 	(void)state;
-	keying_rows_collect(NULL, NULL, &rows);
 	assert_true((fd = keying_rows_seal(&rows, 1, &d)) >= 0);
 	assert_int_equal(keying_rows_read(fd, 1, NULL, &h, &d), 0);
 	assert_int_equal(h.ike_count + h.child_count + h.failure_count + h.list_count, 0);
-	keying_rows_wipe(&rows);
 	keying_rows_wipe(&h);
 	(void)close(fd);
 }

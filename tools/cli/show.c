@@ -315,8 +315,12 @@ static int run(int argc, char **argv)
 		return r;
 	}
 	rows = json_object_get(reply, "rows");
+	if (json_is_true(json_object_get(reply, "away")) && !ask.json)
+		(void)fputs("cordon: keying does not answer now, so what it knows is left out; see  cordon status\n",
+			    stderr);
 	if (json_array_size(rows) == 0) {
-		(void)puts(tables[t].none);
+		if (!json_is_true(json_object_get(reply, "away")))
+			(void)puts(tables[t].none);
 	} else {
 		columns_start(&c, tables[t].heading);
 		json_array_foreach(rows, i, row)

@@ -72,6 +72,10 @@ static void print_keying(const json_t *k)
 	const json_t *failures = json_object_get(k, "failures"), *f;
 	size_t i;
 
+	if (json_is_true(json_object_get(k, "away"))) {
+		(void)puts("Keying    does not answer now; what it has negotiated goes on");
+		return;
+	}
 	(void)printf("Keying    %" PRIu64 " main mode, %" PRIu64 " quick mode", ask_number(k, "main_mode"),
 		     ask_number(k, "quick_mode"));
 	if (ask_number(k, "negotiating"))
