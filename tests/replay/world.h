@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { HOSTS = 2, PACKETS_MOST = 4096, SAS_MOST = 64, HELD_MOST = 64, DATAGRAM_MOST = 4096 };
+enum { HOSTS = 2, PACKETS_MOST = 4096, SAS_MOST = 64, HELD_MOST = 1024, DATAGRAM_MOST = 4096 };
 
 struct world_sa {
 	bool used, inbound;
