@@ -10,7 +10,7 @@ struct list_cache;
 enum {
 	LIST_CACHE_FILES_MOST = 256,
 	LIST_CACHE_OCTETS_MOST = 256 << 20,
-	LIST_CACHE_WRITES_MOST = 8, /* at the same time; what comes on top is not kept */
+	LIST_CACHE_WRITES_MOST = 2, /* at the same time; what comes on top is not kept */
 };
 
 struct list_cache *list_cache_new(uv_loop_t *loop, const char *folder);

@@ -37,6 +37,9 @@ enum ask {
 	/* Of any child. */
 	ASK_EVENT,     /* observe/event_wire.h */
 	ASK_FORBIDDEN, /* u32: the system call that the child was refused; it ends by that */
+	ASK_PING,      /* answered by PONG: the process does its work */
+	ASK_PONG,
+	ASK_ACCUSE, /* u8 role, words: that one misbehaved towards us, and we listen to it no more */
 	/* The parent to the data plane (daemon/plane.h). */
 	ASK_PLANE_FD,    /* u8 which (plane_fds.h), and it */
 	ASK_PLANE_PLAN,  /* the plan from now on (plan_wire.h) */

@@ -42,7 +42,8 @@ struct channel {
 	size_t frame; /* where the one that is being written begins */
 	enum ask writing;
 	STAILQ_HEAD(, waiting) queue;
-	size_t queued;
+	size_t queued, queued_fds;
+	struct limit_bucket bucket;
 	uint8_t batch[BATCH], in[BATCH];
 };
 
@@ -173,6 +174,7 @@ static void enqueue(struct channel *c, const uint8_t *octets, size_t len, const 
 	}
 	STAILQ_INSERT_TAIL(&c->queue, w, next);
 	c->queued += len;
+	c->queued_fds += w->fd_count;
 	watch(c);
 }
 
@@ -194,7 +196,7 @@ static void put(struct channel *c, const int *fds, size_t fd_count)
 		enqueue(c, c->batch, c->out.len, fds, fd_count);
 	explicit_bzero(c->batch, c->out.len);
 	c->out.len = 0;
-	if (c->queued > CHANNEL_QUEUE_MOST)
+	if (c->queued > CHANNEL_QUEUE_MOST || c->queued_fds > CHANNEL_QUEUE_FDS_MOST)
 		end(c, "does not read what it is sent");
 }
 
@@ -230,6 +232,7 @@ static void drain(struct channel *c)
 		}
 		STAILQ_REMOVE_HEAD(&c->queue, next);
 		c->queued -= w->len;
+		c->queued_fds -= w->fd_count;
 		waiting_free(w);
 	}
 	watch(c);
@@ -350,6 +353,8 @@ static const char *dispatch(struct channel *c, size_t len, int *fds, size_t fd_c
 
 		if (body.failed)
 			return "sent a message that is cut off";
+		if (c->config.rate.per_s && !limit_bucket_take(&c->bucket, &c->config.rate, uv_now(c->config.loop)))
+			return "sends more than anybody needs to";
 		if ((why = fault(c, number, zero, body_len, fd_count, body.at == c->in + FRAME_HEADER && !in.left)))
 			return why;
 		if (c->config.handlers[number](c->config.context, c, &body, fds) < 0)

@@ -7,6 +7,7 @@
  * keys go this way too. */
 #ifndef DAEMON_PROCESS_CHANNEL_H
 #define DAEMON_PROCESS_CHANNEL_H
+#include "base/limit.h"
 #include "base/scope.h"
 #include "base/wire.h"
 #include "daemon/process/asks.h"
@@ -26,12 +27,13 @@ struct channel_config {
 	ask_handler *const *handlers; /* by ask, ASK_COUNT of them; NULL: it is nothing to us */
 	void *context;                /* the handlers' */
 	void *owner;                  /* for whoever keeps the channel */
+	struct limit_rate rate; /* of messages that come: who sends more is cut off; per_s 0: as many as it likes */
 	/* The channel is over: NULL: the other end is closed; else how it misbehaved. It is closed by itself; not
 	 * called after channel_close. */
 	void (*gone)(struct channel *c, const char *why);
 };
 
-enum { CHANNEL_QUEUE_MOST = 32 << 20 }; /* octets that the other end has not read */
+enum { CHANNEL_QUEUE_MOST = 32 << 20, CHANNEL_QUEUE_FDS_MOST = 64 }; /* octets and descriptors that are not read */
 
 /* Begins in CHANNEL_NEW. */
 int channel_new(const struct channel_config *config, struct channel **ret, struct diag *d);

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -15,14 +16,37 @@ static struct {
 	const struct child_program *program;
 	uv_loop_t loop;
 	struct channel *parent, *peers[ROLE_COUNT];
+	ask_handler *handlers[ASK_COUNT]; /* the program's, and our own */
 } child;
+
+/* The parent ends it, and what comes in its place is heard again. */
+static void accuse(enum role role, const char *why)
+{
+	struct wire_out *out = channel_begin(child.parent, ASK_ACCUSE);
+
+	wire_put_u8(out, (uint8_t)role);
+	wire_put(out, why, strnlen(why, ASK_WHY_MOST));
+	channel_end(child.parent);
+}
+
+static int ping(void *context, struct channel *c, struct wire_in *body, int *fds)
+{
+	(void)context;
+	(void)body;
+	(void)fds;
+	(void)channel_begin(c, ASK_PONG);
+	channel_end(c);
+	return 0;
+}
 
 static void peer_gone(struct channel *c, const char *why)
 {
 	enum role role = channel_peer(c);
 
-	if (why)
+	if (why) {
 		log_error("the process %s %s: no more is heard of it", role_name(role), why);
+		accuse(role, why);
+	}
 	if (child.peers[role] != c)
 		return;
 	child.peers[role] = NULL;
@@ -52,7 +76,7 @@ int child_peer(void *context, struct channel *c, struct wire_in *body, int *fds)
 						  .fd = fd,
 						  .self = child.program->role,
 						  .peer = (enum role)role,
-						  .handlers = child.program->handlers,
+						  .handlers = child.handlers,
 						  .context = child.program->context,
 						  .gone = peer_gone },
 			&child.peers[role], &d) < 0) {
@@ -98,7 +122,7 @@ static int begin(const char *run_dir, struct diag *d)
 						       .fd = CHILD_CHANNEL_FD,
 						       .self = child.program->role,
 						       .peer = ROLE_PARENT,
-						       .handlers = child.program->handlers,
+						       .handlers = child.handlers,
 						       .context = child.program->context,
 						       .gone = parent_gone },
 			     &child.parent, d)) < 0)
@@ -117,6 +141,9 @@ int child_run(const struct child_program *program, int argc, char **argv)
 
 	log_start(program->name);
 	child.program = program;
+	memcpy(child.handlers, program->handlers, sizeof child.handlers);
+	child.handlers[ASK_PEER] = child_peer;
+	child.handlers[ASK_PING] = ping;
 	if (begin(argc == 2 ? argv[1] : "", &d) < 0) {
 		log_error("%s", d.text);
 		return EXIT_FAILURE;

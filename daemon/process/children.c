@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "observe/event.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -34,6 +35,7 @@ struct child {
 	char ended[CHILD_END_TEXT]; /* in words */
 	char lacks[SANDBOX_TEXT];   /* likewise: what its cage does */
 	bool misbehaved, was_forbidden;
+	unsigned silent;                  /* pings without an answer */
 	uint32_t forbidden;               /* the system call */
 	ask_handler *handlers[ASK_COUNT]; /* the part's, and our own */
 };
@@ -41,6 +43,7 @@ struct child {
 struct children {
 	struct children_config config;
 	struct child child[ROLE_COUNT];
+	uv_timer_t ping;
 	bool closing;
 	unsigned open_handles;
 };
@@ -284,11 +287,76 @@ static int forbidden(void *context, struct channel *channel, struct wire_in *bod
 	return 0;
 }
 
+static bool talk(enum role a, enum role b)
+{
+	for (size_t i = 0; i < ask_pair_count; i++)
+		if ((ask_pairs[i].a == a && ask_pairs[i].b == b) || (ask_pairs[i].a == b && ask_pairs[i].b == a))
+			return true;
+	return false;
+}
+
+/* Whoever is right, they work together no more; the one that is accused begins anew. */
+static int accused(void *context, struct channel *channel, struct wire_in *body, int *fds)
+{
+	struct child *k = channel_owner(channel), *other;
+	uint8_t role = wire_u8(body);
+	char words[ASK_WHY_MOST + 1] = "", why[CHILD_END_TEXT];
+
+	(void)context;
+	(void)fds;
+	wire_copy(body, words, body->left);
+	if (!talk(k->part->role, (enum role)role))
+		return -EPROTO;
+	for (char *c = words; *c; c++)
+		if (!isprint((unsigned char)*c))
+			*c = '?';
+	other = &k->all->child[role];
+	if (!other->pid || !other->ready)
+		return 0;
+	other->misbehaved = true;
+	(void)snprintf(why, sizeof why, "%.80s, says %s", words, role_name(k->part->role));
+	end(other, why);
+	return 0;
+}
+
+static int pong(void *context, struct channel *channel, struct wire_in *body, int *fds)
+{
+	struct child *k = channel_owner(channel);
+
+	(void)context;
+	(void)body;
+	(void)fds;
+	k->silent = 0;
+	return 0;
+}
+
+/* Counted, not timed: while the machine sleeps nobody answers. */
+static void ping(uv_timer_t *t)
+{
+	struct children *c = t->data;
+
+	for (size_t i = 0; i < ROLE_COUNT; i++) {
+		struct child *k = &c->child[i];
+
+		if (!k->ready || !k->channel)
+			continue;
+		if (k->silent == CHILD_SILENT_MOST) {
+			end(k, "does not answer");
+			continue;
+		}
+		k->silent++;
+		(void)channel_begin(k->channel, ASK_PING);
+		channel_end(k->channel);
+	}
+}
+
 static void set_handlers(struct child *k)
 {
 	memcpy(k->handlers, k->part->handlers, sizeof k->handlers);
 	k->handlers[ASK_READY] = children_ready;
 	k->handlers[ASK_FORBIDDEN] = forbidden;
+	k->handlers[ASK_PONG] = pong;
+	k->handlers[ASK_ACCUSE] = accused;
 }
 
 static int start(struct child *k, struct diag *d)
@@ -318,6 +386,7 @@ static int start(struct child *k, struct diag *d)
 	k->pid = k->process.pid;
 	k->ending = false;
 	k->started_ms = unix_ms();
+	k->silent = 0;
 	k->next_ms = 0;
 	r = channel_new(&(struct channel_config){ .loop = k->all->config.loop,
 						  .fd = fds[0],
@@ -326,6 +395,7 @@ static int start(struct child *k, struct diag *d)
 						  .handlers = k->handlers,
 						  .context = k->part->context,
 						  .owner = k,
+						  .rate = CHILD_RATE,
 						  .gone = gone },
 			&k->channel, d);
 	if (r < 0)
@@ -375,6 +445,10 @@ int children_new(const struct children_config *config, struct children **ret, st
 	int r = 0;
 
 	c->config = *config;
+	c->ping.data = c;
+	(void)uv_timer_init(config->loop, &c->ping);
+	(void)uv_timer_start(&c->ping, ping, CHILD_PING_MS, CHILD_PING_MS);
+	c->open_handles++;
 	r = sandbox_folder(config->run_dir, d);
 	for (size_t i = 0; i < config->part_count && r == 0; i++) {
 		struct child *k = &c->child[config->parts[i].role];
@@ -398,6 +472,14 @@ int children_new(const struct children_config *config, struct children **ret, st
 	return 0;
 }
 
+static void ping_closed(uv_handle_t *h)
+{
+	struct children *c = h->data;
+
+	c->open_handles--;
+	free_when_done(c);
+}
+
 static void did_not_end(uv_timer_t *t)
 {
 	end(t->data, "did not end in time");
@@ -408,6 +490,7 @@ void children_close(struct children *c)
 	if (!c || c->closing)
 		return;
 	c->closing = true;
+	uv_close((uv_handle_t *)&c->ping, ping_closed);
 	for (size_t i = 0; i < ROLE_COUNT; i++) {
 		struct child *k = &c->child[i];
 

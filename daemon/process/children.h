@@ -12,6 +12,9 @@ struct children;
 struct diag;
 struct observer;
 
+/* Who may send how much: more than a thousand set-ups a second need, less than what keeps the parent from its work. */
+#define CHILD_RATE ((struct limit_rate){ .per_s = 50000, .burst = 100000 })
+
 /* What the parent is to one child. */
 struct child_part {
 	enum role role;
@@ -36,6 +39,8 @@ enum {
 	CHILD_BACK_OFF_MOST = 10000,
 	CHILD_STEADY_MS = 30000, /* who has lived so long begins anew */
 	CHILD_LOST_MS = 1000,    /* whose channel has ended, and who has not, is killed */
+	CHILD_PING_MS = 2000,    /* each is asked whether it does its work */
+	CHILD_SILENT_MOST = 8,   /* who leaves so many without an answer is killed */
 	CHILD_STOP_MS = 3000,    /* who has not ended by then is killed */
 	CHILD_END_TEXT = 160,
 };
