@@ -12,6 +12,7 @@
 #include "daemon/ready.h"
 #include "daemon/service.h"
 
+#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -65,19 +66,31 @@ static void host_changed(uv_poll_t *p, int status, int events)
 
 /* ---- what others do to our rules --------------------------------------------------------------------------------- */
 
+static void say_restored(struct daemon *d, const struct gate_restored *r)
+{
+	char guarded[96] = "";
+
+	if (r->guarded)
+		(void)snprintf(guarded, sizeof guarded, "; the second barrier stopped %" PRIu64 " packet%s meanwhile",
+			       r->guarded, r->guarded == 1 ? "" : "s");
+	daemon_event(d, EVENT_RULES_RESTORED, "%s changed our %s%s%s%s%s, and all is as it should be again%s",
+		     *r->by ? r->by : "another program", r->table ? "nftables table" : "",
+		     r->table && (r->rules || r->routes) ? ", " : "", r->rules ? "routing rules" : "",
+		     r->rules && r->routes ? ", " : "", r->routes ? "routes" : "", guarded);
+}
+
 static void rules_touched(uv_poll_t *p, int status, int events)
 {
 	struct daemon *d = p->data;
 	struct diag why = { 0 };
-	bool restored = false;
+	struct gate_restored restored = { 0 };
 
 	(void)status;
 	(void)events;
 	if (gate_check(d->gate, &restored, &why) < 0)
 		log_error("rules could not be restored: %s", why.text);
-	else if (restored)
-		daemon_event(d, EVENT_RULES_RESTORED,
-			     "another program changed our table, rules or routes; they are as they should be again");
+	else if (restored.table || restored.rules || restored.routes)
+		say_restored(d, &restored);
 }
 
 /* ---- signals ----------------------------------------------------------------------------------------------------- */

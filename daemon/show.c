@@ -701,6 +701,7 @@ json_t *show_status(struct daemon *d, const struct engine_view *v)
 		      (json_int_t)l.v->child_count, "failures", failures_json(rows)));
 	put(o, "plane", json_pack("{s:s}", "kind", "userspace"));
 	put(o, "plane_dropped", number(dropped));
+	put(o, "second_barrier", json_boolean(gate_guarded(d->gate)));
 	put(o, "processes", parts_json(d));
 	put(o, "certificates", certificates_json(d));
 	put(o, "expires", credentials_expiry(d));

@@ -25,6 +25,7 @@ const struct gate_count_row gate_counts[GATE_COUNTS] = {
 	[GATE_COUNT_NEW_ADDRESS] = { "new-address",
 				     "Packets of an address of ours that the rules in force do not know yet: dropped",
 				     0 },
+	[GATE_COUNT_GUARDED] = { "guarded", "Packets that the second barrier dropped while our table was gone", 0 },
 	[GATE_COUNT_EXEMPTED] = { "exempted", "Clear packets of addresses that are exempted for a time: let pass", 0 },
 };
 

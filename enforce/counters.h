@@ -18,6 +18,7 @@ enum gate_count {
 	GATE_COUNT_MASQUERADED,
 	GATE_COUNT_NEW_ADDRESS,
 	GATE_COUNT_EXEMPTED,
+	GATE_COUNT_GUARDED, /* the guard's, not the table's */
 	GATE_COUNTS
 };
 

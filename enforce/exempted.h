@@ -1,6 +1,6 @@
 /* enforce/exempted.h - addresses that are exempted for a time: the gate's own list of them, from which each table gets
- * its sets. The sets' elements end by the kernel's clock, daemon or not; a table that is made later gets what is left of
- * the time, never more. Inside enforce/ only. */
+ * its sets. The sets' elements end by the kernel's clock, daemon or not; a table that is made later gets what is left
+ * of the time, never more. Inside enforce/ only. */
 #ifndef ENFORCE_EXEMPTED_H
 #define ENFORCE_EXEMPTED_H
 #include "base/addr.h"

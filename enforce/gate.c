@@ -5,9 +5,11 @@
 #include "base/str.h"
 #include "base/table.h"
 #include "enforce/exempted.h"
+#include "enforce/guard.h"
 #include "enforce/nft.h"
 #include "enforce/routes.h"
 #include "enforce/table.h"
+#include "enforce/toucher.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -52,7 +54,11 @@ struct gate {
 	size_t secured_count, secured_cap;
 	struct table secured_by; /* their places, from 1, by addresses */
 	struct exempted exempted;
+	struct guard guard;
+	uint64_t guarded_told;
 	bool table_touched, routes_touched;
+	bool table_named; /* `by` is of the table's change, which counts most */
+	char by[TOUCHER_WORDS];
 };
 
 static int open_watch(struct gate *g, struct diag *d)
@@ -88,7 +94,8 @@ int gate_new(const struct gate_config *c, struct gate **ret, struct diag *d)
 	g->config = c ? *c : gate_default;
 	g->watch = g->retry = -1;
 	if ((r = netlink_open(&g->nft, NETLINK_NETFILTER, d)) < 0 ||
-	    (r = netlink_open(&g->route, NETLINK_ROUTE, d)) < 0 || (r = open_watch(g, d)) < 0)
+	    (r = netlink_open(&g->route, NETLINK_ROUTE, d)) < 0 || (r = guard_open(&g->guard, &g->config, d)) < 0 ||
+	    (r = open_watch(g, d)) < 0)
 		return diag_wrap(d, r, "the gate");
 	*ret = TAKE(g);
 	return 0;
@@ -100,6 +107,7 @@ void gate_free(struct gate *g)
 		return;
 	netlink_close(&g->nft);
 	netlink_close(&g->route);
+	guard_close(&g->guard);
 	netlink_close(&g->nft_events);
 	netlink_close(&g->route_events);
 	if (g->watch >= 0)
@@ -131,18 +139,32 @@ static int settle(struct gate *g, struct diag *d)
 /* Replacing a table is one transaction, but the elements of its new interval sets are seen only some time after its
  * chains (kernels whose sets have a commit step; 1.5 ms and a score of packets were measured on 6.18). So the new
  * ruleset is in force under another name while that happens. Both at once let through what both let through. */
-static int replace(struct gate *g, const struct plan *plan, const struct ruleset_carry *carry, struct diag *d)
+static int load(struct gate *g, const char *table, const struct plan *plan, struct ruleset_carry *carry,
+		enum ruleset_guard guard, struct diag *d)
 {
-	SCOPED(str_wipe) struct str next = { 0 }, text = { 0 };
-	int r = 0;
+	SCOPED(str_wipe) struct str text = { 0 };
 
-	ruleset_write(&g->config, TABLE_NAME, plan, carry, &text);
-	if (table_exists(&g->nft)) {
-		ruleset_write(&g->config, TABLE_NEXT, plan, carry, &next);
-		r = nft_load(str_text(&next), next.len, d);
-	}
-	if (r == 0)
-		r = nft_load(str_text(&text), text.len, d);
+	carry->guard = g->guard.works ? guard : RULESET_NO_GUARD;
+	ruleset_write(&g->config, table, plan, carry, &text);
+	return nft_load(str_text(&text), text.len, d);
+}
+
+static int say_in_force(struct gate *g, struct diag *d)
+{
+	SCOPED(str_wipe) struct str text = { 0 };
+
+	ruleset_write_in_force(&text);
+	return g->guard.works ? nft_load(str_text(&text), text.len, d) : 0;
+}
+
+static int replace(struct gate *g, const struct plan *plan, struct ruleset_carry *carry, struct diag *d)
+{
+	int r;
+
+	if (!table_exists(&g->nft)) /* nobody holds back what its sets do not know yet, but the guard */
+		return (r = load(g, TABLE_NAME, plan, carry, RULESET_GUARDED_LATER, d)) < 0 ? r : say_in_force(g, d);
+	if ((r = load(g, TABLE_NEXT, plan, carry, RULESET_NO_GUARD, d)) == 0)
+		r = load(g, TABLE_NAME, plan, carry, RULESET_GUARDED, d);
 	if (r == 0)
 		return table_delete(&g->nft, TABLE_NEXT, d);
 	table_delete(&g->nft, TABLE_NEXT, NULL); /* the old one is in force, alone */
@@ -222,12 +244,12 @@ static int read_carry(struct gate *g, const struct plan *plan, struct ruleset_ca
 static int enforce(struct gate *g, const struct plan *plan, struct diag *d)
 {
 	SCOPED(carry_wipe) struct ruleset_carry carry = { 0 };
-	bool made;
+	struct routes_made made;
 	int r;
 
 	/* routes first: they do nothing until something is marked */
 	if ((r = read_carry(g, plan, &carry, d)) < 0 || (r = routes_ensure(&g->route, &g->config, &made, d)) < 0 ||
-	    (r = replace(g, plan, &carry, d)) < 0)
+	    (r = replace(g, plan, &carry, d)) < 0 || (r = guard_set(&g->guard, plan, d)) < 0)
 		return r;
 	return settle(g, d);
 }
@@ -251,8 +273,8 @@ static int empty(struct gate *g, struct diag *d)
 	int r;
 
 	ruleset_write(&g->config, TABLE_NAME, NULL, NULL, &text);
-	if ((r = nft_load(str_text(&text), text.len, d)) < 0 || (r = table_delete(&g->nft, TABLE_NEXT, d)) < 0 ||
-	    (r = settle(g, d)) < 0)
+	if ((r = guard_remove(&g->guard, d)) < 0 || (r = nft_load(str_text(&text), text.len, d)) < 0 ||
+	    (r = table_delete(&g->nft, TABLE_NEXT, d)) < 0 || (r = settle(g, d)) < 0)
 		return r;
 	return routes_remove(&g->route, &g->config, d);
 }
@@ -294,7 +316,7 @@ bool gate_is_loaded(void)
 int gate_load(const struct gate_config *c, const char *ruleset, size_t len, struct diag *d)
 {
 	struct netlink route = { 0 };
-	bool made;
+	struct routes_made made;
 	int r = nft_load(ruleset, len, d);
 
 	/* Without them what is marked falls to the last chain: nothing leaves. */
@@ -424,7 +446,7 @@ int gate_secured_remove(struct gate *g, const struct addr *local, const struct a
 
 int gate_routes(struct gate *g, struct diag *d)
 {
-	bool made;
+	struct routes_made made;
 
 	return g->state == GATE_ENFORCING ? routes_ensure(&g->route, &g->config, &made, d) : 0;
 }
@@ -443,8 +465,12 @@ static int hear_nft(const struct nlmsghdr *h, void *context)
 {
 	struct gate *g = context;
 
-	if (!own(h, &g->nft) && table_concerns(h))
+	if (own(h, &g->nft) || own(h, &g->guard.owner))
+		return MNL_CB_OK;
+	if (table_concerns(h))
 		g->table_touched = true;
+	else if (g->table_touched && !g->table_named) /* names come at the end of a transaction */
+		g->table_named = toucher_of_generation(h, g->by);
 	return MNL_CB_OK;
 }
 
@@ -452,8 +478,11 @@ static int hear_route(const struct nlmsghdr *h, void *context)
 {
 	struct gate *g = context;
 
-	if (!own(h, &g->route) && routes_concern(&g->config, h))
-		g->routes_touched = true;
+	if (own(h, &g->route) || !routes_concern(&g->config, h))
+		return MNL_CB_OK;
+	g->routes_touched = true;
+	if (!g->table_named && (!*g->by || h->nlmsg_pid))
+		toucher_of_socket(h->nlmsg_pid, g->by);
 	return MNL_CB_OK;
 }
 
@@ -473,16 +502,17 @@ static int restore_table(struct gate *g, bool *ret_restored, struct diag *d)
 	return 0;
 }
 
-static int restore_routes(struct gate *g, bool *ret_restored, struct diag *d)
+static int restore_routes(struct gate *g, struct gate_restored *ret, struct diag *d)
 {
-	bool made = false;
+	struct routes_made made = { 0 };
 	int r = 0;
 
 	if (g->state == GATE_ENFORCING)
 		r = routes_ensure(&g->route, &g->config, &made, d);
 	if (r < 0)
 		return r;
-	*ret_restored |= made;
+	ret->rules |= made.rules;
+	ret->routes |= made.routes;
 	g->routes_touched = false;
 	return 0;
 }
@@ -495,9 +525,22 @@ static void try_again_soon(struct gate *g)
 	timerfd_settime(g->retry, 0, &soon, NULL);
 }
 
-int gate_check(struct gate *g, bool *ret_restored, struct diag *d)
+bool gate_guarded(const struct gate *g)
 {
-	bool restored = false;
+	return g->guard.works;
+}
+
+static uint64_t newly_guarded(struct gate *g)
+{
+	uint64_t now = guard_count(&g->guard).packets, before = g->guarded_told;
+
+	g->guarded_told = now;
+	return now > before ? now - before : 0;
+}
+
+int gate_check(struct gate *g, struct gate_restored *ret, struct diag *d)
+{
+	struct gate_restored restored = { 0 };
 	uint64_t expired;
 	int r = 0;
 
@@ -509,14 +552,20 @@ int gate_check(struct gate *g, bool *ret_restored, struct diag *d)
 	if (g->state == GATE_IDLE)
 		g->table_touched = g->routes_touched = false;
 	if (g->table_touched)
-		r = restore_table(g, &restored, d);
+		r = restore_table(g, &restored.table, d);
 	if (r == 0 && g->routes_touched)
 		r = restore_routes(g, &restored, d);
 	if (r < 0) {
 		try_again_soon(g);
 		return diag_wrap(d, r, "restore our rules, which somebody has changed");
 	}
-	*ret_restored = restored;
+	if (restored.table || restored.rules || restored.routes)
+		memcpy(restored.by, g->by, sizeof restored.by);
+	if (restored.table)
+		restored.guarded = newly_guarded(g);
+	g->by[0] = '\0';
+	g->table_named = false;
+	*ret = restored;
 	return 0;
 }
 
@@ -550,5 +599,7 @@ size_t gate_counters(struct gate *g, struct gate_counter *rows, size_t cap, stru
 	l.rule_count = policy_rules(plan_policy(g->plan), &l.rules);
 	if (table_counters(&g->nft, list_count, &l, d) < 0)
 		return 0;
+	if (g->guard.in_force)
+		list_count(&l, GATE_COUNT_GUARDED, 0, guard_count(&g->guard));
 	return l.count;
 }

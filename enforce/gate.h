@@ -73,10 +73,16 @@ int gate_secured_remove(struct gate *g, const struct addr *local, const struct a
 int gate_routes(struct gate *g, struct diag *d);
 
 /* Somebody else may flush our table or routes: poll this descriptor; when it is readable call gate_check, which
- * restores what is missing and says in *ret_restored whether it had to. Our own changes are not taken for somebody
- * else's. */
+ * restores what is missing and says what it had to. Our own changes are not taken for somebody else's. */
+struct gate_restored {
+	bool table, rules, routes; /* routes: those of our routing table */
+	char by[64];               /* "nft (process 4711)"; "": not known */
+	uint64_t guarded;          /* packets that the second barrier has dropped since it was last asked */
+};
 int gate_watch_fd(const struct gate *g);
-int gate_check(struct gate *g, bool *ret_restored, struct diag *d);
+int gate_check(struct gate *g, struct gate_restored *ret, struct diag *d);
+/* Is there a second barrier for while the table is gone? It needs Linux 5.12. */
+bool gate_guarded(const struct gate *g);
 
 /* Packets and octets dropped or passed by rule, for status and why. */
 struct gate_counter {

@@ -117,7 +117,7 @@ static int use_mark_for_reverse_path(const struct gate_config *c, struct diag *d
 	return e ? diag_errno(d, e, "write %s", path) : 0;
 }
 
-static int ensure_tun(struct netlink *n, const struct gate_config *c, bool *made, struct diag *d)
+static int ensure_tun(struct netlink *n, const struct gate_config *c, struct routes_made *made, struct diag *d)
 {
 	unsigned tun = tun_up(c);
 	int r;
@@ -130,7 +130,7 @@ static int ensure_tun(struct netlink *n, const struct gate_config *c, bool *made
 		if (families[i] == AF_INET6 && !have_ipv6())
 			continue;
 		r = ask_route(n, c, families[i], tun, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL);
-		*made |= r == 0;
+		made->routes |= r == 0;
 		/* IPv6 may be off on this interface alone; the unreachable route then stops what is marked */
 		if (r < 0 && r != -EEXIST && families[i] == AF_INET)
 			return diag_errno(d, -r, "route into %s", c->tun);
@@ -138,9 +138,9 @@ static int ensure_tun(struct netlink *n, const struct gate_config *c, bool *made
 	return 0;
 }
 
-int routes_ensure(struct netlink *n, const struct gate_config *c, bool *ret_made, struct diag *d)
+int routes_ensure(struct netlink *n, const struct gate_config *c, struct routes_made *ret_made, struct diag *d)
 {
-	bool made = false;
+	struct routes_made made = { 0 };
 	int r;
 
 	for (size_t i = 0; i < ARRAY_LEN(families); i++) {
@@ -150,12 +150,12 @@ int routes_ensure(struct netlink *n, const struct gate_config *c, bool *ret_made
 		r = ask_route(n, c, families[i], 0, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL);
 		if (r < 0 && r != -EEXIST)
 			return diag_errno(d, -r, "unreachable route in table %u", c->route_table);
-		made |= r == 0;
+		made.routes |= r == 0;
 		for (size_t k = 0; k < ARRAY_LEN(our_rules); k++) {
 			r = ask_rule(n, c, families[i], &our_rules[k], RTM_NEWRULE, NLM_F_CREATE | NLM_F_EXCL);
 			if (r < 0 && r != -EEXIST)
 				return diag_errno(d, -r, "routing rule for table %u", c->route_table);
-			made |= r == 0;
+			made.rules |= r == 0;
 		}
 	}
 	r = ensure_tun(n, c, &made, d);

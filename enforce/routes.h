@@ -5,9 +5,12 @@
 #include "enforce/gate.h"
 #include "enforce/netlink.h"
 
-/* Make what is missing; *ret_made says whether anything was. The TUN's own routes are made if it is up. A host without
+struct routes_made {
+	bool rules, routes;
+};
+/* Make what is missing; *ret_made says what was. The TUN's own routes are made if it is up. A host without
  * IPv6 gets none of it. */
-int routes_ensure(struct netlink *n, const struct gate_config *c, bool *ret_made, struct diag *d);
+int routes_ensure(struct netlink *n, const struct gate_config *c, struct routes_made *ret_made, struct diag *d);
 int routes_remove(struct netlink *n, const struct gate_config *c, struct diag *d);
 
 /* Is this message about our rules, our table or our TUN? */

@@ -103,7 +103,7 @@ static void add_counters(struct ruleset *r, const struct ruleset_carry *carry)
 	size_t n = policy_rules(plan_policy(r->plan), &rules);
 
 	for (enum gate_count k = 0; k < GATE_COUNTS; k++) {
-		if (!gate_counts[k].modes)
+		if (!gate_counts[k].modes && k != GATE_COUNT_GUARDED)
 			add_counter(r, k, 0, carry);
 		for (size_t i = 0; i < n; i++)
 			if (r->used[rules[i].index] && gate_counts[k].modes & 1u << rules[i].mode)
@@ -281,7 +281,7 @@ static void add_prerouting(struct ruleset *r)
 {
 	str_addf(r->out,
 		 "\tchain prerouting {\n"
-		 "\t\ttype filter hook prerouting priority -150; policy accept;\n"
+		 "\t\ttype filter hook prerouting priority %d; policy accept;\n"
 		 "\t\tiif lo accept\n"
 		 "\t\tiifname \"%s\" goto from_tun\n"
 		 "\t\tip daddr @own_ip goto arriving\n"
@@ -295,7 +295,7 @@ static void add_prerouting(struct ruleset *r)
 		 "\t\tjump newcomer_in\n"
 		 "\t\tgoto masquerade_known\n"
 		 "\t}\n",
-		 r->config->tun, is_gateway(r) ? "\t\tjump forwarding\n" : "");
+		 GATE_PRIORITY_IN, r->config->tun, is_gateway(r) ? "\t\tjump forwarding\n" : "");
 	/* Our own ESP, AH and IKE are admitted: ESP and AH by their protocol, which only our sockets hear; IKE only to
 	 * a socket that has our mark. */
 	str_add(r->out, "\tchain arriving {\n");
@@ -352,16 +352,48 @@ static void add_postrouting(struct ruleset *r)
 {
 	str_addf(r->out,
 		 "\tchain postrouting {\n"
-		 "\t\ttype filter hook postrouting priority 300; policy accept;\n"
+		 "\t\ttype filter hook postrouting priority %d; policy accept;\n"
 		 "\t\toif lo accept\n"
 		 "\t\toifname \"%s\" goto to_tun\n"
 		 "\t\tmeta mark & 0x%08x == 0x%08x accept\n"
 		 "\t\tfib daddr type { broadcast, multicast } accept\n"
 		 "\t\tjump exempt\n"
 		 "\t\tjump newcomer_out\n",
-		 r->config->tun, r->config->mark_mask, r->config->mark_own);
+		 GATE_PRIORITY_LAST, r->config->tun, r->config->mark_mask, r->config->mark_own);
 	add_judge(r, WAY_LAST);
 	str_add(r->out, "\t}\n");
+}
+
+/* For the guard: what these chains have seen gets all bits of the way at once, which no packet has outside of them.
+ * When a table is deleted its maps are empty at once, and its chains go one by one after that, with all their rules:
+ * packets that found nothing in the maps must not be taken for seen. So what is seen is a matter of a map, too. */
+#define IN_FORCE "{ ipv4 : goto seen, ipv6 : goto seen }"
+
+static void add_seen(struct ruleset *r, bool in_force)
+{
+	static const struct {
+		const char *name, *hook;
+		int priority; /* of the chain that judges */
+	} rows[] = { { "in", "prerouting", GATE_PRIORITY_IN }, { "out", "postrouting", GATE_PRIORITY_LAST } };
+	const uint32_t way = r->config->mark_way;
+
+	str_addf(r->out,
+		 "\tmap in_force {\n\t\ttype nf_proto : verdict\n%s\t}\n"
+		 "\tchain seen {\n\t\tmeta mark set meta mark | 0x%08x\n\t}\n",
+		 in_force ? "\t\telements = " IN_FORCE "\n" : "", way);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		str_addf(r->out,
+			 "\tchain seen_%s {\n\t\ttype filter hook %s priority %d; policy accept;\n"
+			 "\t\tmeta nfproto vmap @in_force\n\t}\n"
+			 "\tchain unseen_%s {\n\t\ttype filter hook %s priority %d; policy accept;\n"
+			 "\t\tmeta mark set meta mark & 0x%08x\n\t}\n",
+			 rows[i].name, rows[i].hook, rows[i].priority + 1, rows[i].name, rows[i].hook,
+			 rows[i].priority + 3, ~way);
+}
+
+void ruleset_write_in_force(struct str *out)
+{
+	str_add(out, "add element inet " TABLE_NAME " in_force " IN_FORCE "\n");
 }
 
 void ruleset_write(const struct gate_config *c, const char *table, const struct plan *plan,
@@ -407,6 +439,8 @@ void ruleset_write(const struct gate_config *c, const char *table, const struct 
 	add_prerouting(&r);
 	add_output(&r);
 	add_postrouting(&r);
+	if (carry && carry->guard != RULESET_NO_GUARD)
+		add_seen(&r, carry->guard == RULESET_GUARDED);
 	str_add(out, "}\n");
 	free(r.used);
 }

@@ -25,10 +25,16 @@ struct ruleset_carry {
 	const struct ruleset_pair *secured; /* not owned */
 	struct ruleset_pair *exempted;      /* remote alone counts */
 	size_t fallback_count, secured_count, exempted_count;
+	/* Is there a guard (guard.h), which wants to know what this table has seen? Not yet: once its sets are in
+	 * force, ruleset_write_in_force. */
+	enum ruleset_guard { RULESET_NO_GUARD, RULESET_GUARDED, RULESET_GUARDED_LATER } guard;
 	struct ruleset_count *counts; /* GATE_COUNTS for each rule of the new plan; NULL: all start at 0 */
 };
 
 enum { RULESET_PAIRS_MOST = 65536 };
+/* Of the chains that judge what arrives and what leaves. One behind each, what passed is marked as seen for the guard,
+ * which looks two behind; three behind, the mark is taken away again. */
+enum { GATE_PRIORITY_IN = -150, GATE_PRIORITY_LAST = 300 };
 
 #define TABLE_NAME "cordon"
 #define TABLE_NEXT "cordon_next" /* in force beside the other while that one is replaced, never at rest */
@@ -36,6 +42,8 @@ enum { RULESET_PAIRS_MOST = 65536 };
 /* plan NULL: the empty table. carry may be NULL. */
 void ruleset_write(const struct gate_config *c, const char *table, const struct plan *plan,
 		   const struct ruleset_carry *carry, struct str *out);
+
+void ruleset_write_in_force(struct str *out);
 
 /* For the parts. */
 struct ruleset {
@@ -46,8 +54,8 @@ struct ruleset {
 };
 
 /* Which way a packet is judged: what arrives, what is about to be routed, what is about to leave. The last two have a
- * form for peers that have fallen back, all a form for addresses that are exempted for a time. The numbers are such that
- * two bits tell what arrives, and two others what is exempted. */
+ * form for peers that have fallen back, all a form for addresses that are exempted for a time. The numbers are such
+ * that two bits tell what arrives, and two others what is exempted. */
 enum ruleset_way {
 	WAY_OUT = 1,
 	WAY_LAST = 2,

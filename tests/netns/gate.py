@@ -2,6 +2,7 @@
 """What the gate lets through, read from the wire: every way around the protection that we know of is a test."""
 
 import os
+import signal
 import socket
 import struct
 import subprocess
@@ -259,6 +260,7 @@ def death():
 def flushed():
     """Another program flushes our table, rules or routes: they are back within a second, and nothing was clear."""
     p = Pair(both("require"), both("require"))
+    talkers = [Talker(p.a, B4), Talker(p.a, B6), Talker(p.b, A4), Talker(p.b, A6)]
     damage = [
         ("nft flush ruleset", ["nft", "flush", "ruleset"]),
         ("nft delete table", ["nft", "delete", "table", "inet", "cordon"]),
@@ -284,6 +286,13 @@ def flushed():
         time.sleep(0.3)
         expect("%s: restored in %.0f ms" % (what, took * 1000), took < 1)
         expect("%s: protected again" % what, p.say(A4, B4) == PROTECTED and p.say(A6, B6) == PROTECTED)
+        clear = [sum(t.mark in f for f in p.wire.read()) for t in talkers]
+        expect("%s: nothing was clear: %s of %d frames" % (what, clear, len(p.wire.frames)), clear == [0, 0, 0, 0])
+        p.wire.frames.clear()
+    for t in talkers:
+        t.end()
+        expect("%d datagrams, none clear on the wire" % t.sent, t.sent > 1000 and not p.wire.has(t.mark))
+    expect("the second barrier had to do with it", p.ta.counters()["guarded", "-"] > 0)
     with p.ta.news:
         p.ta.lines.clear()
     # what is not ours is none of our business, and our own changes are not taken for somebody else's
@@ -294,6 +303,29 @@ def flushed():
     p.ta.apply(both("require"))
     time.sleep(0.5)
     expect("it does not restore what nobody touched", "restored" not in p.ta.lines)
+
+
+def flushed_for_good():
+    """While nobody puts the table back, the second barrier stops what it protected, both ways, and nothing else."""
+    p = Pair(both("require"))
+    address(p.b, "eth0", "10.0.0.3/24", "fd00::3/64")
+    os.kill(p.ta.child(), signal.SIGSTOP)
+    p.a.sh("nft", "flush", "ruleset")
+    for here, there, other in ((A4, B4, "10.0.0.3"), (A6, B6, "fd00::3")):
+        expect("%s -> %s is stopped" % (here, there), p.say(here, there) == DROPPED_HERE)
+        expect("%s -> %s is stopped" % (there, here), p.say(there, here, p.a, p.b) == DROPPED_THERE)
+        expect("%s -> %s flows" % (here, other), p.say(here, other) == CLEAR)
+        expect("%s -> %s flows" % (other, here), p.say(other, here, p.a, p.b) == CLEAR)
+        expect("to itself", p.say(here, here, p.a, p.a)[0])
+        expect("no reply by ICMP", not p.a.pings(there))
+    expect("others cannot take it away", "cordon_guard" in p.a.sh("nft", "list", "tables") and
+           "not permitted" in p.a.sh("nft", "delete", "table", "inet", "cordon_guard", check=False))
+    os.kill(p.ta.child(), signal.SIGCONT)
+    p.ta.wait_for("restored table by nft", timeout=3)
+    expect("counted", p.ta.counters()["guarded", "-"] >= 4)
+    p.ta.kill()
+    expect("it goes with the daemon", "cordon_guard" not in p.a.sh("nft", "list", "tables"))
+    expect("and the table stays", p.say(A4, B4) == DROPPED_HERE and p.say(A4, "10.0.0.3") == CLEAR)
 
 
 def modes():
@@ -597,7 +629,7 @@ def disabled():
 
 
 TESTS = [protects, clear_in, established_before, new_address, bound_sockets, our_ports, icmp_errors, icmp_errors_of_esp, icmp_errors_of_exempt, death,
-         flushed, modes, secured, secured_one_way, fallback_survives, exempt_ports, per_family, forwarded, forwarded_tcp,
+         flushed, flushed_for_good, modes, secured, secured_one_way, fallback_survives, exempt_ports, per_family, forwarded, forwarded_tcp,
          forwarded_fallback, published,
          replaced_under_load, disabled]
 

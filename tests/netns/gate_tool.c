@@ -274,12 +274,13 @@ static int obey(struct tool *h, char *line, struct diag *d)
 static void watch(struct tool *h)
 {
 	struct diag d;
-	bool restored = false;
+	struct gate_restored restored = { 0 };
 
 	if (gate_check(h->gate, &restored, &d) < 0)
 		printf("broken: %s\n", d.text);
-	else if (restored)
-		puts("restored");
+	else if (restored.table || restored.rules || restored.routes)
+		printf("restored%s%s%s by %s\n", restored.table ? " table" : "", restored.rules ? " rules" : "",
+		       restored.routes ? " routes" : "", restored.by);
 }
 
 int main(int argc, char **argv)

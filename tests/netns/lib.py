@@ -83,6 +83,10 @@ class Namespace:
     def sysctl(self, key, value):
         self.sh("sh", "-c", "echo %s > /proc/sys/%s" % (value, key))
 
+    def pings(self, to, seconds=1):
+        return subprocess.run(["ip", "netns", "exec", self.name, "ping", "-c1", "-W%d" % seconds, to],
+                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 0
+
     def nft(self, text):
         subprocess.run(["ip", "netns", "exec", self.name, "nft", "-f", "-"], input=text, text=True, check=True)
 
@@ -217,10 +221,40 @@ class Tool:
                 self.lines.remove(line)
         return found
 
+    def child(self):
+        """gate-tool itself: `ip netns exec` becomes it."""
+        return self.p.pid
+
     def kill(self):
         if self.p.poll() is None:
             self.p.kill()
             self.p.wait()
+
+
+class Talker:
+    """One datagram with the same marker each millisecond, whatever becomes of it."""
+
+    def __init__(self, host, to, port=7777, pause=0.001, source=None):
+        self.mark, self.sent, self.failed, self._on = marker(), 0, 0, True
+        self.s = host.udp(source or ("::" if ":" in to else "0.0.0.0"))
+        self.to, self.pause = (to, port), pause
+        self.t = threading.Thread(target=self._talk, daemon=True)
+        self.t.start()
+        on_exit(self.end)
+
+    def _talk(self):
+        while self._on:
+            try:
+                self.s.sendto(self.mark, self.to)
+                self.sent += 1
+            except OSError:
+                self.failed += 1
+            time.sleep(self.pause)
+
+    def end(self):
+        self._on = False
+        self.t.join()
+        return self
 
 
 def marker():

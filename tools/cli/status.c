@@ -195,6 +195,10 @@ static int run(int argc, char **argv)
 		print_exempted(json_object_get(s, "exemptions"));
 		print_keying(json_object_get(s, "keying"));
 		(void)printf("Plane     %s\n", ask_text(json_object_get(s, "plane"), "kind"));
+		if (json_is_false(json_object_get(s, "second_barrier")))
+			(void)puts("Barrier   no second one on this kernel (older than 5.12): whoever flushes the "
+				   "nftables\n"
+				   "          ruleset opens this host for some milliseconds");
 		print_processes(json_object_get(s, "processes"));
 		print_expiry(json_object_get(s, "expires"));
 	}
