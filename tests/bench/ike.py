@@ -80,6 +80,11 @@ class Daemon:
         with open("/proc/%d/task/%d/children" % (self.p.pid, self.p.pid), encoding="utf-8") as f:
             return [self.p.pid] + [int(word) for word in f.read().split()]
 
+    def processes(self):
+        """cordond and its children"""
+        with open("/proc/%d/task/%d/children" % (self.p.pid, self.p.pid), encoding="utf-8") as f:
+            return [self.p.pid, *map(int, f.read().split())]
+
     def cpu_s(self):
         ticks = 0
         for pid in self.processes():
