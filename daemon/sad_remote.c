@@ -562,6 +562,7 @@ bool sad_remote_is_up(const struct sad *s)
 static void orphan_acquires(void *context, const struct sa_selector *selector)
 {
 	struct sad_event e = { .kind = SAD_ACQUIRE,
+			       .carried = true,
 			       .packet = { .local = selector->local,
 					   .remote = selector->remote,
 					   .initiator = INITIATOR_EITHER,

@@ -145,6 +145,7 @@ struct sad_event {
 	struct sa_selector selector;    /* ACQUIRE: of the winning entry, with this pair's addresses */
 	struct plan_packet packet;      /* ACQUIRE: the packet itself; UNKNOWN_SPI: its addresses */
 	const struct plan_entry *entry; /* ACQUIRE: valid during the call */
+	bool carried;                   /* ACQUIRE: an SA that nobody can renew still carries it (orphans.h) */
 	const struct diag *why;         /* FAILED */
 	enum sad_drop drop;             /* DROPPED, and left_out */
 	uint32_t left_out;

@@ -245,7 +245,7 @@ static int up(struct child *c, const struct child_input *in, struct diag *d)
 			old->linger_ms = k->now_ms + LINGER_MS;
 		child_arm(old);
 	}
-	if (c->initiator && !old && (c->replaces || child_has_double(c)))
+	if (c->initiator && !old && (c->replaces || child_has_double(c) || want_is_carried(c)))
 		child_acknowledge(c);
 	twin_child_up(c);
 	contact_works(ike->contact);

@@ -120,6 +120,7 @@ struct want {
 	uint64_t release_ms;       /* packets are held at most until then; UINT64_MAX: none are */
 	uint64_t retry_ms;         /* failed: from then on; trying after TEMPORARY_FAILURE: then */
 	bool later;                /* wait for retry_ms, then try again */
+	bool carried;              /* an SA that nobody can renew still carries it */
 	struct timer timer;
 };
 
@@ -468,8 +469,7 @@ void contact_works(struct contact *c); /* a CHILD SA is up */
 struct ike_sa *contact_ike(struct contact *c, const struct rule *rule);
 
 /* want.c */
-void want_acquire(struct contact *c, const struct sa_selector *s, const struct rule *rule,
-		  const struct plan_packet *packet);
+void want_acquire(struct contact *c, const struct sa_selector *s, const struct rule *rule, const struct sad_event *e);
 /* NULL: there are too many. */
 struct want *want_get(struct contact *c, const struct sa_selector *s, const struct rule *rule);
 struct want *want_find(struct contact *c, const struct sa_selector *s);
@@ -479,6 +479,8 @@ void want_fail(struct want *w);
 void want_later(struct want *w);                               /* TEMPORARY_FAILURE */
 void want_fail_all(struct keying *k, const struct ike_sa *of); /* what waited for this IKE SA */
 void want_met(struct child *up);
+/* Is it in place of an SA that still carries the traffic, so that no packet of ours waits for it? */
+bool want_is_carried(const struct child *c);
 bool want_ask_packet_only(const struct child *refused); /* false: it did already, or no packet is known */
 void want_free(struct want *w);
 

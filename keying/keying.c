@@ -361,7 +361,7 @@ static void acquire(struct keying *k, const struct sad_event *e)
 	struct addr local = e->selector.local, remote = e->selector.remote;
 	if (ours &&
 	    (!ours->rule->tunnel || plan_tunnel_ends(ours, &e->selector.local, &e->selector.remote, &local, &remote))) {
-		want_acquire(contact_get(k, &local, &remote), &e->selector, ours->rule, &e->packet);
+		want_acquire(contact_get(k, &local, &remote), &e->selector, ours->rule, e);
 		return;
 	} /* else: an older plan's */
 	struct keying_todo *t = todo_add(k, KEYING_RELEASE_HELD);

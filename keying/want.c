@@ -132,8 +132,7 @@ static bool is_answered(const struct contact *c, const struct want *w)
 	return false;
 }
 
-void want_acquire(struct contact *c, const struct sa_selector *s, const struct rule *rule,
-		  const struct plan_packet *packet)
+void want_acquire(struct contact *c, const struct sa_selector *s, const struct rule *rule, const struct sad_event *e)
 {
 	struct keying *k = c->k;
 	struct want *w = want_get(c, s, rule);
@@ -146,7 +145,8 @@ void want_acquire(struct contact *c, const struct sa_selector *s, const struct r
 			      "%d negotiations are waiting already; this one has to wait", WANTS_MOST);
 		return;
 	}
-	w->packet = *packet;
+	w->packet = e->packet;
+	w->carried = e->carried;
 	bool answered = is_answered(c, w);
 	if (w->failed && k->now_ms < w->retry_ms && !answered) { /* no storm: it failed a moment ago */
 		release(w);
@@ -325,6 +325,13 @@ void want_later(struct want *w)
 	w->later = true;
 	w->retry_ms = w->contact->k->now_ms + RETRY_TEMPORARY_MS;
 	arm(w);
+}
+
+bool want_is_carried(const struct child *c)
+{
+	const struct want *w = want_find(c->ike->contact, &c->asked);
+
+	return w && w->carried;
 }
 
 void want_met(struct child *up)
