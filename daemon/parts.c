@@ -133,6 +133,7 @@ json_t *parts_json(const struct daemon *d)
 		(void)json_object_set_new(o, "pid", r->pid ? json_integer(r->pid) : json_null());
 		(void)json_object_set_new(o, "next_ms",
 					  r->next_ms ? json_integer((json_int_t)r->next_ms) : json_null());
+		(void)json_object_set_new(o, "lacks", *r->lacks ? json_string(r->lacks) : json_null());
 		(void)json_object_set_new(o, "ended", *r->ended ? json_string(r->ended) : json_null());
 		(void)json_array_append_new(list, o);
 	}

@@ -146,6 +146,9 @@ static void print_processes(const json_t *all)
 			(void)printf("Process   %s was started again %" PRIu64 " time%s, last %s ago: %s\n",
 				     ask_text(p, "name"), restarts, restarts == 1 ? "" : "s", ago,
 				     ask_text(p, "ended"));
+		if (*ask_text(p, "lacks"))
+			(void)printf("Process   %s is not locked in as it should be; its cage lacks: %s\n",
+				     ask_text(p, "name"), ask_text(p, "lacks"));
 	}
 }
 
