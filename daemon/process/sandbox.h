@@ -24,7 +24,7 @@ int sandbox_folder(const char *run_dir, struct diag *d);
 int sandbox_enter(enum role role, const char *run_dir, int channel, const int *keep, size_t count, struct diag *d);
 
 /* For the parent: what the kernel says of a child that claims to be in its cage. True: all is as it should be; false:
- * `lacks` has in words what is not. */
+ * `lacks` has in words what is not. Where /proc does not show the child, nothing is said against it. */
 bool sandbox_look(pid_t pid, enum role role, char lacks[SANDBOX_TEXT]);
 
 /* "socket", or "number 1234". */

@@ -72,10 +72,10 @@ static const struct call calls[] = {
 	{ "setsockopt", SOURCES },
 	{ "shutdown", SOURCES },
 	/* memory that can be handed on */
-	{ "memfd_create", ALL },
-	{ "ftruncate", ALL },
+	{ "memfd_create", KEYING | SOURCES },
+	{ "ftruncate", KEYING | SOURCES },
 	{ "pread64", ALL },
-	{ "pwrite64", ALL },
+	{ "pwrite64", KEYING | SOURCES },
 	/* memory */
 	{ "brk", ALL },
 	{ "munmap", ALL },
@@ -148,7 +148,8 @@ enum { TYPE = 0xf }; /* of a socket, without its flags */
 
 /* With some arguments only; all of a row must hold, and of several rows one. */
 static const struct guarded guarded[] = {
-	{ "mmap", ALL, 1, { HAS(2, PROT_EXEC, 0) } },
+	/* shared memory would count for no limit */
+	{ "mmap", ALL, 2, { HAS(2, PROT_EXEC, 0), HAS(3, MAP_SHARED, 0) } },
 	{ "mprotect", ALL, 1, { HAS(2, PROT_EXEC, 0) } },
 	{ "clone",
 	  THREADS,

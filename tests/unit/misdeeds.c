@@ -230,7 +230,7 @@ static bool disobeys_in_a_thread(void)
 static bool lives(void)
 {
 	char *much = malloc(64 << 20), random[16];
-	int pipe_fds[2], memory = memfd_create("x", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	int pipe_fds[2];
 	struct stat st;
 
 	if (much)
@@ -238,9 +238,8 @@ static bool lives(void)
 	free(much);
 	(void)signal(SIGUSR1, SIG_IGN);
 	(void)usleep(1000);
-	return much && memory >= 0 && fcntl(memory, F_ADD_SEALS, F_SEAL_WRITE) == 0 && fstat(memory, &st) == 0 &&
-	       pipe2(pipe_fds, O_CLOEXEC | O_NONBLOCK) == 0 && getentropy(random, sizeof random) == 0 &&
-	       fprintf(stderr, "%s", "") == 0 && !isatty(3);
+	return much && fstat(3, &st) == 0 && pipe2(pipe_fds, O_CLOEXEC | O_NONBLOCK) == 0 &&
+	       getentropy(random, sizeof random) == 0 && fprintf(stderr, "%s", "") == 0 && !isatty(3);
 }
 
 static bool is_nobody(void)
@@ -262,11 +261,18 @@ static bool aborts(void)
 	abort();
 }
 
-static bool writes_much(void)
+/* For others to read, and not without end. */
+static bool makes_a_file(void)
 {
-	int memory = memfd_create("x", MFD_CLOEXEC);
+	int memory = memfd_create("x", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 
-	return ftruncate(memory, 192 << 20) == 0;
+	return write(memory, "x", 1) == 1 && fcntl(memory, F_ADD_SEALS, F_SEAL_WRITE) == 0 &&
+	       ftruncate(memory, 192 << 20) < 0;
+}
+
+static bool shares_memory(void)
+{
+	return mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0) != MAP_FAILED;
 }
 
 static bool takes_all_memory(void)
@@ -317,7 +323,8 @@ const struct misdeed misdeeds[] = {
 	{ "sets the clock", sets_the_clock, 0, FORBIDDEN, "clock_settime" },
 	{ "adds a key", adds_keys, 0, FORBIDDEN, "add_key" },
 	{ "disobeys in a thread", disobeys_in_a_thread, 0, FORBIDDEN, NULL },
-	{ "writes a large file", writes_much, 0, REFUSED, "" },
+	{ "makes a memory file", makes_a_file, KEYING | SOURCES, FORBIDDEN, "memfd_create" },
+	{ "shares memory", shares_memory, 0, FORBIDDEN, "mmap" },
 	{ "takes 3 GB", takes_all_memory, 0, REFUSED, "" },
 	{ "takes all descriptors", takes_all_descriptors, 0, REFUSED, "" },
 	{ "aborts", aborts, 0, ABORTED, "" },
