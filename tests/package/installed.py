@@ -5,16 +5,18 @@ usage: installed.py [TEST ...]; CORDON_DEB names a ready package, CORDON and COR
 """
 import os
 import pathlib
+import re
 import signal
 import socket
 import subprocess
+import tarfile
 import tempfile
 import time
 
-from machine import Machine, as_version, differences, files_of, network_of, package, said
+from machine import SOURCES, Machine, as_version, differences, files_of, network_of, package, said
 from lib import address, expect, main, on_exit, wire
 from traffic import Traffic
-from daemon import Host, wait_until
+from daemon import Host, wait_until, write
 
 A, B = "10.77.0.1", "10.77.0.2"
 POLICY = """cordon: 1
@@ -72,6 +74,11 @@ def contents():
                  "usr/share/doc/cordon/README.md", "usr/lib/sysusers.d/cordon.conf"):
         expect(name, name in names)
     expect("nothing in /etc is anybody's to overwrite", [n for n in names if n.startswith("etc/")] == ["etc/cordon"])
+    building = re.search(r"packages_build=\((.*?)\)", (SOURCES / "dev").read_text(), re.S)[1].split()
+    control = (SOURCES / "packaging/debian/control").read_text()
+    lacking = [p for p in building if p.endswith("-dev") and p not in ("libc6-dev", "libcmocka-dev") and
+               not re.search(r"(?m)^ %s\b" % re.escape(p), control)]
+    expect("debian/control knows what is needed to build: %s" % lacking, not lacking)
     for unit in ("cordon.service", "cordon-ruleset.service"):
         done = subprocess.run(["systemd-analyze", "security", "--offline=true", "--no-pager", "--threshold=30",
                                folder + "/lib/systemd/system/" + unit], capture_output=True, text=True)
@@ -249,5 +256,52 @@ def booted():
     a.pull_the_plug()
 
 
+def support():
+    """the archive has what helps, and nothing of what is secret"""
+    deb, a, b = machine_and_peer()
+    a.boot()
+    address(a, "eth0", A + "/24")
+    a.install(deb)
+    psk, export = "correct \"horse\" battery staple", "/var/lib/cordon/exported"
+    a.write("/etc/cordon/psk", psk + "\n", 0o600)
+    a("cordon", "pki", "init", "/etc/cordon/ca", "--name", "CN=Test CA")
+    a("cordon", "pki", "issue", "/etc/cordon/ca", "a", "--out", "/etc/cordon")
+    a.write("/etc/cordon/host.yaml", "cordon: 1\nname: a\ncertificates: [ { certificate: a.pem, key: a.key } ]\n"
+            "trust: [ ca/ca.pem ]\n")
+    with open(a.path("/etc/cordon/a.key"), encoding="ascii") as f:
+        key = [line for line in f.read().splitlines() if not line.startswith("-----")]
+    # Where secrets get to by mistake: a comment, a reason, the journal.
+    a.write("/etc/cordon/policy.yaml", POLICY + "# the key is %s\n# %s\n# http://bob:hunter22@crl.example/\n" % (psk, key[0]))
+    a("mkdir", "-p", "/run/systemd/system/cordon.service.d")
+    a("sh", "-c", "printf '[Service]\\nExecStart=\\nExecStart=/usr/sbin/cordond --export-keys %s\\n' "
+      ">/run/systemd/system/cordon.service.d/lab.conf" % export)
+    a("systemctl", "daemon-reload")
+    if a.run("systemctl", "restart", "cordon")[0]:
+        raise RuntimeError(a.journal("cordon"))
+    b.start(policy=POLICY)
+    write(b.root + "/etc/cordon/psk", psk + "\n", 0o600)
+    b.p.send_signal(signal.SIGHUP)
+    expect("there are keys to be exported", wait_until(lambda: a.pings(B, 1) and os.path.getsize(a.path(export)) > 0))
+    a("cordon", "disable", "--reason", psk)
+    a("sh", "-c", "echo '%s' | systemd-cat -t cordond" % psk)
+    expect("it is written", a.run("cordon", "support", "--out", "/root/s.tar.gz")[0] == 0)
+    expect("for its owner alone", os.stat(a.path("/root/s.tar.gz")).st_mode & 0o777 == 0o600)
+    expect("and never over another", a.run("cordon", "support", "--out", "/root/s.tar.gz")[0] == 1)
+    with tarfile.open(a.path("/root/s.tar.gz")) as t:
+        members = {m.name.split("/", 1)[1]: t.extractfile(m).read().decode(errors="replace") for m in t.getmembers()}
+    everything = "\n".join(members.values())
+    for name, words in (("cordon/status.json", '"disabled"'), ("etc/policy.yaml", "endpoint1"), ("service/journal", "policy-applied"),
+                        ("service/status", "cordon.service"), ("network/rules", "lookup main"), ("cordon/events.json", "main-mode-up"),
+                        ("system/package", "cordon"), ("README", "secrets taken out")):
+        expect("%s has what it should" % name, words in members.get(name, ""))
+    with open(a.path(export), encoding="ascii") as f:
+        exported = [w for w in f.read().replace(",", " ").replace('"', " ").split() if len(w) > 31]
+    for what, words in (("the pre-shared key", [psk, psk.replace('"', '\\"'), psk.encode().hex()]), ("the private key", key),
+                        ("exported keys", exported), ("a password in a URL", ["hunter22"])):
+        expect("%s (%d forms) is nowhere" % (what, len(words)), words and not [w for w in words if w in everything])
+    expect("the name of the certificate is", "CN=a" in everything)
+    b.end()
+
+
 if __name__ == "__main__":
-    main([contents, clean_chroot, life, booted])
+    main([contents, clean_chroot, life, booted, support])

@@ -20,6 +20,7 @@ extern const struct command command_rekey;
 extern const struct command command_rollback;
 extern const struct command command_show;
 extern const struct command command_status;
+extern const struct command command_support;
 extern const struct command command_why;
 
 /* One a line, so that two who add commands do not meet. */
@@ -42,6 +43,7 @@ const struct command *const commands[] = {
 	&command_disable,
 	&command_enable,
 	&command_exempt,
+	&command_support,
 	&command_pki,
 	&command_lab,
 };
