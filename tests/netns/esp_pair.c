@@ -37,6 +37,8 @@ struct side {
 	bool sent[PAIRS_MOST];         /* outbound SA installed */
 	uint64_t acquires;
 	struct sad *sad;
+	struct tun_keeper *keeper;
+	bool device_is_well;
 };
 
 static const struct auth_set auth = { .name = "test" };
@@ -127,7 +129,6 @@ static void begin(struct side *s, int to_peer)
 	struct esp_config c = {
 		.fds = &fds, .own_mark = OWN_MARK, .plan = &plan, .event = on_event, .now_ms = now_ms, .context = s
 	};
-	struct tun_keeper *keeper = NULL;
 	char path[256];
 	struct diag d;
 	int fd;
@@ -137,10 +138,9 @@ static void begin(struct side *s, int to_peer)
 	if (fd < 0 || setns(fd, CLONE_NEWNET) < 0)
 		die(path, NULL);
 	(void)close(fd);
-	if (tun_keeper_new("cordon0", &keeper, &d) < 0 || esp_fds_open(OWN_MARK, &fds, &d) < 0)
+	if (tun_keeper_new("cordon0", &s->keeper, &d) < 0 || esp_fds_open(OWN_MARK, &fds, &d) < 0)
 		die("descriptors", &d);
-	fds.fd[ESP_FD_TUN] = dup(tun_keeper_tun(keeper));
-	tun_keeper_free(keeper);
+	fds.fd[ESP_FD_TUN] = dup(tun_keeper_tun(s->keeper));
 	if (esp_new(&c, &s->sad, &d) < 0)
 		die("data plane", &d);
 	for (size_t i = 0; i < s->pairs; i++)
@@ -181,6 +181,17 @@ static void report(const struct side *s)
 	(void)fflush(stdout);
 }
 
+/* The device stays, whatever others do to it. */
+static void keep_device(struct side *s)
+{
+	bool made;
+	struct diag d;
+
+	s->device_is_well = tun_keeper_check(s->keeper, &made);
+	if (made && esp_set_tun(s->sad, dup(tun_keeper_tun(s->keeper)), &d) < 0)
+		die("the new device", &d);
+}
+
 /* `end` becomes readable when it is over; `ready` is told when the plane stands. */
 static void run(struct side *s, int to_peer, int end, int ready)
 {
@@ -188,20 +199,25 @@ static void run(struct side *s, int to_peer, int end, int ready)
 	if (write(ready, "r", 1) != 1)
 		die("ready", NULL);
 	for (;;) {
-		struct pollfd fds[] = { { .fd = esp_fd(s->sad), .events = POLLIN }, { .fd = end, .events = POLLIN } };
+		struct pollfd fds[] = { { .fd = esp_fd(s->sad), .events = POLLIN },
+					{ .fd = end, .events = POLLIN },
+					{ .fd = tun_keeper_news(s->keeper), .events = POLLIN } };
 
-		if (poll(fds, 2, s->late_ms ? 10 : 1000) < 0 && errno != EINTR)
+		if (poll(fds, ARRAY_LEN(fds), s->late_ms ? 10 : 1000) < 0 && errno != EINTR)
 			die("poll", NULL);
 		if (fds[1].revents)
 			break;
 		if (fds[0].revents)
 			esp_readable(s->sad);
+		if (fds[2].revents || !s->device_is_well)
+			keep_device(s);
 		if (now_ms(NULL) >= esp_deadline(s->sad))
 			esp_tick(s->sad);
 		install_late(s);
 	}
 	report(s);
 	sad_free(s->sad);
+	tun_keeper_free(s->keeper);
 	exit(plan.references == 1 ? EXIT_SUCCESS : EXIT_FAILURE);
 }
 
