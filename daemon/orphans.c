@@ -3,10 +3,8 @@
 #include "base/mem.h"
 
 #include <stdlib.h>
-#include <sys/queue.h>
 
 struct orphan {
-	TAILQ_ENTRY(orphan) entry;
 	uint64_t pair;
 	struct sa_selector selector;
 	uint64_t since_ms, asked_ms; /* of the loop's clock; 0: never */
@@ -17,15 +15,14 @@ struct orphans {
 	struct orphans_calls calls;
 	uv_loop_t *loop;
 	uv_timer_t turn;
-	TAILQ_HEAD(orphan_list, orphan) all; /* who was asked for longest ago comes first */
-	size_t count;
+	struct orphan *all;
+	size_t count, cap;
 };
 
+/* The order is of no importance. */
 static void drop(struct orphans *o, struct orphan *orphan)
 {
-	TAILQ_REMOVE(&o->all, orphan, entry);
-	o->count--;
-	free(orphan);
+	*orphan = o->all[--o->count];
 }
 
 static bool is_over(const struct orphan *orphan, uint64_t now)
@@ -42,11 +39,10 @@ static bool wants_another(const struct orphan *orphan, uint64_t now)
 static struct orphan *first(const struct orphans *o, bool (*is)(const struct orphan *orphan, uint64_t now),
 			    uint64_t now)
 {
-	struct orphan *orphan = TAILQ_FIRST(&o->all);
-
-	while (orphan && !is(orphan, now))
-		orphan = TAILQ_NEXT(orphan, entry);
-	return orphan;
+	for (size_t i = 0; i < o->count; i++)
+		if (is(&o->all[i], now))
+			return &o->all[i];
+	return NULL;
 }
 
 /* What is called may come back to us, and the whole list may be gone: look anew each time. */
@@ -66,11 +62,9 @@ static void turn(uv_timer_t *t)
 		struct sa_selector selector = orphan->selector;
 
 		orphan->asked_ms = now;
-		TAILQ_REMOVE(&o->all, orphan, entry);
-		TAILQ_INSERT_TAIL(&o->all, orphan, entry);
 		o->calls.acquire(o->calls.context, &selector);
 	}
-	if (TAILQ_EMPTY(&o->all))
+	if (o->count == 0)
 		(void)uv_timer_stop(&o->turn);
 }
 
@@ -80,7 +74,6 @@ struct orphans *orphans_new(uv_loop_t *loop, const struct orphans_calls *calls)
 
 	o->calls = *calls;
 	o->loop = loop;
-	TAILQ_INIT(&o->all);
 	(void)uv_timer_init(loop, &o->turn);
 	o->turn.data = o;
 	return o;
@@ -88,13 +81,15 @@ struct orphans *orphans_new(uv_loop_t *loop, const struct orphans_calls *calls)
 
 static void closed(uv_handle_t *h)
 {
-	free(h->data);
+	struct orphans *o = h->data;
+
+	free(o->all);
+	free(o);
 }
 
 void orphans_forget(struct orphans *o)
 {
-	while (!TAILQ_EMPTY(&o->all))
-		drop(o, TAILQ_FIRST(&o->all));
+	o->count = 0;
 }
 
 void orphans_close(struct orphans *o)
@@ -105,13 +100,10 @@ void orphans_close(struct orphans *o)
 
 void orphans_add(struct orphans *o, uint64_t pair, const struct sa_selector *selector)
 {
-	struct orphan *orphan = mem_new(1, sizeof *orphan);
-
-	orphan->pair = pair;
-	orphan->selector = *selector;
-	orphan->since_ms = uv_now(o->loop);
-	TAILQ_INSERT_HEAD(&o->all, orphan, entry);
-	o->count++;
+	if (o->count == ORPHANS_MOST)
+		return;
+	o->all = mem_grow(o->all, o->count, &o->cap, sizeof *o->all);
+	o->all[o->count++] = (struct orphan){ .pair = pair, .selector = *selector, .since_ms = uv_now(o->loop) };
 	if (!uv_is_active((uv_handle_t *)&o->turn))
 		(void)uv_timer_start(&o->turn, turn, ORPHANS_TURN_MS, ORPHANS_TURN_MS);
 }
@@ -133,28 +125,24 @@ static bool covers(const struct sa_selector *wide, const struct sa_selector *nar
 		 range_has(wide->remote_port, narrow->remote_port)));
 }
 
+/* To stop one may end the channel, and all of them with it. */
 void orphans_replaced(struct orphans *o, const struct sa_selector *by)
 {
-	struct orphan *orphan = TAILQ_FIRST(&o->all);
+	for (size_t i = 0; i < o->count; i++) {
+		struct orphan *orphan = &o->all[i];
 
-	while (orphan) {
-		if (orphan->replaced_ms || !covers(by, &orphan->selector)) {
-			orphan = TAILQ_NEXT(orphan, entry);
+		if (orphan->replaced_ms || !covers(by, &orphan->selector))
 			continue;
-		}
 		orphan->replaced_ms = uv_now(o->loop);
 		o->calls.stop(o->calls.context, orphan->pair);
-		orphan = TAILQ_FIRST(&o->all);
 	}
 }
 
 static struct orphan *find(struct orphans *o, uint64_t pair)
 {
-	struct orphan *orphan;
-
-	TAILQ_FOREACH(orphan, &o->all, entry)
-		if (orphan->pair == pair)
-			return orphan;
+	for (size_t i = 0; i < o->count; i++)
+		if (o->all[i].pair == pair)
+			return &o->all[i];
 	return NULL;
 }
 

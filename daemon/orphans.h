@@ -22,6 +22,7 @@ enum {
 	ORPHANS_AGAIN_MS = 10000, /* for one that is not replaced yet */
 	ORPHANS_LINGER_MS = 2000,
 	ORPHANS_LIFE_MS = 3600000,
+	ORPHANS_MOST = 1 << 17, /* what a plane says beyond is not believed */
 };
 
 struct orphans *orphans_new(uv_loop_t *loop, const struct orphans_calls *calls);

@@ -240,17 +240,18 @@ void plan_parts_wipe(struct plan_parts *p)
 
 static int compile(const struct plan_parts *p, struct plan_made *ret, struct diag *d)
 {
-	SCOPED(plan_made_wipe) struct plan_made m = { .number = p->number, .report = report_new() };
+	struct plan_made m = { .number = p->number, .report = report_new() };
 	char *path = mem_string_n(p->path, p->path_len);
 	struct text *text = text_new(path, p->policy, p->policy_len);
 	int r;
 
 	free(path);
 	if ((r = policy_parse(text, &(struct policy_load_options){ 0 }, m.report, &m.policy)) < 0 ||
-	    (r = plan_compile(m.policy, &p->host, m.report, &m.plan)) < 0)
+	    (r = plan_compile(m.policy, &p->host, m.report, &m.plan)) < 0) {
+		plan_made_wipe(&m);
 		return diag_fail(d, r, "plan %llu cannot be compiled here", (unsigned long long)p->number);
+	}
 	*ret = m;
-	m = (struct plan_made){ 0 };
 	return 0;
 }
 

@@ -42,8 +42,8 @@ static void pass_plan(struct plane *p)
 
 static void pass_all(struct plane *p)
 {
-	for (uint8_t i = 0; i < ESP_FD_COUNT; i++)
-		pass(p, i, i == ESP_FD_TUN ? tun_keeper_tun(p->keeper) : p->fds.fd[i]);
+	for (size_t i = 0; i < ESP_FD_COUNT; i++)
+		pass(p, (uint8_t)i, i == ESP_FD_TUN ? tun_keeper_tun(p->keeper) : p->fds.fd[i]);
 	pass(p, PLANE_FD_NAT4, sockets_fd(p->sockets, SOCKETS_NAT4));
 	pass(p, PLANE_FD_NAT6, sockets_fd(p->sockets, SOCKETS_NAT6));
 	pass_plan(p);

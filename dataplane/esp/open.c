@@ -29,25 +29,33 @@ void esp_fds_close(struct esp_fds *f)
 	*f = esp_fds_none();
 }
 
-int esp_fds_open(uint32_t own_mark, struct esp_fds *ret, struct diag *d)
+static int open_all(uint32_t own_mark, struct esp_fds *f, struct diag *d)
 {
-	SCOPED(esp_fds_close) struct esp_fds f = esp_fds_none();
 	int r;
 
-	if ((r = raw_open(AF_INET, IP_ESP, own_mark, &f.fd[ESP_FD_RAW4], d)) < 0 ||
-	    (r = raw_open(AF_INET, IP_AH, own_mark, &f.fd[ESP_FD_AH4], d)) < 0)
+	if ((r = raw_open(AF_INET, IP_ESP, own_mark, &f->fd[ESP_FD_RAW4], d)) < 0 ||
+	    (r = raw_open(AF_INET, IP_AH, own_mark, &f->fd[ESP_FD_AH4], d)) < 0)
 		return r;
-	if (((r = raw_open(AF_INET6, IP_ESP, own_mark, &f.fd[ESP_FD_RAW6], d)) < 0 ||
-	     (r = raw_open(AF_INET6, IP_AH, own_mark, &f.fd[ESP_FD_AH6], d)) < 0) &&
+	if (((r = raw_open(AF_INET6, IP_ESP, own_mark, &f->fd[ESP_FD_RAW6], d)) < 0 ||
+	     (r = raw_open(AF_INET6, IP_AH, own_mark, &f->fd[ESP_FD_AH6], d)) < 0) &&
 	    r != -EAFNOSUPPORT)
 		return r;
-	if (f.fd[ESP_FD_AH6] >= 0 && (r = raw_open_too_big6(&f.fd[ESP_FD_TOO_BIG6], d)) < 0)
+	if (f->fd[ESP_FD_AH6] >= 0 && (r = raw_open_too_big6(&f->fd[ESP_FD_TOO_BIG6], d)) < 0)
 		return r;
-	if ((r = f.fd[ESP_FD_ROUTE] = netlink_asker_open(d)) < 0)
-		return r;
-	*ret = f;
-	f = esp_fds_none();
-	return 0;
+	r = f->fd[ESP_FD_ROUTE] = netlink_asker_open(d);
+	return r < 0 ? r : 0;
+}
+
+int esp_fds_open(uint32_t own_mark, struct esp_fds *ret, struct diag *d)
+{
+	struct esp_fds f = esp_fds_none();
+	int r = open_all(own_mark, &f, d);
+
+	if (r < 0)
+		esp_fds_close(&f);
+	else
+		*ret = f;
+	return r;
 }
 
 void esp_fds_discard(const struct esp_fds *f)

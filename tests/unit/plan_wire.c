@@ -32,8 +32,8 @@ static struct plan_host host_of(void)
 
 	own[0] = (struct host_address){ addr_v4(10, 1, 0, 1), 24 };
 	own[1] = (struct host_address){ { .family = 6, .octets = { 0xfd, [15] = 7 } }, -1 };
-	for (uint8_t i = 0; i < ARRAY_LEN(dns); i++)
-		dns[i] = addr_v4(10, 9, 9, i);
+	for (size_t i = 0; i < ARRAY_LEN(dns); i++)
+		dns[i] = addr_v4(10, 9, 9, (uint8_t)i);
 	h.servers[KEYWORD_DNS_SERVERS] = dns;
 	h.server_counts[KEYWORD_DNS_SERVERS] = ARRAY_LEN(dns);
 	return h;

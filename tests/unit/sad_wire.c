@@ -291,7 +291,7 @@ static size_t put_event(const struct sad_event *e, uint8_t buf[SAD_EVENT_WIRE_MO
 static void every_event_comes_back_and_cut_off_does_not(void **state)
 {
 	(void)state;
-	for (uint8_t kind = SAD_SPI_RESERVED; kind <= SAD_UNKNOWN_SPI; kind++) {
+	for (int kind = SAD_SPI_RESERVED; kind <= SAD_UNKNOWN_SPI; kind++) {
 		struct sad_event e = event_of((enum sad_event_kind)kind), back;
 		uint8_t buf[SAD_EVENT_WIRE_MOST];
 		size_t len = put_event(&e, buf);
@@ -314,7 +314,7 @@ static void every_event_comes_back_and_cut_off_does_not(void **state)
 		for (size_t n = 0; n < len; n++) {
 			in = wire_in(buf, n);
 			if (sad_event_decode(&in, &back, &words) == 0)
-				fail_msg("event %u: %zu octets were taken", kind, n);
+				fail_msg("event %d: %zu octets were taken", kind, n);
 		}
 	}
 }
