@@ -6,6 +6,8 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "base/text.h"
+#include "daemon/credentials.h"
+#include "daemon/page.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -386,6 +388,23 @@ int change_refresh(struct daemon *d, const char *by, bool *ret_changed, struct d
 		say_report(c.report);
 	}
 	return r;
+}
+
+int change_reload(struct daemon *d, const char *by, bool *ret_changed, struct diag *why)
+{
+	struct diag later = { 0 };
+	bool page = false;
+	int first = page_again(d, &page, why), r = change_refresh(d, by, ret_changed, first < 0 ? &later : why);
+
+	if (page)
+		log_info("this host's page has changed");
+	if (first < 0 && r < 0)
+		log_error("%s", later.text);
+	if (page || *ret_changed) /* then they were read */
+		credentials_tell(d);
+	else
+		credentials_reload(d);
+	return first < 0 ? first : r;
 }
 
 /* ---- start ------------------------------------------------------------------------------------------------------- */

@@ -40,6 +40,9 @@ int change_disable(struct daemon *d, const char *by, const char *reason, struct 
 int change_enable(struct daemon *d, const char *by, struct diag *why);
 /* Look at the source: has it changed since it was last taken, apply it. *ret_changed says whether. */
 int change_refresh(struct daemon *d, const char *by, bool *ret_changed, struct diag *why);
+/* All that this host reads: its page, then the source, then certificates and keys. The first that is wrong is told by
+ * *why and leaves what there was; the others are read nevertheless. */
+int change_reload(struct daemon *d, const char *by, bool *ret_changed, struct diag *why);
 
 /* At start: what was pending too long is taken back, a changed source is taken, the policy is put in force. */
 int change_start(struct daemon *d, struct diag *why);

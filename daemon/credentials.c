@@ -108,25 +108,34 @@ static void load(struct daemon *d)
 	credentials_loaded(d);
 }
 
+static const char *plural(size_t n, const char *one, const char *many)
+{
+	return n == 1 ? one : many;
+}
+
+void credentials_tell(struct daemon *d)
+{
+	const struct credential_store *s = store_of(d);
+	const uint8_t(*authorities)[CREDENTIAL_HASH];
+	size_t own = 0, trusted, lists;
+
+	if (!s)
+		return;
+	for (size_t i = 0; i < credential_count(s); i++)
+		own += !credential_get(s, i)->retired;
+	trusted = credential_authorities(s, &authorities);
+	lists = revocation_lists_count(credential_lists(s));
+	daemon_event(d, EVENT_CREDENTIALS_CHANGED,
+		     "read again: %zu own certificate%s and keys, %zu trusted authorit%s, %zu revocation list%s", own,
+		     plural(own, "", "s"), trusted, plural(trusted, "y", "ies"), lists, plural(lists, "", "s"));
+}
+
 void credentials_reload(struct daemon *d)
 {
-	const struct credential_store *s;
-	const uint8_t(*authorities)[CREDENTIAL_HASH];
-	size_t n = 0;
-
 	if (!d->engine || !d->plan)
 		return;
 	load(d);
-	if (!(s = store_of(d)))
-		return;
-	for (size_t i = 0; i < credential_count(s); i++)
-		n += !credential_get(s, i)->retired;
-	daemon_event(d, EVENT_CREDENTIALS_CHANGED,
-		     "read again: %zu own certificate%s and keys, %zu trusted authorit%s, %zu revocation list%s", n,
-		     n == 1 ? "" : "s", credential_authorities(s, &authorities),
-		     credential_authorities(s, &authorities) == 1 ? "y" : "ies",
-		     revocation_lists_count(credential_lists(s)),
-		     revocation_lists_count(credential_lists(s)) == 1 ? "" : "s");
+	credentials_tell(d);
 }
 
 void credentials_stale(void *context)

@@ -15,6 +15,8 @@ void credentials_loaded(struct daemon *d);
 void credentials_stale(void *daemon);
 /* Read everything again, now. */
 void credentials_reload(struct daemon *d);
+/* That everything was read again. */
+void credentials_tell(struct daemon *d);
 
 /* The rows of `cordon show credentials` and `cordon show revocation-lists`. */
 void credentials_rows(struct daemon *d, const struct engine_view *v, json_t *rows);

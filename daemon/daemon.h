@@ -18,12 +18,13 @@
 
 struct diag;
 
-enum { EVENTS_KEPT = 4096, FOLLOWERS_MOST = 16, PARTS_MOST = 4 };
+enum { EVENTS_KEPT = 4096, FOLLOWERS_MOST = 16, PARTS_MOST = 4, PAGE_DIGEST = 32 };
 
 struct daemon {
 	struct options options;
 	const char *name; /* of this host, as page or system have it */
 	struct host_config *config;
+	uint8_t page_digest[PAGE_DIGEST]; /* of the file that it was read from; all 0: there is none */
 	const char *source; /* the policy's file source */
 	bool source_named;  /* by an option or the page: then it must be there */
 	int export_fd;

@@ -101,10 +101,8 @@ static void reload(struct daemon *d)
 	bool changed = false;
 
 	service_reloading();
-	if (change_refresh(d, "cordond (SIGHUP)", &changed, &why) < 0)
+	if (change_reload(d, "cordond (SIGHUP)", &changed, &why) < 0)
 		log_error("%s", why.text);
-	if (!changed) /* with a new policy they were */
-		credentials_reload(d);
 	if (!*why.text)
 		log_info("reloaded; the policy %s", changed ? "has changed" : "is the same");
 	service_reloaded();

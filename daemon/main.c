@@ -12,6 +12,7 @@
 #include "daemon/follow.h"
 #include "daemon/force.h"
 #include "daemon/options.h"
+#include "daemon/page.h"
 #include "daemon/ready.h"
 #include "daemon/secret.h"
 #include "daemon/service.h"
@@ -29,8 +30,6 @@
 #include <unistd.h>
 
 enum { PATH_TEXT = 4096 };
-
-static const char default_page[] = "/etc/cordon/host.yaml", default_source[] = "/etc/cordon/policy.yaml";
 
 /* ---- can it work here? ------------------------------------------------------------------------------------------- */
 
@@ -97,7 +96,7 @@ static int open_export(struct daemon *d, struct diag *why)
 	return 0;
 }
 
-/* ---- the page ---------------------------------------------------------------------------------------------------- */
+/* ---- what it can be told to do ----------------------------------------------------------------------------------- */
 
 static void say_report(const struct report *r)
 {
@@ -107,58 +106,13 @@ static void say_report(const struct report *r)
 	(void)fputs(str_text(&out), stderr);
 }
 
-static const char *system_name(void)
-{
-	static char name[256];
-
-	if (gethostname(name, sizeof name - 1) < 0)
-		return NULL;
-	name[strcspn(name, ".")] = '\0';
-	return name;
-}
-
-/* A host without a page has the defaults; one that is named must be there. */
-static int read_page(struct daemon *d, struct diag *why)
-{
-	const char *path = d->options.config ? d->options.config : default_page;
-	SCOPED(report_freep) struct report *r = report_new();
-	int code;
-
-	if (!d->options.config && access(path, F_OK) < 0) {
-		d->config = mem_new(1, sizeof *d->config);
-		d->config->memory = mem_new(1, sizeof *d->config->memory);
-		d->config->nat_keepalive_ms = HOST_NAT_KEEPALIVE_MS;
-		d->config->longest_exemption_ms = HOST_LONGEST_EXEMPTION_MS;
-		d->config->events = (struct host_events){ .size = HOST_EVENTS_SIZE, .count = HOST_EVENTS_COUNT };
-	} else if ((code = host_config_load(path, r, &d->config)) < 0) {
-		say_report(r);
-		return diag_fail(why, code, "%s: this host's page has errors", path);
-	}
-	say_report(r);
-	if (d->config->policy_file_count > 1)
-		return diag_fail(why, ENOTSUP,
-				 "%s: names %zu policy files; merging several is not possible yet, name one", path,
-				 d->config->policy_file_count);
-	d->name = d->config->name ? d->config->name : system_name();
-	d->source = d->options.policy ? d->options.policy : default_source;
-	if (!d->options.policy && d->config->policy_file_count)
-		d->source = d->config->policy_files[0];
-	d->source_named = strcmp(d->source, default_source) != 0;
-	if (d->config->data_plane == DATA_PLANE_KERNEL)
-		return diag_fail(why, ENOTSUP, "%s: data-plane: kernel is not possible yet; say userspace or auto",
-				 path);
-	return 0;
-}
-
-/* ---- what it can be told to do ----------------------------------------------------------------------------------- */
-
 static int do_check(struct daemon *d, struct diag *why)
 {
 	SCOPED(candidate_wipe) struct candidate c = { 0 };
 	struct text *text = NULL;
 	int r;
 
-	if ((r = read_page(d, why)) < 0 || (r = host_facts_read(d->config, d->options.root, &d->facts, why)) < 0)
+	if ((r = page_read(d, why)) < 0 || (r = host_facts_read(d->config, d->options.root, &d->facts, why)) < 0)
 		return r;
 	if ((r = text_read(d->source, CONTROL_POLICY_MOST, &text, why)) == -ENOENT && !d->source_named) {
 		(void)printf("The page is right; there is no policy at %s yet.\n", d->source);
@@ -190,7 +144,7 @@ static int do_load(struct daemon *d, struct diag *why)
 
 	if ((r = check_rights(why)) < 0)
 		return r;
-	if (read_page(d, &page) < 0) {
+	if (page_read(d, &page) < 0) {
 		log_error("%s", page.text);
 		host_config_free(d->config);
 		d->config = NULL;
@@ -223,7 +177,7 @@ static int prepare(struct daemon *d, struct diag *why)
 {
 	int r;
 
-	if ((r = check_rights(why)) < 0 || (r = read_page(d, why)) < 0 || (r = check_tun(why)) < 0 ||
+	if ((r = check_rights(why)) < 0 || (r = page_read(d, why)) < 0 || (r = check_tun(why)) < 0 ||
 	    (r = lock_run_dir(d, why)) < 0 || (r = sockets_open(d->gate_config.mark_own, &d->sockets, why)) < 0 ||
 	    (r = open_export(d, why)) < 0 || (r = state_open(d->options.state_dir, &d->state, why)) < 0 ||
 	    (r = host_watch_open(&d->host_fd, why)) < 0 ||

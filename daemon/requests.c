@@ -263,10 +263,8 @@ static void on_refresh(struct daemon *d, struct control_call *call, const json_t
 	bool changed = false;
 
 	(void)request;
-	int r = change_refresh(d, control_caller(call), &changed, &why);
+	int r = change_reload(d, control_caller(call), &changed, &why);
 
-	if (!changed) /* with a new policy they were read */
-		credentials_reload(d);
 	if (r < 0)
 		refuse(call, &why);
 	else

@@ -7,6 +7,7 @@ usage: certificates.py [TEST ...]; CORDON and CORDOND name the programs
 import glob
 import json
 import os
+import signal
 import socket
 import subprocess
 import time
@@ -244,6 +245,35 @@ def renewed():
     expect("refresh reads everything again", status == 0 and len(events(a, "credentials-changed")) >= 4)
 
 
+def page_again():
+    """a host's page is read again when it is told to; one with an error changes nothing"""
+    a, b = two_hosts()
+    ca = Authority(a, "One")
+    for host, name in (a, "a"), (b, "b"):
+        ca.issue(name, pki_of(host))
+        page(host, [name] if host is b else [], [ca])
+        start(host, policy('issuer: "CN=One"'))
+    expect("without a certificate nobody is proven", not a.pings(B, 1))
+    page(a, ["a"], [ca])
+    a.p.send_signal(signal.SIGHUP)
+    expect("SIGHUP reads the page", wait_until(lambda: len(a.json("show", "credentials")["rows"]) == 1))
+    expect("and a ping arrives", wait_until(lambda: a.pings(B, 2)))
+    before = spis(a)
+    with open(a.root + "/host.yaml", encoding="utf-8") as f:
+        whole = f.read()
+    write(a.root + "/host.yaml", whole + "longest-exemption: 0\ncertificats: []\n")
+    status, said = a.cordon("refresh")
+    expect("an error is told", status != 0 and "this host's page has errors" in said)
+    expect("with its place", "host.yaml:7:" in a.log() and "certificats" in a.log())
+    expect("and an event", "what it said before stays" in events(a, "policy-refused")[-1])
+    expect("and changes nothing", a.cordon("exempt", B, "--for", "1m", "--reason", "x")[0] == 0 and a.cordon("exempt", "--end", B)[0] == 0)
+    write(a.root + "/host.yaml", whole + "longest-exemption: 0\nevents: { size: 1MB }\n")
+    expect("without it, it is taken", a.cordon("refresh")[0] == 0)
+    expect("at once", a.cordon("exempt", B, "--for", "1m", "--reason", "x")[0] != 0)
+    expect("what waits for a restart is said", "events go to another file from the next start on" in a.log())
+    expect("and no SA has ended", before and spis(a) == before and a.pings(B))
+
+
 def rollover():
     """from one authority to the next, host by host, and not one failure"""
     a, b = two_hosts()
@@ -380,4 +410,4 @@ def redirected():
 
 
 if __name__ == "__main__":
-    main([several, lacking, renewed, rollover, revoked_by_file, revoked_by_http, redirected])
+    main([several, lacking, renewed, rollover, revoked_by_file, revoked_by_http, redirected, page_again])
