@@ -6,8 +6,12 @@
 #include "daemon/plane_fds.h"
 #include "daemon/sockets.h"
 #include "dataplane/esp/keeper.h"
+#include "enforce/log_group.h"
 
 #include <stdlib.h>
+#include <unistd.h>
+
+enum { LOG_AGAIN_MS = 5000 };
 
 struct plane {
 	uv_loop_t *loop;
@@ -17,9 +21,11 @@ struct plane {
 	struct esp_fds fds;    /* without the TUN, which is its keeper's */
 	struct tun_keeper *keeper;
 	struct plan_file *plan;
+	int log;         /* what the table drops; -1: somebody else reads that */
 	uv_poll_t *news; /* of devices; there while the keeper is */
-	uv_timer_t again;
-	bool begun;
+	uv_timer_t again, log_timer;
+	unsigned open_handles;
+	bool begun, log_said;
 };
 
 /* ---- telling the child ------------------------------------------------------------------------------------------- */
@@ -46,6 +52,7 @@ static void pass_all(struct plane *p)
 		pass(p, (uint8_t)i, i == ESP_FD_TUN ? tun_keeper_tun(p->keeper) : p->fds.fd[i]);
 	pass(p, PLANE_FD_NAT4, sockets_fd(p->sockets, SOCKETS_NAT4));
 	pass(p, PLANE_FD_NAT6, sockets_fd(p->sockets, SOCKETS_NAT6));
+	pass(p, PLANE_FD_LOG, p->log);
 	pass_plan(p);
 	wire_put_u32(channel_begin(p->child, ASK_PLANE_BEGIN), p->gate->mark_own);
 	channel_end(p->child);
@@ -153,6 +160,34 @@ static void shut(struct plane *p)
 	esp_fds_close(&p->fds);
 }
 
+static void log_again(uv_timer_t *t);
+
+/* Without it drops are counted and not told. Whoever has the group may be one of ours that is about to end. It stays
+ * open from then on: the child may be slow to let go of it. */
+static void open_log(struct plane *p, bool first)
+{
+	struct diag d = { 0 };
+
+	if (p->log >= 0)
+		return;
+	p->log = log_group_open(p->gate->nflog_group, &d);
+	if (p->log >= 0) {
+		if (p->begun && p->child)
+			pass(p, PLANE_FD_LOG, p->log);
+		return;
+	}
+	if (!first && !p->log_said) {
+		log_warning("dropped packets are counted, but events do not tell of them: %s", d.text);
+		p->log_said = true;
+	}
+	(void)uv_timer_start(&p->log_timer, log_again, LOG_AGAIN_MS, 0);
+}
+
+static void log_again(uv_timer_t *t)
+{
+	open_log(t->data, false);
+}
+
 int plane_open(struct plane *p, struct diag *d)
 {
 	int r;
@@ -164,6 +199,8 @@ int plane_open(struct plane *p, struct diag *d)
 		r = watch_devices(p, d);
 	if (r < 0)
 		shut(p);
+	else
+		open_log(p, true);
 	return r;
 }
 
@@ -185,14 +222,20 @@ struct plane *plane_new(uv_loop_t *loop, const struct gate_config *gate, const s
 	p->gate = gate;
 	p->sockets = sockets;
 	p->fds = esp_fds_none();
+	p->log = -1;
 	(void)uv_timer_init(loop, &p->again);
-	p->again.data = p;
+	(void)uv_timer_init(loop, &p->log_timer);
+	p->again.data = p->log_timer.data = p;
+	p->open_handles = 2;
 	return p;
 }
 
 static void closed(uv_handle_t *h)
 {
-	free(h->data);
+	struct plane *p = h->data;
+
+	if (--p->open_handles == 0)
+		free(p);
 }
 
 void plane_close(struct plane *p)
@@ -201,5 +244,8 @@ void plane_close(struct plane *p)
 		return;
 	shut(p);
 	plan_file_free(p->plan);
+	if (p->log >= 0)
+		(void)close(p->log);
 	uv_close((uv_handle_t *)&p->again, closed);
+	uv_close((uv_handle_t *)&p->log_timer, closed);
 }

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "daemon/datagram_wire.h"
+#include "daemon/drop_reader.h"
 #include "daemon/plan_wire.h"
 #include "daemon/plane_fds.h"
 #include "daemon/sad_wire.h"
@@ -35,7 +36,8 @@ struct plane_server {
 	struct esp_fds fds;              /* what the plane takes when it begins */
 	int nat[2];                      /* UDP 4500 */
 	struct plan_made made;
-	struct running *run; /* NULL: there is no plane */
+	struct running *run;       /* NULL: there is no plane */
+	struct drop_reader *drops; /* NULL: what the table logs is not read */
 	uint64_t looked_ms;
 };
 
@@ -80,7 +82,17 @@ static void tell_client(struct plane_server *s, const struct sad_event *e)
 	channel_end(s->client);
 }
 
-/* For the log; nobody acts on it. */
+/* For the log; nobody acts on it, so it is what goes first when the parent is slow. */
+static void tell_event(void *context, const struct event *e)
+{
+	struct plane_server *s = context;
+
+	if (channel_backlog(s->parent) > CHANNEL_QUEUE_MOST / 4)
+		return;
+	event_encode(channel_begin(s->parent, ASK_EVENT), e);
+	channel_end(s->parent);
+}
+
 static void tell_drop(struct plane_server *s, const struct sad_event *e)
 {
 	struct sa_usage u;
@@ -88,8 +100,7 @@ static void tell_drop(struct plane_server *s, const struct sad_event *e)
 	struct event told;
 
 	sad_drop_tell(e, known && u.rule ? u.rule->name : NULL, &told);
-	event_encode(channel_begin(s->parent, ASK_EVENT), &told);
-	channel_end(s->parent);
+	tell_event(s, &told);
 }
 
 static void heard(void *context, const struct sad_event *e)
@@ -257,6 +268,13 @@ int plane_on_fd(void *context, struct channel *c, struct wire_in *body, int *fds
 			log_error("%s", d.text);
 		return 0;
 	}
+	if (which == PLANE_FD_LOG) {
+		drop_reader_close(s->drops);
+		s->drops = drop_reader_new(s->loop, fd, tell_event, s);
+		if (s->drops)
+			drop_reader_set_policy(s->drops, s->made.policy);
+		return 0;
+	}
 	place = which < ESP_FD_COUNT ? &s->fds.fd[which] : &s->nat[which - ESP_FD_COUNT];
 	if (*place >= 0)
 		(void)close(*place);
@@ -279,6 +297,8 @@ int plane_on_plan(void *context, struct channel *c, struct wire_in *body, int *f
 	s->made = made;
 	if (s->run)
 		sad_set_plan(s->run->sad, made.plan);
+	if (s->drops)
+		drop_reader_set_policy(s->drops, made.policy);
 	plan_made_wipe(&before); /* no SA has a rule of it any more */
 	return 0;
 }
@@ -325,6 +345,7 @@ int plane_on_end(void *context, struct channel *c, struct wire_in *body, int *fd
 	if (!s->run)
 		return -EPROTO;
 	stop(TAKE(s->run));
+	drop_reader_close(TAKE(s->drops));
 	if (s->client)
 		say(s->client, ASK_SAD_DOWN);
 	return 0;

@@ -1,6 +1,7 @@
 #include "enforce/counters.h"
 
 #include "base/scope.h"
+#include "base/table.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,6 +29,13 @@ const struct gate_count_row gate_counts[GATE_COUNTS] = {
 	[GATE_COUNT_GUARDED] = { "guarded", "Packets that the second barrier dropped while our table was gone", 0 },
 	[GATE_COUNT_EXEMPTED] = { "exempted", "Clear packets of addresses that are exempted for a time: let pass", 0 },
 };
+
+uint32_t gate_rule_mark(const char *rule)
+{
+	uint64_t h = table_hash(rule, strlen(rule), 0);
+
+	return (uint32_t)(h ^ h >> 32);
+}
 
 const char *gate_counter_name(enum gate_count kind, uint32_t rule, char buf[GATE_COUNTER_NAME])
 {

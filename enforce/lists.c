@@ -231,6 +231,22 @@ static void add_comment(struct ruleset *r, const struct rule *rule)
 	str_add(r->out, "\"\n");
 }
 
+/* Some of what the conditions before it match goes to the group, for whoever reads it (observe/nflog.h). The rule's
+ * number is of this table only, so a mark of its name is beside it. */
+static void add_log(struct ruleset *r, const struct rule *rule, const char *name)
+{
+	str_addf(r->out,
+		 " limit rate 50/second burst 100 packets log prefix \"cordon %s %u %08x \" group %u snaplen 128\n",
+		 name, rule->index, gate_rule_mark(rule->name), r->config->nflog_group);
+}
+
+/* A connection that begins in clear, as the rule allows. The conditions stand before. */
+static void add_log_new(struct ruleset *r, const struct rule *rule, const char *name)
+{
+	str_add(r->out, " ct state new");
+	add_log(r, rule, name);
+}
+
 static void add_count(struct ruleset *r, const struct rule *rule, enum gate_count kind)
 {
 	char name[GATE_COUNTER_NAME];
@@ -248,10 +264,7 @@ static void add_drop(struct ruleset *r, const struct rule *rule, enum ruleset_wa
 		else if (way)
 			ruleset_add_way(r, way);
 		if (log) {
-			str_addf(r->out,
-				 " limit rate 20/second burst 20 packets log prefix \"cordon %s %u \" group %u snaplen "
-				 "128\n",
-				 gate_counts[kind].name, rule->index, r->config->nflog_group);
+			add_log(r, rule, gate_counts[kind].name);
 			continue;
 		}
 		add_count(r, rule, kind);
@@ -270,6 +283,9 @@ static void add_outward(struct ruleset *r, const struct rule *rule)
 	if (rule->mode != MODE_REQUIRE) {
 		str_add(r->out, "\t\tjump fallback\n\t\t");
 		ruleset_add_way(r, WAY_LAST_FALLEN); /* counted when it leaves, not when it is judged first */
+		add_log_new(r, rule, gate_counts[GATE_COUNT_CLEAR_OUT].name);
+		str_add(r->out, "\t\t");
+		ruleset_add_way(r, WAY_LAST_FALLEN);
 		add_count(r, rule, GATE_COUNT_CLEAR_OUT);
 		str_add(r->out, " return\n\t\t");
 		ruleset_add_way(r, WAY_OUT_FALLEN);
@@ -297,8 +313,12 @@ static void add_rule(struct ruleset *r, const struct rule *rule)
 	switch (rule->mode) {
 	case MODE_EXEMPT:
 		/* what leaves is counted at the end, not when it is judged first */
-		str_addf(r->out, "\t\tmeta mark & 0x%08x != 0x%08x", r->config->mark_way,
-			 ruleset_way_mark(r->config, WAY_OUT));
+		for (int log = 1; log >= 0; log--) {
+			str_addf(r->out, "\t\tmeta mark & 0x%08x != 0x%08x", r->config->mark_way,
+				 ruleset_way_mark(r->config, WAY_OUT));
+			if (log)
+				add_log_new(r, rule, gate_counts[GATE_COUNT_EXEMPT].name);
+		}
 		add_count(r, rule, GATE_COUNT_EXEMPT);
 		str_add(r->out, "\n");
 		break;
@@ -317,6 +337,10 @@ static void add_rule(struct ruleset *r, const struct rule *rule)
 		add_outward(r, rule);
 		break;
 	case MODE_REQUEST:
+		str_add(r->out, "\t\t");
+		ruleset_add_way(r, WAY_IN);
+		add_not_secured(r);
+		add_log_new(r, rule, GATE_CLEAR_ACCEPTED);
 		str_add(r->out, "\t\t");
 		ruleset_add_way(r, WAY_IN);
 		add_not_secured(r);

@@ -95,12 +95,12 @@ const struct event_row event_rows[EVENT_COUNT] = {
 			    PEERS | FIELD_SPI | FIELD_REASON | FIELD_LEFT_OUT,
 			    "A packet came under an SA that may not carry it, or made no sense" },
 	[EVENT_PACKET_DROPPED] = { "packet-dropped", CATEGORY_DROP, EVENT_WARNING, EVENT_FAILURE, 5152, 0,
-				   TELLER_OBSERVE,
-				   PEERS | FIELD_DIRECTION | FIELD_PORTS | FIELD_COUNTS | FIELD_REASON | FIELD_LEFT_OUT,
+				   TELLER_DATAPLANE,
+				   PEERS | FIELD_DIRECTION | FIELD_PORTS | FIELD_REASON | FIELD_LEFT_OUT,
 				   "The ruleset dropped a packet that should have been protected, or that a rule "
 				   "blocks" },
 	[EVENT_CONNECTION_CLEAR] = { "connection-clear", CATEGORY_CONNECTION, EVENT_INFO, EVENT_SUCCESS, 5156, 0,
-				     TELLER_OBSERVE,
+				     TELLER_DATAPLANE,
 				     FIELD_LOCAL | FIELD_REMOTE | FIELD_RULE | FIELD_DIRECTION | FIELD_PORTS |
 					     FIELD_REASON | FIELD_LEFT_OUT,
 				     "A connection begins in clear, as an exemption or a request mode allows" },

@@ -148,7 +148,6 @@ enum event_teller {
 	TELLER_KEYING = 2,
 	TELLER_DATAPLANE = 4,
 	TELLER_SOURCES = 8,
-	TELLER_OBSERVE = 16,
 };
 bool event_may_tell(enum event_id id, enum event_teller who);
 

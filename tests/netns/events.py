@@ -10,7 +10,7 @@ import socket
 import subprocess
 import time
 
-from daemon import A, B, BLOCK, CORDON, PSK, Host, good, two_hosts, write
+from daemon import A, B, CORDON, PSK, good, two_hosts, wait_until, write
 from lib import expect, main, on_exit
 
 
@@ -165,5 +165,66 @@ def slow_reader():
     expect("and told", [r for r in left_out if r["reason"] == "follower" and r["left_out"] > 0])
 
 
+def drops():
+    """a dropped packet is told with rule, direction, both ends and ports; a flood of them costs a few lines, and all are counted"""
+    a, b = two_hosts()
+    b.start(policy=PSK % "require")
+    flood = a.socket(socket.AF_INET, socket.SOCK_DGRAM, bind=(A, 49812))
+    flood.sendto(b"clear", (B, 445))
+    expect("it is told", wait_until(lambda: "packet-dropped" in b.events(), 5))
+    e = events(b, "--category", "packet-drop")[0]
+    want = {"rule": "all", "direction": "in", "local": B, "remote": A, "protocol": 17, "local_port": 445, "remote_port": 49812,
+            "reason": "clear-in", "windows": 5152, "result": "failure"}
+    expect("with all that is known: %s" % e, {k: e.get(k) for k in want} == want)
+    sent = 1
+    end = time.time() + 4
+    while time.time() < end:
+        for _ in range(200):
+            flood.sendto(b"clear", (B, 445))
+        sent += 200
+        time.sleep(0.001)
+    time.sleep(1.5)
+    flood.sendto(b"clear", (B, 445))
+    sent += 1
+    time.sleep(0.5)
+    rows = events(b, "--category", "packet-drop", "--peer", A)
+    expect("few lines for %d packets: %d" % (sent, len(rows)), 2 <= len(rows) <= 25)
+    expect("which say how many were not told", max(r["left_out"] for r in rows) > 20)
+    counted = [r["count"] for r in b.json("show", "drops")["rows"] if r["name"] == "clear-in"]
+    expect("all are counted", counted == [sent])
+    b.cordon("audit", "disable", "packet-drop")
+    before = len(events(b, "--category", "packet-drop"))
+    time.sleep(1.5)
+    flood.sendto(b"clear", (B, 445))
+    time.sleep(1)
+    expect("not told when that is off", len(events(b, "--category", "packet-drop")) == before)
+    b.cordon("audit", "enable", "packet-drop")
+    plane = [r for r in b.json("status")["processes"] if r["name"] == "dataplane"][0]["pid"]
+    os.kill(plane, signal.SIGKILL)
+    time.sleep(2)
+    flood.sendto(b"clear", (B, 446))
+    expect("also by the next process", wait_until(lambda: [r for r in events(b, "--category", "packet-drop")
+                                                           if r.get("local_port") == 446], 5))
+    flood.close()
+
+
+def connections():
+    """a connection in clear is told where an exemption or a request mode allows it, if one wants to know"""
+    a, b = two_hosts()
+    b.start(policy=PSK % "request")
+    s = a.socket(socket.AF_INET, socket.SOCK_DGRAM, bind=(A, 0))
+    s.sendto(b"clear", (B, 445))
+    time.sleep(1)
+    expect("not by default", "connection-clear" not in b.events())
+    b.cordon("audit", "enable", "connection", "--success")
+    for _ in range(5):
+        s.sendto(b"clear", (B, 446))
+    expect("it is told", wait_until(lambda: "connection-clear" in b.events(), 5))
+    rows = events(b, "--event", "connection-clear")
+    expect("once, not for each packet: %d" % len(rows), [(r["rule"], r["reason"], r["local_port"], r["direction"]) for r in rows] ==
+           [("all", "clear-accepted", 446, "in")])
+    s.close()
+
+
 if __name__ == "__main__":
-    main([filters, audit, written, slow_reader])
+    main([filters, audit, written, slow_reader, drops, connections])

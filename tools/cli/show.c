@@ -14,7 +14,7 @@ static int run(int argc, char **argv);
 const struct command command_show = {
 	"show", "live state: main-mode, quick-mode, rules, peers, exemptions, credentials, drops",
 	"usage: cordon show main-mode | quick-mode | rules | peers | credentials |\n"
-	"                   revocation-lists | exemptions | drops [--json]\n\n"
+	"                   revocation-lists | exemptions | drops [--all] [--json]\n\n"
 	"  main-mode      IKE SAs: who proved to be whom (also: ike-sa)\n"
 	"  quick-mode     CHILD SAs: what is protected how, and how much went through (also: child-sa)\n"
 	"  rules          the policy's rules and what they have stopped here\n"
@@ -23,7 +23,7 @@ const struct command command_show = {
 	"  revocation-lists\n"
 	"                 which certificates are revoked: the lists of files, and those fetched\n"
 	"  exemptions     hosts that may speak in clear for a time (cordon exempt)\n"
-	"  drops          what was dropped, by reason\n\n" ASK_HELP,
+	"  drops          what was dropped, by reason; with --all also what never was\n\n" ASK_HELP,
 	run
 };
 
@@ -269,7 +269,8 @@ static const struct {
 	  "No revocation list: name some in host.yaml; those that certificates name are fetched when they are "
 	  "needed." },
 	{ "exemptions", "exemption", EXEMPT_HEADING, exempt_columns, EXEMPT_NONE },
-	{ "drops", "drop", ">COUNT|UNIT|WHERE|NAME|RULE OR MEANING", drop, "Nothing is counted." },
+	{ "drops", "drop", ">COUNT|UNIT|WHERE|NAME|RULE OR MEANING", drop,
+	  "Nothing was dropped. With --all: what is counted." },
 };
 
 /* What stands above the rules for a time. */
@@ -289,7 +290,8 @@ static void say_exempted(const json_t *rows)
 static int run(int argc, char **argv)
 {
 	struct ask ask = { 0 };
-	const struct argument_option options[] = { ASK_OPTIONS(ask) };
+	bool all = false, shown = false;
+	const struct argument_option options[] = { ASK_OPTIONS(ask), { "--all", &all, NULL } };
 	const char *what = NULL;
 	struct columns c;
 	size_t n, t, i;
@@ -297,7 +299,7 @@ static int run(int argc, char **argv)
 	const json_t *rows, *row;
 	int r;
 
-	if (arguments_read(&command_show, argc, argv, options, 2, &what, 1, &n) != EXIT_OK)
+	if (arguments_read(&command_show, argc, argv, options, ARRAY_LEN(options), &what, 1, &n) != EXIT_OK)
 		return EXIT_USAGE;
 	if (n == 0)
 		return command_usage_error(&command_show, "show what?");
@@ -318,17 +320,19 @@ static int run(int argc, char **argv)
 	if (json_is_true(json_object_get(reply, "away")) && !ask.json)
 		(void)fputs("cordon: keying does not answer now, so what it knows is left out; see  cordon status\n",
 			    stderr);
-	if (json_array_size(rows) == 0) {
-		if (!json_is_true(json_object_get(reply, "away")))
-			(void)puts(tables[t].none);
-	} else {
-		columns_start(&c, tables[t].heading);
-		json_array_foreach(rows, i, row)
-		{
-			tables[t].add(&c, row);
-		}
-		columns_print(&c);
+	json_array_foreach(rows, i, row)
+	{
+		if (!all && tables[t].add == drop && !ask_number(row, "count"))
+			continue;
+		if (!shown)
+			columns_start(&c, tables[t].heading);
+		shown = true;
+		tables[t].add(&c, row);
 	}
+	if (shown)
+		columns_print(&c);
+	else if (!json_is_true(json_object_get(reply, "away")))
+		(void)puts(tables[t].none);
 	if (strcmp(tables[t].name, "rules") == 0)
 		say_exempted(json_object_get(reply, "exemptions"));
 	json_decref(reply);
