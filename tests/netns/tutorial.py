@@ -13,7 +13,6 @@ usage: tutorial.py BUILD [--deb FILE] [--page FILE] [--write]
 """
 import argparse
 import glob
-import itertools
 import os
 import re
 import shlex
@@ -23,12 +22,11 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 
 from lib import Namespace, address, expect, finish, need_root, on_exit, run, wire, _clean
+from tutorial_page import copy_to, follow
 
 SOURCES = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-PROMPT = re.compile(r"^root@(alpha|beta):~# (.*)$")
 SETUP = """set -e
 mount -t overlay overlay -o lowerdir=/,upperdir=$1/upper,workdir=$1/work $1/root
 mount -t proc proc $1/root/proc
@@ -151,17 +149,6 @@ class Machine(Namespace):
             return code, text
         return self.package.purge(self)
 
-    def scp(self, words, others):
-        files, (to, path) = [w for w in words[:-1] if not w.startswith("-")], words[-1].split(":")
-        target = others[to.split("@")[-1]].root + path
-        for pattern in files:
-            found = glob.glob(self.root + (pattern if pattern.startswith("/") else "/root/" + pattern))
-            if not found:
-                return 1, "scp: %s: No such file or directory\n" % pattern
-            for f in found:
-                shutil.copy(f, target)
-        return 0, ""
-
     def type(self, command, others):
         words = shlex.split(command)
         if words[0] == "systemctl":
@@ -169,7 +156,7 @@ class Machine(Namespace):
         if words[0] == "apt":
             return self.apt([w for w in words[1:] if not w.startswith("-")])
         if words[0] == "scp":
-            return self.scp(words[1:], others)
+            return copy_to(words[1:], self.root, others)
         return self.bash(command)
 
     # ---- what is left --------------------------------------------------------------------------------------------
@@ -275,60 +262,6 @@ class Deb:
         return machine.bash("dpkg --purge cordon", timeout=300)
 
 
-# ---- the page -----------------------------------------------------------------------------------------------------------------------
-
-
-def steps(text):
-    """(line of the prompt, machine, command, first and last line of its answer) of every console block."""
-    lines, inside, found = text.split("\n"), False, []
-    for i, line in enumerate(lines):
-        if line.startswith("```"):
-            inside = not inside and line == "```console"
-            continue
-        asked = PROMPT.match(line)
-        if not inside or not asked:
-            continue
-        end = i + 1
-        while not lines[end].startswith("```") and not PROMPT.match(lines[end]):
-            end += 1
-        found.append((i, asked.group(1), asked.group(2), i + 1, end))
-    return lines, found
-
-
-PLAIN = [
-    (r"\d{4}-\d\d-\d\d", "DATE"), (r"\d\d:\d\d:\d\d(\.\d+)?", "TIME"), (r"spi=0x[0-9a-f]+|0x[0-9a-f]{8,}", "SPI"), (r"\b[0-9a-f]{16}\b", "SPI"),
-    (r"\b[0-9A-F]{2}(:[0-9A-F]{2}){7,}\b", "PRINT"), (r"seq=0x[0-9a-f]+", "SEQ"),
-    (r"(?<![\w.])\d+(\.\d+)? ?(B|kB|MB|KiB|ms|s|min|h|days|octets|packets|bytes)\b", "AMOUNT"), (r"(AMOUNT ?)+", "AMOUNT"),
-    (r"\d+\.\d+(/\d+\.\d+)+", "N/N"),
-    (r", pipe \d+", ""),
-    (r"(length|icmp_seq=|id|ttl=|seq|time=?) ?\d+(\.\d+)?", r"\1 N"),
-]
-
-
-def plain(text):
-    """The words; where a line breaks depends on how long the numbers in it are."""
-    for pattern, word in PLAIN:
-        text = re.sub(pattern, word, text)
-    return text.split()
-
-
-def agree(page, real):
-    """`...` on the page stands for any words."""
-    page, real = plain(page), plain(real)
-    if "..." not in page:
-        return page == real
-    at = 0
-    while page:
-        part = list(itertools.takewhile(lambda w: w != "...", page))
-        page = page[len(part) + 1:]
-        while part and real[at:at + len(part)] != part:
-            if at >= len(real):
-                return False
-            at += 1
-        at += len(part)
-    return True
-
-
 def main():
     words = argparse.ArgumentParser(usage=__doc__)
     words.add_argument("build")
@@ -348,26 +281,10 @@ def main():
         m.write("/etc/resolv.conf", "nameserver 192.0.2.53\n")
         m.write("/etc/hosts", "127.0.0.1 localhost\n192.0.2.11 alpha\n192.0.2.12 beta\n")
         m.kernel = m.state_of_kernel()
-    text = open(told.page, encoding="utf-8").read()
-    lines, found = steps(text)
-    new, copied = [], 0
-    for line, name, command, start, end in found:
-        began = time.time()
-        _, answer = machines[name].type(command, machines)
-        shown = "\n".join(lines[start:end])
-        same = agree(shown, answer)
-        if not told.write:
-            expect("line %d, %s: %s (%.1f s)%s" % (line + 1, name, command, time.time() - began,
-                                                  "" if same else "\n---- the page\n%s\n---- the machine\n%s" % (shown, answer)), same)
-        new += lines[copied:start] + (lines[start:end] if same else [l.rstrip() for l in answer.rstrip().split("\n")] if answer.strip() else [])
-        copied = end
+    follow(told.page, machines, told.write)
     for name, m in machines.items():
         left = m.left()
         expect("nothing is left on %s: %s" % (name, left or "no file, user, rule, route, device or process"), not left)
-    expect("the page has steps", len(found) > 10)
-    if told.write:
-        with open(told.page, "w", encoding="utf-8") as f:
-            f.write("\n".join(new + lines[copied:]))
     for name, m in machines.items():
         if os.environ.get("TUTORIAL_LOG"):
             print("---- journal of %s\n%s" % (name, open(m.folder + "/journal", encoding="utf-8").read()))

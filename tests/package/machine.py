@@ -27,7 +27,8 @@ sys.path.insert(0, str(SOURCES / "tests/netns"))
 from lib import Namespace, on_exit, skip  # noqa: E402
 
 # Beside what the package itself depends on.
-WITH = ["systemd", "systemd-sysv", "dbus", "iproute2", "iputils-ping", "procps", "netcat-openbsd", "python3-minimal"]
+WITH = ["systemd", "systemd-sysv", "dbus", "iproute2", "iputils-ping", "procps", "netcat-openbsd", "python3-minimal", "tcpdump",
+        "ca-certificates"]
 # What a test does not wait for.
 WITHOUT = ["systemd-networkd.service", "systemd-networkd.socket", "systemd-logind.service", "console-getty.service",
            "getty.target", "apt-daily.timer", "apt-daily-upgrade.timer", "dpkg-db-backup.timer", "e2scrub_all.timer",
