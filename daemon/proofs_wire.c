@@ -76,12 +76,14 @@ static void put_credential(struct wire_out *out, const struct keying_credential 
 	wire_put_u8(out, c->silent);
 }
 
-/* The numbers of struct keying_config, in its order. */
-#define NUMBERS(X) \
-	X(liveness_ms) \
-	X(retransmit_first_ms) \
-	X(retransmit_tries) \
-	X(hold_ms) X(fallback_s) X(nat_keepalive_ms) X(half_open_cookie) X(half_open_most) X(fragment_octets)
+/* The numbers of struct keying_config, 32 bits each. */
+static const size_t numbers[] = {
+	offsetof(struct keying_config, liveness_ms),      offsetof(struct keying_config, retransmit_first_ms),
+	offsetof(struct keying_config, retransmit_tries), offsetof(struct keying_config, hold_ms),
+	offsetof(struct keying_config, fallback_s),       offsetof(struct keying_config, nat_keepalive_ms),
+	offsetof(struct keying_config, half_open_cookie), offsetof(struct keying_config, half_open_most),
+	offsetof(struct keying_config, fragment_octets),
+};
 
 static void put_all(struct wire_out *out, const void *what)
 {
@@ -89,9 +91,12 @@ static void put_all(struct wire_out *out, const void *what)
 	const struct keying_config *c = &s->p->keying;
 
 	wire_put_u32(out, MAGIC);
-#define PUT(member) wire_put_u32(out, c->member);
-	NUMBERS(PUT)
-#undef PUT
+	for (size_t i = 0; i < ARRAY_LEN(numbers); i++) {
+		uint32_t n;
+
+		memcpy(&n, (const char *)c + numbers[i], sizeof n);
+		wire_put_u32(out, n);
+	}
 	wire_put(out, c->crash_secret, sizeof c->crash_secret);
 	wire_put_u8(out, c->export_keys);
 	wire_put_u32(out, (uint32_t)c->credential_count);
@@ -236,9 +241,11 @@ static void get_credential(struct reading *r, struct keying_credential *c)
 
 static void get_config(struct reading *r, struct keying_config *c)
 {
-#define GET(member) c->member = wire_u32(r->in);
-	NUMBERS(GET)
-#undef GET
+	for (size_t i = 0; i < ARRAY_LEN(numbers); i++) {
+		uint32_t n = wire_u32(r->in);
+
+		memcpy((char *)c + numbers[i], &n, sizeof n);
+	}
 	wire_copy(r->in, c->crash_secret, sizeof c->crash_secret);
 	c->export_keys = wire_u8(r->in) != 0;
 	c->credential_count = get_count(r->in, CREDENTIALS_MOST, 40);

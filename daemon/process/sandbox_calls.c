@@ -138,13 +138,6 @@ struct guarded {
 		(n), SCMP_CMP_MASKED_EQ, (scmp_datum_t)(mask), (scmp_datum_t)(value) \
 	}
 enum { TYPE = 0xf }; /* of a socket, without its flags */
-#define SOCKET(family, type, protocol) \
-	{ \
-		"socket", SOURCES, 3, \
-		{ \
-			IS(0, family), HAS(1, TYPE, type), IS(2, protocol) \
-		} \
-	}
 
 /* With some arguments only; all of a row must hold, and of several rows one. */
 static const struct guarded guarded[] = {
@@ -169,14 +162,14 @@ static const struct guarded guarded[] = {
 	{ "prctl", ALL, 1, { IS(0, PR_SET_NAME) } },
 	{ "prlimit64", ALL, 2, { IS(0, 0), IS(2, 0) } }, /* looks, changes nothing */
 	{ "rt_sigaction", ALL, 1, { { 0, SCMP_CMP_NE, SIGSYS, 0 } } },
-	SOCKET(AF_INET, SOCK_STREAM, 0),
-	SOCKET(AF_INET, SOCK_STREAM, IPPROTO_TCP),
-	SOCKET(AF_INET, SOCK_DGRAM, 0),
-	SOCKET(AF_INET, SOCK_DGRAM, IPPROTO_UDP),
-	SOCKET(AF_INET6, SOCK_STREAM, 0),
-	SOCKET(AF_INET6, SOCK_STREAM, IPPROTO_TCP),
-	SOCKET(AF_INET6, SOCK_DGRAM, 0),
-	SOCKET(AF_INET6, SOCK_DGRAM, IPPROTO_UDP),
+	{ "socket", SOURCES, 3, { IS(0, AF_INET), HAS(1, TYPE, SOCK_STREAM), IS(2, 0) } },
+	{ "socket", SOURCES, 3, { IS(0, AF_INET), HAS(1, TYPE, SOCK_STREAM), IS(2, IPPROTO_TCP) } },
+	{ "socket", SOURCES, 3, { IS(0, AF_INET), HAS(1, TYPE, SOCK_DGRAM), IS(2, 0) } },
+	{ "socket", SOURCES, 3, { IS(0, AF_INET), HAS(1, TYPE, SOCK_DGRAM), IS(2, IPPROTO_UDP) } },
+	{ "socket", SOURCES, 3, { IS(0, AF_INET6), HAS(1, TYPE, SOCK_STREAM), IS(2, 0) } },
+	{ "socket", SOURCES, 3, { IS(0, AF_INET6), HAS(1, TYPE, SOCK_STREAM), IS(2, IPPROTO_TCP) } },
+	{ "socket", SOURCES, 3, { IS(0, AF_INET6), HAS(1, TYPE, SOCK_DGRAM), IS(2, 0) } },
+	{ "socket", SOURCES, 3, { IS(0, AF_INET6), HAS(1, TYPE, SOCK_DGRAM), IS(2, IPPROTO_UDP) } },
 };
 
 /* What libraries try, and do without when the kernel is too old for it. */
