@@ -29,7 +29,7 @@ struct child {
 	pid_t pid;
 	bool ready, ending, timer_open;
 	unsigned restarts, in_a_row;
-	uint64_t since_ms, started_ms, next_ms;
+	uint64_t since_ms, ready_ms, started_ms, next_ms; /* ready_ms 0: it was not since it was started */
 	char path[PATH_TEXT];
 	char why[CHILD_END_TEXT];   /* why we ended it; empty: we did not */
 	char ended[CHILD_END_TEXT]; /* in words */
@@ -145,11 +145,21 @@ static void closed_its_channel(uv_timer_t *t)
 	end(t->data, "closed its channel");
 }
 
+static void went(struct child *k)
+{
+	bool was_ready = k->ready;
+
+	k->ready = false;
+	if (was_ready && k->part->went)
+		k->part->went(k->part->context);
+}
+
 static void gone(struct channel *channel, const char *why)
 {
 	struct child *k = channel_owner(channel);
 
 	k->channel = NULL;
+	went(k); /* before its channel's memory goes, long before it is dead */
 	if (why) {
 		k->misbehaved = true;
 		end(k, why);
@@ -184,8 +194,9 @@ static uint64_t back_off(struct child *k)
 {
 	uint64_t wait = CHILD_BACK_OFF_MS;
 
-	if (k->ready && unix_ms() - k->since_ms >= CHILD_STEADY_MS)
+	if (k->ready_ms && unix_ms() - k->ready_ms >= CHILD_STEADY_MS)
 		k->in_a_row = 0;
+	k->ready_ms = 0;
 	for (unsigned i = 0; i < k->in_a_row && wait < CHILD_BACK_OFF_MOST; i++)
 		wait *= 2;
 	k->in_a_row++;
@@ -209,11 +220,7 @@ static void exited(uv_process_t *process, int64_t status, int signal_number)
 	channel_close(TAKE(k->channel));
 	ended_words(k, status, signal_number);
 	wait = back_off(k);
-	if (k->ready && k->part->went) {
-		k->ready = false;
-		k->part->went(k->part->context);
-	}
-	k->ready = false;
+	went(k);
 	k->since_ms = unix_ms();
 	k->next_ms = k->since_ms + wait;
 	(void)snprintf(text, sizeof text, "the process %s has ended: %s. It is started again in %.1f s",
@@ -258,7 +265,7 @@ int children_ready(void *context, struct channel *channel, struct wire_in *body,
 	(void)fds;
 	channel_set_state(channel, CHANNEL_READY);
 	k->ready = true;
-	k->since_ms = unix_ms();
+	k->ready_ms = k->since_ms = unix_ms();
 	(void)uv_timer_stop(&k->timer);
 	if (!sandbox_look(k->pid, k->part->role, k->lacks))
 		log_warning("the cage of the process %s lacks: %s", role_name(k->part->role), k->lacks);
