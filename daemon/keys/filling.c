@@ -102,7 +102,8 @@ static int send_load(struct channel *c, uint32_t ticket, const struct keyring_it
 	m->uses = (uint8_t)item->uses;
 	m->public_count = item->public_count;
 	(void)snprintf(m->path, sizeof m->path, "%s", item->path);
-	memcpy(m->publics, item->publics, item->public_count * sizeof *item->publics);
+	if (item->public_count) /* of a pre-shared key there is none */
+		memcpy(m->publics, item->publics, item->public_count * sizeof *item->publics);
 	keys_put_load(channel_begin(c, ASK_KEYS_LOAD), m);
 	channel_end_fds(c, &fd, 1);
 	(void)close(fd);
