@@ -11,6 +11,7 @@ import socket
 import struct
 import subprocess
 import threading
+import time
 
 from certificates import Authority, Web, events, page, pki_of, policy, start
 from daemon import B, two_hosts, wait_until, write
@@ -107,6 +108,7 @@ def by_hosts():
     resolvers(a, "nameserver 127.0.0.1\n", "::1 localhost\n127.0.0.2 elsewhere\n")
     start(a, policy("revocation: require"))
     resolvers(a, "nameserver 127.0.0.1\n", "127.0.0.1 localhost one Lists.CORP.example # ours\n")
+    time.sleep(1)  # files are looked at when they have been quiet; who fails is not tried again for a minute
     expect("the new file counts without a restart", wait_until(lambda: a.pings(B, 1), 20))
     expect("the list was fetched once", web.asked() == 1)
 
