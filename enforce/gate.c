@@ -121,17 +121,25 @@ void gate_free(struct gate *g)
 	free(g);
 }
 
-static int ignore_message(const struct nlmsghdr *h, void *context)
+static bool own(const struct nlmsghdr *h, const struct netlink *requests)
 {
-	(void)h;
-	(void)context;
+	return h->nlmsg_pid == mnl_socket_get_portid(requests->socket);
+}
+
+/* The name of who touched the table may come after the news that made us restore it; our own nft comes later still. */
+static int hear_name(const struct nlmsghdr *h, void *context)
+{
+	struct gate *g = context;
+
+	if (g->table_touched && !g->table_named && !own(h, &g->nft) && !own(h, &g->guard.owner))
+		g->table_named = toucher_of_generation(h, g->by);
 	return MNL_CB_OK;
 }
 
 /* Forget the news of our own change: what comes later is somebody else's, or is told from ours by the fingerprint. */
 static int settle(struct gate *g, struct diag *d)
 {
-	netlink_drain(&g->nft_events, ignore_message, NULL);
+	netlink_drain(&g->nft_events, hear_name, g);
 	g->table_touched = false;
 	return table_fingerprint(&g->nft, &g->fingerprint, d);
 }
@@ -454,11 +462,6 @@ int gate_routes(struct gate *g, struct diag *d)
 int gate_watch_fd(const struct gate *g)
 {
 	return g->watch;
-}
-
-static bool own(const struct nlmsghdr *h, const struct netlink *requests)
-{
-	return h->nlmsg_pid == mnl_socket_get_portid(requests->socket);
 }
 
 static int hear_nft(const struct nlmsghdr *h, void *context)

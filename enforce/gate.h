@@ -22,7 +22,7 @@ struct gate_config {
 	uint32_t mark_way;      /* three bits used inside the table only: which way a packet is being judged */
 	uint32_t ct_secured;    /* conntrack mark: this flow has been secured and never returns to clear */
 	uint32_t route_table;   /* default 100 */
-	uint32_t rule_priority; /* of the first of three; default 100 */
+	uint32_t rule_priority; /* where ours begin, if nobody's stand before that; default 100 */
 	const char *tun;        /* "cordon0" */
 	uint16_t nflog_group;   /* dropped clear packets; default 100 */
 	uint16_t mtu;           /* of the links outside: what the MSS is clamped to, less ESP; default 1500 */

@@ -24,20 +24,22 @@ static const int families[] = { AF_INET, AF_INET6 };
  * comes from the TUN and jumps over the rule. */
 struct our_rule {
 	uint8_t action;
-	uint8_t behind; /* added to the configured priority */
+	uint8_t behind; /* added to where our rules begin */
+	bool target;    /* stands at the configured priority + JUMP_TO, always */
 	bool from_tun;  /* looked up for what arrives by the TUN only */
 	bool protect;   /* the mark: mark_protect, else mark_from_tun */
 };
-enum { JUMP_TO = 2 };
+enum { JUMP_TO = 2, OUR_ROOM = 2 /* priorities that the look-ups take */ };
 static const struct our_rule our_rules[] = {
-	{ FR_ACT_NOP, JUMP_TO, false, false },
-	{ FR_ACT_TO_TBL, 1, false, false },
-	{ FR_ACT_GOTO, 0, true, false },
-	{ FR_ACT_TO_TBL, 0, false, true },
+	{ FR_ACT_NOP, 0, true, false, false },
+	{ FR_ACT_TO_TBL, 1, false, false, false },
+	{ FR_ACT_GOTO, 0, false, true, false },
+	{ FR_ACT_TO_TBL, 0, false, false, true },
 };
 
+/* begin: where ours begin. */
 static int ask_rule(struct netlink *n, const struct gate_config *c, int family, const struct our_rule *rule,
-		    uint16_t type, uint16_t flags)
+		    uint32_t begin, uint16_t type, uint16_t flags)
 {
 	char buf[NETLINK_MESSAGE_MOST];
 	struct nlmsghdr *h = netlink_start(n, buf, type, (uint16_t)(flags | NLM_F_ACK));
@@ -49,7 +51,7 @@ static int ask_rule(struct netlink *n, const struct gate_config *c, int family, 
 		r->table = c->route_table < 256 ? (uint8_t)c->route_table : RT_TABLE_UNSPEC;
 		mnl_attr_put_u32(h, FRA_TABLE, c->route_table);
 	}
-	mnl_attr_put_u32(h, FRA_PRIORITY, c->rule_priority + rule->behind);
+	mnl_attr_put_u32(h, FRA_PRIORITY, rule->target ? c->rule_priority + JUMP_TO : begin + rule->behind);
 	mnl_attr_put_u32(h, FRA_FWMARK, rule->protect ? c->mark_protect : c->mark_from_tun);
 	mnl_attr_put_u32(h, FRA_FWMASK, c->mark_mask);
 	mnl_attr_put_u8(h, FRA_PROTOCOL, OUR_PROTOCOL);
@@ -58,6 +60,98 @@ static int ask_rule(struct netlink *n, const struct gate_config *c, int family, 
 	if (rule->from_tun)
 		mnl_attr_put_strz(h, FRA_IIFNAME, c->tun);
 	return netlink_ask(n, h, NULL, NULL);
+}
+
+/* ---- where ours begin -------------------------------------------------------------------------------------------- */
+
+enum { PLACES_MOST = 64 };
+
+struct rules_seen {
+	uint32_t first_other;         /* the lowest priority of others, but for 0, where the kernel's own stands */
+	uint32_t places[PLACES_MOST]; /* where ours begin or began */
+	size_t count;
+};
+
+static uint32_t number_of(const struct nlmsghdr *h, uint16_t type)
+{
+	const struct nlattr *a = netlink_attribute(h, sizeof(struct fib_rule_hdr), type);
+
+	return a && mnl_attr_validate(a, MNL_TYPE_U32) == 0 ? mnl_attr_get_u32(a) : 0;
+}
+
+static int see_rule(const struct nlmsghdr *h, void *context)
+{
+	struct rules_seen *s = context;
+	const struct nlattr *protocol = netlink_attribute(h, sizeof(struct fib_rule_hdr), FRA_PROTOCOL);
+	uint32_t priority = number_of(h, FRA_PRIORITY);
+	const struct fib_rule_hdr *r;
+
+	if (mnl_nlmsg_get_payload_len(h) < sizeof *r)
+		return MNL_CB_OK;
+	r = mnl_nlmsg_get_payload(h);
+	if (protocol && mnl_attr_get_payload_len(protocol) == 1 && mnl_attr_get_u8(protocol) == OUR_PROTOCOL) {
+		if (r->action == FR_ACT_GOTO && s->count < PLACES_MOST)
+			s->places[s->count++] = priority;
+	} else if (priority && priority < s->first_other) {
+		s->first_other = priority;
+	}
+	return MNL_CB_OK;
+}
+
+/* A rule that is added without a priority, as by wg-quick, comes before all but the kernel's own. What is marked would
+ * go its way, and be dropped at the end of it: ours have to stand before it. */
+static uint32_t begin_of_ours(struct netlink *n, const struct gate_config *c, int family, struct rules_seen *s)
+{
+	char buf[NETLINK_MESSAGE_MOST];
+	int tries = 0, r;
+
+	do {
+		struct nlmsghdr *h = netlink_start(n, buf, RTM_GETRULE, NLM_F_DUMP);
+		struct fib_rule_hdr *f = mnl_nlmsg_put_extra_header(h, sizeof *f);
+
+		*s = (struct rules_seen){ .first_other = UINT32_MAX };
+		f->family = (uint8_t)family;
+		r = netlink_ask(n, h, see_rule, s);
+	} while (r == -EINTR && ++tries < 5);
+	if (r < 0 || s->first_other > c->rule_priority + OUR_ROOM)
+		return c->rule_priority;
+	return s->first_other > OUR_ROOM ? s->first_other - OUR_ROOM : 1;
+}
+
+static int ensure_rules(struct netlink *n, const struct gate_config *c, int family, struct routes_made *made,
+			struct diag *d)
+{
+	struct rules_seen seen;
+	uint32_t begin = begin_of_ours(n, c, family, &seen);
+
+	for (size_t k = 0; k < ARRAY_LEN(our_rules); k++) {
+		int r = ask_rule(n, c, family, &our_rules[k], begin, RTM_NEWRULE, NLM_F_CREATE | NLM_F_EXCL);
+
+		if (r < 0 && r != -EEXIST)
+			return diag_errno(d, -r, "routing rule for table %u", c->route_table);
+		made->rules |= r == 0;
+	}
+	for (size_t i = 0; i < seen.count; i++)
+		for (size_t k = 0; k < ARRAY_LEN(our_rules) && seen.places[i] != begin; k++)
+			if (!our_rules[k].target)
+				(void)ask_rule(n, c, family, &our_rules[k], seen.places[i], RTM_DELRULE, 0);
+	return 0;
+}
+
+static int remove_rules(struct netlink *n, const struct gate_config *c, int family, struct diag *d)
+{
+	/* without a priority all that are like it go */
+	for (size_t k = 0; k < ARRAY_LEN(our_rules); k++) {
+		struct our_rule anywhere = our_rules[k];
+		int r;
+
+		anywhere.behind = 0;
+		while ((r = ask_rule(n, c, family, &anywhere, 0, RTM_DELRULE, 0)) == 0)
+			;
+		if (r != -ENOENT)
+			return diag_errno(d, -r, "remove the routing rule for table %u", c->route_table);
+	}
+	return 0;
 }
 
 /* tun 0: the unreachable route behind it. */
@@ -151,12 +245,8 @@ int routes_ensure(struct netlink *n, const struct gate_config *c, struct routes_
 		if (r < 0 && r != -EEXIST)
 			return diag_errno(d, -r, "unreachable route in table %u", c->route_table);
 		made.routes |= r == 0;
-		for (size_t k = 0; k < ARRAY_LEN(our_rules); k++) {
-			r = ask_rule(n, c, families[i], &our_rules[k], RTM_NEWRULE, NLM_F_CREATE | NLM_F_EXCL);
-			if (r < 0 && r != -EEXIST)
-				return diag_errno(d, -r, "routing rule for table %u", c->route_table);
-			made.rules |= r == 0;
-		}
+		if ((r = ensure_rules(n, c, families[i], &made, d)) < 0)
+			return r;
 	}
 	r = ensure_tun(n, c, &made, d);
 	*ret_made = made;
@@ -172,12 +262,8 @@ int routes_remove(struct netlink *n, const struct gate_config *c, struct diag *d
 
 		if (families[i] == AF_INET6 && !have_ipv6())
 			continue;
-		for (size_t k = 0; k < ARRAY_LEN(our_rules); k++) {
-			while ((r = ask_rule(n, c, families[i], &our_rules[k], RTM_DELRULE, 0)) == 0)
-				;
-			if (r != -ENOENT)
-				return diag_errno(d, -r, "remove the routing rule for table %u", c->route_table);
-		}
+		if ((r = remove_rules(n, c, families[i], d)) < 0)
+			return r;
 		if (tun)
 			ask_route(n, c, families[i], tun, RTM_DELROUTE, 0);
 		while ((r = ask_route(n, c, families[i], 0, RTM_DELROUTE, 0)) == 0)

@@ -45,6 +45,8 @@ void toucher_of_socket(uint32_t port, char buf[TOUCHER_WORDS])
 			name[strcspn(name, "\n")] = '\0';
 		(void)fclose(f);
 	}
-	(void)snprintf(buf, TOUCHER_WORDS, "%.20s (process %u)", *name ? name : "a program that has ended", port);
+	*buf = '\0';
+	if (*name)
+		(void)snprintf(buf, TOUCHER_WORDS, "%.20s (process %u)", name, port);
 	clean(buf);
 }

@@ -269,7 +269,7 @@ def flushed():
         ("nft delete element", ["nft", "delete", "element", "inet", "cordon", "own_ip", "{", A4, "}"]),
         ("nft insert rule", ["nft", "insert", "rule", "inet", "cordon", "output", "accept"]),
         ("ip rule flush", ["ip", "rule", "flush"]),
-        ("ip rule del", ["ip", "rule", "del", "priority", "100"]),
+        ("ip rule del", ["ip", "rule", "del", "fwmark", "0x1000000/0x1f000000"]),
         ("ip route flush table 100", ["ip", "route", "flush", "table", "100"]),
         ("ip -6 route flush table 100", ["ip", "-6", "route", "flush", "table", "100"]),
         ("ip -6 rule flush", ["ip", "-6", "rule", "flush"]),
