@@ -22,7 +22,7 @@ MAY = {
     "enforce": POLICY + ["identity/peer.h"],
     "keying": POLICY + ["identity/peer.h", "dataplane/sad.h"],
     "control": [],
-    "tools/lab": POLICY + ["policy/host_config.h", "analysis/", "identity/credential.h", "identity/peer.h",
+    "tools/lab": POLICY + ["policy/host_config.h", "policy/steps.h", "analysis/", "identity/credential.h", "identity/peer.h",
                            "identity/pki.h", "control/"],
     "tools/cli": POLICY + ["policy/host_config.h", "analysis/", "identity/credential.h", "identity/peer.h",
                            "identity/pki.h", "control/", "tools/lab/lab.h"],

@@ -59,6 +59,10 @@ struct judge {
 	size_t flow_count, flow_cap;
 	uint32_t *index; /* of flows by hash; number + 1 */
 	size_t packets, leaks, kept;
+	struct excuse {
+		struct addr one, other; /* family 0: anybody */
+	} * excuses;
+	size_t excuse_count, excuse_cap;
 	uint64_t first_us;
 	struct leak leak[JUDGE_LEAKS_KEPT];
 };
@@ -108,6 +112,7 @@ void judge_free(struct judge *j)
 	free(j->pairs);
 	free(j->flows);
 	free(j->index);
+	free(j->excuses);
 	free(j);
 }
 
@@ -265,6 +270,24 @@ static bool side_leaks(const struct why_verdict *v, unsigned side)
 	return v->guaranteed != OUTCOME_CLEAR;
 }
 
+void judge_excuse(struct judge *j, const struct addr *one, const struct addr *other)
+{
+	j->excuses = mem_grow(j->excuses, j->excuse_count, &j->excuse_cap, sizeof *j->excuses);
+	j->excuses[j->excuse_count++] = (struct excuse){ *one, other ? *other : (struct addr){ 0 } };
+}
+
+static bool is_excused(const struct judge *j, const struct addr *a, const struct addr *b)
+{
+	for (size_t i = 0; i < j->excuse_count; i++) {
+		const struct excuse *e = &j->excuses[i];
+
+		if ((addr_equal(&e->one, a) && (!e->other.family || addr_equal(&e->other, b))) ||
+		    (addr_equal(&e->one, b) && (!e->other.family || addr_equal(&e->other, a))))
+			return true;
+	}
+	return false;
+}
+
 static void judge_the_flow(struct judge *j, struct flow *f)
 {
 	const struct policy *policy = why_policy(j->why);
@@ -283,6 +306,8 @@ static void judge_the_flow(struct judge *j, struct flow *f)
 	f->judged = true;
 	if (f->key.icmp_type >= 0)
 		point.port = 0;
+	if (is_excused(j, &f->key.from, &f->key.to))
+		return;
 	if (!point.from.host || !point.to.host || why_judge(j->why, &point, &v, NULL) < 0)
 		return;
 	for (unsigned side = 0; side < 2; side++)

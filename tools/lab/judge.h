@@ -46,6 +46,10 @@ void judge_marker(const struct judge *j, size_t probe, unsigned attempt, char re
 /* Whose marker it is; false: none of ours. */
 bool judge_marker_read(const struct judge *j, const void *octets, size_t len, size_t *ret_probe, unsigned *ret_attempt);
 
+/* Clear packets between these two, as opened by either, are no leaks: something in the run takes their protection away.
+ * other NULL: between this one and anybody. Before the first packet. */
+void judge_excuse(struct judge *j, const struct addr *one, const struct addr *other);
+
 /* Probe number `probe` asks from one address to another. */
 void judge_probe(struct judge *j, size_t probe, const struct addr *from, const struct addr *to);
 /* A flow that the probe is about to open. */

@@ -21,14 +21,15 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { STOP_WITHIN_MS = 8000, LOG_LINES = 12, LOG_MOST = 64 << 20 };
+enum { STOP_WITHIN_MS = 8000, LOG_LINES = 12, LOG_MOST = 64 << 20, POLICY_MOST = 64 << 20 };
 
 struct member {
 	const struct host *host;
 	bool runs;              /* has a cordond */
 	char *folder, *run_dir; /* NULL where none runs */
 	char *log, *keys, *page, *state_dir, *root;
-	pid_t pid; /* 0: none now */
+	char *policy; /* own; NULL: the one of all */
+	pid_t pid;    /* 0: none now */
 	bool ready;
 };
 
@@ -77,6 +78,14 @@ static int write_page(struct members *ms, struct member *m, struct diag *d)
 	return text_replace(m->page, str_text(&page), page.len, 0600, d);
 }
 
+static int copy_policy(const struct member *m, const char *from, struct diag *d)
+{
+	SCOPED(text_freep) struct text *t = NULL;
+	int e = text_read(from, POLICY_MOST, &t, d);
+
+	return e < 0 ? e : text_replace(m->policy, t->octets, t->len, 0644, d);
+}
+
 static int prepare(struct members *ms, struct member *m, struct diag *d)
 {
 	const char *logs = ms->options.keep;
@@ -90,6 +99,11 @@ static int prepare(struct members *ms, struct member *m, struct diag *d)
 	    (e = folder_make(m->folder, "state", &m->state_dir, d)) < 0 ||
 	    (e = folder_make(m->folder, "root", &m->root, d)) < 0 || (e = write_page(ms, m, d)) < 0)
 		return e;
+	if (ms->options.own_policies) {
+		m->policy = join(m->folder, "policy.yaml", "");
+		if ((e = copy_policy(m, ms->options.policy_path, d)) < 0)
+			return e;
+	}
 	m->log = logs ? join(logs, m->host->name, ".log") : join(m->folder, "log", "");
 	if (logs)
 		m->keys = join(logs, m->host->name, ".keys");
@@ -153,6 +167,7 @@ void members_free(struct members *ms)
 		free(m->log);
 		free(m->keys);
 		free(m->page);
+		free(m->policy);
 	}
 	if (ms->ready_fd >= 0)
 		(void)close(ms->ready_fd);
@@ -174,39 +189,61 @@ const char *member_run_dir(const struct members *ms, size_t host)
 
 /* ---- processes ------------------------------------------------------------------------------------------------- */
 
-int members_start(struct members *ms, struct diag *d)
+int member_start(struct members *ms, size_t host, struct diag *d)
 {
+	struct member *m = &ms->all[host];
+	const char *argv[16] = { ms->options.cordond,
+				 "--foreground",
+				 "--config",
+				 m->page,
+				 "--policy",
+				 m->policy ? m->policy : ms->options.policy_path,
+				 "--run-dir",
+				 m->run_dir,
+				 "--state-dir",
+				 m->state_dir,
+				 "--root",
+				 m->root,
+				 NULL };
 	int e;
 
-	(void)setenv("NOTIFY_SOCKET", ms->ready_path, 1);
-	for (size_t i = 0; i < ms->count; i++) {
-		struct member *m = &ms->all[i];
-		const char *argv[16] = { ms->options.cordond,
-					 "--foreground",
-					 "--config",
-					 m->page,
-					 "--policy",
-					 ms->options.policy_path,
-					 "--run-dir",
-					 m->run_dir,
-					 "--state-dir",
-					 m->state_dir,
-					 "--root",
-					 m->root,
-					 NULL };
-
-		if (!m->runs)
-			continue;
-		if (m->keys) {
-			argv[12] = "--export-keys";
-			argv[13] = m->keys;
-			argv[14] = NULL;
-		}
-		if ((e = space_spawn(network_space(ms->network, i), m->host->name, argv, m->log, &m->pid, d)) < 0)
-			return e;
+	if (!m->runs || m->pid)
+		return 0;
+	if (m->keys) {
+		argv[12] = "--export-keys";
+		argv[13] = m->keys;
+		argv[14] = NULL;
 	}
+	(void)setenv("NOTIFY_SOCKET", ms->ready_path, 1);
+	e = space_spawn(network_space(ms->network, host), m->host->name, argv, m->log, &m->pid, d);
 	(void)unsetenv("NOTIFY_SOCKET");
-	return 0;
+	return e;
+}
+
+void member_kill(struct members *ms, size_t host)
+{
+	struct member *m = &ms->all[host];
+
+	if (!m->pid)
+		return;
+	(void)kill(m->pid, SIGKILL);
+	(void)waitpid(m->pid, NULL, 0);
+	m->pid = 0;
+	m->ready = false;
+}
+
+int member_replace_policy(struct members *ms, size_t host, const char *file, struct diag *d)
+{
+	return copy_policy(&ms->all[host], file, d);
+}
+
+int members_start(struct members *ms, struct diag *d)
+{
+	int e = 0;
+
+	for (size_t i = 0; i < ms->count && e == 0; i++)
+		e = member_start(ms, i, d);
+	return e;
 }
 
 int members_ready_fd(const struct members *ms)
@@ -252,14 +289,14 @@ size_t members_waited_for(const struct members *ms)
 	size_t n = 0;
 
 	for (size_t i = 0; i < ms->count; i++)
-		n += ms->all[i].runs && !ms->all[i].ready;
+		n += ms->all[i].pid && !ms->all[i].ready;
 	return n;
 }
 
 const char *members_first_waited_for(const struct members *ms)
 {
 	for (size_t i = 0; i < ms->count; i++)
-		if (ms->all[i].runs && !ms->all[i].ready)
+		if (ms->all[i].pid && !ms->all[i].ready)
 			return ms->all[i].host->name;
 	return "nobody";
 }

@@ -18,6 +18,7 @@ struct members_options {
 	const char *folder;      /* of the lab */
 	const char *keep;        /* logs and keys go there; NULL: logs into the lab's folder, keys nowhere */
 	const char *cordond;     /* the program */
+	bool own_policies;       /* each host has a copy of the policy, that can be replaced */
 };
 
 /* Folders, certificates and keys of every host. Starts nothing. */
@@ -40,6 +41,12 @@ const char *members_first_waited_for(const struct members *m);
 
 /* A child has ended (SIGCHLD). -ECHILD and words if it was one of ours and was not told to. */
 int members_reap(struct members *m, struct diag *d);
+/* kill -9, and start it again: then it is waited for. The latter does nothing where it runs. */
+void member_kill(struct members *m, size_t host);
+int member_start(struct members *m, size_t host, struct diag *d);
+/* With own_policies: the file that the host's cordond takes its policy from. */
+int member_replace_policy(struct members *m, size_t host, const char *file, struct diag *d);
+
 /* Tell all to end, and wait. -ECHILD and words if one ended badly: a crash, a sanitizer's finding. */
 int members_stop(struct members *m, struct diag *d);
 /* Print the end of a host's log that a message of members_reap or members_stop was about. */

@@ -59,6 +59,7 @@ struct watch {
 struct probes {
 	const struct network *network;
 	struct judge *judge;
+	size_t first;
 	struct probe *probes;
 	size_t count;
 	struct server *servers;
@@ -143,14 +144,23 @@ static void accept_calls(struct probes *p, const struct server *s)
 	}
 }
 
+static bool marker_read(const struct probes *p, const void *octets, size_t len, size_t *ret_probe,
+			unsigned *ret_attempt)
+{
+	if (!judge_marker_read(p->judge, octets, len, ret_probe, ret_attempt) || *ret_probe < p->first ||
+	    *ret_probe - p->first >= p->count)
+		return false;
+	*ret_probe -= p->first;
+	return true;
+}
+
 /* Note whose marker came in at `host`; false: it is not for somebody there, so that answers are never answered. */
 static bool hear(struct probes *p, size_t host, const void *octets, size_t len)
 {
 	size_t probe;
 	unsigned attempt;
 
-	if (!judge_marker_read(p->judge, octets, len, &probe, &attempt) || probe >= p->count ||
-	    p->probes[probe].want.to_host != host)
+	if (!marker_read(p, octets, len, &probe, &attempt) || p->probes[probe].want.to_host != host)
 		return false;
 	p->probes[probe].result.heard = true;
 	return true;
@@ -187,7 +197,7 @@ static bool answer_call(struct probes *p, const struct call *c)
 		return errno == EAGAIN || errno == EINTR;
 	if (n == 0)
 		return false;
-	if (judge_marker_read(p->judge, octets, (size_t)n, &probe, &attempt) && probe < p->count)
+	if (marker_read(p, octets, (size_t)n, &probe, &attempt))
 		p->probes[probe].result.heard = true;
 	return send(c->fd, octets, (size_t)n, MSG_NOSIGNAL) == n;
 }
@@ -214,7 +224,7 @@ static size_t question(const struct probes *p, size_t probe, unsigned attempt, u
 	char marker[JUDGE_MARKER + 1];
 	uint16_t sum;
 
-	judge_marker(p->judge, probe, attempt, marker);
+	judge_marker(p->judge, p->first + probe, attempt, marker);
 	if (!is_icmp(w->protocol)) {
 		memcpy(out, marker, JUDGE_MARKER);
 		return JUDGE_MARKER;
@@ -253,7 +263,7 @@ static void announce_flow(struct probes *p, size_t probe, int fd)
 			(void)addr_from_sockaddr(&ss, &own, &f.from_port);
 		f.to_port = w->port;
 	}
-	judge_flow(p->judge, probe, &f);
+	judge_flow(p->judge, p->first + probe, &f);
 }
 
 static void ask(struct probes *p, size_t probe, unsigned attempt)
@@ -316,7 +326,7 @@ static bool is_answer(const struct probes *p, size_t probe, unsigned attempt, co
 		skip = n ? (size_t)(octets[0] & 15) * 4 : 0;
 	if (skip >= n || (is_icmp(w->protocol) && octets[skip] != (w->to.family == 6 ? 129 : 0)))
 		return false;
-	return judge_marker_read(p->judge, octets + skip, n - skip, &of, &at) && of == probe && at == attempt;
+	return marker_read(p, octets + skip, n - skip, &of, &at) && of == probe && at == attempt;
 }
 
 static void step_attempt(struct probes *p, size_t probe, unsigned attempt, uint64_t now_ms)
@@ -374,7 +384,8 @@ static void step_probe(struct probes *p, size_t i, uint64_t now_ms)
 		pr->started_ms = now_ms;
 	if (pr->answered_now) {
 		pr->answered_now = false;
-		if (!pr->want.insist || judge_sight(p->judge, i, pr->result.answered, true).seen != SEEN_CLEAR) {
+		if (!pr->want.insist ||
+		    judge_sight(p->judge, p->first + i, pr->result.answered, true).seen != SEEN_CLEAR) {
 			probe_end(pr);
 			return;
 		}
@@ -387,12 +398,14 @@ static void step_probe(struct probes *p, size_t i, uint64_t now_ms)
 
 /* ---- all of them ----------------------------------------------------------------------------------------------- */
 
-struct probes *probes_new(const struct network *n, const struct probe_want *wants, size_t count, struct judge *j)
+struct probes *probes_new(const struct network *n, const struct probe_want *wants, size_t count, struct judge *j,
+			  size_t first)
 {
 	struct probes *p = mem_new(1, sizeof *p);
 
 	p->network = n;
 	p->judge = j;
+	p->first = first;
 	p->count = count;
 	p->probes = mem_new(count, sizeof *p->probes);
 	p->watches = mem_new(PROBE_POLL_MOST, sizeof *p->watches);
@@ -404,7 +417,7 @@ struct probes *probes_new(const struct network *n, const struct probe_want *want
 		pr->result.answered = -1;
 		for (unsigned a = 0; a < JUDGE_ATTEMPTS_MOST; a++)
 			pr->attempts[a].fd = -1;
-		judge_probe(j, i, &wants[i].from, &wants[i].to);
+		judge_probe(j, first + i, &wants[i].from, &wants[i].to);
 		if (is_icmp(wants[i].protocol))
 			continue;
 		s = server_for(p, &wants[i]);

@@ -35,8 +35,10 @@ struct probe_result {
 	char note[96];  /* what the asking end was told: "Connection refused" */
 };
 
-/* judge: learns of every probe and flow; probe numbers are indexes into wants. */
-struct probes *probes_new(const struct network *n, const struct probe_want *wants, size_t count, struct judge *j);
+/* judge: learns of every probe and flow, by the numbers that begin with `first`; everywhere else probes are indexes
+ * into wants. */
+struct probes *probes_new(const struct network *n, const struct probe_want *wants, size_t count, struct judge *j,
+			  size_t first);
 void probes_free(struct probes *p);
 SCOPE_FREEP(struct probes, probes)
 

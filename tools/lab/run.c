@@ -7,7 +7,9 @@
 #include "tools/lab/lab.h"
 #include "tools/lab/neighbours.h"
 #include "tools/lab/network.h"
+#include "tools/lab/play.h"
 #include "tools/lab/probe.h"
+#include "tools/lab/run.h"
 #include "tools/lab/scenario.h"
 #include "tools/lab/table.h"
 #include "tools/lab/twin.h"
@@ -21,34 +23,16 @@
 #include <unistd.h>
 
 enum {
-	STATUS_OK = 0,
-	STATUS_FAILED = 1,
-	PAIRS_MOST = 16,            /* address pairs that one test is tried on */
-	PATIENCE_BLOCKED_MS = 6000, /* longer than packets are held for a negotiation */
-	PATIENCE_MS = 20000,        /* a first negotiation on a slow machine */
-	SETTLE_MS = 300,            /* for what is still on the wire when the last answer is in */
+	PAIRS_MOST = 16,             /* address pairs that one test is tried on */
+	PATIENCE_BLOCKED_MS = 6000,  /* longer than packets are held for a negotiation */
+	PATIENCE_OUTSIDER_MS = 3000, /* which nobody holds */
+	PATIENCE_MS = 20000,         /* a first negotiation on a slow machine */
+	SETTLE_MS = 300,             /* for what is still on the wire when the last answer is in */
 	TURN_MS = 50,
 	ANY_PORT = 4660, /* tried where a test names none */
 };
 
-struct run {
-	const struct lab_options *options;
-	struct scenario scenario;
-	struct why *why;
-	struct judge *judge;
-	struct twin *twin;
-	const struct policy_test *tests;
-	struct test_result *predicted;
-	size_t count;
-	struct probe_want *wants;
-	size_t *first; /* of test i's wants; count + 1 of them */
-	struct table_row *rows;
-	struct arena memory;
-	uint64_t overflows; /* of the table of neighbours, before */
-	bool ok;
-};
-
-static size_t number_of(const struct run *r, const struct host *h)
+size_t run_host(const struct run *r, const struct host *h)
 {
 	const struct host *hosts;
 
@@ -68,8 +52,8 @@ static struct probe_want want_of(const struct run *r, size_t test, const struct 
 	enum outcome expected = t->expect, predicted = r->predicted[test].got;
 	bool icmp = s->protocol == PACKET_ICMP || s->protocol == PACKET_ICMPV6;
 	struct probe_want w = {
-		.from_host = number_of(r, t->from_host),
-		.to_host = number_of(r, t->to_host),
+		.from_host = run_host(r, t->from_host),
+		.to_host = run_host(r, t->to_host),
 		.from = *from,
 		.to = *to,
 		.dial = t->to_host->nat_address.family == to->family ? t->to_host->nat_address : *to,
@@ -77,8 +61,10 @@ static struct probe_want want_of(const struct run *r, size_t test, const struct 
 		.port = port_given(s->port2) ? s->port2.lo : ANY_PORT,
 		.icmp_type = -1,
 		.insist = protected(expected) || protected(predicted),
-		.patience_ms =
-			expected == OUTCOME_BLOCKED || predicted == OUTCOME_BLOCKED ? PATIENCE_BLOCKED_MS : PATIENCE_MS,
+		.patience_ms = expected != OUTCOME_BLOCKED && predicted != OUTCOME_BLOCKED ? PATIENCE_MS
+			       : t->from_host->agent == AGENT_NONE && t->to_host->agent != AGENT_NONE
+				       ? PATIENCE_OUTSIDER_MS
+				       : PATIENCE_BLOCKED_MS,
 	};
 
 	if (icmp) {
@@ -98,7 +84,7 @@ static bool found_by_others(const struct host *h, const struct addr *a)
 }
 
 /* Every pair of addresses of one family, for every test. */
-static int plan_probes(struct run *r, struct diag *d)
+int run_plan(struct run *r, struct diag *d)
 {
 	size_t used = 0, cap = 0;
 
@@ -126,7 +112,7 @@ static int plan_probes(struct run *r, struct diag *d)
 	return 0;
 }
 
-static int probe_all(struct run *r, struct probes *probes, struct diag *d)
+int run_probes(struct run *r, struct probes *probes, struct diag *d)
 {
 	size_t own = twin_rows(r->twin), all = r->first[r->count], told = SIZE_MAX;
 	struct pollfd *rows = mem_new(own + PROBE_POLL_MOST, sizeof *rows);
@@ -198,7 +184,7 @@ static void note_of(const struct probe_want *w, const struct probe_result *p, co
 	}
 }
 
-static void judge_row(struct run *r, size_t i, const struct probes *probes)
+void run_judge(struct run *r, size_t i, const struct probes *probes)
 {
 	const struct policy_test *t = &r->tests[i];
 	struct table_row *row = &r->rows[i];
@@ -214,7 +200,7 @@ static void judge_row(struct run *r, size_t i, const struct probes *probes)
 		(void)snprintf(row->note, sizeof row->note, "no address family in common");
 	for (size_t k = r->first[i]; k < r->first[i + 1]; k++) {
 		const struct probe_result *p = probe_result(probes, k);
-		struct judge_sight s = judge_sight(r->judge, k, p->answered, p->heard);
+		struct judge_sight s = judge_sight(r->judge, r->base + k, p->answered, p->heard);
 		char from[ADDR_TEXT], to[ADDR_TEXT];
 		size_t at;
 
@@ -318,8 +304,8 @@ static int bring_up_and_try(struct run *r, struct diag *d)
 	if ((e = twin_new(&to, &r->twin, d)) < 0)
 		return e;
 	up_s = (double)(twin_now_ms() - began) / 1000;
-	probes = probes_new(twin_network(r->twin), r->wants, r->first[r->count], r->judge);
-	e = probe_all(r, probes, d);
+	probes = probes_new(twin_network(r->twin), r->wants, r->first[r->count], r->judge, 0);
+	e = run_probes(r, probes, d);
 	if (e < 0) {
 		if (e == -ECHILD)
 			twin_print_log(r->twin);
@@ -327,7 +313,7 @@ static int bring_up_and_try(struct run *r, struct diag *d)
 	}
 	r->rows = mem_new(r->count, sizeof *r->rows);
 	for (size_t i = 0; i < r->count; i++)
-		judge_row(r, i, probes);
+		run_judge(r, i, probes);
 	lost = twin_capture(r->twin);
 	r->ok = true;
 	ended = twin_stop(r->twin, d);
@@ -353,7 +339,7 @@ static int prepare(struct run *r, struct diag *d)
 	r->count = policy_tests(r->scenario.policy, &r->tests);
 	if ((e = tests_run(r->why, &r->memory, &r->predicted, &n, d)) < 0)
 		return e;
-	return plan_probes(r, d);
+	return run_plan(r, d);
 }
 
 static void run_wipe(struct run *r)
@@ -377,7 +363,7 @@ static int failed(const struct lab_options *o)
 		table_json(NULL, 0, false, &out);
 		(void)fputs(str_text(&out), stdout);
 	}
-	return STATUS_FAILED;
+	return LAB_FAILED;
 }
 
 int lab_run(const struct lab_options *o)
@@ -392,9 +378,11 @@ int lab_run(const struct lab_options *o)
 	}
 	if (scenario_load(o, true, &r.scenario) < 0)
 		return failed(o);
+	if (r.scenario.steps)
+		return lab_play(o, &r.scenario);
 	if (prepare(&r, &d) < 0 || bring_up_and_try(&r, &d) < 0) {
 		(void)fprintf(stderr, "cordon lab: %s\n", d.text);
 		return failed(o);
 	}
-	return r.ok ? STATUS_OK : STATUS_FAILED;
+	return r.ok ? LAB_OK : LAB_FAILED;
 }

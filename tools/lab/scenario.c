@@ -1,6 +1,7 @@
 #include "tools/lab/scenario.h"
 
 #include "base/diag.h"
+#include "base/mem.h"
 #include "base/str.h"
 #include "tools/lab/network.h"
 
@@ -13,13 +14,16 @@
 
 void scenario_wipe(struct scenario *s)
 {
+	steps_free(s->steps);
+	free(s->folder);
 	policy_free(s->policy);
 	report_free(s->report);
 	free(s->policy_path);
 	*s = (struct scenario){ 0 };
 }
 
-static char *policy_path_of(const char *path)
+/* In a folder, the policy and, if they are there, steps beside it. */
+static char *policy_path_of(const char *path, char **ret_steps)
 {
 	SCOPED(str_wipe) struct str inside = { 0 }, steps = { 0 };
 	struct stat s;
@@ -28,9 +32,7 @@ static char *policy_path_of(const char *path)
 		str_addf(&inside, "%s/policy.yaml", path);
 		str_addf(&steps, "%s/scenario.yaml", path);
 		if (stat(str_text(&steps), &s) == 0)
-			(void)fprintf(stderr,
-				      "cordon lab: %s: steps and faults cannot be played yet; the policy's tests are\n",
-				      str_text(&steps));
+			*ret_steps = realpath(str_text(&steps), NULL);
 		path = str_text(&inside);
 	}
 	return realpath(path, NULL);
@@ -62,11 +64,13 @@ static const char *cannot(const struct policy *p, bool tests)
 int scenario_load(const struct lab_options *o, bool tests, struct scenario *ret)
 {
 	const char *path = o->scenario;
-	struct scenario s = { .policy_path = policy_path_of(path), .report = report_new(), .wire = o->wire };
+	struct scenario s = { .report = report_new(), .wire = o->wire };
 	SCOPED(str_wipe) struct str text = { 0 };
+	char *steps = NULL;
 	const char *why;
 	int e;
 
+	s.policy_path = policy_path_of(path, &steps);
 	if (!s.policy_path) {
 		struct stat st;
 		bool folder = errno == ENOENT && stat(path, &st) == 0 && S_ISDIR(st.st_mode);
@@ -76,10 +80,15 @@ int scenario_load(const struct lab_options *o, bool tests, struct scenario *ret)
 		return -ENOENT;
 	}
 	e = policy_load(s.policy_path, NULL, s.report, &s.policy);
+	if (e == 0 && steps && tests)
+		e = steps_load(steps, s.policy, s.report, &s.steps);
+	if (steps && (s.folder = mem_string(steps)))
+		*strrchr(s.folder, '/') = '\0';
+	free(steps);
 	if (e < 0) {
 		report_text(s.report, o->colour, &text);
 		(void)fputs(str_text(&text), stderr);
-	} else if ((why = cannot(s.policy, tests))) {
+	} else if ((why = cannot(s.policy, tests && !s.steps))) {
 		(void)fprintf(stderr, "cordon lab: %s: %s\n", path, why);
 		e = -EINVAL;
 	}

@@ -3,6 +3,7 @@
 #define TOOLS_LAB_SCENARIO_H
 #include "base/report.h"
 #include "policy/policy.h"
+#include "policy/steps.h"
 #include "tools/lab/lab.h"
 
 struct scenario {
@@ -10,6 +11,8 @@ struct scenario {
 	struct report *report;
 	struct policy *policy;
 	struct wire_faults wire;
+	char *folder;        /* absolute, NULL: not of a folder with steps */
+	struct steps *steps; /* likewise */
 };
 
 /* Errors have been printed. tests: it must have tests too. */

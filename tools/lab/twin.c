@@ -116,9 +116,9 @@ static int make_keep(struct twin *t, const char *keep, struct diag *d)
 	return t->keep ? 0 : diag_errno(d, errno, "%s", keep);
 }
 
-static int wait_ready(struct twin *t, size_t hosts, struct diag *d)
+int twin_wait_ready(struct twin *t, struct diag *d)
 {
-	uint64_t end = twin_now_ms() + READY_WITHIN_MS + hosts * READY_MORE_PER_HOST_MS;
+	uint64_t end = twin_now_ms() + READY_WITHIN_MS + network_hosts(t->network) * READY_MORE_PER_HOST_MS;
 	struct pollfd *rows = mem_new(twin_rows(t), sizeof *rows);
 	int e = 0;
 
@@ -152,6 +152,7 @@ int twin_new(const struct twin_options *o, struct twin **ret, struct diag *d)
 	mo.folder = folder_path(t->folder);
 	mo.keep = t->keep;
 	mo.cordond = t->cordond;
+	mo.own_policies = o->own_policies;
 	tell(t, "joining the hosts ...");
 	behind = behind_whom(o->scenario->policy);
 	e = network_new(hosts, count, behind, &o->scenario->wire, &t->network, d);
@@ -162,7 +163,7 @@ int twin_new(const struct twin_options *o, struct twin **ret, struct diag *d)
 	if ((e = members_new(&mo, t->network, &t->members, d)) < 0 || (e = network_up(t->network, d)) < 0)
 		return e;
 	tell(t, "starting cordond on the hosts ...");
-	if ((e = members_start(t->members, d)) < 0 || (e = wait_ready(t, count, d)) < 0) {
+	if ((e = members_start(t->members, d)) < 0 || (e = twin_wait_ready(t, d)) < 0) {
 		tell(t, "");
 		if (e == -ECHILD)
 			twin_print_log(t);
@@ -203,6 +204,11 @@ const char *twin_folder(const struct twin *t)
 const char *twin_run_dir(const struct twin *t, size_t host)
 {
 	return member_run_dir(t->members, host);
+}
+
+struct members *twin_members(const struct twin *t)
+{
+	return t->members;
 }
 
 size_t twin_certificates(const struct twin *t)

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 
 struct diag;
+struct members;
 struct judge;
 struct network;
 struct scenario;
@@ -19,6 +20,7 @@ struct twin_options {
 	const char *keep;
 	struct judge *judge; /* NULL: nobody judges */
 	bool tell;           /* progress to standard error */
+	bool own_policies;   /* member.h */
 };
 
 /* Up, with every cordond ready. -EINTR: asked to stop by a signal. */
@@ -31,6 +33,9 @@ const struct network *twin_network(const struct twin *t);
 const char *twin_folder(const struct twin *t);
 const char *twin_run_dir(const struct twin *t, size_t host);
 size_t twin_certificates(const struct twin *t);
+struct members *twin_members(const struct twin *t);
+/* Until each cordond that was started is ready. */
+int twin_wait_ready(struct twin *t, struct diag *d);
 
 /* The first rows of a poll are the twin's; the caller's stand behind them. */
 size_t twin_rows(const struct twin *t);
