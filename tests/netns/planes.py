@@ -66,9 +66,9 @@ def index_of(host):
     return host.sh("cat", "/sys/class/net/cordon0/ifindex").strip()
 
 
-def running(a, b):
-    a.start(policy=PSK % "require")
-    b.start(policy=PSK % "require")
+def running(a, b, mode="require"):
+    a.start(policy=PSK % mode)
+    b.start(policy=PSK % mode)
     stream = Stream(a, b)
     expect("it works", stream.until_heard() is not None)
     return stream
@@ -99,6 +99,20 @@ def killed():
     expect("what was seen is ESP", ESP in seen.protocols())
 
 
+def killed_in_request_mode():
+    """the same where clear would be allowed to a peer without IKE: what was protected is not sent clear, nor is new"""
+    a, b = two_hosts()
+    seen = Capture(a)
+    stream = running(a, b, "request")
+    stream.go(0.3)
+    os.kill(process(a, "dataplane")["pid"], signal.SIGKILL)
+    fresh = Stream(a, b, 4331)  # a flow that was never secured
+    took = stream.until_heard()
+    expect("traffic again (%s s)" % ("%.2f" % took if took else "-"), took is not None)
+    expect("of a new flow, too", fresh.until_heard() is not None)
+    expect("nothing was clear", not [f for f in seen.read() if b"numbered" in f])
+
+
 def device_taken():
     """the device is deleted or taken down by somebody: there is another one, and the plane has it"""
     a, b = two_hosts()
@@ -115,4 +129,4 @@ def device_taken():
 
 
 if __name__ == "__main__":
-    main([killed, device_taken])
+    main([killed, killed_in_request_mode, device_taken])
