@@ -66,8 +66,11 @@ struct daemon {
 	struct engine *engine;
 
 	struct hub *hub; /* follow.h */
-	struct observer observer;
+	struct observer observer, to_hub;
 	uv_timer_t tick;
+	struct flow_ledger *flows; /* flows.h */
+	uv_timer_t flows_timer;
+	bool flows_looking;
 	bool tick_wanted;
 	struct control_server *control;
 	struct follower *followers[FOLLOWERS_MOST];

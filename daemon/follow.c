@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "daemon/flows.h"
 #include "observe/event_json.h"
 #include "observe/filter.h"
 #include "observe/journal.h"
@@ -66,6 +67,15 @@ static void told(void *context, const struct event *e, uint64_t number)
 	}
 }
 
+/* What an event says of flows counts, told or not. */
+static void emit(void *context, const struct event *e)
+{
+	struct daemon *d = context;
+	struct event filled;
+
+	observe(&d->to_hub, flows_event(d, e, &filled));
+}
+
 static void rang(uv_timer_t *t)
 {
 	struct daemon *d = t->data;
@@ -92,7 +102,9 @@ void follow_start(struct daemon *d)
 	if (getenv("JOURNAL_STREAM") && access(JOURNAL_SOCKET, W_OK) == 0 && (c.journal = journal_new(JOURNAL_SOCKET)))
 		c.say = NULL;
 	d->hub = hub_new(&c);
-	d->observer = hub_observer(d->hub);
+	d->to_hub = hub_observer(d->hub);
+	d->observer = (struct observer){ emit, d };
+	flows_start(d);
 }
 
 static void audit_path(const struct daemon *d, char ret[PATH_TEXT])
@@ -163,6 +175,7 @@ static void open_file(struct daemon *d)
 
 void follow_open(struct daemon *d)
 {
+	flows_open(d);
 	read_audit(d);
 	open_file(d);
 	d->tick.data = d;
@@ -173,6 +186,7 @@ void follow_open(struct daemon *d)
 
 void follow_close(struct daemon *d)
 {
+	flows_close(d);
 	if (d->tick.data && !uv_is_closing((uv_handle_t *)&d->tick))
 		uv_close((uv_handle_t *)&d->tick, NULL);
 }
@@ -180,6 +194,7 @@ void follow_close(struct daemon *d)
 void follow_free(struct daemon *d)
 {
 	hub_free(d->hub);
+	flows_free(d);
 	for (size_t i = 0; i < FOLLOWERS_MOST; i++)
 		free(d->followers[i]);
 }

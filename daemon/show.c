@@ -4,6 +4,8 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "daemon/credentials.h"
+#include "daemon/flows.h"
+#include "daemon/follow.h"
 #include "daemon/exempt.h"
 #include "daemon/parts.h"
 #include "dataplane/sad.h"
@@ -89,6 +91,7 @@ static void live_read(struct daemon *d, const struct engine_view *v, struct live
 	struct diag why = { 0 };
 	size_t n = least(gate_counters(d->gate, NULL, 0, &why), COUNTERS_MOST);
 
+	flows_take(d, v);
 	*l = (struct live){ .v = v ? v : &nothing, .counters = mem_new(n + 1, sizeof *l->counters) };
 	l->counter_count = least(n, gate_counters(d->gate, l->counters, n, &why));
 	if (*why.text)
@@ -475,6 +478,12 @@ static json_t *exemptions(const struct daemon *d)
 	return rows;
 }
 
+static void flow_table(struct daemon *d, const struct live *l, json_t *rows)
+{
+	(void)l;
+	flows_rows(d, rows);
+}
+
 static const struct {
 	const char *name, *also; /* what IKEv2 people say */
 	void (*rows)(struct daemon *d, const struct live *l, json_t *rows);
@@ -487,6 +496,7 @@ static const struct {
 	{ "credentials", "credential", credential_rows },
 	{ "revocation-lists", "revocation-list", list_rows },
 	{ "exemptions", "exemption", exemption_rows },
+	{ "flows", "flow", flow_table },
 };
 
 bool show_has(const char *what)
@@ -695,6 +705,8 @@ json_t *show_status(struct daemon *d, const struct engine_view *v)
 	put(o, "disabled", disabled_json(d));
 	put(o, "policy", policy_json(d));
 	put(o, "peers", peers);
+	put(o, "last_hour", flows_json(d));
+	put(o, "events", follow_counts(d));
 	put(o, "keying",
 	    json_pack("{s:b,s:I,s:I,s:I,s:o}", "away", l.v->keying_away, "main_mode", (json_int_t)established(&l),
 		      "negotiating", (json_int_t)(l.v->ike_count - established(&l)), "quick_mode",

@@ -11,7 +11,7 @@ struct hub;
 struct journal;
 
 /* Of one kind of event: each kind has its own, so that a flood of one hides no other. */
-enum { HUB_PER_S = 500, HUB_BURST = 8192 };
+enum { HUB_PER_S = 200, HUB_BURST = 8192 };
 
 struct hub_config {
 	struct audit audit;

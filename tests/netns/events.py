@@ -226,5 +226,30 @@ def connections():
     s.close()
 
 
+def flows():
+    """the ledger knows who was encrypted, blocked or in clear, under which rule, how much, and who it was"""
+    a, b = two_hosts()
+    policy = PSK % "require"
+    a.start(policy=policy)
+    s = a.socket(socket.AF_INET, socket.SOCK_DGRAM, bind=(A, 0))
+    a.cordon("disable")
+    b.start(policy=policy)
+    s.sendto(b"clear", (B, 445))
+    expect("who was blocked", wait_until(lambda: [f for f in b.json("show", "flows")["rows"] if f["outcome"] == "blocked"], 5))
+    a.cordon("enable")
+    expect("then it is protected", wait_until(lambda: a.pings(B), 20))
+    rows = {f["outcome"]: f for f in b.json("show", "flows")["rows"]}
+    f = rows.get("encrypted", {})
+    expect("who is encrypted: %s" % f, f.get("remote") == A and f.get("rule") == "all" and f.get("octets_in", 0) > 0 and
+           f.get("packets_out", 0) > 0 and f.get("identity") and f["first_ms"] <= f["last_ms"])
+    expect("who was blocked is the same one: %s" % rows.get("blocked"), rows.get("blocked", {}).get("identity") == f.get("identity"))
+    again = {f["outcome"]: f for f in b.json("show", "flows")["rows"]}["encrypted"]
+    expect("looking again adds nothing", again["packets_out"] <= f["packets_out"] + 4)
+    expect("status counts the hour", b.json("status")["last_hour"]["blocked"] == 1)
+    code, out = b.cordon("show", "flows")
+    expect("for people", code == 0 and "encrypted" in out and "blocked" in out)
+    s.close()
+
+
 if __name__ == "__main__":
-    main([filters, audit, written, slow_reader, drops, connections])
+    main([filters, audit, written, slow_reader, drops, connections, flows])

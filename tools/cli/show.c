@@ -14,7 +14,7 @@ static int run(int argc, char **argv);
 const struct command command_show = {
 	"show", "live state: main-mode, quick-mode, rules, peers, exemptions, credentials, drops",
 	"usage: cordon show main-mode | quick-mode | rules | peers | credentials |\n"
-	"                   revocation-lists | exemptions | drops [--all] [--json]\n\n"
+	"                   revocation-lists | exemptions | flows | drops [--all] [--json]\n\n"
 	"  main-mode      IKE SAs: who proved to be whom (also: ike-sa)\n"
 	"  quick-mode     CHILD SAs: what is protected how, and how much went through (also: child-sa)\n"
 	"  rules          the policy's rules and what they have stopped here\n"
@@ -23,6 +23,7 @@ const struct command command_show = {
 	"  revocation-lists\n"
 	"                 which certificates are revoked: the lists of files, and those fetched\n"
 	"  exemptions     hosts that may speak in clear for a time (cordon exempt)\n"
+	"  flows          what passed between this host and others: by rule and outcome, how much, and when\n"
 	"  drops          what was dropped, by reason; with --all also what never was\n\n" ASK_HELP,
 	run
 };
@@ -189,6 +190,24 @@ static void peer(struct columns *c, const json_t *row)
 	add_failure(c, row);
 }
 
+/* Of what is exempt or dropped packets are known as far as events told of them. */
+static void flow(struct columns *c, const json_t *row)
+{
+	char when[AGO_TEXT];
+
+	columns_add(c, "%s", or_dash(ask_text(row, "host")));
+	add_peer(c, row);
+	columns_add(c, "%s%s", ask_text(row, "outcome"),
+		    json_is_true(json_object_get(row, "exempt")) ? ", exempt" : "");
+	columns_add(c, "%s", or_dash(ask_text(row, "rule")));
+	columns_add(c, "%s", or_dash(ask_text(row, "identity")));
+	add_octets(c, row, "octets_in");
+	add_octets(c, row, "octets_out");
+	columns_add(c, "%" PRIu64, ask_number(row, "packets_in") + ask_number(row, "packets_out"));
+	columns_add(c, "%s", ask_time(ask_number(row, "first_ms"), when));
+	columns_add(c, "%s", ask_time(ask_number(row, "last_ms"), when));
+}
+
 static void drop(struct columns *c, const json_t *row)
 {
 	columns_add(c, "%" PRIu64, ask_number(row, "count"));
@@ -269,6 +288,8 @@ static const struct {
 	  "No revocation list: name some in host.yaml; those that certificates name are fetched when they are "
 	  "needed." },
 	{ "exemptions", "exemption", EXEMPT_HEADING, exempt_columns, EXEMPT_NONE },
+	{ "flows", "flow", "HOST|ADDRESS|OUTCOME|RULE|IDENTITY|>IN|>OUT|>PACKETS|FIRST|LAST", flow,
+	  "No flow yet: nothing was protected, exempted or dropped." },
 	{ "drops", "drop", ">COUNT|UNIT|WHERE|NAME|RULE OR MEANING", drop,
 	  "Nothing was dropped. With --all: what is counted." },
 };

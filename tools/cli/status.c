@@ -52,6 +52,18 @@ static void print_verdict(const json_t *s)
 		ask_number(peers, "authenticated"), ask_number(peers, "clear"));
 }
 
+/* Who spoke in clear lately, as the policy wants it or not. */
+static void print_clear(const json_t *s)
+{
+	const json_t *hour = json_object_get(s, "last_hour");
+	uint64_t exempt = ask_number(hour, "exempt"), clear = ask_number(hour, "clear");
+
+	if (clear)
+		(void)printf("Clear     %" PRIu64 " host%s in the last hour, though rules ask for protection; %" PRIu64
+			     " exempt:  cordon show flows\n",
+			     clear, clear == 1 ? "" : "s", exempt);
+}
+
 static void print_policy(const json_t *p)
 {
 	char when[AGO_TEXT], left[AGO_TEXT];
@@ -196,6 +208,7 @@ static int run(int argc, char **argv)
 		print_verdict(s);
 		print_policy(json_object_get(s, "policy"));
 		print_exempted(json_object_get(s, "exemptions"));
+		print_clear(s);
 		print_keying(json_object_get(s, "keying"));
 		(void)printf("Plane     %s\n", ask_text(json_object_get(s, "plane"), "kind"));
 		if (json_is_false(json_object_get(s, "second_barrier")))
