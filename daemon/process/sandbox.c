@@ -210,12 +210,8 @@ static void lock_capabilities(void)
 		(void)prctl(PR_CAPBSET_DROP, i, 0, 0, 0);
 }
 
-static int become(enum role role, struct diag *d)
+static int become(enum role role, uid_t user, gid_t group, struct diag *d)
 {
-	uid_t user = 0;
-	gid_t group = 0;
-
-	identity_of(role, &user, &group);
 	if (setgroups(0, NULL) < 0 || setresgid(group, group, group) < 0 || setresuid(user, user, user) < 0)
 		return diag_errno(d, errno, "become the user %s (%u)", cages[role].user, user);
 	if (setresuid(0, 0, 0) == 0)
@@ -336,6 +332,8 @@ int sandbox_enter(enum role role, const char *run_dir, int channel, const int *k
 	const struct cage *c = &cages[role];
 	const bool root = has_capability(CAP_SETUID) && has_capability(CAP_SETGID) && has_capability(CAP_SYS_CHROOT);
 	const char *off = NULL;
+	uid_t user = 0;
+	gid_t group = 0;
 	int r;
 
 	if ((r = keep_only(keep, count, d)) < 0 || (r = read_beforehand(d)) < 0)
@@ -344,12 +342,13 @@ int sandbox_enter(enum role role, const char *run_dir, int channel, const int *k
 	if (c->lonely) /* it has no call for sockets anyhow */
 		(void)unshare(CLONE_NEWNET);
 	lock_capabilities();
+	identity_of(role, &user, &group); /* behind the new root there is no list of users */
 	if (!root)
 		log_warning(
 			"%s runs without a user and a root of its own: cordond lacks the capabilities SETUID, SETGID "
 			"and SYS_CHROOT",
 			role_name(role));
-	else if ((!SANITIZED && (r = change_root(run_dir, d)) < 0) || (r = become(role, d)) < 0)
+	else if ((!SANITIZED && (r = change_root(run_dir, d)) < 0) || (r = become(role, user, group, d)) < 0)
 		return r;
 	if ((r = drop_capabilities(d)) < 0 || (r = limit_all(c, d)) < 0)
 		return r;

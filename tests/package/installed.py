@@ -27,6 +27,7 @@ connection-security:
   - { name: out, endpoint1: [a], endpoint2: [b], traffic: [udp/5300], mode: exempt }
   - { name: in, endpoint1: [b], endpoint2: [a], traffic: [udp/5301], mode: exempt }
 """ % (A, B)
+CHILDREN = ("keying", "keys", "dataplane", "sources")
 NOT_IN_FORCE = "Every rule and route of Cordon is gone"
 # The machine's own configuration of its network.
 NET_UP = """[Unit]
@@ -117,12 +118,16 @@ def life():
     expect("it runs without a policy", status_of(a, "ActiveState") == "active")
     expect("and says so", "No policy yet" in status_of(a, "StatusText"))
     expect("/etc/cordon is the administrator's", os.listdir(a.path("/etc/cordon")) == [])
+    expect("events go to their file", wait_until(lambda: "started" in a("cat", "/var/log/cordon/events.json", check=False)))
     expect("the control socket is group cordon's", a("stat", "-c%U:%G", "/run/cordon/control").strip() == "root:cordon")
     give_policy(a)
     b.start(policy=POLICY)
     expect("reload takes the policy", a.run("systemctl", "reload", "cordon")[0] == 0 and
            "Policy v1 is in force" in status_of(a, "StatusText"))
     expect("a ping arrives", a.pings(B))
+    users = a("ps", "-eo", "user:20,comm")
+    expect("each process that meets the network or a key is a user of its own: %s" % users.replace("\n", "; "), all(
+        re.search(r"(?m)^cordon-%s +cordond-%s" % (part, part[:7]), users) for part in CHILDREN))
     traffic = Traffic(a, b, A, B)
     expect("traffic flows", traffic.flows_again("protected", 5) is not None and traffic.flows_again("exempt back", 5) is not None)
 
@@ -179,6 +184,7 @@ def life():
     expect("no rule, route or device is left: %s" % left, not left)
     a("dpkg", "-P", "cordon")
     left = differences(files, files_of(a))
+    left += [f for f in ("/var/log/cordon", "/run/cordon", "/var/cache/cordon") if os.path.exists(a.path(f))]
     expect("purged, nothing is left: %s" % left, not left)
     b.end()
 
@@ -283,6 +289,7 @@ def support():
     b.p.send_signal(signal.SIGHUP)
     expect("there are keys to be exported", wait_until(lambda: a.pings(B, 1) and os.path.getsize(a.path(export)) > 0))
     a("cordon", "disable", "--reason", psk)
+    a("cordon", "enable")
     a("sh", "-c", "echo '%s' | systemd-cat -t cordond" % psk)
     expect("it is written", a.run("cordon", "support", "--out", "/root/s.tar.gz")[0] == 0)
     expect("for its owner alone", os.stat(a.path("/root/s.tar.gz")).st_mode & 0o777 == 0o600)
