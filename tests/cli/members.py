@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 
 OUTCOMES = {"clear", "authenticated", "encrypted", "blocked"}
 FINDING = {"code", "severity", "message", "file", "line", "column"}
@@ -72,6 +73,13 @@ def main():
     assert len(cases) == 2
     answer, _ = why_is_as_promised("--policy", "examples/ipsec-bypass.yaml", "other", "server1", "tcp/80")
     assert answer["firewall"] == "Web is closed"
+
+    with tempfile.TemporaryDirectory() as folder:
+        answer = ask(0, "init", "--json", "--output", folder + "/p.yaml", "--host-page", folder + "/h.yaml")
+        members(answer, "ok", "policy", "host_page", "name", "authentication", "zones", "hosts", "left_out")
+        members(answer["host_page"], "path", "fate", "text")
+        assert answer["host_page"]["fate"] == "written" and answer["policy"]["path"] == folder + "/p.yaml"
+        members(ask(1, "init", "--json", "--output", folder + "/p.yaml"), "ok", "error")
 
     cells = ask(0, "matrix", "--json", isolation)["cells"]
     for cell in cells:

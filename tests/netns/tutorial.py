@@ -138,7 +138,8 @@ class Machine(Namespace):
         if what in ("start", "restart"):
             self.start()
         if what == "reload":
-            return self.bash(self.unit("ExecReload")[0])
+            status, said = self.bash(self.unit("ExecReload")[0])
+            return status, said if status else ""
         return 0, ""
 
     def apt(self, words):

@@ -116,7 +116,10 @@ static void say_how(const struct init *i, const char *path, struct str *out)
 		 "  cordon apply %s --confirm 2m\n"
 		 "  cordon confirm              or the policy is taken back after two minutes\n"
 		 "  cordon status               and when everybody is encrypted: `require` for `request`\n",
-		 path, i->page_written ? "  systemctl restart cordon    host.yaml is read at its start\n" : "", path);
+		 path,
+		 i->page_written ? "  systemctl reload cordon     host.yaml and the policy are read, and in force\n"
+				 : "",
+		 path);
 }
 
 static void say_text(const struct init *i, const char *path, const char *page_path, enum page_fate fate,
