@@ -101,9 +101,8 @@ static void drop_row(struct flow_ledger *l, struct kept *k)
 
 static void drop_remote(struct flow_ledger *l, struct remote *r)
 {
-	struct kept *k;
-
-	while ((k = LIST_FIRST(&r->rows))) {
+	for (struct kept *k = LIST_FIRST(&r->rows), *next; k; k = next) {
+		next = LIST_NEXT(k, of_remote);
 		drop_row(l, k);
 		l->forgotten++;
 	}
