@@ -273,7 +273,8 @@ int engine_rows_came(struct engine *e, uint32_t request, int fd)
 	memcpy(v.keying_dropped, rows.dropped, sizeof v.keying_dropped);
 	memcpy(v.plane_dropped, rows.plane_dropped, sizeof v.plane_dropped);
 	e->looking = 0;
-	(void)uv_timer_stop(&e->patience);
+	if (!e->rekeys) /* who renews waits, too */
+		(void)uv_timer_stop(&e->patience);
 	answer_looks(e, request, &v);
 	send_look(e);
 	return 0;

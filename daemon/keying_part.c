@@ -12,12 +12,12 @@ void keying_came(void *daemon, struct channel *c)
 {
 	struct daemon *d = daemon;
 
-	for (uint8_t i = 0; i <= SOCKETS_IKE6; i++) {
+	for (size_t i = 0; i <= SOCKETS_IKE6; i++) {
 		int fd = sockets_fd(d->sockets, i);
 
 		if (fd < 0)
 			continue;
-		wire_put_u8(channel_begin(c, ASK_KEYING_SOCKET), i);
+		wire_put_u8(channel_begin(c, ASK_KEYING_SOCKET), (uint8_t)i);
 		channel_end_fds(c, &fd, 1);
 	}
 	if (d->engine)

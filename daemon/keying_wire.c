@@ -473,16 +473,16 @@ int keying_rows_read(int fd, uint64_t plan_number, const struct policy *policy, 
 	return keying_rows_decode(&in, plan_number, policy, ret, d);
 }
 
-void keying_rows_wipe(struct keying_rows *h)
+void keying_rows_wipe(struct keying_rows *r)
 {
-	for (size_t i = 0; i < h->peer_count; i++)
-		free(h->peers[i]);
-	free(h->peers);
-	free(h->ike);
-	free(h->children);
-	free(h->failures);
-	free(h->usage);
-	free(h->lists);
-	arena_wipe(&h->memory);
-	*h = (struct keying_rows){ 0 };
+	for (size_t i = 0; i < r->peer_count; i++)
+		free(r->peers[i]);
+	free(r->peers);
+	free(r->ike);
+	free(r->children);
+	free(r->failures);
+	free(r->usage);
+	free(r->lists);
+	arena_wipe(&r->memory);
+	*r = (struct keying_rows){ 0 };
 }

@@ -271,26 +271,33 @@ static void get_config(struct reading *r, struct keying_config *c)
 	c->authorities = get_authorities(r, &c->authority_count);
 }
 
-int proofs_decode(struct wire_in *in, const struct policy *policy, struct received_proofs *ret, struct diag *d)
+static int decode(struct wire_in *in, const struct policy *policy, struct received_proofs *p, struct diag *d)
 {
-	SCOPED(received_proofs_wipe) struct received_proofs p = { 0 };
-	struct reading reading = { in, policy, &p.memory };
+	struct reading reading = { in, policy, &p->memory };
 	struct credential_store *store = NULL;
 	int r;
 
 	if (wire_u32(in) != MAGIC)
 		in->failed = true;
-	get_config(&reading, &p.proofs.keying);
+	get_config(&reading, &p->proofs.keying);
 	if (wire_u8(in) && !in->failed) {
 		if ((r = trust_decode(in, &store, d)) < 0)
 			return r;
-		p.proofs.store = shared_store_new(store);
+		p->proofs.store = shared_store_new(store);
 	}
-	if (!wire_done(in))
-		return diag_fail(d, ERR_SYNTAX, "what this host can prove is not well-formed");
-	*ret = p;
-	p = (struct received_proofs){ 0 };
-	return 0;
+	return wire_done(in) ? 0 : diag_fail(d, ERR_SYNTAX, "what this host can prove is not well-formed");
+}
+
+int proofs_decode(struct wire_in *in, const struct policy *policy, struct received_proofs *ret, struct diag *d)
+{
+	struct received_proofs p = { 0 };
+	int r = decode(in, policy, &p, d);
+
+	if (r < 0)
+		received_proofs_wipe(&p);
+	else
+		*ret = p;
+	return r;
 }
 
 int proofs_receive(int fd, const struct policy *policy, struct received_proofs *ret, struct diag *d)
