@@ -51,7 +51,7 @@ static struct text *authorities;
 
 /* ---- curl on our loop -------------------------------------------------------------------------------------------- */
 
-static void collect(struct transfers *t);
+static void collect(struct transfers *all);
 
 static void ready(uv_poll_t *p, int status, int events)
 {

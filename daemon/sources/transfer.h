@@ -27,6 +27,6 @@ int transfers_new(uv_loop_t *loop, size_t octets_most, transfer_done *done, void
 		  struct diag *d);
 /* Names from now on; the descriptors stay the caller's. */
 void transfers_names(struct transfers *t, int resolv_conf, int hosts);
-void transfers_start(struct transfers *t, uint32_t number, const char *url);
+void transfers_start(struct transfers *all, uint32_t number, const char *url);
 
 #endif
