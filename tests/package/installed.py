@@ -155,6 +155,14 @@ def life():
     a("systemctl", "kill", "--kill-whom=main", "-s", "KILL", "cordon")
     expect("killed, it protects again within 5 s", wait_until(lambda: status_of(a, "NRestarts") == "1", 5) and
            traffic.flows_again("protected", 5 - (time.monotonic() - start)) is not None)
+    for part in CHILDREN:
+        a("pkill", "-KILL", "-f", "^/usr/libexec/cordon/cordond-" + part)
+        start = time.monotonic()
+        time.sleep(0.2)
+        expect("without %s for a moment, protected traffic flows within 5 s" % part,
+               traffic.flows_again("protected", 4.8) is not None and traffic.flows_again("protected back", 4.8) is not None)
+        expect("exempt traffic never stopped", traffic.longest_gap("exempt back", start) < 1)
+        expect("no clear packet", not traffic.clear())
     a("mkdir", "-p", "/run/systemd/system/cordon.service.d")
     a("sh", "-c", "printf '[Service]\\nWatchdogSec=2\\n' >/run/systemd/system/cordon.service.d/fast.conf")
     a("systemctl", "daemon-reload")

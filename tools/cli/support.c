@@ -81,7 +81,7 @@ static const struct {
 struct collection {
 	struct archive *archive;
 	struct redactor *redactor;
-	struct str contents; /* what is in it, for its first page */
+	struct str *contents; /* what is in it, for its first page */
 	size_t removed;
 };
 
@@ -91,7 +91,7 @@ static void add(struct collection *c, const char *name, const struct str *text)
 	size_t n = redactor_copy(c->redactor, str_text(text), text->len, &clean);
 
 	archive_add(c->archive, name, str_text(&clean), clean.len);
-	str_addf(&c->contents, "  %-32s %8zu octets%s\n", name, clean.len, n ? ", secrets taken out" : "");
+	str_addf(c->contents, "  %-32s %8zu octets%s\n", name, clean.len, n ? ", secrets taken out" : "");
 	c->removed += n;
 }
 
@@ -240,7 +240,7 @@ static void add_first_page(struct collection *c)
 		 "private key or a password stood elsewhere, it was taken out (%zu times). Names, addresses and "
 		 "subjects of\n"
 		 "certificates are in it.\n\n%s",
-		 c->removed, str_text(&c->contents));
+		 c->removed, str_text(c->contents));
 	archive_add(c->archive, "README", page.text, page.len);
 }
 
@@ -271,7 +271,7 @@ static int run(int argc, char **argv)
 						   { "--policy", NULL, &p.policy },
 						   { "--state-dir", NULL, &p.state_dir },
 						   { "--run-dir", NULL, &p.run_dir } };
-	struct collection c = { .redactor = r };
+	struct collection c = { .redactor = r, .contents = &contents };
 	char name[NAME_TEXT], path[NAME_TEXT + 8];
 	struct diag why = { 0 };
 	size_t n;
@@ -296,11 +296,9 @@ static int run(int argc, char **argv)
 				     "give it "
 				     "away.\n",
 				     out);
-			contents = c.contents;
 			return EXIT_OK;
 		}
 	}
-	contents = c.contents;
 	(void)fprintf(stderr, "cordon: %s\n", why.text);
 	return EXIT_FAILED;
 }
