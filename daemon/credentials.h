@@ -12,7 +12,7 @@ void credentials_close(struct daemon *d);
 /* A plan has been put in force, and its credentials with it. */
 void credentials_loaded(struct daemon *d);
 /* A key that the holder was given is not what it was. */
-void credentials_stale(void *daemon);
+void credentials_stale(void *context);
 /* Read everything again, now. */
 void credentials_reload(struct daemon *d);
 /* That everything was read again. */

@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "daemon/force.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -86,6 +87,7 @@ static int look(const struct options *o, struct page *ret, struct diag *why)
 		p.config = defaults();
 	else if ((r = parse(path, &p, why)) < 0)
 		return r;
+	assert(p.config); /* there is one where there was no error */
 	if (p.config->policy_file_count > 1)
 		return diag_fail(why, ENOTSUP,
 				 "%s: names %zu policy files; merging several is not possible yet, name one", path,

@@ -10,12 +10,12 @@ struct keys;
 struct keys *keys_new(void);
 void keys_free(struct keys *k); /* wipes; when no signature is under way */
 /* prepare, begin, came, went and end of a child_program whose context it is. */
-int keys_prepare(void *keys, struct diag *d);
-int keys_begin(void *keys, uv_loop_t *loop, struct channel *parent, struct diag *d);
+int keys_prepare(void *context, struct diag *d);
+int keys_begin(void *context, uv_loop_t *loop, struct channel *parent, struct diag *d);
 /* Their context too. */
 extern ask_handler *const keys_handlers[ASK_COUNT];
-void keys_came(void *keys, struct channel *c);
-void keys_went(void *keys, enum role peer);
-void keys_end(void *keys); /* wipes */
+void keys_came(void *context, struct channel *c);
+void keys_went(void *context, enum role peer);
+void keys_end(void *context); /* wipes */
 
 #endif

@@ -30,19 +30,44 @@ static struct octets get_octets(struct wire_in *in, size_t most, bool *sound)
 }
 
 /* No NUL goes over, and none may come. */
-static void put_words(struct wire_out *out, const char *words, size_t room)
+static void put_path(struct wire_out *out, const char *path)
 {
-	put_octets(out, &(struct octets){ words, strnlen(words, room - 1) });
+	put_octets(out, &(struct octets){ path, strnlen(path, KEYS_PATH - 1) });
 }
 
-static void get_words(struct wire_in *in, char *ret, size_t room, bool *sound)
+static void get_path(struct wire_in *in, char ret[KEYS_PATH], bool *sound)
 {
-	struct octets o = get_octets(in, room - 1, sound);
+	struct octets o = get_octets(in, KEYS_PATH - 1, sound);
 
 	if (*sound && o.len) {
 		memcpy(ret, o.at, o.len);
 		*sound = !memchr(ret, '\0', o.len);
 	}
+}
+
+static bool is_control(char c)
+{
+	return (unsigned char)c < ' ' || c == 0x7f;
+}
+
+/* Words end in a log or on a terminal: no control characters, whoever makes them. */
+static void put_words(struct wire_out *out, const char words[KEYS_WORDS])
+{
+	size_t n = strnlen(words, KEYS_WORDS - 1);
+
+	wire_put_u16(out, (uint16_t)n);
+	for (size_t i = 0; i < n; i++)
+		wire_put_u8(out, is_control(words[i]) ? '?' : (uint8_t)words[i]);
+}
+
+static void get_words(struct wire_in *in, char ret[KEYS_WORDS], bool *sound)
+{
+	struct octets o = get_octets(in, KEYS_WORDS - 1, sound);
+
+	if (*sound && o.len)
+		memcpy(ret, o.at, o.len);
+	for (size_t i = 0; *sound && i < o.len; i++)
+		*sound = !is_control(ret[i]);
 }
 
 static void put_prf(struct wire_out *out, const struct algorithm *prf)
@@ -114,7 +139,7 @@ void keys_put_load(struct wire_out *out, const struct keys_load *m)
 	wire_put_u32(out, m->number);
 	wire_put_u8(out, m->uses);
 	wire_put_u8(out, (uint8_t)m->public_count);
-	put_words(out, m->path, sizeof m->path);
+	put_path(out, m->path);
 	for (size_t i = 0; i < m->public_count; i++)
 		put_octets(out, &m->publics[i]);
 }
@@ -128,7 +153,7 @@ int keys_get_load(struct wire_in *in, struct keys_load *ret)
 	ret->number = wire_u32(in);
 	ret->uses = wire_u8(in);
 	ret->public_count = wire_u8(in);
-	get_words(in, ret->path, sizeof ret->path, &sound);
+	get_path(in, ret->path, &sound);
 	if (ret->public_count > KEYRING_PUBLICS_MOST)
 		return -EPROTO;
 	for (size_t i = 0; i < ret->public_count; i++)
@@ -157,7 +182,7 @@ void keys_put_answer(struct wire_out *out, const struct keys_answer *m)
 	wire_put_u32(out, m->ticket);
 	put_error(out, m->error);
 	wire_put_u8(out, m->fits);
-	put_words(out, m->words, sizeof m->words);
+	put_words(out, m->words);
 }
 
 int keys_get_answer(struct wire_in *in, struct keys_answer *ret)
@@ -168,7 +193,7 @@ int keys_get_answer(struct wire_in *in, struct keys_answer *ret)
 	ret->ticket = wire_u32(in);
 	ret->error = get_error(in, &sound);
 	ret->fits = wire_u8(in);
-	get_words(in, ret->words, sizeof ret->words, &sound);
+	get_words(in, ret->words, &sound);
 	return done(in, sound);
 }
 
@@ -289,7 +314,7 @@ void keys_put_refused(struct wire_out *out, const struct keys_refused *m)
 	wire_put_u64(out, m->job);
 	put_error(out, m->error);
 	wire_put_u8(out, m->lacks);
-	put_words(out, m->words, sizeof m->words);
+	put_words(out, m->words);
 }
 
 int keys_get_refused(struct wire_in *in, struct keys_refused *ret)
@@ -300,6 +325,6 @@ int keys_get_refused(struct wire_in *in, struct keys_refused *ret)
 	ret->job = wire_u64(in);
 	ret->error = get_error(in, &sound);
 	ret->lacks = wire_u8(in);
-	get_words(in, ret->words, sizeof ret->words, &sound);
+	get_words(in, ret->words, &sound);
 	return done(in, sound && ret->error < 0);
 }

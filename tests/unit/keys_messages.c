@@ -180,7 +180,7 @@ static void what_means_nothing_is_refused(void **state)
 		{ 0, 12, 0 },                           /* a path with an end inside */
 		{ 1, 8, 0 },
 		{ 2, 5, 0xff },                 /* a code that is none */
-		{ 2, 11, 0 },                   /* words with an end inside */
+		{ 2, 11, 0x1b },                /* words that move a terminal's cursor */
 		{ 3, 13, 99 },                  /* a PRF that is none */
 		{ 4, 10, KEYS_PROVE_MOST + 1 }, /* more keys than a set has */
 		{ 5, 14, KEY_MAX + 1 },         /* a key that is none */
@@ -199,12 +199,25 @@ static void what_means_nothing_is_refused(void **state)
 	}
 }
 
+static void words_are_made_fit_for_a_log(void **state)
+{
+	struct wire_out out = wire_out(octets, sizeof octets);
+	struct keys_answer m = { .error = -1, .words = "/a\nb is \x1b[2J empty" }, back;
+
+	(void)state;
+	keys_put_answer(&out, &m);
+	struct wire_in in = wire_in(octets, out.len);
+	assert_int_equal(keys_get_answer(&in, &back), 0);
+	assert_string_equal(back.words, "/a?b is ?[2J empty");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_message_comes_back_as_it_was),
 		cmocka_unit_test(a_cut_or_stretched_message_is_refused),
 		cmocka_unit_test(what_means_nothing_is_refused),
+		cmocka_unit_test(words_are_made_fit_for_a_log),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
