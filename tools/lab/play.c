@@ -183,7 +183,7 @@ static int plug(struct play *p, const struct step *s, struct diag *d)
 	const char *const argv[] = { "ip", "link", "set", port, s->kind == STEP_CUT ? "down" : "up", NULL };
 
 	network_port_name(host, port);
-	return space_run(network_port_space(n, host), argv, NULL, d);
+	return space_run(network_port_space(n, host), argv, "", d);
 }
 
 static int do_step(struct play *p, const struct step *s, struct diag *d)
