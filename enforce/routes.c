@@ -37,7 +37,7 @@ static const struct our_rule our_rules[] = {
 	{ FR_ACT_TO_TBL, 0, false, false, true },
 };
 
-/* begin: where ours begin. */
+/* begin: where ours begin; 0: to remove one, wherever it stands. */
 static int ask_rule(struct netlink *n, const struct gate_config *c, int family, const struct our_rule *rule,
 		    uint32_t begin, uint16_t type, uint16_t flags)
 {
@@ -51,7 +51,12 @@ static int ask_rule(struct netlink *n, const struct gate_config *c, int family, 
 		r->table = c->route_table < 256 ? (uint8_t)c->route_table : RT_TABLE_UNSPEC;
 		mnl_attr_put_u32(h, FRA_TABLE, c->route_table);
 	}
-	mnl_attr_put_u32(h, FRA_PRIORITY, rule->target ? c->rule_priority + JUMP_TO : begin + rule->behind);
+	if (rule->target)
+		begin = c->rule_priority + JUMP_TO;
+	else if (begin > 0)
+		begin += rule->behind;
+	if (begin > 0) /* 0 would be a priority like others: what has it is the kernel's */
+		mnl_attr_put_u32(h, FRA_PRIORITY, begin);
 	mnl_attr_put_u32(h, FRA_FWMARK, rule->protect ? c->mark_protect : c->mark_from_tun);
 	mnl_attr_put_u32(h, FRA_FWMASK, c->mark_mask);
 	mnl_attr_put_u8(h, FRA_PROTOCOL, OUR_PROTOCOL);
@@ -142,11 +147,9 @@ static int remove_rules(struct netlink *n, const struct gate_config *c, int fami
 {
 	/* without a priority all that are like it go */
 	for (size_t k = 0; k < ARRAY_LEN(our_rules); k++) {
-		struct our_rule anywhere = our_rules[k];
 		int r;
 
-		anywhere.behind = 0;
-		while ((r = ask_rule(n, c, family, &anywhere, 0, RTM_DELRULE, 0)) == 0)
+		while ((r = ask_rule(n, c, family, &our_rules[k], 0, RTM_DELRULE, 0)) == 0)
 			;
 		if (r != -ENOENT)
 			return diag_errno(d, -r, "remove the routing rule for table %u", c->route_table);
