@@ -37,7 +37,7 @@ static const struct our_rule our_rules[] = {
 	{ FR_ACT_TO_TBL, 0, false, false, true },
 };
 
-/* begin: where ours begin; 0: to remove one, wherever it stands. */
+/* begin: where ours begin. */
 static int ask_rule(struct netlink *n, const struct gate_config *c, int family, const struct our_rule *rule,
 		    uint32_t begin, uint16_t type, uint16_t flags)
 {
@@ -51,12 +51,7 @@ static int ask_rule(struct netlink *n, const struct gate_config *c, int family, 
 		r->table = c->route_table < 256 ? (uint8_t)c->route_table : RT_TABLE_UNSPEC;
 		mnl_attr_put_u32(h, FRA_TABLE, c->route_table);
 	}
-	if (rule->target)
-		begin = c->rule_priority + JUMP_TO;
-	else if (begin > 0)
-		begin += rule->behind;
-	if (begin > 0) /* 0 would be a priority like others: what has it is the kernel's */
-		mnl_attr_put_u32(h, FRA_PRIORITY, begin);
+	mnl_attr_put_u32(h, FRA_PRIORITY, rule->target ? c->rule_priority + JUMP_TO : begin + rule->behind);
 	mnl_attr_put_u32(h, FRA_FWMARK, rule->protect ? c->mark_protect : c->mark_from_tun);
 	mnl_attr_put_u32(h, FRA_FWMASK, c->mark_mask);
 	mnl_attr_put_u8(h, FRA_PROTOCOL, OUR_PROTOCOL);
@@ -143,13 +138,28 @@ static int ensure_rules(struct netlink *n, const struct gate_config *c, int fami
 	return 0;
 }
 
+/* Ours with that mark, wherever it stands and whatever it does: what is not said does not count. */
+static int remove_marked(struct netlink *n, const struct gate_config *c, int family, uint32_t mark)
+{
+	char buf[NETLINK_MESSAGE_MOST];
+	struct nlmsghdr *h = netlink_start(n, buf, RTM_DELRULE, NLM_F_ACK);
+	struct fib_rule_hdr *r = mnl_nlmsg_put_extra_header(h, sizeof *r);
+
+	r->family = (uint8_t)family;
+	mnl_attr_put_u32(h, FRA_FWMARK, mark);
+	mnl_attr_put_u32(h, FRA_FWMASK, c->mark_mask);
+	mnl_attr_put_u8(h, FRA_PROTOCOL, OUR_PROTOCOL);
+	return netlink_ask(n, h, NULL, NULL);
+}
+
 static int remove_rules(struct netlink *n, const struct gate_config *c, int family, struct diag *d)
 {
-	/* without a priority all that are like it go */
-	for (size_t k = 0; k < ARRAY_LEN(our_rules); k++) {
+	const uint32_t marks[] = { c->mark_from_tun, c->mark_protect };
+
+	for (size_t k = 0; k < ARRAY_LEN(marks); k++) {
 		int r;
 
-		while ((r = ask_rule(n, c, family, &our_rules[k], 0, RTM_DELRULE, 0)) == 0)
+		while ((r = remove_marked(n, c, family, marks[k])) == 0)
 			;
 		if (r != -ENOENT)
 			return diag_errno(d, -r, "remove the routing rule for table %u", c->route_table);
