@@ -199,6 +199,37 @@ static bool sets_options(void)
 	return setsockopt(3, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on) == 0;
 }
 
+/* Whoever closes it last waits: the parent, if it is sent one. */
+static bool lingers(void)
+{
+	struct linger l = { 1, 3600 };
+
+	return setsockopt(3, SOL_SOCKET, SO_LINGER, &l, sizeof l) == 0;
+}
+
+/* The kernel looks at the low half of these numbers only. */
+static const long high_half = (long)(1ul << 32);
+
+static bool lingers_by_another_number(void)
+{
+	struct linger l = { 1, 3600 };
+
+	return syscall(SYS_setsockopt, 3, high_half | SOL_SOCKET, high_half | SO_LINGER, &l, sizeof l) == 0;
+}
+
+static bool silences_the_alarm_by_another_number(void)
+{
+	const unsigned long ignore[4] = { 1 }; /* SIG_IGN, as the kernel has it */
+
+	return syscall(SYS_rt_sigaction, high_half | SIGSYS, ignore, NULL, 8) == 0;
+}
+
+/* The words of all go one way. */
+static bool ends_the_log(void)
+{
+	return shutdown(STDERR_FILENO, SHUT_RDWR) == 0;
+}
+
 static void *nothing(void *context)
 {
 	return context;
@@ -303,6 +334,9 @@ const struct misdeed misdeeds[] = {
 	{ "opens a ping socket", opens_ping, 0, FORBIDDEN, "socket" },
 	{ "listens", listens, 0, FORBIDDEN, "listen" },
 	{ "sets socket options", sets_options, SOURCES, FORBIDDEN, "setsockopt" },
+	{ "lingers", lingers, 0, FORBIDDEN, "setsockopt" },
+	{ "lingers by another number", lingers_by_another_number, 0, FORBIDDEN, "setsockopt" },
+	{ "ends the log", ends_the_log, 0, FORBIDDEN, "shutdown" },
 	{ "runs a program", runs, 0, FORBIDDEN, "execve" },
 	{ "forks", forks, 0, FORBIDDEN, "clone" },
 	{ "traces", traces, 0, FORBIDDEN, "ptrace" },
@@ -319,6 +353,7 @@ const struct misdeed misdeeds[] = {
 	{ "loads a BPF program", loads_bpf, 0, FORBIDDEN, "bpf" },
 	{ "raises its limits", raises_limits, 0, FORBIDDEN, "prlimit64" },
 	{ "ignores SIGSYS", silences_the_alarm, 0, FORBIDDEN, "" },
+	{ "ignores SIGSYS by another number", silences_the_alarm_by_another_number, 0, FORBIDDEN, "rt_sigaction" },
 	{ "blocks SIGSYS", blocks_the_alarm, 0, FORBIDDEN, "" },
 	{ "sets the clock", sets_the_clock, 0, FORBIDDEN, "clock_settime" },
 	{ "adds a key", adds_keys, 0, FORBIDDEN, "add_key" },
