@@ -302,7 +302,9 @@ static bool talk(enum role a, enum role b)
 	return false;
 }
 
-/* Whoever is right, they work together no more; the one that is accused begins anew. */
+/* Whoever is right, they work together no more; the one that is accused begins anew. Not by the word of sources: that
+ * one hears strangers, and could keep keying from its work for ever. Then it is sources that begins anew, which ends
+ * what was between them as well. */
 static int accused(void *context, struct channel *channel, struct wire_in *body, int *fds)
 {
 	struct child *k = channel_owner(channel), *other;
@@ -317,6 +319,12 @@ static int accused(void *context, struct channel *channel, struct wire_in *body,
 	for (char *c = words; *c; c++)
 		if (!isprint((unsigned char)*c))
 			*c = '?';
+	if (k->part->role == ROLE_SOURCES) {
+		k->misbehaved = true;
+		(void)snprintf(why, sizeof why, "quarrels with %s, which %.80s", role_name((enum role)role), words);
+		end(k, why);
+		return 0;
+	}
 	other = &k->all->child[role];
 	if (!other->pid || !other->ready)
 		return 0;

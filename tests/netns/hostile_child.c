@@ -115,6 +115,13 @@ static void accuses_the_parent(void)
 	say(ASK_ACCUSE, 1, "\0", 1);
 }
 
+static void accuses_keying(void)
+{
+	static const uint8_t body[] = { ROLE_KEYING, 'l', 'i', 'e', 's' };
+
+	say(ASK_ACCUSE, sizeof body, body, sizeof body);
+}
+
 static void floods(void)
 {
 	for (;;)
@@ -215,6 +222,7 @@ static const struct {
 	{ "sends a descriptor", sends_a_descriptor, "descriptors that do not belong", ANY },
 	{ "sends descriptors", sends_descriptors, "more than a message may hold", ANY },
 	{ "accuses the parent", accuses_the_parent, "means nothing", ANY },
+	{ "accuses keying", accuses_keying, "quarrels with keying, which lies", ROLE_BIT(ROLE_SOURCES) },
 	{ "talks nonsense", talks_nonsense, "", ANY },
 	{ "floods", floods, "-", ANY },
 	{ "floods in batches", floods_in_batches, "more than anybody needs", ANY },
