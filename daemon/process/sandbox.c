@@ -327,6 +327,18 @@ static int read_beforehand(struct diag *d)
 	return crypto_random(&octet, 1, d);
 }
 
+/* When memory runs out the parent, which protects, is to stay. A kernel that does not let us say so decides by itself.
+ */
+static void offer_to_go_first(void)
+{
+	int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return;
+	(void)!write(fd, "300", 3);
+	(void)close(fd);
+}
+
 int sandbox_enter(enum role role, const char *run_dir, int channel, const int *keep, size_t count, struct diag *d)
 {
 	const struct cage *c = &cages[role];
@@ -339,6 +351,7 @@ int sandbox_enter(enum role role, const char *run_dir, int channel, const int *k
 	if ((r = keep_only(keep, count, d)) < 0 || (r = read_beforehand(d)) < 0)
 		return r;
 	(void)umask(0077);
+	offer_to_go_first();
 	if (c->lonely) /* it has no call for sockets anyhow */
 		(void)unshare(CLONE_NEWNET);
 	lock_capabilities();
