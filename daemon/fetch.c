@@ -168,7 +168,8 @@ static void read_list(uv_work_t *work)
 	struct reading *r = work->data;
 	SCOPED(text_freep) struct text *t = NULL;
 
-	if ((r->r = memory_file_read(r->fd, REVOCATION_OCTETS_MOST, &t, &r->why)) == 0)
+	r->r = (r->from_disk ? memory_file_read_disk : memory_file_read)(r->fd, REVOCATION_OCTETS_MOST, &t, &r->why);
+	if (r->r == 0)
 		r->r = revocation_lists_put(r->lists, r->url, t->octets, t->len, &r->next_s, &r->why);
 }
 

@@ -15,7 +15,8 @@ enum {
 
 struct list_cache *list_cache_new(uv_loop_t *loop, const char *folder);
 void list_cache_close(struct list_cache *c); /* or NULL; memory goes when the last write has ended */
-/* A sealed memory file with what is kept of that place; -1: nothing. The caller closes it. */
+/* The file that is kept of that place, open for reading; -1: nothing. The caller closes it. It is the file itself, not
+ * a copy in memory: who asks a thousand times costs a thousand descriptors, not as many lists. */
 int list_cache_recall(const struct list_cache *c, const char *url);
 /* The octets of a sealed memory file; the descriptor stays the caller's. */
 void list_cache_keep(struct list_cache *c, const char *url, int fd);

@@ -85,7 +85,7 @@ enum ask {
 	ASK_FETCHED,       /* u32 number; what came: a sealed memory file */
 	ASK_FETCH_FAILED,  /* u32 number, why in words */
 	ASK_LIST_RECALL,   /* u32 number, URL: what is kept of it? */
-	ASK_LIST_RECALLED, /* u32 number; a sealed memory file */
+	ASK_LIST_RECALLED, /* u32 number; the file on disk, to be read */
 	ASK_LIST_NONE,     /* u32 number */
 	ASK_LIST_KEEP,     /* URL; a sealed memory file */
 	ASK_COUNT

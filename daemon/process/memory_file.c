@@ -64,34 +64,46 @@ int memory_file_make(const char *name, size_t most, memory_file_put *put, const 
 	}
 }
 
-int memory_file_read(int fd, size_t most, struct text **ret, struct diag *d)
+/* As many octets as it has now; fewer are an error. */
+static int read_all(int fd, size_t len, struct text **ret, struct diag *d)
 {
-	struct stat s;
-	struct text *t;
+	char *octets = mem_new(1, len + 1);
 	size_t at = 0;
-	void *octets;
-	int seals = fcntl(fd, F_GET_SEALS);
 
-	if (fstat(fd, &s) < 0)
-		return diag_errno(d, errno, "read a memory file");
-	if (s.st_size < 0 || (uint64_t)s.st_size > most || seals < 0 || (seals & SEALS) != SEALS)
-		return diag_fail(d, ERR_SYNTAX, "this is not a sealed memory file of at most %zu octets", most);
-	octets = mem_new(1, (size_t)s.st_size + 1);
-	while (at < (size_t)s.st_size) {
-		ssize_t n = pread(fd, (char *)octets + at, (size_t)s.st_size - at, (off_t)at);
+	while (at < len) {
+		ssize_t n = pread(fd, octets + at, len - at, (off_t)at);
 
 		if (n > 0)
 			at += (size_t)n;
 		else if (n == 0 || errno != EINTR)
 			break;
 	}
-	if (at == (size_t)s.st_size) {
-		t = text_new("memory file", octets, at);
-		explicit_bzero(octets, at);
-		free(octets);
-		*ret = t;
-		return 0;
-	}
+	if (at == len)
+		*ret = text_new("memory file", octets, len);
+	explicit_bzero(octets, at);
 	free(octets);
-	return diag_fail(d, EIO, "a memory file cannot be read");
+	return at == len ? 0 : diag_fail(d, EIO, "a memory file cannot be read");
+}
+
+int memory_file_read(int fd, size_t most, struct text **ret, struct diag *d)
+{
+	struct stat s;
+	int seals = fcntl(fd, F_GET_SEALS);
+
+	if (fstat(fd, &s) < 0)
+		return diag_errno(d, errno, "read a memory file");
+	if (s.st_size < 0 || (uint64_t)s.st_size > most || seals < 0 || (seals & SEALS) != SEALS)
+		return diag_fail(d, ERR_SYNTAX, "this is not a sealed memory file of at most %zu octets", most);
+	return read_all(fd, (size_t)s.st_size, ret, d);
+}
+
+int memory_file_read_disk(int fd, size_t most, struct text **ret, struct diag *d)
+{
+	struct stat s;
+
+	if (fstat(fd, &s) < 0)
+		return diag_errno(d, errno, "read a file");
+	if (!S_ISREG(s.st_mode) || s.st_size < 0 || (uint64_t)s.st_size > most)
+		return diag_fail(d, ERR_SYNTAX, "this is not a file of at most %zu octets", most);
+	return read_all(fd, (size_t)s.st_size, ret, d);
 }

@@ -14,5 +14,7 @@ typedef void memory_file_put(struct wire_out *out, const void *what);
 int memory_file_make(const char *name, size_t most, memory_file_put *put, const void *what, struct diag *d);
 /* fd stays the caller's. More than `most`, or a file that can still change: -ERR_SYNTAX. */
 int memory_file_read(int fd, size_t most, struct text **ret, struct diag *d);
+/* Of a file on disk, that the parent has opened: whoever writes it puts another in its place. */
+int memory_file_read_disk(int fd, size_t most, struct text **ret, struct diag *d);
 
 #endif
