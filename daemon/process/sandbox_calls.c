@@ -168,10 +168,13 @@ static const struct guarded guarded[] = {
 	{ "rt_sigaction", ALL, 1, { HAS(0, 0x08, 0) } },
 	{ "rt_sigaction", ALL, 1, { HAS(0, 0x10, 0) } },
 	{ "rt_sigaction", ALL, 1, { HAS(0, 0x60, 0x20) } },
-	/* What libcurl sets. Not SO_LINGER: whoever closes such a socket last waits, and that can be the parent when it
-	 * was sent one. */
+	/* What libcurl and c-ares set. Not SO_LINGER: whoever closes such a socket last waits, and that can be the
+	 * parent when it was sent one. */
 	{ "setsockopt", SOURCES, 2, { IS(1, SOL_SOCKET), IS(2, SO_KEEPALIVE) } },
+	{ "setsockopt", SOURCES, 2, { IS(1, SOL_SOCKET), IS(2, SO_RCVBUF) } },
+	{ "setsockopt", SOURCES, 2, { IS(1, SOL_SOCKET), IS(2, SO_SNDBUF) } },
 	{ "setsockopt", SOURCES, 2, { IS(1, IPPROTO_TCP), IS(2, TCP_NODELAY) } },
+	{ "setsockopt", SOURCES, 2, { IS(1, IPPROTO_TCP), IS(2, TCP_FASTOPEN_CONNECT) } },
 	{ "setsockopt", SOURCES, 2, { IS(1, IPPROTO_TCP), IS(2, TCP_KEEPIDLE) } },
 	{ "setsockopt", SOURCES, 2, { IS(1, IPPROTO_TCP), IS(2, TCP_KEEPINTVL) } },
 	{ "setsockopt", SOURCES, 2, { IS(1, IPPROTO_TCP), IS(2, TCP_KEEPCNT) } },
