@@ -12,7 +12,7 @@
 static int run(int argc, char **argv);
 
 const struct command command_show = {
-	"show", "live state: main-mode, quick-mode, rules, peers, exemptions, credentials, drops",
+	"show", "live state: main-mode, quick-mode, rules, peers, flows, drops, exemptions, credentials",
 	"usage: cordon show main-mode | quick-mode | rules | peers | credentials |\n"
 	"                   revocation-lists | exemptions | flows | drops [--all] [--json]\n\n"
 	"  main-mode      IKE SAs: who proved to be whom (also: ike-sa)\n"
