@@ -288,6 +288,21 @@ static void indented(const char *lines, struct str *out)
 	}
 }
 
+static void place_text(const struct report *r, struct place p, struct str *out)
+{
+	const struct text *t = report_file(r, p.file);
+
+	if (t) {
+		char *path = clean(t->path, false);
+
+		str_add(out, path);
+		free(path);
+		if (p.line)
+			str_addf(out, ":%u:%u", p.line, p.column);
+		str_add(out, ": ");
+	}
+}
+
 static void finding_text(const struct report *r, const struct finding *f, bool colour, struct str *out)
 {
 	static const struct {
@@ -297,17 +312,8 @@ static void finding_text(const struct report *r, const struct finding *f, bool c
 		[SEVERITY_WARNING] = { "warning", "\033[1;33m" },
 		[SEVERITY_ERROR] = { "error", "\033[1;31m" },
 	};
-	const struct text *t = report_file(r, f->place.file);
 
-	if (t) {
-		char *path = clean(t->path, false);
-
-		str_add(out, path);
-		free(path);
-		if (f->place.line)
-			str_addf(out, ":%u:%u", f->place.line, f->place.column);
-		str_add(out, ": ");
-	}
+	place_text(r, f->place, out);
 	str_addf(out, "%s%s%s", colour ? looks[f->severity].colour : "", looks[f->severity].name,
 		 colour ? "\033[0m" : "");
 	if (f->severity != SEVERITY_ERROR && f->code)
@@ -319,6 +325,19 @@ static void finding_text(const struct report *r, const struct finding *f, bool c
 		quote(r, f->place, out);
 	if (f->advice)
 		indented(f->advice, out);
+}
+
+void report_first(const struct report *r, struct str *out)
+{
+	const struct finding *const *all;
+	size_t n = report_findings(r, &all), errors = report_count(r, SEVERITY_ERROR);
+
+	if (n == 0 || errors == 0)
+		return;
+	place_text(r, all[0]->place, out);
+	str_add(out, all[0]->message);
+	if (errors > 1)
+		str_addf(out, " (and %zu more)", errors - 1);
 }
 
 void report_text(const struct report *r, bool colour, struct str *out)

@@ -51,6 +51,10 @@ size_t report_findings(const struct report *r, const struct finding *const **ret
 /* All findings for a person, in colour if asked, each as ux.md's "A policy with a mistake". */
 void report_text(const struct report *r, bool colour, struct str *out);
 
+/* The first error in one line, "office.yaml:7:1: no zone is called 'x'", and how many more; nothing if there is none.
+ */
+void report_first(const struct report *r, struct str *out);
+
 /* The name in a list that is nearest to what was written, for "did you mean"; NULL if none is near. */
 const char *report_nearest(const char *wrong, const char *const *names, size_t n);
 

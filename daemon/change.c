@@ -207,6 +207,17 @@ static int enter(struct daemon *d, const struct change *change, const struct tex
 	return 0;
 }
 
+/* For those who do not see the report: the first mistake itself. */
+static void name_mistake(const struct report *report, struct diag *why)
+{
+	SCOPED(str_wipe) struct str first = { 0 };
+
+	if (report)
+		report_first(report, &first);
+	if (first.len)
+		(void)diag_fail(why, why->code, "the policy has errors: %s", str_text(&first));
+}
+
 int change_apply(struct daemon *d, struct change *change, struct candidate *c, struct change_result *ret,
 		 struct diag *why)
 {
@@ -219,8 +230,11 @@ int change_apply(struct daemon *d, struct change *change, struct candidate *c, s
 		return refuse_pending(d, why);
 	}
 	if ((r = candidate_make(d, TAKE(change->text), c, why)) < 0) {
+		struct diag named = *why;
+
+		name_mistake(c->report, &named);
 		daemon_event_by(d, EVENT_POLICY_REFUSED, change->by, "%s, from %s: %s", change->by, change->path,
-				why->text);
+				named.text);
 		return r;
 	}
 	result.ssh = ssh_fate(d, c->plan, change->ssh);
@@ -386,6 +400,7 @@ int change_refresh(struct daemon *d, const char *by, bool *ret_changed, struct d
 		(void)snprintf(d->state->source_digest, STATE_DIGEST, "%s", before);
 		(void)state_save(d->state, NULL);
 		say_report(c.report);
+		name_mistake(c.report, why);
 	}
 	return r;
 }

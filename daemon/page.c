@@ -63,6 +63,7 @@ static struct host_config *defaults(void)
 static int parse(const char *path, struct page *p, struct diag *why)
 {
 	SCOPED(report_freep) struct report *r = report_new();
+	SCOPED(str_wipe) struct str first = { 0 };
 	struct text *text = NULL;
 	uint8_t digest[DIGEST_MAX];
 	size_t len = 0;
@@ -74,7 +75,9 @@ static int parse(const char *path, struct page *p, struct diag *why)
 		memcpy(p->digest, digest, sizeof p->digest);
 	code = host_config_parse(text, r, &p->config);
 	say_report(r);
-	return code < 0 ? diag_fail(why, code, "%s: this host's page has errors", path) : 0;
+	report_first(r, &first);
+	return code < 0 ? diag_fail(why, code, "this host's page has errors: %s", first.len ? str_text(&first) : path)
+			: 0;
 }
 
 static int look(const struct options *o, struct page *ret, struct diag *why)

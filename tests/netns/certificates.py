@@ -263,7 +263,7 @@ def page_again():
         whole = f.read()
     write(a.root + "/host.yaml", whole + "longest-exemption: 0\ncertificats: []\n")
     status, said = a.cordon("refresh")
-    expect("an error is told", status != 0 and "this host's page has errors" in said)
+    expect("an error is told", status != 0 and "this host's page has errors" in said and "certificats" in said)
     expect("with its place", "host.yaml:7:" in a.log() and "certificats" in a.log())
     expect("and an event", "what it said before stays" in events(a, "policy-refused")[-1])
     expect("and changes nothing", a.cordon("exempt", B, "--for", "1m", "--reason", "x")[0] == 0 and a.cordon("exempt", "--end", B)[0] == 0)

@@ -21,6 +21,14 @@ static void assert_report(const struct report *r, bool colour, const char *want)
 	assert_string_equal(str_text(&out), want);
 }
 
+static void assert_first(const struct report *r, const char *want)
+{
+	SCOPED(str_wipe) struct str out = { 0 };
+
+	report_first(r, &out);
+	assert_string_equal(str_text(&out), want);
+}
+
 static void an_error_quotes_the_line_with_a_caret(void **state)
 {
 	SCOPED(report_freep) struct report *r = report_new();
@@ -28,6 +36,7 @@ static void an_error_quotes_the_line_with_a_caret(void **state)
 
 	(void)state;
 	add_file(r, "office.yaml", "cordon: 1\n    endpoint1: [server, paws]\r\n");
+	assert_first(r, "");
 	f = report_add(r, SEVERITY_ERROR, "unknown-name", (struct place){ 1, 2, 17, 6 },
 		       "no zone or host is called '%s'", "server");
 	finding_advise(f, "did you mean 'servers' (%s:%d)?", "office.yaml", 6);
@@ -36,6 +45,7 @@ static void an_error_quotes_the_line_with_a_caret(void **state)
 		      "    endpoint1: [server, paws]\n"
 		      "                ^~~~~~\n"
 		      "  did you mean 'servers' (office.yaml:6)?\n");
+	assert_first(r, "office.yaml:2:17: no zone or host is called 'server'");
 }
 
 static void errors_come_first_then_places(void **state)
@@ -50,6 +60,7 @@ static void errors_come_first_then_places(void **state)
 	(void)report_add(r, SEVERITY_ERROR, "e", (struct place){ 0 }, "e0");
 	assert_report(r, false,
 		      "error: e0\na:1:5: error: e1\na:2:1: error: e2\n  one\n  two\na:1:1: warning [wide]: w1\n");
+	assert_first(r, "e0 (and 2 more)");
 	assert_int_equal(report_count(r, SEVERITY_ERROR), 3);
 	assert_int_equal(report_count(r, SEVERITY_WARNING), 1);
 }
