@@ -203,11 +203,14 @@ static int check_time(const struct daemon *d, uint32_t for_s, struct diag *why)
 		return diag_fail(why, EPERM, "this host's page forbids exemptions (longest-exemption: 0)");
 	if (for_s < EXEMPTION_SHORTEST_S)
 		return diag_fail(why, EINVAL, "an exemption lasts at least %d seconds", EXEMPTION_SHORTEST_S);
-	if (for_s > longest_s(d))
+	if (for_s > longest_s(d)) {
+		bool hours = longest_s(d) % 3600 == 0;
+
 		return diag_fail(why, EINVAL,
-				 "an exemption lasts at most %u minutes here (longest-exemption in this host's page). "
-				 "What is exempt for longer belongs into the policy",
-				 longest_s(d) / 60);
+				 "an exemption lasts at most %u%c here (longest-exemption in this host's page). "
+				 "What is exempt for longer belongs in the policy",
+				 longest_s(d) / (hours ? 3600 : 60), hours ? 'h' : 'm');
+	}
 	return 0;
 }
 

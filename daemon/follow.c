@@ -323,7 +323,11 @@ static void tell_change(struct daemon *d, const char *by, enum event_category c,
 		       success == failure ? "success and failure"
 		       : success          ? "success"
 					  : "failure",
-		       event_category_name(c), on ? "is" : "is not", by);
+		       event_category_name(c),
+		       success == failure ? on ? "are" : "are not"
+		       : on               ? "is"
+					  : "is not",
+		       by);
 	observe(&d->observer, &e);
 }
 

@@ -85,6 +85,8 @@ static int print_stream(struct control_link *l, bool follow, bool json, struct d
 		{
 			print_event(e, json);
 		}
+		if (all && json_array_size(all) == 0 && !follow && !json)
+			(void)puts("No such event is remembered. What else there is:  cordon events");
 		if (!all) {
 			if (ask_number(reply, "missed"))
 				(void)fprintf(stderr, "cordon: %" PRIu64 " events were left out: they came too fast\n",

@@ -53,6 +53,9 @@ static int arguments(int argc, char **argv, struct init *i)
 	for (const char *c = i->issuer ? i->issuer : ""; *c; c++)
 		if (iscntrl((unsigned char)*c))
 			return command_usage_error(&command_init, "--issuer: a name without control characters");
+	if (i->issuer && !strchr(i->issuer, '='))
+		return command_usage_error(&command_init,
+					   "--issuer takes the authority's name, such as \"CN=Office CA\"");
 	if (i->json && i->output && strcmp(i->output, "-") == 0)
 		return command_usage_error(&command_init, "--json and --output -: both want standard output");
 	return EXIT_OK;

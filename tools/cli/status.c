@@ -42,6 +42,10 @@ static void print_verdict(const json_t *s)
 		(void)puts("Nothing to protect: no rule of the policy speaks of this host's addresses.");
 		return;
 	}
+	if (json_is_true(json_object_get(json_object_get(s, "keying"), "away"))) {
+		(void)puts("Protected, but nothing new is negotiated until keying is back.");
+		return;
+	}
 	(void)printf(
 		"%s%s%s   %" PRIu64 " peer%s encrypted, %" PRIu64 " authenticated, %" PRIu64 " clear for want of IKE\n",
 		strcmp(state, "failing") == 0 ? red : green,
