@@ -3,12 +3,12 @@
 #define DAEMON_DAEMON_H
 #include "base/report.h"
 #include "control/server.h"
-#include "daemon/engine.h"
-#include "daemon/host.h"
+#include "daemon/parts/engine.h"
+#include "daemon/host/host.h"
 #include "daemon/options.h"
-#include "daemon/plane.h"
+#include "daemon/parts/plane.h"
 #include "daemon/process/children.h"
-#include "daemon/state.h"
+#include "daemon/force/state.h"
 #include "enforce/gate.h"
 #include "identity/lineage.h"
 #include "observe/hub.h"
@@ -25,8 +25,8 @@ struct daemon {
 	const char *name; /* of this host, as page or system have it */
 	struct host_config *config;
 	uint8_t page_digest[PAGE_DIGEST]; /* of the file that it was read from; all 0: there is none */
-	const char *source; /* the policy's file source */
-	bool source_named;  /* by an option or the page: then it must be there */
+	const char *source;               /* the policy's file source */
+	bool source_named;                /* by an option or the page: then it must be there */
 	int export_fd;
 
 	uv_loop_t loop;

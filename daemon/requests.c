@@ -2,12 +2,12 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "base/text.h"
-#include "daemon/change.h"
-#include "daemon/credentials.h"
+#include "daemon/force/change.h"
+#include "daemon/host/credentials.h"
 #include "daemon/daemon.h"
-#include "daemon/exempt.h"
-#include "daemon/follow.h"
-#include "daemon/show.h"
+#include "daemon/force/exempt.h"
+#include "daemon/tell/follow.h"
+#include "daemon/tell/show.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -2,7 +2,7 @@
  * keeps them on disk (the parent). One in the process. */
 #ifndef DAEMON_KEYING_LISTS_H
 #define DAEMON_KEYING_LISTS_H
-#include "daemon/fetch.h"
+#include "daemon/keying/fetch.h"
 #include "daemon/process/channel.h"
 
 /* Renews what ends soon, as long as the process lives. *ret: the fetcher, for the driver. */

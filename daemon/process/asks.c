@@ -2,9 +2,9 @@
 
 #include "base/addr_wire.h"
 #include "base/scope.h"
-#include "daemon/datagram_wire.h"
+#include "daemon/messages/datagram_wire.h"
 #include "daemon/keys/messages.h"
-#include "daemon/sad_wire.h"
+#include "daemon/messages/sad_wire.h"
 #include "observe/event_wire.h"
 
 enum {

@@ -40,7 +40,7 @@ enum ask {
 	ASK_PING,      /* answered by PONG: the process does its work */
 	ASK_PONG,
 	ASK_ACCUSE, /* u8 role, words: that one misbehaved towards us, and we listen to it no more */
-	/* The parent to the data plane (daemon/plane.h). */
+	/* The parent to the data plane (daemon/parts/plane.h). */
 	ASK_PLANE_FD,    /* u8 which (plane_fds.h), and it */
 	ASK_PLANE_PLAN,  /* the plan from now on (plan_wire.h) */
 	ASK_PLANE_BEGIN, /* u32 mark of our own packets */

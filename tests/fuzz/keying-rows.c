@@ -1,7 +1,7 @@
 /* What keying tells of itself: whatever comes, what is taken can be shown. */
 #include "tests/fuzz/fuzz.h"
 
-#include "daemon/keying_wire.h"
+#include "daemon/messages/keying_wire.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

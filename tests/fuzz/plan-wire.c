@@ -1,7 +1,7 @@
 /* What is taken for the parts of a plan stays within its bounds. */
 #include "tests/fuzz/fuzz.h"
 
-#include "daemon/plan_wire.h"
+#include "daemon/messages/plan_wire.h"
 
 #include <stdlib.h>
 

@@ -3,7 +3,7 @@
 
 #include "base/report.h"
 #include "base/text.h"
-#include "daemon/proofs_wire.h"
+#include "daemon/messages/proofs_wire.h"
 
 #include <string.h>
 

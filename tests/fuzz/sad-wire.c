@@ -3,8 +3,8 @@
 #include "tests/fuzz/fuzz.h"
 
 #include "base/diag.h"
-#include "daemon/datagram_wire.h"
-#include "daemon/sad_wire.h"
+#include "daemon/messages/datagram_wire.h"
+#include "daemon/messages/sad_wire.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -125,7 +125,7 @@ class Host(Namespace):
         write(path, text)
         return path
 
-    def pings(self, to, seconds=3):
+    def pings(self, to, seconds=6):
         return subprocess.run(["ip", "netns", "exec", self.name, "ping", "-c1", "-W%d" % seconds, to],
                               stdout=subprocess.DEVNULL).returncode == 0
 

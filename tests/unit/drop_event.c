@@ -1,5 +1,5 @@
 /* What the table logs of a packet becomes an event, or nothing. */
-#include "daemon/drop_event.h"
+#include "daemon/tell/drop_event.h"
 
 #include "base/report.h"
 #include "base/scope.h"
@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static const uint8_t tcp4[] = { 0x45, 0, 0,  60, 0, 1, 0x40, 0, 64,   6,	 0, 0, 10, 77,
+static const uint8_t tcp4[] = { 0x45, 0,  0,  60, 0, 1,  0x40, 0,    64,   6,    0, 0, 10, 77,
 				1,    66, 10, 77, 1, 21, 0xc2, 0x94, 0x01, 0xbd, 0, 0, 0,  0 };
 
 static struct policy *two_rules(struct report *r)

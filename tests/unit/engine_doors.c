@@ -3,7 +3,7 @@
 
 #include "base/report.h"
 #include "base/text.h"
-#include "daemon/engine_doors.h"
+#include "daemon/parts/engine_doors.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /* Temporary exemptions over restarts: a restart goes on with what is left, another boot with nothing. */
 #include "base/diag.h"
-#include "daemon/exemptions.h"
+#include "daemon/force/exemptions.h"
 #include "tests/unit/folder.h"
 #include "tests/unit/unit.h"
 

@@ -1,5 +1,5 @@
 /* Certificates that end are told of in time, each time once. */
-#include "daemon/expiry.h"
+#include "daemon/host/expiry.h"
 
 #include "base/scope.h"
 #include "tests/unit/unit.h"

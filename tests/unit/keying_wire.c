@@ -3,7 +3,7 @@
 
 #include "base/diag.h"
 #include "base/text.h"
-#include "daemon/keying_wire.h"
+#include "daemon/messages/keying_wire.h"
 #include "daemon/process/memory_file.h"
 
 #include <stdlib.h>

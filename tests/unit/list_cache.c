@@ -1,7 +1,7 @@
 /* Revocation lists on disk: what is kept comes back, and asking for it takes no memory. */
 #include "base/scope.h"
 #include "base/text.h"
-#include "daemon/list_cache.h"
+#include "daemon/parts/list_cache.h"
 #include "daemon/process/memory_file.h"
 #include "identity/revocation.h"
 #include "tests/unit/unit.h"

@@ -5,7 +5,7 @@
 #include "base/report.h"
 #include "base/scope.h"
 #include "base/text.h"
-#include "daemon/plan_wire.h"
+#include "daemon/messages/plan_wire.h"
 
 #include <errno.h>
 #include <fcntl.h>

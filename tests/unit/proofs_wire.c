@@ -5,7 +5,7 @@
 #include "base/report.h"
 #include "base/text.h"
 #include "daemon/process/memory_file.h"
-#include "daemon/proofs_wire.h"
+#include "daemon/messages/proofs_wire.h"
 
 #include <string.h>
 #include <unistd.h>

@@ -6,10 +6,10 @@
 #include "base/report.h"
 #include "base/scope.h"
 #include "base/text.h"
-#include "daemon/datagram_wire.h"
-#include "daemon/orphans.h"
-#include "daemon/sad_remote.h"
-#include "daemon/sad_wire.h"
+#include "daemon/messages/datagram_wire.h"
+#include "daemon/keying/orphans.h"
+#include "daemon/keying/sad_remote.h"
+#include "daemon/messages/sad_wire.h"
 
 #include <errno.h>
 #include <stdio.h>

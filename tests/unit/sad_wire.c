@@ -6,8 +6,8 @@
 #include "base/report.h"
 #include "base/scope.h"
 #include "base/text.h"
-#include "daemon/datagram_wire.h"
-#include "daemon/sad_wire.h"
+#include "daemon/messages/datagram_wire.h"
+#include "daemon/messages/sad_wire.h"
 
 #include <errno.h>
 #include <stdlib.h>

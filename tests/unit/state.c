@@ -1,7 +1,7 @@
 /* The state folder: what a restart finds after a crash at any moment, and when probation is over. */
 #include "base/diag.h"
 #include "base/scope.h"
-#include "daemon/state.h"
+#include "daemon/force/state.h"
 #include "tests/unit/unit.h"
 
 #include <ftw.h>

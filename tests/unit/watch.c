@@ -1,5 +1,5 @@
 /* Files that change are noticed, however they change; what is written beside them is not. */
-#include "daemon/watch.h"
+#include "daemon/host/watch.h"
 
 #include "base/text.h"
 #include "tests/unit/folder.h"

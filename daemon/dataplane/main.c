@@ -1,0 +1,52 @@
+/* The program `cordond-dataplane`: packets under SAs, in a process of its own. It has the keys of SAs, and neither a
+ * right nor any other key. */
+#include "daemon/dataplane/plane_server.h"
+#include "daemon/process/child.h"
+
+static struct plane_server *server;
+
+static int begin(void *context, uv_loop_t *loop, struct channel *parent, struct diag *d)
+{
+	(void)context;
+	(void)d;
+	server = plane_server_new(loop, parent);
+	return 0;
+}
+
+static void went(void *context, enum role peer)
+{
+	(void)context;
+	if (peer == ROLE_KEYING)
+		plane_server_went(server);
+}
+
+static ask_handler *const handlers[ASK_COUNT] = {
+	[ASK_PEER] = child_peer,
+	[ASK_PLANE_FD] = plane_on_fd,
+	[ASK_PLANE_PLAN] = plane_on_plan,
+	[ASK_PLANE_BEGIN] = plane_on_begin,
+	[ASK_PLANE_END] = plane_on_end,
+	[ASK_SAD_HELLO] = plane_on_hello,
+	[ASK_SAD_RESERVE] = plane_on_reserve,
+	[ASK_SAD_RELEASE] = plane_on_release,
+	[ASK_SAD_INSTALL] = plane_on_install,
+	[ASK_SAD_REMOVE] = plane_on_remove,
+	[ASK_SAD_STOP] = plane_on_stop,
+	[ASK_SAD_MOVE] = plane_on_move,
+	[ASK_SAD_HELD] = plane_on_held,
+	[ASK_SAD_LOOK] = plane_on_look,
+	[ASK_IKE_SEND] = plane_on_ike,
+	[ASK_IKE_KEEP_ALIVE] = plane_on_keep_alive,
+};
+
+int main(int argc, char **argv)
+{
+	static const struct child_program program = { .role = ROLE_DATAPLANE,
+						      .name = "cordond-dataplane",
+						      .handlers = handlers,
+						      .context = &server,
+						      .begin = begin,
+						      .went = went };
+
+	return child_run(&program, argc, argv);
+}

@@ -1,0 +1,589 @@
+#include "daemon/dataplane/plane_server.h"
+
+#include "base/diag.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "daemon/messages/datagram_wire.h"
+#include "daemon/dataplane/drop_reader.h"
+#include "daemon/messages/plan_wire.h"
+#include "daemon/dataplane/plane_fds.h"
+#include "daemon/messages/sad_wire.h"
+#include "daemon/process/sockets.h"
+#include "dataplane/esp/esp.h"
+#include "observe/event_wire.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+/* The plane while it runs. */
+struct running {
+	struct plane_server *server;
+	struct sad *sad;
+	struct sockets *sockets;
+	uv_poll_t polls[SOCKETS_COUNT + 1]; /* the last one: the plane's */
+	uv_timer_t timer;
+	uv_prepare_t turn; /* before the loop sleeps: when to wake it */
+	unsigned open_handles;
+};
+
+struct plane_server {
+	uv_loop_t *loop;
+	struct channel *parent, *client; /* client: whoever drives keying; NULL: nobody */
+	uint16_t generation;             /* counts the clients */
+	struct esp_fds fds;              /* what the plane takes when it begins */
+	int nat[2];                      /* UDP 4500 */
+	struct plan_made made;
+	struct running *run;       /* NULL: there is no plane */
+	struct drop_reader *drops; /* NULL: what the table logs is not read */
+	uint64_t looked_ms;
+};
+
+static uint64_t now_ms(void *context)
+{
+	struct timespec t;
+
+	(void)context;
+	/* Lifetimes go on while the machine sleeps. */
+	(void)clock_gettime(CLOCK_BOOTTIME, &t);
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+/* ---- pairs ------------------------------------------------------------------------------------------------------- */
+
+/* Each client counts its pairs from 1; those of clients before it must not be taken for its own. */
+static uint64_t inside(const struct plane_server *s, uint64_t pair)
+{
+	return pair >> SAD_WIRE_OWN_BITS ? pair : (uint64_t)s->generation << SAD_WIRE_OWN_BITS | pair;
+}
+
+static bool is_own(const struct plane_server *s, uint64_t pair)
+{
+	return pair >> SAD_WIRE_OWN_BITS == s->generation;
+}
+
+static uint64_t outside(const struct plane_server *s, uint64_t pair)
+{
+	return is_own(s, pair) ? pair & ((UINT64_C(1) << SAD_WIRE_OWN_BITS) - 1) : pair;
+}
+
+/* ---- telling ----------------------------------------------------------------------------------------------------- */
+
+static void tell_client(struct plane_server *s, const struct sad_event *e)
+{
+	struct sad_event told = *e;
+
+	if (!s->client)
+		return;
+	told.pair = outside(s, e->pair);
+	sad_event_encode(channel_begin(s->client, ASK_SAD_EVENT), &told);
+	channel_end(s->client);
+}
+
+/* For the log; nobody acts on it, so it is what goes first when the parent is slow. */
+static void tell_event(void *context, const struct event *e)
+{
+	struct plane_server *s = context;
+
+	if (channel_backlog(s->parent) > CHANNEL_QUEUE_MOST / 4)
+		return;
+	event_encode(channel_begin(s->parent, ASK_EVENT), e);
+	channel_end(s->parent);
+}
+
+static void tell_drop(struct plane_server *s, const struct sad_event *e)
+{
+	struct sa_usage u;
+	bool known = e->pair && s->run && sad_usage_of(s->run->sad, e->pair, &u);
+	struct event told;
+
+	sad_drop_tell(e, known && u.rule ? u.rule->name : NULL, &told);
+	tell_event(s, &told);
+}
+
+static void heard(void *context, const struct sad_event *e)
+{
+	if (e->kind == SAD_DROPPED)
+		tell_drop(context, e);
+	else
+		tell_client(context, e);
+}
+
+static void tell_failure(struct plane_server *s, uint64_t request, const struct diag *why)
+{
+	tell_client(s, &(struct sad_event){ .kind = SAD_FAILED, .request = request, .why = why });
+}
+
+static void say(struct channel *c, enum ask what)
+{
+	(void)channel_begin(c, what);
+	channel_end(c);
+}
+
+/* ---- packets ----------------------------------------------------------------------------------------------------- */
+
+static void plane_readable(uv_poll_t *p, int status, int events)
+{
+	const struct running *r = p->data;
+
+	(void)events;
+	if (status == 0)
+		esp_readable(r->sad);
+}
+
+static void ike_came(void *context, const struct datagram *g)
+{
+	const struct running *r = context;
+	struct channel *client = r->server->client;
+
+	if (!client || g->len > DATAGRAM_WIRE_OCTETS || channel_backlog(client) > CHANNEL_QUEUE_MOST / 4)
+		return; /* lost, as on the network */
+	datagram_encode(channel_begin(client, ASK_IKE_CAME), g);
+	channel_end(client);
+}
+
+static void esp_came(void *context, const struct datagram *g)
+{
+	const struct running *r = context;
+
+	esp_encapsulated(r->sad, &(struct esp_datagram){ .local = g->local,
+							 .remote = g->remote,
+							 .local_port = g->local_port,
+							 .remote_port = g->remote_port,
+							 .tos = g->tos,
+							 .ttl = g->ttl,
+							 .octets = g->octets,
+							 .len = g->len });
+}
+
+static void too_big_came(void *context, const struct datagram *g, uint32_t mtu)
+{
+	const struct running *r = context;
+
+	esp_encapsulated_too_big(r->sad, &g->remote, g->octets, g->len, mtu);
+}
+
+static void socket_readable(uv_poll_t *p, int status, int events)
+{
+	struct running *r = p->data;
+
+	(void)events;
+	if (status == 0)
+		sockets_readable(r->sockets, (size_t)(p - r->polls),
+				 &(struct sockets_handlers){
+					 .ike = ike_came, .esp = esp_came, .too_big = too_big_came, .context = r });
+}
+
+static void timer_rang(uv_timer_t *t)
+{
+	const struct running *r = t->data;
+
+	esp_tick(r->sad);
+}
+
+static void turn_ends(uv_prepare_t *p)
+{
+	struct running *r = p->data;
+	uint64_t next = esp_deadline(r->sad), now;
+
+	if (next == UINT64_MAX) {
+		(void)uv_timer_stop(&r->timer);
+		return;
+	}
+	now = now_ms(NULL);
+	uv_update_time(r->server->loop);
+	(void)uv_timer_start(&r->timer, timer_rang, next > now ? next - now : 0, 0);
+}
+
+static void handle_closed(uv_handle_t *h)
+{
+	struct running *r = h->data;
+
+	if (--r->open_handles == 0)
+		free(r);
+}
+
+static void poll_on(struct running *r, size_t i, int fd, uv_poll_cb seen)
+{
+	r->polls[i].data = r;
+	if (fd < 0 || uv_poll_init(r->server->loop, &r->polls[i], fd) < 0) {
+		r->polls[i].data = NULL;
+		return;
+	}
+	r->open_handles++;
+	(void)uv_poll_start(&r->polls[i], UV_READABLE, seen);
+}
+
+static struct running *run(struct plane_server *s, struct sad *sad, struct sockets *sockets)
+{
+	struct running *r = mem_new(1, sizeof *r);
+
+	r->server = s;
+	r->sad = sad;
+	r->sockets = sockets;
+	r->timer.data = r->turn.data = r;
+	(void)uv_timer_init(s->loop, &r->timer);
+	(void)uv_prepare_init(s->loop, &r->turn);
+	(void)uv_prepare_start(&r->turn, turn_ends);
+	r->open_handles = 2;
+	poll_on(r, SOCKETS_COUNT, esp_fd(sad), plane_readable);
+	for (size_t i = 0; i < SOCKETS_COUNT; i++)
+		poll_on(r, i, sockets_fds(sockets)[i], socket_readable);
+	return r;
+}
+
+static void stop(struct running *r)
+{
+	for (size_t i = 0; i < ARRAY_LEN(r->polls); i++)
+		if (r->polls[i].data)
+			uv_close((uv_handle_t *)&r->polls[i], handle_closed);
+	uv_close((uv_handle_t *)&r->timer, handle_closed);
+	uv_close((uv_handle_t *)&r->turn, handle_closed);
+	sad_free(r->sad);
+	sockets_free(r->sockets);
+}
+
+/* ---- from the parent --------------------------------------------------------------------------------------------- */
+
+static struct plane_server *server(void *context)
+{
+	return *(struct plane_server **)context;
+}
+
+int plane_on_fd(void *context, struct channel *c, struct wire_in *body, int *fds)
+{
+	struct plane_server *s = server(context);
+	uint8_t which = wire_u8(body);
+	struct diag d = { 0 };
+	int *place, fd = fds[0];
+
+	(void)c;
+	if (which >= PLANE_FD_COUNT)
+		return -EPROTO;
+	fds[0] = -1;
+	if (which == ESP_FD_TUN && s->run) {
+		if (esp_set_tun(s->run->sad, fd, &d) < 0)
+			log_error("%s", d.text);
+		return 0;
+	}
+	if (which == PLANE_FD_LOG) {
+		drop_reader_close(s->drops);
+		s->drops = drop_reader_new(s->loop, fd, tell_event, s);
+		if (s->drops)
+			drop_reader_set_policy(s->drops, s->made.policy);
+		return 0;
+	}
+	place = which < ESP_FD_COUNT ? &s->fds.fd[which] : &s->nat[which - ESP_FD_COUNT];
+	if (*place >= 0)
+		(void)close(*place);
+	*place = fd;
+	return 0;
+}
+
+int plane_on_plan(void *context, struct channel *c, struct wire_in *body, int *fds)
+{
+	struct plane_server *s = server(context);
+	struct plan_made made = { 0 }, before = s->made;
+	struct diag d = { 0 };
+
+	(void)c;
+	(void)body;
+	if (plan_wire_open(fds[0], &made, &d) < 0) {
+		log_error("%s", d.text);
+		return -EPROTO;
+	}
+	s->made = made;
+	if (s->run)
+		sad_set_plan(s->run->sad, made.plan);
+	if (s->drops)
+		drop_reader_set_policy(s->drops, made.policy);
+	plan_made_wipe(&before); /* no SA has a rule of it any more */
+	return 0;
+}
+
+int plane_on_begin(void *context, struct channel *c, struct wire_in *body, int *fds)
+{
+	struct plane_server *s = server(context);
+	SCOPED(sad_freep) struct sad *sad = NULL;
+	int nat[SOCKETS_COUNT] = { -1, -1, s->nat[0], s->nat[1] };
+	struct esp_config esp = { .fds = &s->fds,
+				  .own_mark = wire_u32(body),
+				  .plan = s->made.plan,
+				  .event = heard,
+				  .now_ms = now_ms,
+				  .context = s };
+	struct sockets *sockets;
+	struct diag d = { 0 };
+
+	(void)c;
+	(void)fds;
+	if (s->run || !s->made.plan)
+		return -EPROTO;
+	esp_fds_discard(&s->fds);
+	s->nat[0] = s->nat[1] = -1;
+	if (sockets_adopt(nat, &sockets, &d) < 0 || esp_new(&esp, &sad, &d) < 0) {
+		log_error("%s", d.text);
+		return -EIO; /* and the parent starts another one of us */
+	}
+	sockets_discard(sockets);
+	s->run = run(s, TAKE(sad), sockets);
+	if (s->client)
+		say(s->client, ASK_SAD_UP);
+	return 0;
+}
+
+/* Protection is switched off, or the policy is gone. */
+int plane_on_end(void *context, struct channel *c, struct wire_in *body, int *fds)
+{
+	struct plane_server *s = server(context);
+
+	(void)c;
+	(void)body;
+	(void)fds;
+	if (!s->run)
+		return -EPROTO;
+	stop(TAKE(s->run));
+	drop_reader_close(TAKE(s->drops));
+	if (s->client)
+		say(s->client, ASK_SAD_DOWN);
+	return 0;
+}
+
+/* ---- from keying ------------------------------------------------------------------------------------------------- */
+
+static void tell_orphans(struct plane_server *s)
+{
+	size_t n = sad_usage(s->run->sad, NULL, 0);
+	struct sa_usage *rows = mem_new(n + 1, sizeof *rows);
+
+	n = sad_usage(s->run->sad, rows, n);
+	for (size_t i = 0; i < n; i++) {
+		struct wire_out *out = channel_begin(s->client, ASK_SAD_ORPHAN);
+
+		wire_put_u64(out, rows[i].pair);
+		selector_encode(out, &rows[i].selector);
+		channel_end(s->client);
+	}
+	free(rows);
+}
+
+/* It hears what there is, and again what the one before it was asked and did not answer. */
+int plane_on_hello(void *context, struct channel *c, struct wire_in *body, int *fds)
+{
+	struct plane_server *s = server(context);
+
+	(void)body;
+	(void)fds;
+	s->client = c;
+	if (++s->generation == 0)
+		s->generation = 1;
+	s->looked_ms = 0;
+	if (!s->run)
+		return 0;
+	say(c, ASK_SAD_UP);
+	tell_orphans(s);
+	esp_ask_again(s->run->sad);
+	return 0;
+}
+
+/* The plane, if it is there and the asker is whom it talks to. */
+static struct sad *plane(const struct plane_server *s, const struct channel *c)
+{
+	return s->run && c == s->client ? s->run->sad : NULL;
+}
+
+static const char no_plane[] = "there is no data plane: protection is switched off";
+
+int plane_on_reserve(void *context, struct channel *c, struct wire_in *body, int *fds)
+{
+	struct plane_server *s = server(context);
+	uint64_t request = wire_u64(body);
+	struct addr local = addr_decode(body), remote = addr_decode(body);
+	struct sad *sad = plane(s, c);
+	struct diag why = { 0 };
+	int r;
+
+	(void)fds;
+	if (!wire_done(body) || !local.family || local.family != remote.family)
+		return -EPROTO;
+	r = sad ? sad_reserve_spi(sad, &local, &remote, request, &why) : diag_fail(&why, ENOTCONN, "%s", no_plane);
+	if (r < 0)
+		tell_failure(s, request, &why);
+	return 0;
+}
+
+int plane_on_release(void *context, struct channel *c, struct wire_in *body, int *fds)
+{
+	struct sad *sad = plane(server(context), c);
+
+	(void)fds;
+	if (sad)
+		sad_release_spi(sad, wire_u32(body));
+	return 0;
+}
+
+int plane_on_install(void *context, struct channel *c, struct wire_in *body, int *fds)
+{
+	struct plane_server *s = server(context);
+	SCOPED(spec_wipe) struct sa_spec spec = { 0 };
+	uint64_t request = wire_u64(body);
+	struct sad *sad = plane(s, c);
+	struct diag why = { 0 };
+	int r;
+
+	(void)fds;
+	if (spec_decode(body, s->made.policy, &spec) < 0)
+		return -EPROTO;
+	spec.pair = inside(s, spec.pair);
+	r = sad ? sad_install(sad, &spec, request, &why) : diag_fail(&why, ENOTCONN, "%s", no_plane);
+	if (r < 0)
+		tell_failure(s, request, &why);
+	return 0;
+}
+
+int plane_on_remove(void *context, struct channel *c, struct wire_in *body, int *fds)
+{
+	struct plane_server *s = server(context);
+	uint64_t pair = wire_u64(body), request = wire_u64(body);
+	struct sad *sad = plane(s, c);
+	struct diag why = { 0 };
+	int r;
+
+	(void)fds;
+	r = sad ? sad_remove(sad, inside(s, pair), request, &why) : diag_fail(&why, ENOTCONN, "%s", no_plane);
+	if (r < 0)
+		tell_failure(s, request, &why);
+	return 0;
+}
+
+int plane_on_stop(void *context, struct channel *c, struct wire_in *body, int *fds)
+{
+	struct plane_server *s = server(context);
+	struct sad *sad = plane(s, c);
+
+	(void)fds;
+	if (sad)
+		sad_stop_sending(sad, inside(s, wire_u64(body)));
+	return 0;
+}
+
+int plane_on_move(void *context, struct channel *c, struct wire_in *body, int *fds)
+{
+	struct plane_server *s = server(context);
+	uint64_t pair = wire_u64(body);
+	struct addr remote = addr_decode(body);
+	uint16_t port = wire_u16(body);
+	struct sad *sad = plane(s, c);
+
+	(void)fds;
+	if (!wire_done(body) || !remote.family)
+		return -EPROTO;
+	if (sad)
+		sad_move(sad, inside(s, pair), &remote, port);
+	return 0;
+}
+
+int plane_on_held(void *context, struct channel *c, struct wire_in *body, int *fds)
+{
+	bool clear = wire_u8(body);
+	struct sa_selector selector = selector_decode(body);
+	struct sad *sad = plane(server(context), c);
+
+	(void)fds;
+	if (!wire_done(body))
+		return -EPROTO;
+	if (sad)
+		sad_release_held(sad, &selector, clear);
+	return 0;
+}
+
+/* Of what has had packets since the last time. */
+static void tell_usage(struct plane_server *s)
+{
+	size_t n = sad_usage(s->run->sad, NULL, 0), put = 0;
+	struct sa_usage *rows = mem_new(n + 1, sizeof *rows);
+	struct wire_out *out = NULL;
+
+	n = sad_usage(s->run->sad, rows, n);
+	for (size_t i = 0; i < n; i++) {
+		struct sa_usage *u = &rows[i];
+
+		if (!is_own(s, u->pair) || (u->last_in_ms < s->looked_ms && u->last_out_ms < s->looked_ms))
+			continue;
+		if (put == 0)
+			out = channel_begin(s->client, ASK_SAD_USAGE);
+		u->pair = outside(s, u->pair);
+		usage_encode(out, u);
+		if (++put == USAGE_WIRE_ROWS) {
+			channel_end(s->client);
+			put = 0;
+		}
+	}
+	if (put)
+		channel_end(s->client);
+	free(rows);
+	s->looked_ms = now_ms(NULL);
+}
+
+int plane_on_look(void *context, struct channel *c, struct wire_in *body, int *fds)
+{
+	struct plane_server *s = server(context);
+	const struct sad *sad = plane(s, c);
+	struct wire_out *out;
+
+	(void)body;
+	(void)fds;
+	if (sad)
+		tell_usage(s);
+	out = channel_begin(c, ASK_SAD_DROPS);
+	for (int i = 0; i < DROP_COUNT; i++)
+		wire_put_u64(out, sad ? sad_dropped(sad, (enum sad_drop)i) : 0);
+	channel_end(c);
+	return 0;
+}
+
+int plane_on_ike(void *context, struct channel *c, struct wire_in *body, int *fds)
+{
+	struct plane_server *s = server(context);
+	struct datagram g;
+
+	(void)fds;
+	if (datagram_decode(body, &g) < 0 || g.local_port != IKE_NAT_PORT)
+		return -EPROTO;
+	if (plane(s, c))
+		sockets_send(s->run->sockets, &g);
+	return 0;
+}
+
+int plane_on_keep_alive(void *context, struct channel *c, struct wire_in *body, int *fds)
+{
+	struct plane_server *s = server(context);
+	struct datagram g;
+
+	(void)fds;
+	if (datagram_decode(body, &g) < 0 || g.local_port != IKE_NAT_PORT || g.len)
+		return -EPROTO;
+	if (plane(s, c))
+		sockets_keep_alive(s->run->sockets, &g.local, &g.remote, g.remote_port);
+	return 0;
+}
+
+/* ---- from beginning to end --------------------------------------------------------------------------------------- */
+
+void plane_server_went(struct plane_server *s)
+{
+	s->client = NULL;
+}
+
+struct plane_server *plane_server_new(uv_loop_t *loop, struct channel *parent)
+{
+	struct plane_server *s = mem_new(1, sizeof *s);
+
+	s->loop = loop;
+	s->parent = parent;
+	s->fds = esp_fds_none();
+	s->nat[0] = s->nat[1] = -1;
+	return s;
+}

@@ -1,0 +1,239 @@
+#include "daemon/force/force.h"
+
+#include "base/diag.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "base/text.h"
+#include "daemon/force/boot.h"
+#include "daemon/host/credentials.h"
+#include "daemon/keys/filling.h"
+#include "daemon/parts/parts.h"
+#include "daemon/host/proofs.h"
+#include "daemon/service.h"
+
+#include <errno.h>
+
+void candidate_wipe(struct candidate *c)
+{
+	plan_file_free(c->file);
+	plan_free(c->plan);
+	policy_free(c->policy);
+	report_free(c->report);
+	*c = (struct candidate){ 0 };
+}
+
+enum { POLICY_FILE = 1 }; /* of a report: the first that was added */
+
+/* The policy's text is in one report, and findings go to c's. */
+static int compile(struct daemon *d, const struct policy *policy, const struct report *texts, struct candidate *c,
+		   struct diag *why)
+{
+	SCOPED(host_own_free) struct host_own own = { 0 };
+	struct plan_host host;
+	int r;
+
+	host_plan(d->facts, policy, d->name, &own, &host);
+	if ((r = plan_compile(policy, &host, c->report, &c->plan)) < 0)
+		return diag_fail(why, r, "the policy has errors");
+	return plan_file_new(++d->plans, report_file(texts, POLICY_FILE), &host, &c->file, why);
+}
+
+int candidate_make(struct daemon *d, struct text *text, struct candidate *ret, struct diag *why)
+{
+	int r;
+
+	*ret = (struct candidate){ .report = report_new() };
+	if ((r = policy_parse(text, &(struct policy_load_options){ 0 }, ret->report, &ret->policy)) < 0)
+		return diag_fail(why, r, "the policy has errors");
+	if ((r = compile(d, ret->policy, ret->report, ret, why)) < 0)
+		return r;
+	return gate_can_enforce(ret->plan, why);
+}
+
+/* ---- ruleset, plane and keying ----------------------------------------------------------------------------------- */
+
+static void say_lacking(const struct proofs *p)
+{
+	SCOPED(str_wipe) struct str out = { 0 };
+
+	proofs_lacking(p, &out);
+	if (out.len)
+		log_warning("%.*s", (int)out.len - 1, out.text);
+}
+
+/* The plane and the sockets are made before the ruleset: what is missing on this machine is then found out while
+ * nothing has been changed. A ruleset that is there already, ours of before, holds all the while. */
+static int begin(struct daemon *d, struct plan *plan, struct plan_file *file, const struct proofs *proofs,
+		 struct diag *why)
+{
+	struct engine_config config = { .loop = &d->loop,
+					.sockets = d->sockets,
+					.gate_config = &d->gate_config,
+					.gate = d->gate,
+					.observer = &d->observer,
+					.keying = parts_channel(d, ROLE_KEYING),
+					.export_fd = d->export_fd };
+	struct engine *engine = NULL;
+	int r;
+
+	if ((r = plane_open(d->plane, why)) < 0)
+		return r;
+	if ((r = gate_apply(d->gate, plan, why)) < 0 || (r = gate_routes(d->gate, why)) < 0) {
+		plane_end(d->plane);
+		return r;
+	}
+	engine_new(&config, plan, file, proofs, &engine);
+	plane_set_plan(d->plane, file);
+	plane_begin(d->plane);
+	keys_filling_commit(d->filling);
+	d->engine = engine;
+	engine_start(engine);
+	return 0;
+}
+
+static bool is_off(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	char c = '1';
+
+	if (fd < 0)
+		return false; /* there is no such family here */
+	(void)!read(fd, &c, 1);
+	close(fd);
+	return c == '0';
+}
+
+/* A gateway that does not forward is silence for whom it stands before. Whether it does is its administrator's choice.
+ */
+static void say_not_forwarding(const struct plan *plan)
+{
+	static const struct {
+		const char *name, *path;
+		uint8_t family;
+	} rows[] = { { "net.ipv4.ip_forward", "/proc/sys/net/ipv4/ip_forward", 4 },
+		     { "net.ipv6.conf.all.forwarding", "/proc/sys/net/ipv6/conf/all/forwarding", 6 } };
+	const struct addr_range *behind;
+	size_t n = plan_behind(plan, &behind);
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		size_t k = 0;
+
+		while (k < n && behind[k].lo.family != rows[i].family)
+			k++;
+		if (k < n && is_off(rows[i].path))
+			log_warning(
+				"this host is the gateway of a tunnel and does not forward: %s is 0. Set it to 1, or "
+				"what stands behind it reaches nobody",
+				rows[i].name);
+	}
+}
+
+static int put_plan(struct daemon *d, struct plan *plan, struct plan_file *file, struct diag *why)
+{
+	SCOPED(proofs_wipe) struct loaded_proofs loaded = { 0 };
+	int r;
+
+	if (d->state->disabled)
+		return 0;
+	proofs_load(d, plan, &loaded);
+	say_lacking(&loaded.proofs);
+	say_not_forwarding(plan);
+	if (!d->engine) {
+		r = begin(d, plan, file, &loaded.proofs, why);
+	} else if ((r = gate_apply(d->gate, plan, why)) == 0) {
+		plane_set_plan(d->plane, file);
+		keys_filling_commit(d->filling);
+		engine_set_plan(d->engine, plan, file, &loaded.proofs);
+	}
+	if (r == 0)
+		boot_keep(d, plan);
+	return r;
+}
+
+static void replace(struct daemon *d, struct candidate *c)
+{
+	plan_file_free(d->plan_file);
+	plan_free(d->plan);
+	policy_free(d->policy);
+	report_free(d->report);
+	d->plan_file = TAKE(c->file);
+	d->plan = TAKE(c->plan);
+	d->policy = TAKE(c->policy);
+	d->report = TAKE(c->report);
+}
+
+int force_candidate(struct daemon *d, struct candidate *c, struct diag *why)
+{
+	int r = put_plan(d, c->plan, c->file, why);
+
+	if (r < 0)
+		return r;
+	replace(d, c);
+	credentials_loaded(d);
+	service_say(d);
+	return 0;
+}
+
+/* Open first, then tell the peers: whoever breaks the glass wants traffic to flow whatever else happens. */
+static int let_go(struct daemon *d, struct diag *why)
+{
+	int r = gate_disable(d->gate, why);
+
+	if (r < 0)
+		return r;
+	engine_close(d->engine);
+	d->engine = NULL;
+	plane_end(d->plane);
+	return 0;
+}
+
+int force_nothing(struct daemon *d, struct diag *why)
+{
+	struct candidate none = { 0 };
+	int r = let_go(d, why);
+
+	if (r < 0)
+		return r;
+	replace(d, &none);
+	boot_keep(d, NULL);
+	service_say(d);
+	return 0;
+}
+
+int force_disable(struct daemon *d, struct diag *why)
+{
+	int r = let_go(d, why);
+
+	service_say(d);
+	return r;
+}
+
+int force_enable(struct daemon *d, struct diag *why)
+{
+	int r = d->plan && !d->engine ? put_plan(d, d->plan, d->plan_file, why) : 0;
+
+	if (r == 0)
+		credentials_loaded(d);
+	service_say(d);
+	return r;
+}
+
+int force_again(struct daemon *d, struct diag *why)
+{
+	SCOPED(candidate_wipe) struct candidate c = { 0 };
+	int r;
+
+	if (!d->policy)
+		return 0;
+	/* The report keeps what was found before; new findings for new addresses go to one of their own. */
+	c.report = report_new();
+	if ((r = compile(d, d->policy, d->report, &c, why)) < 0 || (r = gate_can_enforce(c.plan, why)) < 0 ||
+	    (r = put_plan(d, c.plan, c.file, why)) < 0)
+		return r;
+	plan_file_free(d->plan_file);
+	d->plan_file = TAKE(c.file);
+	plan_free(d->plan);
+	d->plan = TAKE(c.plan);
+	credentials_loaded(d);
+	return 0;
+}

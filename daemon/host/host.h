@@ -1,0 +1,44 @@
+/* daemon/host/host.h - what only the machine itself knows: its addresses, and the servers that a policy's keywords
+ * stand for when the policy does not name them. Read from the kernel by rtnetlink and from the files that resolvers and
+ * DHCP clients leave; watched, because addresses come and go. */
+#ifndef DAEMON_HOST_HOST_H
+#define DAEMON_HOST_HOST_H
+#include "base/scope.h"
+#include "policy/host_config.h"
+#include "policy/plan.h"
+#include <stdbool.h>
+#include <stddef.h>
+
+struct diag;
+
+enum { HOST_ADDRESSES_MOST = 4096, HOST_SERVERS_MOST = 64 };
+
+struct host_facts {
+	struct host_address *own;
+	size_t own_count, own_cap;
+	struct addr servers[KEYWORDS][HOST_SERVERS_MOST];
+	size_t server_counts[KEYWORDS];
+	unsigned profiles; /* PROFILE_ bits of the interfaces that have an address; 0: the host's page names none */
+};
+
+/* root: prefix of the files that are read, NULL: none. */
+int host_facts_read(const struct host_config *config, const char *root, struct host_facts **ret, struct diag *d);
+void host_facts_free(struct host_facts *f);
+SCOPE_FREEP(struct host_facts, host_facts)
+bool host_facts_have(const struct host_facts *f, const struct addr *a);
+bool host_facts_equal(const struct host_facts *a, const struct host_facts *b);
+
+/* The facts as plan_compile wants them, with the addresses that the policy gives the host called `name` although no
+ * interface has them yet: their rules are then in force before their first packet. *ret points into *f and `more`. */
+struct host_own {
+	struct host_address *all;
+};
+void host_own_free(struct host_own *o);
+void host_plan(const struct host_facts *f, const struct policy *p, const char *name, struct host_own *own,
+	       struct plan_host *ret);
+
+/* A descriptor that becomes readable when an address or a link changes; host_watch_drain empties it. */
+int host_watch_open(int *ret_fd, struct diag *d);
+void host_watch_drain(int fd);
+
+#endif

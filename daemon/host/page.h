@@ -1,0 +1,12 @@
+/* daemon/host/page.h - this host's own page, host.yaml: read at start, and again on a reload. */
+#ifndef DAEMON_HOST_PAGE_H
+#define DAEMON_HOST_PAGE_H
+#include "daemon/daemon.h"
+
+/* A host without a page has the defaults; one that is named must be there. */
+int page_read(struct daemon *d, struct diag *why);
+/* The same while the daemon runs. If it has changed, *ret_changed, and what is in force is made anew from it; no SA
+ * ends that is still wanted. A page that has errors, or that nothing can be made from, changes nothing. */
+int page_again(struct daemon *d, bool *ret_changed, struct diag *why);
+
+#endif

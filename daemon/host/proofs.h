@@ -1,0 +1,27 @@
+/* daemon/host/proofs.h - what this host can prove under a plan: its certificates and the pre-shared keys that the
+ * plan's rules ask for, loaded and matched with the policy's authentication sets. */
+#ifndef DAEMON_HOST_PROOFS_H
+#define DAEMON_HOST_PROOFS_H
+#include "base/mem.h"
+#include "daemon/daemon.h"
+
+struct loaded_proofs {
+	struct proofs proofs;
+	struct arena memory;
+};
+
+/* Never fails: of what cannot be loaded, what was loaded before stays in use; an event each tells. If there was nothing
+ * before, it is left out, and its rules then protect nothing and let nothing through, which is safe. */
+void proofs_load(const struct daemon *d, const struct plan *plan, struct loaded_proofs *ret);
+void proofs_wipe(struct loaded_proofs *p); /* for SCOPED */
+
+/* The files and folders that proofs_load reads; *ret and what it points to are in the arena. */
+size_t proofs_files(const struct daemon *d, const struct plan *plan, struct arena *a, const char *const **ret);
+
+/* One line for each authentication set that a rule of the plan asks for and nothing of this host proves. */
+struct str;
+void proofs_lacking(const struct proofs *p, struct str *out);
+/* Why nothing of the store proves the set, certificate by certificate. */
+void proofs_why_not(const struct credential_store *s, const struct auth_set *set, uint64_t now_s, struct str *out);
+
+#endif

@@ -1,0 +1,251 @@
+#include "daemon/parts/plane.h"
+
+#include "base/diag.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "daemon/dataplane/plane_fds.h"
+#include "daemon/process/sockets.h"
+#include "dataplane/esp/keeper.h"
+#include "enforce/log_group.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+enum { LOG_AGAIN_MS = 5000 };
+
+struct plane {
+	uv_loop_t *loop;
+	const struct gate_config *gate;
+	const struct sockets *sockets;
+	struct channel *child; /* NULL: it is away */
+	struct esp_fds fds;    /* without the TUN, which is its keeper's */
+	struct tun_keeper *keeper;
+	struct plan_file *plan;
+	int log;         /* what the table drops; -1: somebody else reads that */
+	uv_poll_t *news; /* of devices; there while the keeper is */
+	uv_timer_t again, log_timer;
+	unsigned open_handles;
+	bool begun, log_said;
+};
+
+/* ---- telling the child ------------------------------------------------------------------------------------------- */
+
+static void pass(struct plane *p, uint8_t which, int fd)
+{
+	if (fd < 0)
+		return;
+	wire_put_u8(channel_begin(p->child, ASK_PLANE_FD), which);
+	channel_end_fds(p->child, &fd, 1);
+}
+
+static void pass_plan(struct plane *p)
+{
+	int fd = plan_file_fd(p->plan);
+
+	(void)channel_begin(p->child, ASK_PLANE_PLAN);
+	channel_end_fds(p->child, &fd, 1);
+}
+
+static void pass_all(struct plane *p)
+{
+	for (size_t i = 0; i < ESP_FD_COUNT; i++)
+		pass(p, (uint8_t)i, i == ESP_FD_TUN ? tun_keeper_tun(p->keeper) : p->fds.fd[i]);
+	pass(p, PLANE_FD_NAT4, sockets_fd(p->sockets, SOCKETS_NAT4));
+	pass(p, PLANE_FD_NAT6, sockets_fd(p->sockets, SOCKETS_NAT6));
+	pass(p, PLANE_FD_LOG, p->log);
+	pass_plan(p);
+	wire_put_u32(channel_begin(p->child, ASK_PLANE_BEGIN), p->gate->mark_own);
+	channel_end(p->child);
+}
+
+void plane_came(struct plane *p, struct channel *c)
+{
+	p->child = c;
+	if (p->begun)
+		pass_all(p);
+}
+
+void plane_went(struct plane *p)
+{
+	p->child = NULL;
+}
+
+void plane_set_plan(struct plane *p, struct plan_file *plan)
+{
+	struct plan_file *before = p->plan;
+
+	p->plan = plan_file_ref(plan);
+	plan_file_free(before);
+	if (p->begun && p->child)
+		pass_plan(p);
+}
+
+void plane_begin(struct plane *p)
+{
+	if (p->begun)
+		return;
+	p->begun = true;
+	if (p->child)
+		pass_all(p);
+}
+
+/* ---- the device stays -------------------------------------------------------------------------------------------- */
+
+static void look_again(uv_timer_t *t);
+
+static void look_after(struct plane *p)
+{
+	bool made = false;
+
+	if (tun_keeper_check(p->keeper, &made))
+		(void)uv_timer_stop(&p->again);
+	else
+		(void)uv_timer_start(&p->again, look_again, TUN_KEEPER_AGAIN_MS, 0);
+	if (made && p->begun && p->child)
+		pass(p, ESP_FD_TUN, tun_keeper_tun(p->keeper));
+}
+
+static void look_again(uv_timer_t *t)
+{
+	struct plane *p = t->data;
+
+	if (p->keeper)
+		look_after(p);
+}
+
+static void device_news(uv_poll_t *poll, int status, int events)
+{
+	struct plane *p = poll->data;
+
+	(void)status;
+	(void)events;
+	if (p->keeper)
+		look_after(p);
+}
+
+static void poll_closed(uv_handle_t *h)
+{
+	free(h);
+}
+
+static void close_poll(struct plane *p)
+{
+	if (p->news)
+		uv_close((uv_handle_t *)p->news, poll_closed);
+	p->news = NULL;
+	(void)uv_timer_stop(&p->again);
+}
+
+static int watch_devices(struct plane *p, struct diag *d)
+{
+	uv_poll_t *poll = mem_new(1, sizeof *poll);
+	int r = uv_poll_init(p->loop, poll, tun_keeper_news(p->keeper));
+
+	if (r < 0) {
+		free(poll);
+		return diag_fail(d, r, "watch the network devices: %s", uv_strerror(r));
+	}
+	poll->data = p;
+	(void)uv_poll_start(poll, UV_READABLE, device_news);
+	p->news = poll;
+	return 0;
+}
+
+/* ---- from beginning to end --------------------------------------------------------------------------------------- */
+
+static void shut(struct plane *p)
+{
+	close_poll(p);
+	tun_keeper_free(TAKE(p->keeper));
+	esp_fds_close(&p->fds);
+}
+
+static void log_again(uv_timer_t *t);
+
+/* Without it drops are counted and not told. Whoever has the group may be one of ours that is about to end. It stays
+ * open from then on: the child may be slow to let go of it. */
+static void open_log(struct plane *p, bool first)
+{
+	struct diag d = { 0 };
+
+	if (p->log >= 0)
+		return;
+	p->log = log_group_open(p->gate->nflog_group, &d);
+	if (p->log >= 0) {
+		if (p->begun && p->child)
+			pass(p, PLANE_FD_LOG, p->log);
+		return;
+	}
+	if (!first && !p->log_said) {
+		log_warning("dropped packets are counted, but events do not tell of them: %s", d.text);
+		p->log_said = true;
+	}
+	(void)uv_timer_start(&p->log_timer, log_again, LOG_AGAIN_MS, 0);
+}
+
+static void log_again(uv_timer_t *t)
+{
+	open_log(t->data, false);
+}
+
+int plane_open(struct plane *p, struct diag *d)
+{
+	int r;
+
+	if (p->keeper)
+		return 0;
+	if ((r = tun_keeper_new(p->gate->tun, &p->keeper, d)) == 0 &&
+	    (r = esp_fds_open(p->gate->mark_own, &p->fds, d)) == 0)
+		r = watch_devices(p, d);
+	if (r < 0)
+		shut(p);
+	else
+		open_log(p, true);
+	return r;
+}
+
+void plane_end(struct plane *p)
+{
+	if (p->begun && p->child) {
+		(void)channel_begin(p->child, ASK_PLANE_END);
+		channel_end(p->child);
+	}
+	p->begun = false;
+	shut(p);
+}
+
+struct plane *plane_new(uv_loop_t *loop, const struct gate_config *gate, const struct sockets *sockets)
+{
+	struct plane *p = mem_new(1, sizeof *p);
+
+	p->loop = loop;
+	p->gate = gate;
+	p->sockets = sockets;
+	p->fds = esp_fds_none();
+	p->log = -1;
+	(void)uv_timer_init(loop, &p->again);
+	(void)uv_timer_init(loop, &p->log_timer);
+	p->again.data = p->log_timer.data = p;
+	p->open_handles = 2;
+	return p;
+}
+
+static void closed(uv_handle_t *h)
+{
+	struct plane *p = h->data;
+
+	if (--p->open_handles == 0)
+		free(p);
+}
+
+void plane_close(struct plane *p)
+{
+	if (!p)
+		return;
+	shut(p);
+	plan_file_free(p->plan);
+	if (p->log >= 0)
+		(void)close(p->log);
+	uv_close((uv_handle_t *)&p->again, closed);
+	uv_close((uv_handle_t *)&p->log_timer, closed);
+}

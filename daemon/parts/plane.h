@@ -1,0 +1,32 @@
+/* daemon/parts/plane.h - the parent's side of the data plane's process: it opens the devices and sockets, keeps copies
+ * of all, and hands them on, so that device, routes and ports are there whatever becomes of the child, and the next one
+ * goes on with them. What packets bring it never sees. */
+#ifndef DAEMON_PARTS_PLANE_H
+#define DAEMON_PARTS_PLANE_H
+#include "base/scope.h"
+#include "daemon/messages/plan_wire.h"
+#include "daemon/process/channel.h"
+#include "enforce/gate.h"
+
+struct diag;
+struct plane;
+struct sockets;
+
+struct plane *plane_new(uv_loop_t *loop, const struct gate_config *gate, const struct sockets *sockets);
+void plane_close(struct plane *p); /* or NULL; memory goes with the loop's next turn */
+
+/* Makes the device and opens the sockets, so that whatever is missing is said before anything is changed. Nothing
+ * flows yet. Once more is no error. */
+int plane_open(struct plane *p, struct diag *d);
+/* The plan to be used from now on; a reference is taken. */
+void plane_set_plan(struct plane *p, struct plan_file *plan);
+/* Packets flow, as soon as there is a child. */
+void plane_begin(struct plane *p);
+/* SAs and devices go. */
+void plane_end(struct plane *p);
+
+/* The child is ready; it is gone. */
+void plane_came(struct plane *p, struct channel *c);
+void plane_went(struct plane *p);
+
+#endif

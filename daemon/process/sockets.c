@@ -1,0 +1,402 @@
+#include "daemon/process/sockets.h"
+
+#include "base/diag.h"
+#include "base/log.h"
+#include "base/mem.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/udp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <time.h>
+#include <unistd.h>
+
+/* Wants struct timespec. */
+#include <linux/errqueue.h>
+
+enum {
+	DATAGRAM_MOST = 65535,
+	AT_ONCE = 64,             /* then the loop sees to the others */
+	RECEIVE_BUFFER = 4 << 20, /* a thousand peers may begin at the same moment */
+	DISCARD_MOST = 65536,     /* a flood must not hold us here */
+	SEND_TRIES = 4,
+	MARKER = 4, /* octets of zero: IKE, not ESP (RFC 3948 2.2) */
+};
+
+struct sockets {
+	int fds[SOCKETS_COUNT];
+	int polled[SOCKETS_COUNT]; /* the same, or an epoll descriptor around it: libuv takes a queued ICMP error for a
+				      broken descriptor */
+	uint8_t buf[DATAGRAM_MOST];
+};
+
+static const struct {
+	int family;
+	uint16_t port;
+} places[SOCKETS_COUNT] = {
+	{ AF_INET, IKE_PORT }, { AF_INET6, IKE_PORT }, { AF_INET, IKE_NAT_PORT }, { AF_INET6, IKE_NAT_PORT }
+};
+
+/* ---- opening ----------------------------------------------------------------------------------------------------- */
+
+static int set(int fd, int level, int option, int value, const char *what, struct diag *d)
+{
+	if (setsockopt(fd, level, option, &value, sizeof value) < 0)
+		return diag_errno(d, errno, "set %s on an IKE socket", what);
+	return 0;
+}
+
+/* IKE messages may be fragmented (DF off): certificates make them long, and the path's MTU is not known yet. ESP in UDP
+ * is sent by other sockets, but what routers say of it comes to the one that has the port. IPv4 queues no such errors
+ * with IP_PMTUDISC_DONT. */
+static int configure(int fd, int family, bool nat, uint32_t mark, struct diag *d)
+{
+	int r;
+
+	/* ESP in UDP may come without a checksum (RFC 3948 2.1, RFC 6935); its check value is the better one. */
+	if (family == AF_INET6)
+		(void)set(fd, IPPROTO_UDP, UDP_NO_CHECK6_RX, 1, "UDP_NO_CHECK6_RX", NULL);
+	(void)set(fd, SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BUFFER, "SO_RCVBUFFORCE", NULL);
+	if ((r = set(fd, SOL_SOCKET, SO_MARK, (int)mark, "SO_MARK", d)) < 0)
+		return r;
+	if (family == AF_INET) {
+		if ((r = set(fd, IPPROTO_IP, IP_PKTINFO, 1, "IP_PKTINFO", d)) < 0 ||
+		    (r = set(fd, IPPROTO_IP, IP_RECVTOS, 1, "IP_RECVTOS", d)) < 0 ||
+		    (r = set(fd, IPPROTO_IP, IP_RECVTTL, 1, "IP_RECVTTL", d)) < 0)
+			return r;
+		if (nat && (r = set(fd, IPPROTO_IP, IP_RECVERR, 1, "IP_RECVERR", d)) < 0)
+			return r;
+		return set(fd, IPPROTO_IP, IP_MTU_DISCOVER, nat ? IP_PMTUDISC_OMIT : IP_PMTUDISC_DONT,
+			   "IP_MTU_DISCOVER", d);
+	}
+	if ((r = set(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1, "IPV6_V6ONLY", d)) < 0 ||
+	    (r = set(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1, "IPV6_RECVPKTINFO", d)) < 0 ||
+	    (r = set(fd, IPPROTO_IPV6, IPV6_RECVTCLASS, 1, "IPV6_RECVTCLASS", d)) < 0 ||
+	    (r = set(fd, IPPROTO_IPV6, IPV6_RECVHOPLIMIT, 1, "IPV6_RECVHOPLIMIT", d)) < 0)
+		return r;
+	if (nat && (r = set(fd, IPPROTO_IPV6, IPV6_RECVERR, 1, "IPV6_RECVERR", d)) < 0)
+		return r;
+	return set(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_DONT, "IPV6_MTU_DISCOVER", d);
+}
+
+static int open_one(size_t i, uint32_t mark, int *ret, struct diag *d)
+{
+	struct sockaddr_storage any = { .ss_family = (sa_family_t)places[i].family };
+	socklen_t len = places[i].family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
+	int fd = socket(places[i].family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), r;
+
+	if (fd < 0 && errno == EAFNOSUPPORT && places[i].family == AF_INET6) {
+		*ret = -1;
+		return 0;
+	}
+	if (fd < 0)
+		return diag_errno(d, errno, "open a UDP socket");
+	if (places[i].family == AF_INET)
+		((struct sockaddr_in *)&any)->sin_port = htons(places[i].port);
+	else
+		((struct sockaddr_in6 *)&any)->sin6_port = htons(places[i].port);
+	r = configure(fd, places[i].family, places[i].port == IKE_NAT_PORT, mark, d);
+	if (r == 0 && bind(fd, (struct sockaddr *)&any, len) < 0) {
+		if (errno == EADDRINUSE)
+			r = diag_fail(
+				d, EADDRINUSE,
+				"UDP port %u is taken: another IKE daemon (cordond, strongSwan, Libreswan ...) runs "
+				"here; stop it first.  ss -lunp 'sport = :%u'  names it",
+				places[i].port, places[i].port);
+		else
+			r = diag_errno(d, errno, "bind UDP port %u", places[i].port);
+	}
+	if (r < 0) {
+		(void)close(fd);
+		return r;
+	}
+	*ret = fd;
+	return 0;
+}
+
+static int wrap(int fd, int *ret, struct diag *d)
+{
+	struct epoll_event e = { .events = EPOLLIN };
+
+	if (fd < 0)
+		return 0;
+	*ret = epoll_create1(EPOLL_CLOEXEC);
+	if (*ret < 0 || epoll_ctl(*ret, EPOLL_CTL_ADD, fd, &e) < 0)
+		return diag_errno(d, errno, "epoll for an IKE socket");
+	return 0;
+}
+
+int sockets_open(uint32_t mark, struct sockets **ret, struct diag *d)
+{
+	SCOPED(sockets_freep) struct sockets *s = mem_new(1, sizeof *s);
+
+	for (size_t i = 0; i < SOCKETS_COUNT; i++)
+		s->fds[i] = s->polled[i] = -1;
+	for (size_t i = 0; i < SOCKETS_COUNT; i++) {
+		int r = open_one(i, mark, &s->fds[i], d);
+
+		/* Any local program may take a port over 1023 while we are not there, and must not keep us from
+		 * coming back. Only NATs need it. */
+		if (r == -EADDRINUSE && places[i].port == IKE_NAT_PORT)
+			log_warning("%s. Until cordond starts again nothing is protected through a NAT", d->text);
+		else if (r < 0)
+			return r;
+		if (places[i].port != IKE_NAT_PORT)
+			s->polled[i] = s->fds[i];
+		else if ((r = wrap(s->fds[i], &s->polled[i], d)) < 0)
+			return r;
+	}
+	*ret = TAKE(s);
+	return 0;
+}
+
+int sockets_adopt(const int fds[SOCKETS_COUNT], struct sockets **ret, struct diag *d)
+{
+	SCOPED(sockets_freep) struct sockets *s = mem_new(1, sizeof *s);
+	int r;
+
+	for (size_t i = 0; i < SOCKETS_COUNT; i++) {
+		s->fds[i] = fds[i];
+		s->polled[i] = -1;
+	}
+	for (size_t i = 0; i < SOCKETS_COUNT; i++) {
+		if (places[i].port != IKE_NAT_PORT)
+			s->polled[i] = s->fds[i];
+		else if ((r = wrap(s->fds[i], &s->polled[i], d)) < 0)
+			return r;
+	}
+	*ret = TAKE(s);
+	return 0;
+}
+
+int sockets_fd(const struct sockets *s, size_t i)
+{
+	return s->fds[i];
+}
+
+void sockets_free(struct sockets *s)
+{
+	if (!s)
+		return;
+	for (size_t i = 0; i < SOCKETS_COUNT; i++) {
+		if (s->polled[i] >= 0 && s->polled[i] != s->fds[i])
+			(void)close(s->polled[i]);
+		if (s->fds[i] >= 0)
+			(void)close(s->fds[i]);
+	}
+	free(s);
+}
+
+const int *sockets_fds(const struct sockets *s)
+{
+	return s->polled;
+}
+
+/* ---- receiving --------------------------------------------------------------------------------------------------- */
+
+union ancillary {
+	struct cmsghdr align;
+	char space[256];
+};
+
+static int number_in(const struct cmsghdr *c)
+{
+	int n = 0;
+
+	if (c->cmsg_len >= CMSG_LEN(sizeof n))
+		memcpy(&n, CMSG_DATA(c), sizeof n);
+	else if (c->cmsg_len >= CMSG_LEN(1)) /* IP_TOS comes as one octet */
+		n = *CMSG_DATA(c);
+	return n;
+}
+
+static void read_ancillary(struct msghdr *m, struct datagram *g)
+{
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(m); c; c = CMSG_NXTHDR(m, c)) {
+		if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO) {
+			struct in_pktinfo info;
+
+			memcpy(&info, CMSG_DATA(c), sizeof info);
+			g->local.family = 4;
+			memcpy(g->local.octets, &info.ipi_addr, 4);
+		} else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO) {
+			struct in6_pktinfo info;
+
+			memcpy(&info, CMSG_DATA(c), sizeof info);
+			g->local.family = 6;
+			memcpy(g->local.octets, &info.ipi6_addr, 16);
+		} else if ((c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_TOS) ||
+			   (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_TCLASS)) {
+			g->tos = (uint8_t)number_in(c);
+		} else if ((c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_TTL) ||
+			   (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_HOPLIMIT)) {
+			g->ttl = (uint8_t)number_in(c);
+		}
+	}
+}
+
+static void hand_on(struct datagram *g, const struct sockets_handlers *h)
+{
+	static const uint8_t marker[MARKER];
+
+	if (g->local_port == IKE_PORT) {
+		h->ike(h->context, g);
+		return;
+	}
+	if (g->len <= MARKER) /* a keep-alive is one octet of 0xff; nothing else so short means anything */
+		return;
+	if (memcmp(g->octets, marker, MARKER) != 0) {
+		h->esp(h->context, g);
+		return;
+	}
+	g->octets += MARKER;
+	g->len -= MARKER;
+	h->ike(h->context, g);
+}
+
+/* Only "too big" is of use: whether a peer is there is keying's to find out. */
+static void read_errors(struct sockets *s, size_t i, const struct sockets_handlers *h)
+{
+	for (int n = 0; n < AT_ONCE; n++) {
+		struct sockaddr_storage to;
+		union ancillary extra;
+		struct iovec part = { s->buf, sizeof s->buf };
+		struct msghdr m = { .msg_name = &to,
+				    .msg_namelen = sizeof to,
+				    .msg_iov = &part,
+				    .msg_iovlen = 1,
+				    .msg_control = &extra,
+				    .msg_controllen = sizeof extra };
+		struct datagram g = { .local_port = places[i].port, .octets = s->buf };
+		ssize_t len = recvmsg(s->fds[i], &m, MSG_ERRQUEUE | MSG_DONTWAIT);
+
+		if (len < 0)
+			return;
+		g.len = (size_t)len;
+		for (struct cmsghdr *c = CMSG_FIRSTHDR(&m); c; c = CMSG_NXTHDR(&m, c)) {
+			struct sock_extended_err e;
+
+			if (!((c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_RECVERR) ||
+			      (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_RECVERR)) ||
+			    c->cmsg_len < CMSG_LEN(sizeof e))
+				continue;
+			memcpy(&e, CMSG_DATA(c), sizeof e);
+			if (e.ee_errno == EMSGSIZE &&
+			    (e.ee_origin == SO_EE_ORIGIN_ICMP || e.ee_origin == SO_EE_ORIGIN_ICMP6) &&
+			    addr_from_sockaddr(&to, &g.remote, &g.remote_port))
+				h->too_big(h->context, &g, e.ee_info);
+		}
+	}
+}
+
+void sockets_readable(struct sockets *s, size_t i, const struct sockets_handlers *h)
+{
+	if (s->polled[i] != s->fds[i])
+		read_errors(s, i, h);
+	for (int n = 0; n < AT_ONCE; n++) {
+		struct sockaddr_storage from;
+		union ancillary extra;
+		struct iovec part = { s->buf, sizeof s->buf };
+		struct msghdr m = { .msg_name = &from,
+				    .msg_namelen = sizeof from,
+				    .msg_iov = &part,
+				    .msg_iovlen = 1,
+				    .msg_control = &extra,
+				    .msg_controllen = sizeof extra };
+		struct datagram g = { .local_port = places[i].port, .octets = s->buf };
+		ssize_t len = recvmsg(s->fds[i], &m, 0);
+
+		if (len < 0 && errno != EAGAIN && errno != EWOULDBLOCK)
+			continue; /* interrupted, or an ICMP error, which is told once */
+		if (len < 0)
+			return;
+		read_ancillary(&m, &g);
+		if (!addr_from_sockaddr(&from, &g.remote, &g.remote_port) || !g.local.family ||
+		    addr_is_multicast(&g.local) || (m.msg_flags & MSG_TRUNC))
+			continue;
+		g.len = (size_t)len;
+		hand_on(&g, h);
+	}
+}
+
+void sockets_discard(struct sockets *s)
+{
+	for (size_t i = 0; i < SOCKETS_COUNT; i++)
+		for (int n = 0; n < DISCARD_MOST && s->fds[i] >= 0; n++)
+			if (recv(s->fds[i], s->buf, 1, MSG_TRUNC | MSG_DONTWAIT) < 0)
+				break;
+}
+
+/* ---- sending ----------------------------------------------------------------------------------------------------- */
+
+static void put_source(struct msghdr *m, const struct addr *local)
+{
+	struct cmsghdr *c = CMSG_FIRSTHDR(m);
+
+	if (local->family == 4) {
+		struct in_pktinfo info = { 0 };
+
+		memcpy(&info.ipi_spec_dst, local->octets, 4);
+		c->cmsg_level = IPPROTO_IP;
+		c->cmsg_type = IP_PKTINFO;
+		c->cmsg_len = CMSG_LEN(sizeof info);
+		memcpy(CMSG_DATA(c), &info, sizeof info);
+		m->msg_controllen = CMSG_SPACE(sizeof info);
+	} else {
+		struct in6_pktinfo info = { 0 };
+
+		memcpy(&info.ipi6_addr, local->octets, 16);
+		c->cmsg_level = IPPROTO_IPV6;
+		c->cmsg_type = IPV6_PKTINFO;
+		c->cmsg_len = CMSG_LEN(sizeof info);
+		memcpy(CMSG_DATA(c), &info, sizeof info);
+		m->msg_controllen = CMSG_SPACE(sizeof info);
+	}
+}
+
+static void send_parts(struct sockets *s, const struct datagram *g, size_t marker_len)
+{
+	static const uint8_t marker[MARKER];
+	size_t i = (g->local_port == IKE_NAT_PORT ? 2u : 0u) + (g->local.family == 6 ? 1u : 0u);
+	struct sockaddr_storage to;
+	union ancillary extra;
+	struct iovec parts[] = { { (void *)(uintptr_t)marker, marker_len }, { (void *)(uintptr_t)g->octets, g->len } };
+	struct msghdr m = { .msg_name = &to,
+			    .msg_iov = parts,
+			    .msg_iovlen = 2,
+			    .msg_control = &extra,
+			    .msg_controllen = sizeof extra };
+
+	m.msg_namelen = (socklen_t)addr_to_sockaddr(&g->remote, g->remote_port, &to);
+	if (s->fds[i] < 0 || m.msg_namelen == 0)
+		return;
+	memset(&extra, 0, sizeof extra);
+	put_source(&m, &g->local);
+	/* An ICMP error of an earlier datagram is told here, and this one has not gone yet. */
+	for (int tries = 0; tries < SEND_TRIES; tries++)
+		if (sendmsg(s->fds[i], &m, MSG_DONTWAIT) >= 0 || errno == EAGAIN)
+			return;
+}
+
+void sockets_send(struct sockets *s, const struct datagram *g)
+{
+	send_parts(s, g, g->local_port == IKE_NAT_PORT ? MARKER : 0);
+}
+
+void sockets_keep_alive(struct sockets *s, const struct addr *local, const struct addr *remote, uint16_t remote_port)
+{
+	static const uint8_t octet = 0xff;
+
+	send_parts(s,
+		   &(struct datagram){ .local = *local,
+				       .remote = *remote,
+				       .local_port = IKE_NAT_PORT,
+				       .remote_port = remote_port,
+				       .octets = &octet,
+				       .len = 1 },
+		   0);
+}
