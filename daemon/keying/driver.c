@@ -142,13 +142,16 @@ static void forget_secured(struct driver *e)
 	table_wipe(&e->pairs);
 }
 
-/* UDP port 4500 is the data plane's. */
+/* UDP port 4500 is the data plane's. A message may bring the peer's packets at once: what the data plane is to do about
+ * them, such as to forget the SAs of before, it hears first. */
 static void send_ike(struct driver *e, const struct datagram *g)
 {
-	if (g->local_port == IKE_NAT_PORT)
+	if (g->local_port == IKE_NAT_PORT) {
 		sad_remote_send(e->sad, g);
-	else
-		sockets_send(e->config.sockets, g);
+		return;
+	}
+	sad_remote_flush(e->sad);
+	sockets_send(e->config.sockets, g);
 }
 
 static void do_one(struct driver *e, struct keying_todo *t)

@@ -539,6 +539,12 @@ int sad_remote_on_down(void *context, struct channel *c, struct wire_in *body, i
 	return 0;
 }
 
+void sad_remote_flush(struct sad *s)
+{
+	if (s->channel)
+		channel_flush(s->channel);
+}
+
 void sad_remote_attach(struct sad *s, struct channel *c)
 {
 	sad_remote_detach(s);

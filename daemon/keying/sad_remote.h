@@ -28,6 +28,9 @@ void sad_remote_attach(struct sad *s, struct channel *c);
 void sad_remote_detach(struct sad *s);
 bool sad_remote_is_up(const struct sad *s);
 
+/* Let what was asked for so far go at once: before the peer hears what it may send upon. */
+void sad_remote_flush(struct sad *s);
+
 /* From UDP port 4500, which is the plane's. */
 void sad_remote_send(struct sad *s, const struct datagram *g);
 void sad_remote_keep_alive(struct sad *s, const struct addr *local, const struct addr *remote, uint16_t remote_port);

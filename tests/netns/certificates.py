@@ -240,7 +240,7 @@ def renewed():
     expect("trust is kept likewise", wait_until(lambda: "trust-One.pem cannot" in "".join(events(a, "credentials-bad"))))
     b.kill()
     start(b, policy('issuer: "CN=One"'))
-    expect("and works on", b.pings(A))
+    expect("and works on", wait_until(lambda: b.pings(A, 2)))
     status, said = a.cordon("refresh")
     expect("refresh reads everything again", status == 0 and len(events(a, "credentials-changed")) >= 4)
 

@@ -146,7 +146,9 @@ def life():
 
     a.write("/etc/cordon/policy.yaml", POLICY.replace("mode: require", "mode: requires"))
     expect("reload refuses a policy with a mistake", a.run("systemctl", "reload", "cordon")[0] != 0)
-    expect("and what was in force is", "Policy v1 is in force" in status_of(a, "StatusText") and a.pings(B))
+    text = status_of(a, "StatusText")
+    expect("and what was in force is: " + text, "Policy v1 is in force" in text)
+    expect("and protects", a.pings(B))
     a.write("/etc/cordon/policy.yaml", POLICY + "# another\n")
     a("systemctl", "kill", "--kill-whom=main", "-s", "HUP", "cordon")
     expect("SIGHUP takes the next one", wait_until(lambda: "Policy v2" in status_of(a, "StatusText")))

@@ -222,7 +222,7 @@ class Machine(Namespace):
         return self("journalctl", "-b", "--no-pager", "-o", "cat", *sum((["-u", u] for u in units), []))
 
     def pings(self, to, seconds=3):
-        return self.run("ping", "-c1", "-W%d" % seconds, to)[0] == 0
+        return self.run("ping", "-c2", "-i0.5", "-W%d" % seconds, to)[0] == 0
 
     def new_network(self):
         """As after a power cut: no rule, no route, no interface. wire() it again."""
