@@ -180,7 +180,7 @@ def bounds():
             (("exempt", A, "--for", "1h", "--reason", "x"), "this host itself"),
             (("exempt", "127.0.0.1", "--for", "1h", "--reason", "x"), "outside all rules"),
             (("exempt", "fe80::1", "--for", "1h", "--reason", "x"), "outside all rules"),
-            (("exempt", B, "--for", "25h", "--reason", "x"), "at most 1440 minutes"),
+            (("exempt", B, "--for", "25h", "--reason", "x"), "at most 24h"),
             (("exempt", B, "--for", "5s", "--reason", "x"), "at least 10 seconds"),
             (("exempt", B, "--for", "1h"), "--reason"), (("exempt", B, "--reason", "x"), "--for"),
             (("exempt", B, "--for", "-1h", "--reason", "x"), "--for takes"),
