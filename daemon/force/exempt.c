@@ -273,15 +273,18 @@ json_t *exempt_json(const struct exempted_host *x)
 	json_t *addresses = json_array();
 	struct state_clock now;
 	char text[ADDR_TEXT];
+	json_int_t ends_ms, left_s;
 	uint64_t left_ms;
 
 	state_clock_now(&now);
 	left_ms = x->until_boot_ms > now.boot_ms ? x->until_boot_ms - now.boot_ms : 0;
 	for (size_t i = 0; i < x->address_count; i++)
 		(void)json_array_append_new(addresses, json_string(addr_text(&x->addresses[i], text)));
+	ends_ms = (json_int_t)now.wall_ms + (json_int_t)left_ms;
+	left_s = ((json_int_t)left_ms + 999) / 1000;
 	return json_pack("{s:s+,s:o,s:s+,s:s+,s:I,s:I,s:I}", "host", x->host, "", "addresses", addresses, "reason",
-			 x->reason, "", "by", x->by, "", "begun_ms", (json_int_t)x->begun_wall_ms, "ends_ms",
-			 (json_int_t)(now.wall_ms + left_ms), "left_s", (json_int_t)((left_ms + 999) / 1000));
+			 x->reason, "", "by", x->by, "", "begun_ms", (json_int_t)x->begun_wall_ms, "ends_ms", ends_ms,
+			 "left_s", left_s);
 }
 
 void exempt_rows(const struct daemon *d, json_t *rows)

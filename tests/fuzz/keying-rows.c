@@ -3,9 +3,9 @@
 
 #include "daemon/messages/keying_wire.h"
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+int LLVMFuzzerTestOneInput(const uint8_t *octets, size_t len)
 {
-	struct wire_in in = wire_in(data, size);
+	struct wire_in in = wire_in(octets, len);
 	struct keying_rows rows = { 0 };
 	char text[SUITE_TEXT];
 

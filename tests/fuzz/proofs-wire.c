@@ -12,11 +12,11 @@ static const char policy_text[] = "cordon: 1\n"
 				  "  a: [ { pre-shared-key: { file: /etc/a } } ]\n"
 				  "  b: [ { pre-shared-key: { file: /etc/b } } ]\n";
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+int LLVMFuzzerTestOneInput(const uint8_t *octets, size_t len)
 {
 	static struct policy *policy;
 	static struct report *report;
-	struct wire_in in = wire_in(data, size);
+	struct wire_in in = wire_in(octets, len);
 	struct received_proofs proofs = { 0 };
 
 	if (!report) {
