@@ -142,3 +142,26 @@ void wire_patch_u32(struct wire_out *out, size_t at, uint32_t v)
 	wire_patch_u16(out, at, (uint16_t)(v >> 16));
 	wire_patch_u16(out, at + 2, (uint16_t)v);
 }
+
+/* ---- texts ------------------------------------------------------------------------------------------------------- */
+
+void wire_put_text(struct wire_out *out, const char *text, size_t cap)
+{
+	size_t n = text ? strnlen(text, cap - 1) : 0;
+
+	wire_put_u16(out, (uint16_t)n);
+	wire_put(out, text ? text : "", n);
+}
+
+void wire_text(struct wire_in *in, char *to, size_t cap)
+{
+	size_t n = wire_u16(in);
+	const uint8_t *p = n < cap ? wire_octets(in, n) : NULL;
+
+	if (!p || memchr(p, 0, n)) {
+		in->failed = true;
+		return;
+	}
+	memcpy(to, p, n);
+	to[n] = '\0';
+}

@@ -23,6 +23,9 @@ const uint8_t *wire_octets(struct wire_in *in, size_t n);
 void wire_copy(struct wire_in *in, void *to, size_t n);
 /* The next n octets as a reader of their own: a child cannot see past its parent. */
 struct wire_in wire_sub(struct wire_in *in, size_t n);
+/* A text of messages between our own processes: u16 octets, then so many. Fails on one that does not fit `cap` with its
+ * end, or has a zero in it; `to` is then as it was. */
+void wire_text(struct wire_in *in, char *to, size_t cap);
 /* All used, and never too short? Ends every decoder. */
 bool wire_done(const struct wire_in *in);
 
@@ -38,6 +41,8 @@ void wire_put_u16(struct wire_out *out, uint16_t v);
 void wire_put_u32(struct wire_out *out, uint32_t v);
 void wire_put_u64(struct wire_out *out, uint64_t v);
 void wire_put(struct wire_out *out, const void *octets, size_t n);
+/* What wire_text reads, cut to what fits `cap` there; NULL: an empty one. */
+void wire_put_text(struct wire_out *out, const char *text, size_t cap);
 /* Leave n octets (zeroed) to be filled later; returns where, or NULL and a failed cursor. */
 uint8_t *wire_put_space(struct wire_out *out, size_t n);
 /* Overwrite two octets written before, at offset `at`: a length known only now. */

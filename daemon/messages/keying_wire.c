@@ -18,27 +18,6 @@ enum {
 
 /* ---- pieces ------------------------------------------------------------------------------------------------------ */
 
-static void put_text(struct wire_out *out, const char *text, size_t cap)
-{
-	size_t n = text ? strnlen(text, cap - 1) : 0;
-
-	wire_put_u16(out, (uint16_t)n);
-	wire_put(out, text ? text : "", n);
-}
-
-static void get_text(struct wire_in *in, char *to, size_t cap)
-{
-	size_t n = wire_u16(in);
-	const uint8_t *p = n < cap ? wire_octets(in, n) : NULL;
-
-	if (!p || memchr(p, 0, n)) {
-		in->failed = true;
-		return;
-	}
-	memcpy(to, p, n);
-	to[n] = '\0';
-}
-
 /* NULL for an empty one. */
 static const char *get_name(struct wire_in *in, size_t cap, struct arena *a)
 {
@@ -171,7 +150,7 @@ static void put_peer(struct wire_out *out, const struct peer_kept *k)
 	static const uint8_t none[PEER_DIGEST];
 
 	wire_put_u8(out, (uint8_t)peer_kept_method(k));
-	put_text(out, peer_kept_id(k), PEER_TEXT);
+	wire_put_text(out, peer_kept_id(k), PEER_TEXT);
 	wire_put(out, certificate ? certificate : none, PEER_DIGEST);
 }
 
@@ -180,7 +159,7 @@ static const struct peer_kept *get_peer(struct wire_in *in, struct keying_rows *
 	struct peer p = { .method = (enum peer_method)below(in, wire_u8(in), PEER_KERBEROS + 1) };
 	struct peer_kept *k;
 
-	get_text(in, p.id, sizeof p.id);
+	wire_text(in, p.id, sizeof p.id);
 	wire_copy(in, p.certificate, PEER_DIGEST);
 	if (in->failed || p.method == PEER_UNPROVEN)
 		return NULL;
@@ -208,7 +187,7 @@ static void put_ike(struct wire_out *out, const struct keying_ike_row *r)
 	wire_put_u16(out, r->remote_port);
 	put_ike_suite(out, &r->suite);
 	put_peer(out, r->peer);
-	put_text(out, r->auth_set, PEER_TEXT);
+	wire_put_text(out, r->auth_set, PEER_TEXT);
 	wire_put_u32(out, r->credential);
 	wire_put_u64(out, r->up_at_ms);
 	wire_put_u64(out, r->rekey_at_ms);
@@ -291,11 +270,11 @@ static void put_failure(struct wire_out *out, const struct keying_failure *f)
 	wire_put_u8(out, f->stranger ? FAILURE_STRANGER : 0);
 	wire_put_u32(out, f->times);
 	wire_put_u32(out, f->left_out);
-	put_text(out, f->step, EVENT_STEP);
-	put_text(out, f->notify, EVENT_WORD);
-	put_text(out, f->rule, sizeof f->rule);
-	put_text(out, f->peer, sizeof f->peer);
-	put_text(out, f->text, sizeof f->text);
+	wire_put_text(out, f->step, EVENT_STEP);
+	wire_put_text(out, f->notify, EVENT_WORD);
+	wire_put_text(out, f->rule, sizeof f->rule);
+	wire_put_text(out, f->peer, sizeof f->peer);
+	wire_put_text(out, f->text, sizeof f->text);
 }
 
 static void get_failure(struct wire_in *in, struct keying_rows *h, struct keying_failure *f)
@@ -311,9 +290,9 @@ static void get_failure(struct wire_in *in, struct keying_rows *h, struct keying
 	f->left_out = wire_u32(in);
 	f->step = get_name(in, EVENT_STEP, &h->memory);
 	f->notify = get_name(in, EVENT_WORD, &h->memory);
-	get_text(in, f->rule, sizeof f->rule);
-	get_text(in, f->peer, sizeof f->peer);
-	get_text(in, f->text, sizeof f->text);
+	wire_text(in, f->rule, sizeof f->rule);
+	wire_text(in, f->peer, sizeof f->peer);
+	wire_text(in, f->text, sizeof f->text);
 	if (!f->remote.family)
 		in->failed = true;
 }
@@ -342,8 +321,8 @@ static void get_usage(struct wire_in *in, struct sa_usage *u)
 
 static void put_list(struct wire_out *out, const struct revocation_row *r)
 {
-	put_text(out, r->source, sizeof r->source);
-	put_text(out, r->issuer, sizeof r->issuer);
+	wire_put_text(out, r->source, sizeof r->source);
+	wire_put_text(out, r->issuer, sizeof r->issuer);
 	wire_put_u64(out, r->from_s);
 	wire_put_u64(out, r->next_s);
 	wire_put_u64(out, r->revoked);
@@ -351,8 +330,8 @@ static void put_list(struct wire_out *out, const struct revocation_row *r)
 
 static void get_list(struct wire_in *in, struct revocation_row *r)
 {
-	get_text(in, r->source, sizeof r->source);
-	get_text(in, r->issuer, sizeof r->issuer);
+	wire_text(in, r->source, sizeof r->source);
+	wire_text(in, r->issuer, sizeof r->issuer);
 	r->from_s = wire_u64(in);
 	r->next_s = wire_u64(in);
 	r->revoked = wire_u64(in);
