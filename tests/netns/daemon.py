@@ -150,6 +150,15 @@ def wait_until(what, seconds=10):
     return False
 
 
+def lives(pid):
+    """A dead one that nobody has asked after is dead."""
+    try:
+        with open("/proc/%d/stat" % pid, encoding="utf-8") as f:
+            return f.read().rsplit(")", 1)[1].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
 def reaches(sender, receiver, to, port=4321, wait=3):
     r = receiver.udp(to, port)
     r.settimeout(wait)

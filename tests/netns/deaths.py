@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 
-from daemon import A, B, CORDOND, ESP, two_hosts
+from daemon import A, B, CORDOND, ESP, lives, two_hosts
 from lib import Capture, address, expect, main
 
 BOUND_S = 5
@@ -90,15 +90,6 @@ class Stream(threading.Thread):
 
 def pids(host):
     return {p["name"]: p["pid"] for p in host.json("status")["processes"]}
-
-
-def lives(pid):
-    """A dead one that nobody has asked after is dead."""
-    try:
-        with open("/proc/%d/stat" % pid, encoding="utf-8") as f:
-            return f.read().rsplit(")", 1)[1].split()[0] not in "ZX"
-    except OSError:
-        return False
 
 
 def begin(host):

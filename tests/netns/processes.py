@@ -10,7 +10,7 @@ import socket
 import threading
 import time
 
-from daemon import A, B, ESP, Host, address, wait_until, wire
+from daemon import A, B, ESP, Host, address, lives, wait_until, wire
 from lib import Capture, expect, main, on_exit
 
 POLICY = """cordon: 1
@@ -166,7 +166,7 @@ def parent():
     pids = [p["pid"] for p in w.a.json("status")["processes"]]
     w.since = time.monotonic()
     w.a.kill()
-    expect("its children end", wait_until(lambda: not any(os.path.exists("/proc/%d" % p) for p in pids), 2))
+    expect("its children end", wait_until(lambda: not any(lives(p) for p in pids), 2))
     time.sleep(1)
     expect("protected traffic has stopped", w.protected.flows(1) is None)
     w.a.start(policy=POLICY)
