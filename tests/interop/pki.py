@@ -1,4 +1,5 @@
 """Authorities and certificates for the rows, by openssl(1): not by our own program, so that ours meets others' habits."""
+import fcntl
 import os
 import subprocess
 
@@ -88,10 +89,17 @@ def sign(folder, name, subject, key_options, issuer, section, san="DNS:unused", 
 def make(folder, kind):
     """Everything of one kind, once: FOLDER/KIND/{root,cordon,peer}.{pem,key}; NAME.chain.pem holds the whole chain but
     the root, the host's own first; authorities.pem the intermediate ones."""
-    k, at = KINDS[kind], os.path.join(folder, kind)
-    if os.path.exists(os.path.join(at, "done")):
-        return at
+    at = os.path.join(folder, kind)
     os.makedirs(at, exist_ok=True)
+    with open(os.path.join(folder, "lock"), "w", encoding="utf-8") as lock:  # worlds run two at a time
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not os.path.exists(os.path.join(at, "done")):
+            make_anew(at, kind)
+    return at
+
+
+def make_anew(at, kind):
+    k = KINDS[kind]
     options = KEYS[k.key]
     issuer = sign(at, "root", subject_words(root_name(kind)), options, None, "ca")
     between = ""
@@ -110,4 +118,3 @@ def make(folder, kind):
             out.write(f.read() + between)
     with open(os.path.join(at, "done"), "w", encoding="utf-8"):
         pass
-    return at
