@@ -152,6 +152,9 @@ int credential_psks_of(const struct auth_set *set, uint32_t ret[CREDENTIAL_PSKS_
 int credential_psk_verdict(const struct credential_proof *proof, int answer, size_t lacks, struct peer *ret,
 			   struct diag *d);
 
+/* A peer that a Kerberos context has proven, by its principal: does a method of the set take its realm? */
+int credential_kerberos_verdict(const struct auth_set *set, const struct peer *peer, struct diag *d);
+
 /* Would the certificates of a peer that has proven itself be taken today? Of revocation only what is known counts: an
  * SA does not end because a list could not be had. */
 int credential_review(const struct credential_store *s, const struct credential_proof *proof, struct diag *d);

@@ -31,6 +31,8 @@ void keying_job_free(struct keying_job *job)
 	octets_free(&job->octets);
 	octets_free(&job->auth);
 	octets_free(&job->id);
+	octets_free(&job->token);
+	free(job->gss_target);
 	for (size_t i = 0; i < job->chain_count; i++)
 		octets_free(&job->chain[i]);
 	if (job->policy)
@@ -41,6 +43,9 @@ void keying_job_free(struct keying_job *job)
 
 void keying_result_wipe(struct keying_result *r)
 {
+	if (r->token.at)
+		explicit_bzero((void *)(uintptr_t)r->token.at, r->token.len);
+	octets_free(&r->token);
 	explicit_bzero(r, sizeof *r);
 }
 

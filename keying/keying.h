@@ -84,9 +84,24 @@ enum keying_job_kind {
 	JOB_SIGN,   /* AUTH payload of credential `credential` over `octets` */
 	JOB_PPK,    /* mix `mix` with the post-quantum pre-shared key in ppk_file (RFC 8784) */
 	JOB_VERIFY, /* is `auth` the peer's over `octets`, and does it satisfy `auth_set`? */
+	/* Kerberos. A GSS-API context lives with the key holder, under a number that the engine chooses; it ends with
+	 * JOB_GSS_END, with the engine, or of age. Steps of one context are asked for one after another. */
+	JOB_GSS,        /* one step: the peer's token in, ours out; when complete: who the peer is */
+	JOB_GSS_KEY,    /* gss_pseudo_random of a complete context over `octets`: `secret_len` octets */
+	JOB_GSS_WRAP,   /* gss_wrap of `octets`, with confidentiality where the context has it */
+	JOB_GSS_UNWRAP, /* gss_unwrap of `octets` */
+	JOB_GSS_END,    /* the context is forgotten; its result says nothing */
 };
 
-enum { KEYING_NONCE = 32, KEYING_SECRET_MOST = 1024, KEYING_AUTH_MOST = 2048, KEYING_CHAIN_MOST = 8 };
+enum {
+	KEYING_NONCE = 32,
+	KEYING_SECRET_MOST = 1024,
+	KEYING_AUTH_MOST = 2048,
+	KEYING_CHAIN_MOST = 8,
+	KEYING_TOKEN_MOST = 49152, /* a ticket of 1,500 groups has 20 kB */
+	KEYING_GSS_WRAP_MOST = 1024,
+	KEYING_GSS_TARGET = 320, /* with its NUL */
+};
 
 struct keying_octets {
 	const uint8_t *at;
@@ -123,6 +138,12 @@ struct keying_job {
 	size_t chain_count;
 	uint16_t other_encodings; /* bit n: it also sent a certificate in encoding n (RFC 7296 3.6) */
 	struct addr remote;
+	/* GSS*, with auth_set and policy at JOB_GSS: the peer's realm must be one of a Kerberos method's; NULL: any */
+	uint64_t gss;
+	bool gss_initiator; /* GSS: the same at each step of a context; the initiator's first has no token */
+	char *gss_target;   /* GSS, initiator's first: the peer's principal, "host/dc1.corp.example@CORP.EXAMPLE" */
+	struct keying_octets token; /* GSS: at most KEYING_TOKEN_MOST */
+	uint16_t secret_len;        /* GSS_KEY: at most KEYING_SECRET_MOST */
 };
 
 struct keying_result {
@@ -135,14 +156,19 @@ struct keying_result {
 	struct key private;
 	uint8_t public[KEYING_SECRET_MOST];
 	size_t public_len;
-	uint8_t secret[KEYING_SECRET_MOST]; /* wiped by keying_result_wipe */
+	uint8_t secret[KEYING_SECRET_MOST]; /* and GSS_KEY's; wiped by keying_result_wipe */
 	size_t secret_len;
 	struct keying_mix mix; /* PPK */
 	uint8_t auth_method;   /* SIGN */
 	uint8_t auth[KEYING_AUTH_MOST];
 	size_t auth_len;
-	struct peer peer; /* VERIFY */
-	uint64_t good_ms; /* VERIFY: the proof is good for so long from now (its certificate ends); 0: no end */
+	struct peer peer; /* VERIFY, GSS: of an initiator with its groups, as far as its ticket has them */
+	uint64_t good_ms; /* VERIFY, GSS: the proof is good for so long from now (its certificate, its ticket ends);
+			     0: no end */
+	/* GSS: empty: nothing to send; with an error: still to be sent, if the exchange has a place for it.
+	 * GSS_WRAP, GSS_UNWRAP: what came of it. Freed by keying_result_wipe. */
+	struct keying_octets token;
+	bool complete; /* GSS: peer and good_ms are told */
 };
 void keying_job_free(struct keying_job *job); /* wipes */
 SCOPE_FREEP(struct keying_job, keying_job)

@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "daemon/keying/fetch.h"
 #include "daemon/keys/asking.h"
+#include "daemon/keys/messages.h"
 #include "identity/name.h"
 
 #include <errno.h>
@@ -107,8 +108,12 @@ static void close_result(const struct keying_job *j, int r, const char *why, str
 	const struct octets id = { j->id.at, j->id.len };
 	char text[PEER_TEXT];
 
+	char claimed[sizeof ret->claimed];
+
+	memcpy(claimed, ret->claimed, sizeof claimed);
 	if (r < 0)
 		keying_result_wipe(ret);
+	memcpy(ret->claimed, claimed, sizeof claimed);
 	ret->number = j->number;
 	ret->error = r;
 	(void)snprintf(ret->why, sizeof ret->why, "%.*s", (int)sizeof ret->why - 1, why);
@@ -139,6 +144,11 @@ void job_do(const struct keying_job *j, const struct shared_store *store, struct
 		break;
 	case JOB_SIGN:
 	case JOB_PPK:
+	case JOB_GSS:
+	case JOB_GSS_KEY:
+	case JOB_GSS_WRAP:
+	case JOB_GSS_UNWRAP:
+	case JOB_GSS_END:
 		break; /* asked of the key holder */
 	}
 	close_result(j, r, d.text, ret);
@@ -213,7 +223,23 @@ enum { SHARED_KEY = 2 }; /* RFC 7296 3.8 */
 
 static bool needs_secret(const struct keying_job *j)
 {
-	return j->kind == JOB_SIGN || j->kind == JOB_PPK || (j->kind == JOB_VERIFY && j->auth_method == SHARED_KEY);
+	switch (j->kind) {
+	case JOB_BEGIN:
+	case JOB_ANSWER:
+	case JOB_DERIVE:
+		return false;
+	case JOB_VERIFY:
+		return j->auth_method == SHARED_KEY;
+	case JOB_SIGN:
+	case JOB_PPK:
+	case JOB_GSS:
+	case JOB_GSS_KEY:
+	case JOB_GSS_WRAP:
+	case JOB_GSS_UNWRAP:
+	case JOB_GSS_END:
+		break;
+	}
+	return true;
 }
 
 static int verdict(const struct keying_job *j, const struct keys_outcome *o, struct keying_result *ret, struct diag *d)
@@ -221,6 +247,26 @@ static int verdict(const struct keying_job *j, const struct keys_outcome *o, str
 	const struct credential_proof p = { .set = j->auth_set, .id_type = j->id_type, .id = { j->id.at, j->id.len } };
 
 	return credential_psk_verdict(&p, o->error, o->lacks, &ret->peer, d);
+}
+
+/* A context whose peer is not one that the set takes proves nothing. */
+static int stepped(const struct keying_job *j, const struct keys_stepped *s, struct keying_result *ret, struct diag *d)
+{
+	if (!s->complete)
+		return 0;
+	(void)snprintf(ret->claimed, sizeof ret->claimed, "%.*s", (int)sizeof ret->claimed - 1, s->peer);
+	ret->complete = true;
+	ret->good_ms = s->good_ms;
+	ret->peer.method = PEER_KERBEROS;
+	memcpy(ret->peer.id, s->peer, sizeof ret->peer.id);
+	return j->auth_set ? credential_kerberos_verdict(j->auth_set, &ret->peer, d) : 0;
+}
+
+/* What may go to the peer although the step failed. */
+static void keep_token(struct keying_result *ret, const struct octets *o)
+{
+	if (o->len)
+		ret->token = (struct keying_octets){ mem_copy(o->at, o->len), o->len };
 }
 
 static void holder_said(void *context, const struct keys_outcome *o)
@@ -234,14 +280,24 @@ static void holder_said(void *context, const struct keys_outcome *o)
 		(void)diag_fail(&d, r, "%s", o->why);
 	if (w->job->kind == JOB_VERIFY)
 		r = verdict(w->job, o, ret, &d);
+	if (w->job->kind == JOB_GSS && r == 0 && o->step)
+		r = stepped(w->job, o->step, ret, &d);
 	if (r == 0 && o->mix)
 		ret->mix = *o->mix;
+	if (r == 0 && w->job->kind == JOB_GSS_KEY && o->octets.len <= sizeof ret->secret) {
+		memcpy(ret->secret, o->octets.at, o->octets.len);
+		ret->secret_len = o->octets.len;
+	} else if (r == 0) {
+		keep_token(ret, &o->octets);
+	}
 	if (r == 0 && o->proof) {
 		ret->auth_method = o->proof->method;
 		ret->auth_len = o->proof->len;
 		memcpy(ret->auth, o->proof->auth, o->proof->len);
 	}
 	close_result(w->job, r, d.text, ret);
+	if (o->step)
+		keep_token(ret, &o->step->token);
 	work_done(&w->request, 0);
 }
 

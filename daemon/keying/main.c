@@ -310,6 +310,8 @@ static void went(void *context, enum role peer)
 ON_KEYS(on_keys_signed, ASK_KEYS_SIGNED)
 ON_KEYS(on_keys_proven, ASK_KEYS_PROVEN)
 ON_KEYS(on_keys_mixed, ASK_KEYS_MIXED)
+ON_KEYS(on_keys_stepped, ASK_KEYS_GSS_STEPPED)
+ON_KEYS(on_keys_text, ASK_KEYS_GSS_TEXT)
 ON_KEYS(on_keys_refused, ASK_KEYS_REFUSED)
 
 /* ---- the process ------------------------------------------------------------------------------------------------- */
@@ -358,6 +360,8 @@ static ask_handler *const handlers[ASK_COUNT] = {
 	[ASK_KEYS_SIGNED] = on_keys_signed,
 	[ASK_KEYS_PROVEN] = on_keys_proven,
 	[ASK_KEYS_MIXED] = on_keys_mixed,
+	[ASK_KEYS_GSS_STEPPED] = on_keys_stepped,
+	[ASK_KEYS_GSS_TEXT] = on_keys_text,
 	[ASK_KEYS_REFUSED] = on_keys_refused,
 	SAD_REMOTE_HANDLERS,
 	LISTS_HANDLERS,

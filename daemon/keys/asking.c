@@ -57,12 +57,27 @@ static void fail(struct keys_asking *a, struct asked *k, int code, const char *w
 	over(a, k, &(struct keys_outcome){ .error = -abs(code), .why = why });
 }
 
+static uint64_t patience_ms(const struct keying_job *j)
+{
+	return j->kind == JOB_GSS && j->gss_initiator ? KEYS_TICKET_MS : KEYS_ASKING_MS;
+}
+
+static struct asked *next_overdue(struct keys_asking *a)
+{
+	struct asked *k;
+
+	TAILQ_FOREACH(k, &a->all, next)
+		if (uv_now(a->loop) - k->since_ms >= patience_ms(k->job))
+			return k;
+	return NULL;
+}
+
 static void looked(uv_timer_t *t)
 {
 	struct keys_asking *a = t->data;
 	struct asked *k;
 
-	while ((k = TAILQ_FIRST(&a->all)) && uv_now(a->loop) - k->since_ms >= KEYS_ASKING_MS)
+	while ((k = next_overdue(a)))
 		fail(a, k, EAGAIN,
 		     a->channel ? "the process that holds this host's keys does not answer"
 				: "the process that holds this host's keys is away, and is started again");
@@ -136,6 +151,50 @@ static void send_mix(struct keys_asking *a, const struct asked *k)
 	explicit_bzero(&m, sizeof m);
 }
 
+static int send_gss(struct keys_asking *a, const struct asked *k, struct diag *d)
+{
+	const struct keying_job *j = k->job;
+	struct keys_gss m = { .job = k->ticket,
+			      .gss = j->gss,
+			      .number = j->credential,
+			      .initiator = j->gss_initiator,
+			      .binding = { j->octets.at, j->octets.len },
+			      .token = { j->token.at, j->token.len } };
+
+	if (j->token.len > KEYING_TOKEN_MOST)
+		return diag_fail(d, ERR_SYNTAX, "a Kerberos token of %zu octets, and %d is the most", j->token.len,
+				 KEYING_TOKEN_MOST);
+	if (j->gss_target && strlen(j->gss_target) >= sizeof m.target)
+		return diag_fail(d, ERR_SYNTAX, "the peer calls itself by a principal of %zu octets",
+				 strlen(j->gss_target));
+	if (j->octets.len > KEYS_BINDING_MOST)
+		return diag_fail(d, EINVAL, "channel bindings of %zu octets", j->octets.len);
+	if (j->gss_target)
+		memcpy(m.target, j->gss_target, strlen(j->gss_target));
+	keys_put_gss(channel_begin(a->channel, ASK_KEYS_GSS), &m);
+	channel_end(a->channel);
+	return 0;
+}
+
+static int send_gss_use(struct keys_asking *a, const struct asked *k, struct diag *d)
+{
+	const struct keying_job *j = k->job;
+	const struct keys_gss_use m = { .job = k->ticket,
+					.gss = j->gss,
+					.use = j->kind == JOB_GSS_KEY    ? KEYS_USE_KEY
+					       : j->kind == JOB_GSS_WRAP ? KEYS_USE_WRAP
+									 : KEYS_USE_UNWRAP,
+					.len = j->secret_len,
+					.octets = { j->octets.at, j->octets.len } };
+
+	if (m.octets.len > KEYS_USE_MOST)
+		return diag_fail(d, ERR_SYNTAX, "%zu octets under a Kerberos context, and %d is the most", m.octets.len,
+				 KEYS_USE_MOST);
+	keys_put_gss_use(channel_begin(a->channel, ASK_KEYS_GSS_USE), &m);
+	channel_end(a->channel);
+	return 0;
+}
+
 static int send_job(struct keys_asking *a, const struct asked *k, struct diag *d)
 {
 	if (k->job->octets.len > KEYS_OCTETS_MOST)
@@ -149,6 +208,13 @@ static int send_job(struct keys_asking *a, const struct asked *k, struct diag *d
 	case JOB_PPK:
 		send_mix(a, k);
 		return 0;
+	case JOB_GSS:
+		return send_gss(a, k, d);
+	case JOB_GSS_KEY:
+	case JOB_GSS_WRAP:
+	case JOB_GSS_UNWRAP:
+		return send_gss_use(a, k, d);
+	case JOB_GSS_END: /* see keys_ask */
 	case JOB_BEGIN:
 	case JOB_ANSWER:
 	case JOB_DERIVE:
@@ -157,12 +223,27 @@ static int send_job(struct keys_asking *a, const struct asked *k, struct diag *d
 	return diag_fail(d, EINVAL, "nothing that needs a secret");
 }
 
+/* Nothing comes back of it; of a holder that is away the context has gone already. */
+static void end_context(struct keys_asking *a, const struct keying_job *job, keys_done *done, void *context)
+{
+	if (a->channel) {
+		wire_put_u64(channel_begin(a->channel, ASK_KEYS_GSS_END), job->gss);
+		channel_end(a->channel);
+	}
+	done(context, &(struct keys_outcome){ 0 });
+}
+
 void keys_ask(struct keys_asking *a, const struct keying_job *job, keys_done *done, void *context)
 {
 	struct asked *k = mem_new(1, sizeof *k);
 	struct diag d = { 0 };
 	int r;
 
+	if (job->kind == JOB_GSS_END) {
+		end_context(a, job, done, context);
+		free(k);
+		return;
+	}
 	*k = (struct asked){
 		.ticket = ++a->last, .since_ms = uv_now(a->loop), .job = job, .done = done, .context = context
 	};
@@ -242,6 +323,32 @@ static int heard_refused(struct keys_asking *a, struct wire_in *body)
 	return 0;
 }
 
+static int heard_stepped(struct keys_asking *a, struct wire_in *body)
+{
+	struct keys_stepped m;
+
+	if (keys_get_stepped(body, &m) < 0)
+		return -EPROTO;
+	return take(a, m.job, JOB_GSS, &(struct keys_outcome){ .error = m.error, .why = m.words, .step = &m });
+}
+
+static int heard_text(struct keys_asking *a, struct wire_in *body)
+{
+	struct keys_gss_text m;
+	struct asked *k;
+
+	if (keys_get_gss_text(body, &m) < 0)
+		return -EPROTO;
+	k = table_find(&a->by_ticket, m.job, NULL, NULL);
+	if (!k)
+		return 0;
+	if (k->job->kind == JOB_GSS_KEY ? m.octets.len != k->job->secret_len
+					: k->job->kind != JOB_GSS_WRAP && k->job->kind != JOB_GSS_UNWRAP)
+		return -EPROTO;
+	over(a, k, &(struct keys_outcome){ .octets = m.octets });
+	return 0;
+}
+
 int keys_asking_heard(struct keys_asking *a, enum ask what, struct wire_in *body)
 {
 	switch (what) {
@@ -253,6 +360,10 @@ int keys_asking_heard(struct keys_asking *a, enum ask what, struct wire_in *body
 		return heard_mixed(a, body);
 	case ASK_KEYS_REFUSED:
 		return heard_refused(a, body);
+	case ASK_KEYS_GSS_STEPPED:
+		return heard_stepped(a, body);
+	case ASK_KEYS_GSS_TEXT:
+		return heard_text(a, body);
 	default:
 		return -EPROTO;
 	}

@@ -8,8 +8,12 @@
 #include "keying/keying.h"
 
 struct keys_asking;
+struct keys_stepped;
 
-enum { KEYS_ASKING_MS = 5000 }; /* then it is given up */
+enum {
+	KEYS_ASKING_MS = 5000,  /* then it is given up */
+	KEYS_TICKET_MS = 20000, /* a first step that may need a ticket, and so a KDC */
+};
 
 struct keys_outcome {
 	int error;                         /* 0, or negative with words in why */
@@ -17,6 +21,8 @@ struct keys_outcome {
 	size_t lacks;                      /* JOB_VERIFY, -ENOENT: which of the set's pre-shared keys is not held */
 	const struct keyring_proof *proof; /* JOB_SIGN */
 	const struct keying_mix *mix;      /* JOB_PPK */
+	const struct keys_stepped *step;   /* JOB_GSS, also of one that failed */
+	struct octets octets;              /* JOB_GSS_KEY, _WRAP, _UNWRAP */
 };
 typedef void keys_done(void *context, const struct keys_outcome *o);
 
@@ -25,10 +31,10 @@ struct keys_asking *keys_asking_new(uv_loop_t *loop);
 void keys_asking_close(struct keys_asking *a);
 /* The key holder's channel; NULL: it is away. */
 void keys_asking_channel(struct keys_asking *a, struct channel *c);
-/* A job of kind SIGN, PPK, or VERIFY by pre-shared key; it stays the caller's, and there, until done is called: exactly
- * once, maybe before this returns. */
+/* A job of kind SIGN, PPK, GSS*, or VERIFY by pre-shared key; it stays the caller's, and there, until done is called:
+ * exactly once, maybe before this returns. */
 void keys_ask(struct keys_asking *a, const struct keying_job *job, keys_done *done, void *context);
-/* The body of what came by ASK_KEYS_SIGNED, _PROVEN, _MIXED or _REFUSED: to be called by their handlers. */
+/* The body of what came by ASK_KEYS_SIGNED, _PROVEN, _MIXED, _REFUSED or _GSS_*: to be called by their handlers. */
 int keys_asking_heard(struct keys_asking *a, enum ask what, struct wire_in *body);
 
 #endif

@@ -312,7 +312,44 @@ static int mix(void *context, struct channel *c, struct wire_in *body, int *fds)
 	return r;
 }
 
+/* ---- Kerberos ---------------------------------------------------------------------------------------------------- */
+
+static int gss_step(void *context, struct channel *c, struct wire_in *body, int *fds)
+{
+	struct keys_stepped reply = { .words = "this host has no Kerberos keytab" };
+	struct keys_gss m;
+
+	(void)context, (void)fds;
+	if (keys_get_gss(body, &m) < 0)
+		return -EPROTO;
+	reply.job = m.job;
+	reply.error = -ENOENT;
+	keys_put_stepped(channel_begin(c, ASK_KEYS_GSS_STEPPED), &reply);
+	channel_end(c);
+	return 0;
+}
+
+static int gss_use(void *context, struct channel *c, struct wire_in *body, int *fds)
+{
+	struct keys_gss_use m;
+	struct diag d = { 0 };
+
+	(void)context, (void)fds;
+	if (keys_get_gss_use(body, &m) < 0)
+		return -EPROTO;
+	refuse(c, m.job, diag_fail(&d, ENOENT, "the Kerberos context has gone"), 0, &d);
+	return 0;
+}
+
+static int gss_end(void *context, struct channel *c, struct wire_in *body, int *fds)
+{
+	(void)context, (void)c, (void)fds;
+	(void)wire_u64(body);
+	return wire_done(body) ? 0 : -EPROTO;
+}
+
 ask_handler *const keys_handlers[ASK_COUNT] = {
-	[ASK_PEER] = child_peer, [ASK_KEYS_BEGIN] = begin, [ASK_KEYS_LOAD] = load,   [ASK_KEYS_KEEP] = keep,
-	[ASK_KEYS_SWAP] = swap,  [ASK_KEYS_SIGN] = sign,   [ASK_KEYS_PROVE] = prove, [ASK_KEYS_MIX] = mix,
+	[ASK_PEER] = child_peer,   [ASK_KEYS_BEGIN] = begin,     [ASK_KEYS_LOAD] = load,       [ASK_KEYS_KEEP] = keep,
+	[ASK_KEYS_GSS] = gss_step, [ASK_KEYS_GSS_USE] = gss_use, [ASK_KEYS_GSS_END] = gss_end, [ASK_KEYS_SWAP] = swap,
+	[ASK_KEYS_SIGN] = sign,    [ASK_KEYS_PROVE] = prove,     [ASK_KEYS_MIX] = mix,
 };

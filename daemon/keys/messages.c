@@ -328,3 +328,108 @@ int keys_get_refused(struct wire_in *in, struct keys_refused *ret)
 	get_words(in, ret->words, &sound);
 	return done(in, sound && ret->error < 0);
 }
+
+/* ---- Kerberos ---- */
+
+enum { GSS_INITIATOR = 1, STEPPED_COMPLETE = 1 };
+
+static struct octets rest(struct wire_in *in)
+{
+	size_t n = in->left;
+	const uint8_t *at = wire_octets(in, n);
+
+	return (struct octets){ at, at ? n : 0 };
+}
+
+void keys_put_gss(struct wire_out *out, const struct keys_gss *m)
+{
+	wire_put_u64(out, m->job);
+	wire_put_u64(out, m->gss);
+	wire_put_u32(out, m->number);
+	wire_put_u8(out, m->initiator ? GSS_INITIATOR : 0);
+	wire_put_text(out, m->target, sizeof m->target);
+	put_octets(out, &m->binding);
+	wire_put(out, m->token.at, m->token.len);
+}
+
+int keys_get_gss(struct wire_in *in, struct keys_gss *ret)
+{
+	bool sound = true;
+	uint8_t flags;
+
+	*ret = (struct keys_gss){ 0 };
+	ret->job = wire_u64(in);
+	ret->gss = wire_u64(in);
+	ret->number = wire_u32(in);
+	flags = wire_u8(in);
+	ret->initiator = flags & GSS_INITIATOR;
+	wire_text(in, ret->target, sizeof ret->target);
+	ret->binding = get_octets(in, KEYS_BINDING_MOST, &sound);
+	ret->token = rest(in);
+	return done(in, sound && flags <= GSS_INITIATOR && ret->token.len <= KEYING_TOKEN_MOST);
+}
+
+void keys_put_gss_use(struct wire_out *out, const struct keys_gss_use *m)
+{
+	wire_put_u64(out, m->job);
+	wire_put_u64(out, m->gss);
+	wire_put_u8(out, m->use);
+	wire_put_u16(out, m->len);
+	wire_put(out, m->octets.at, m->octets.len);
+}
+
+int keys_get_gss_use(struct wire_in *in, struct keys_gss_use *ret)
+{
+	*ret = (struct keys_gss_use){ 0 };
+	ret->job = wire_u64(in);
+	ret->gss = wire_u64(in);
+	ret->use = wire_u8(in);
+	ret->len = wire_u16(in);
+	ret->octets = rest(in);
+	return done(in, ret->use < KEYS_USES && ret->octets.len <= KEYS_USE_MOST && ret->len <= KEYING_SECRET_MOST);
+}
+
+void keys_put_stepped(struct wire_out *out, const struct keys_stepped *m)
+{
+	wire_put_u64(out, m->job);
+	put_error(out, m->error);
+	wire_put_u8(out, m->complete ? STEPPED_COMPLETE : 0);
+	wire_put_u64(out, m->good_ms);
+	put_words(out, m->words);
+	wire_put_text(out, m->peer, sizeof m->peer);
+	wire_put(out, m->token.at, m->token.len);
+}
+
+/* Who has failed has not proven anything, and nobody completes a context with a stranger. */
+int keys_get_stepped(struct wire_in *in, struct keys_stepped *ret)
+{
+	bool sound = true;
+	uint8_t flags;
+
+	*ret = (struct keys_stepped){ 0 };
+	ret->job = wire_u64(in);
+	ret->error = get_error(in, &sound);
+	flags = wire_u8(in);
+	ret->complete = flags & STEPPED_COMPLETE;
+	ret->good_ms = wire_u64(in);
+	get_words(in, ret->words, &sound);
+	wire_text(in, ret->peer, sizeof ret->peer);
+	for (size_t i = 0; ret->peer[i]; i++)
+		sound &= !is_control(ret->peer[i]);
+	ret->token = rest(in);
+	return done(in, sound && flags <= STEPPED_COMPLETE && !(ret->complete && ret->error) &&
+				ret->complete == (ret->peer[0] != '\0') && ret->token.len <= KEYING_TOKEN_MOST);
+}
+
+void keys_put_gss_text(struct wire_out *out, const struct keys_gss_text *m)
+{
+	wire_put_u64(out, m->job);
+	wire_put(out, m->octets.at, m->octets.len);
+}
+
+int keys_get_gss_text(struct wire_in *in, struct keys_gss_text *ret)
+{
+	*ret = (struct keys_gss_text){ .job = wire_u64(in) };
+	ret->octets = rest(in);
+	return done(in, ret->octets.len <= KEYS_USE_MOST);
+}

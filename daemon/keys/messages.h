@@ -33,6 +33,17 @@ enum {
 	KEYS_MIXED_MOST = KEYS_MIXED_LEAST + 3 * KEY_MAX,
 	KEYS_REFUSED_LEAST = 15,
 	KEYS_REFUSED_MOST = KEYS_REFUSED_LEAST + KEYS_WORDS,
+	KEYS_BINDING_MOST = 256, /* channel bindings */
+	KEYS_GSS_LEAST = 25,
+	KEYS_GSS_MOST = KEYS_GSS_LEAST + KEYING_GSS_TARGET + KEYS_BINDING_MOST + KEYING_TOKEN_MOST,
+	KEYS_USE_MOST = 4096, /* octets that a key is made of, that are wrapped, or that were wrapped */
+	KEYS_GSS_USE_LEAST = 19,
+	KEYS_GSS_USE_OCTETS_MOST = KEYS_GSS_USE_LEAST + KEYS_USE_MOST,
+	KEYS_GSS_END_LEN = 8,
+	KEYS_STEPPED_LEAST = 25,
+	KEYS_STEPPED_MOST = KEYS_STEPPED_LEAST + KEYS_WORDS + PEER_TEXT + KEYING_TOKEN_MOST,
+	KEYS_GSS_TEXT_LEAST = 8,
+	KEYS_GSS_TEXT_MOST = KEYS_GSS_TEXT_LEAST + KEYS_USE_MOST,
 };
 
 /* ---- parent to keys ---- */
@@ -113,5 +124,47 @@ struct keys_refused {
 };
 void keys_put_refused(struct wire_out *out, const struct keys_refused *m);
 int keys_get_refused(struct wire_in *in, struct keys_refused *ret);
+
+/* ---- Kerberos: keying to keys, and back ---- */
+
+struct keys_gss {
+	uint64_t job, gss;
+	uint32_t number; /* of the credential; an acceptor's: any key of the keytab is used */
+	bool initiator;
+	char target[KEYING_GSS_TARGET]; /* empty: not the first step */
+	struct octets binding,
+		token; /* binding: channel bindings (RFC 5554 needs both ends to have them); empty: none */
+};
+void keys_put_gss(struct wire_out *out, const struct keys_gss *m);
+int keys_get_gss(struct wire_in *in, struct keys_gss *ret);
+
+enum keys_use { KEYS_USE_KEY, KEYS_USE_WRAP, KEYS_USE_UNWRAP, KEYS_USES };
+struct keys_gss_use {
+	uint64_t job, gss;
+	uint8_t use;
+	uint16_t len; /* KEY: octets of it that are wanted */
+	struct octets octets;
+};
+void keys_put_gss_use(struct wire_out *out, const struct keys_gss_use *m);
+int keys_get_gss_use(struct wire_in *in, struct keys_gss_use *ret);
+
+struct keys_stepped {
+	uint64_t job;
+	int error; /* 0, or negative with words */
+	bool complete;
+	uint64_t good_ms;
+	char words[KEYS_WORDS];
+	char peer[PEER_TEXT]; /* complete: its principal */
+	struct octets token;
+};
+void keys_put_stepped(struct wire_out *out, const struct keys_stepped *m);
+int keys_get_stepped(struct wire_in *in, struct keys_stepped *ret);
+
+struct keys_gss_text {
+	uint64_t job;
+	struct octets octets;
+};
+void keys_put_gss_text(struct wire_out *out, const struct keys_gss_text *m);
+int keys_get_gss_text(struct wire_in *in, struct keys_gss_text *ret);
 
 #endif

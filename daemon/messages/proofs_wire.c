@@ -222,7 +222,7 @@ static void get_credential(struct reading *r, struct keying_credential *c)
 
 	c->number = wire_u32(r->in);
 	kind = wire_u8(r->in);
-	if (kind != AUTH_PSK && kind != AUTH_CERTIFICATE)
+	if (kind != AUTH_PSK && kind != AUTH_CERTIFICATE && kind != AUTH_KERBEROS)
 		r->in->failed = true;
 	c->kind = (enum auth_kind)kind;
 	c->psk_file = get_text(r);

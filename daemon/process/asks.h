@@ -79,6 +79,11 @@ enum ask {
 	ASK_KEYS_PROVEN, /* u64 job: yes */
 	ASK_KEYS_MIXED,
 	ASK_KEYS_REFUSED,
+	ASK_KEYS_GSS,     /* Kerberos: a step of a context, answered by STEPPED */
+	ASK_KEYS_GSS_USE, /* a key of it, a wrapped or unwrapped text, answered by TEXT or REFUSED */
+	ASK_KEYS_GSS_END, /* u64 context */
+	ASK_KEYS_GSS_STEPPED,
+	ASK_KEYS_GSS_TEXT,
 	/* Files that others publish: whoever reads them asks `sources`, and the parent keeps what was good. */
 	ASK_NAMES,         /* two descriptors: resolv.conf and hosts, as they are now */
 	ASK_FETCH,         /* u32 number, URL */

@@ -21,6 +21,10 @@ static int both(uint8_t kind, struct wire_in *in, struct wire_out *out)
 		struct keys_signed made;
 		struct keys_refused refused;
 		struct keying_mix mixed;
+		struct keys_gss gss;
+		struct keys_gss_use use;
+		struct keys_stepped stepped;
+		struct keys_gss_text text;
 	} m;
 	uint64_t job;
 	int r;
@@ -43,6 +47,10 @@ static int both(uint8_t kind, struct wire_in *in, struct wire_out *out)
 		if ((r = keys_get_mixed(in, &job, &m.mixed)) == 0)
 			keys_put_mixed(out, job, &m.mixed);
 		return r;
+		BOTH(9, gss, gss)
+		BOTH(10, gss_use, use)
+		BOTH(11, stepped, stepped)
+		BOTH(12, gss_text, text)
 	default:
 		return -1;
 	}

@@ -81,6 +81,37 @@ static void put_refused(struct wire_out *out)
 	keys_put_refused(out, &(struct keys_refused){ .job = 21, .error = -2, .lacks = 4, .words = "has gone" });
 }
 
+static void put_gss(struct wire_out *out)
+{
+	keys_put_gss(out, &(struct keys_gss){ .job = 22,
+					      .gss = 23,
+					      .number = 24,
+					      .initiator = true,
+					      .target = "host/dc1.corp.example@CORP.EXAMPLE",
+					      .binding = { "bound", 5 },
+					      .token = { "token", 5 } });
+}
+
+static void put_gss_use(struct wire_out *out)
+{
+	keys_put_gss_use(out, &(struct keys_gss_use){
+				      .job = 25, .gss = 26, .use = KEYS_USE_KEY, .len = 32, .octets = { "seed", 4 } });
+}
+
+static void put_stepped(struct wire_out *out)
+{
+	keys_put_stepped(out, &(struct keys_stepped){ .job = 27,
+						      .complete = true,
+						      .good_ms = 36000000,
+						      .peer = "PAW1$@CORP.EXAMPLE",
+						      .token = { "reply", 5 } });
+}
+
+static void put_gss_text(struct wire_out *out)
+{
+	keys_put_gss_text(out, &(struct keys_gss_text){ 28, { "wrapped", 7 } });
+}
+
 /* Read one, write it again. */
 #define AGAIN(name) \
 	static int again_##name(struct wire_in *in, struct wire_out *out) \
@@ -100,6 +131,10 @@ AGAIN(prove)
 AGAIN(mix)
 AGAIN(signed)
 AGAIN(refused)
+AGAIN(gss)
+AGAIN(gss_use)
+AGAIN(stepped)
+AGAIN(gss_text)
 
 static int again_mixed(struct wire_in *in, struct wire_out *out)
 {
@@ -118,11 +153,19 @@ static const struct {
 	int (*again)(struct wire_in *in, struct wire_out *out);
 	size_t open; /* octets at its end that may be fewer */
 } rows[] = {
-	{ "load", put_load, again_load, 0 },          { "keep", put_keep, again_keep, 0 },
-	{ "answer", put_answer, again_answer, 0 },    { "sign", put_sign, again_sign, 14 },
-	{ "prove", put_prove, again_prove, 14 },      { "mix", put_mix, again_mix, 0 },
-	{ "signed", put_signed, again_signed, 3 },    { "mixed", put_mixed, again_mixed, 0 },
+	{ "load", put_load, again_load, 0 },
+	{ "keep", put_keep, again_keep, 0 },
+	{ "answer", put_answer, again_answer, 0 },
+	{ "sign", put_sign, again_sign, 14 },
+	{ "prove", put_prove, again_prove, 14 },
+	{ "mix", put_mix, again_mix, 0 },
+	{ "signed", put_signed, again_signed, 3 },
+	{ "mixed", put_mixed, again_mixed, 0 },
 	{ "refused", put_refused, again_refused, 0 },
+	{ "gss", put_gss, again_gss, 5 },
+	{ "gss-use", put_gss_use, again_gss_use, 4 },
+	{ "stepped", put_stepped, again_stepped, 5 },
+	{ "gss-text", put_gss_text, again_gss_text, 7 },
 };
 
 static void each_message_comes_back_as_it_was(void **state)
@@ -185,6 +228,14 @@ static void what_means_nothing_is_refused(void **state)
 		{ 4, 10, KEYS_PROVE_MOST + 1 }, /* more keys than a set has */
 		{ 5, 14, KEY_MAX + 1 },         /* a key that is none */
 		{ 8, 11, 0 },                   /* refused, and no error */
+		{ 9, 20, 2 },                   /* a flag that is none */
+		{ 9, 22, 0xff },                /* a target longer than the message */
+		{ 9, 25, 0 },                   /* a target with an end inside */
+		{ 10, 16, KEYS_USES },          /* a use that is not known */
+		{ 10, 17, 0xff },               /* a key longer than any */
+		{ 11, 11, 2 },                  /* complete, and an error */
+		{ 11, 12, 0 },                  /* a peer, and not complete */
+		{ 11, 25, 0x1b },               /* a peer that moves a terminal's cursor */
 	};
 
 	(void)state;
