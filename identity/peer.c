@@ -5,10 +5,13 @@
 #include <stdio.h>
 #include <string.h>
 
-/* The words one after the other, each with its end: id, subject, issuer, names. */
+/* The words one after the other, each with its end: id, subject, issuer, names; then what a sid_list has. */
 struct peer_kept {
-	uint64_t not_after_s;
+	uint64_t not_after_s, learnt_s;
 	uint32_t method, name_count;
+	uint32_t sids_at; /* in words */
+	uint16_t sids_len;
+	bool sids_cut;
 	uint8_t certificate[PEER_DIGEST];
 	char words[];
 };
@@ -48,13 +51,20 @@ struct peer_kept *peer_keep(const struct peer *p)
 
 	for (size_t i = 0; (w = word(&all, i)); i++)
 		octets += strlen(w) + 1;
-	k = mem_new(1, octets);
-	*k = (struct peer_kept){ p->not_after_s, (uint32_t)p->method, (uint32_t)p->name_count, { 0 } };
+	k = mem_new(1, octets + p->sids.len);
+	*k = (struct peer_kept){ .not_after_s = p->not_after_s,
+				 .learnt_s = p->learnt_s,
+				 .method = (uint32_t)p->method,
+				 .name_count = (uint32_t)p->name_count,
+				 .sids_at = (uint32_t)(octets - sizeof *k),
+				 .sids_len = p->sids.len,
+				 .sids_cut = p->sids.cut };
 	memcpy(k->certificate, p->certificate, PEER_DIGEST);
 	for (size_t i = 0; (w = word(&all, i)); i++) {
 		memcpy(k->words + at, w, strlen(w) + 1);
 		at += strlen(w) + 1;
 	}
+	memcpy(k->words + k->sids_at, p->sids.octets, p->sids.len);
 	return k;
 }
 
@@ -69,6 +79,8 @@ void peer_of_kept(const struct peer_kept *k, struct peer *ret)
 	ret->method = (enum peer_method)k->method;
 	ret->name_count = k->name_count;
 	ret->not_after_s = k->not_after_s;
+	ret->learnt_s = k->learnt_s;
+	peer_kept_sids(k, &ret->sids);
 	memcpy(ret->certificate, k->certificate, PEER_DIGEST);
 	for (size_t i = 0; (to = word(ret, i)); i++) {
 		(void)snprintf(to, PEER_TEXT, "%s", from);
@@ -89,4 +101,19 @@ enum peer_method peer_kept_method(const struct peer_kept *k)
 const uint8_t *peer_kept_certificate(const struct peer_kept *k)
 {
 	return peer_kept_method(k) == PEER_CERTIFICATE ? k->certificate : NULL;
+}
+
+void peer_kept_sids(const struct peer_kept *k, struct sid_list *ret)
+{
+	*ret = (struct sid_list){ 0 };
+	if (!k)
+		return;
+	ret->len = k->sids_len;
+	ret->cut = k->sids_cut;
+	memcpy(ret->octets, k->words + k->sids_at, k->sids_len);
+}
+
+uint64_t peer_kept_learnt_s(const struct peer_kept *k)
+{
+	return k ? k->learnt_s : 0;
 }

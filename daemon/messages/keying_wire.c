@@ -148,10 +148,17 @@ static void put_peer(struct wire_out *out, const struct peer_kept *k)
 {
 	const uint8_t *certificate = peer_kept_certificate(k);
 	static const uint8_t none[PEER_DIGEST];
+	struct sid_list sids;
 
 	wire_put_u8(out, (uint8_t)peer_kept_method(k));
 	wire_put_text(out, peer_kept_id(k), PEER_TEXT);
 	wire_put(out, certificate ? certificate : none, PEER_DIGEST);
+	wire_put_u64(out, peer_kept_learnt_s(k));
+	peer_kept_sids(k, &sids);
+	/* With thousands of peers of thousands of groups each the rows come first. */
+	if (out->len > out->cap / 2 && sids.len)
+		sids = (struct sid_list){ .cut = true };
+	sid_list_put(out, &sids);
 }
 
 static const struct peer_kept *get_peer(struct wire_in *in, struct keying_rows *h)
@@ -161,6 +168,8 @@ static const struct peer_kept *get_peer(struct wire_in *in, struct keying_rows *
 
 	wire_text(in, p.id, sizeof p.id);
 	wire_copy(in, p.certificate, PEER_DIGEST);
+	p.learnt_s = wire_u64(in);
+	sid_list_get(in, &p.sids);
 	if (in->failed || p.method == PEER_UNPROVEN)
 		return NULL;
 	k = peer_keep(&p);

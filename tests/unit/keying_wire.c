@@ -20,10 +20,18 @@ static struct addr address(const char *text)
 	return a;
 }
 
+static struct peer_kept *keep(struct peer *p, const struct sid *group)
+{
+	p->learnt_s = 88;
+	assert_true(sid_list_add(&p->sids, group));
+	return peer_keep(p);
+}
+
 static size_t made(uint8_t *buf, size_t cap)
 {
 	struct peer dc1 = { .method = PEER_CERTIFICATE, .id = "CN=dc1", .certificate = { 1, 2, 3 } };
-	struct peer_kept *kept = peer_keep(&dc1);
+	const struct sid trusted = { .authority = 5, .count = 2, .sub = { 32, 544 } };
+	struct peer_kept *kept = keep(&dc1, &trusted);
 	struct keying_ike_row ike[2] = { { .local = address("10.0.0.1"),
 					   .remote = address("10.0.0.2"),
 					   .outer = address("10.0.0.3"),
@@ -84,6 +92,7 @@ static void rows_arrive_as_they_were(void **state)
 	struct wire_in in = wire_in(buf, made(buf, ROOM));
 	struct keying_rows h = { 0 };
 	char suite[SUITE_TEXT];
+	struct sid_list sids;
 
 	(void)state;
 	assert_int_equal(keying_rows_decode(&in, 4, NULL, &h, NULL), 0);
@@ -94,6 +103,9 @@ static void rows_arrive_as_they_were(void **state)
 	assert_int_equal(h.dropped[1], 2);
 	assert_string_equal(peer_kept_id(h.ike[0].peer), "CN=dc1");
 	assert_int_equal(peer_kept_certificate(h.ike[0].peer)[2], 3);
+	peer_kept_sids(h.ike[0].peer, &sids);
+	assert_true(sid_list_has(&sids, &(struct sid){ .authority = 5, .count = 2, .sub = { 32, 544 } }));
+	assert_int_equal(peer_kept_learnt_s(h.children[0].peer), 88);
 	assert_string_equal(h.ike[0].auth_set, "machine");
 	assert_string_equal(ike_suite_text(&h.ike[0].suite, suite), "aes256gcm-sha384-x25519");
 	assert_true(h.ike[0].established && h.ike[0].ppk && !h.ike[0].initiator);
