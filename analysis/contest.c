@@ -137,7 +137,7 @@ static void contest_side(struct contest *c, unsigned side)
 		won = !first.entry;
 		if (won)
 			first = seat;
-		if (listed(c, seat.entry->rule))
+		if (listed(c, rule_as_written(seat.entry->rule)))
 			continue;
 		if (!won) {
 			(void)snprintf(winner, sizeof winner, "'%.150s'", first.entry->rule->name);
@@ -146,8 +146,8 @@ static void contest_side(struct contest *c, unsigned side)
 		}
 		c->rows = mem_grow(c->rows, c->count, &c->cap, sizeof *c->rows);
 		c->rows[c->count++] = (struct why_contender){
-			.rule = seat.entry->rule,
-			.winner = first.entry->rule,
+			.rule = rule_as_written(seat.entry->rule),
+			.winner = rule_as_written(first.entry->rule),
 			.won = won,
 			.reason = won ? NULL : kept_text(c->memory, &reason),
 			.contrast = won ? NULL : kept_text(c->memory, &contrast),

@@ -36,11 +36,10 @@ static bool secured_enough(const struct firewall_rule *r, const struct firewall_
 		return true;
 	case SECURE_AUTHENTICATED:
 	case SECURE_NO_ENCAPSULATION:
+	case SECURE_ENCRYPTED_ON_DEMAND: /* for what is negotiated, see policy/load_asks.c */
 		return c->arrived == OUTCOME_AUTHENTICATED || c->arrived == OUTCOME_ENCRYPTED;
 	case SECURE_ENCRYPTED:
 		return c->arrived == OUTCOME_ENCRYPTED;
-	case SECURE_ENCRYPTED_ON_DEMAND:
-		return c->arrived == OUTCOME_ENCRYPTED || (c->arrived == OUTCOME_AUTHENTICATED && c->can_encrypt);
 	}
 	return false;
 }
@@ -93,7 +92,5 @@ struct firewall_answer firewall_judge(const struct policy *p, const struct firew
 	a.blocked = a.rule ? a.rule->action == FIREWALL_BLOCK : default_block;
 	if (a.rule && a.rule->action == FIREWALL_BYPASS)
 		a.overridden = first[FIREWALL_BLOCK];
-	if (a.rule && a.rule->secure == SECURE_ENCRYPTED_ON_DEMAND && c->arrived == OUTCOME_AUTHENTICATED)
-		a.asks_encryption = true;
 	return a;
 }

@@ -11,13 +11,11 @@ struct firewall_case {
 	uint16_t local_port, remote_port;
 	int16_t icmp_type, icmp_code;
 	enum outcome arrived; /* clear, authenticated or encrypted */
-	bool can_encrypt;     /* the two ends could agree on encryption if they were asked to */
 };
 
 struct firewall_answer {
 	bool ruled; /* some section names this host; else all the rest says nothing */
 	bool blocked;
-	bool asks_encryption;                   /* encrypted-on-demand: let in authenticated, encrypted at once */
 	const struct firewall_rule *rule;       /* that decided; NULL: the default action */
 	const struct firewall_rule *overridden; /* the block that a bypass went past */
 	/* The allow or bypass rule that would have let it in, had the peer been in its groups or the traffic protected:

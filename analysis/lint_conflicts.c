@@ -29,17 +29,17 @@ static void walk_list(struct plan_list list, struct lives *lives)
 {
 	for (size_t i = 0; i < list.count; i++) {
 		const struct plan_entry *e = &list.entries[i];
-		const struct rule *by = NULL;
+		const struct rule *rule = rule_as_written(e->rule), *by = NULL;
 
-		if (lives->alive[e->rule->index])
+		if (lives->alive[rule->index])
 			continue;
 		for (size_t k = i > EARLIER_MOST ? i - EARLIER_MOST : 0; k < i && !by; k++)
-			if (list.entries[k].rule != e->rule && covers(&list.entries[k], e))
-				by = list.entries[k].rule;
+			if (rule_as_written(list.entries[k].rule) != rule && covers(&list.entries[k], e))
+				by = rule_as_written(list.entries[k].rule);
 		if (by)
-			lives->behind[e->rule->index] = by;
+			lives->behind[rule->index] = by;
 		else
-			lives->alive[e->rule->index] = true;
+			lives->alive[rule->index] = true;
 	}
 }
 

@@ -120,7 +120,7 @@ static const struct rule *loser(struct lint *l, const struct rule *r, const stru
 		if (e->rule == r)
 			won = true;
 		else if (won && rule_mode_protects(e->rule->mode))
-			return e->rule;
+			return rule_as_written(e->rule);
 		else if (e->protocol == PROTOCOL_ANY && e->initiators == INITIATOR_EITHER)
 			return NULL; /* it wins over everything behind it */
 	}

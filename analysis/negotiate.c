@@ -122,7 +122,6 @@ static bool agree_on_suite(const struct protection_set *a, const struct protecti
 				n->weakest_suite = s;
 				n->weakest = o;
 			}
-			n->can_encrypt |= o == OUTCOME_ENCRYPTED;
 			break;
 		}
 	return n->suite != NULL;

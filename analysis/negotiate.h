@@ -31,7 +31,6 @@ struct negotiation {
 	enum outcome outcome;            /* of that suite */
 	const struct child_suite *weakest_suite;
 	enum outcome weakest; /* of the weakest suite that both accept */
-	bool can_encrypt;     /* some suite that both accept encrypts */
 };
 
 /* through: what the policy says of NATs. Who has a nat-address is behind one. */

@@ -168,7 +168,6 @@ static void judge_firewall(struct why *w, struct why_verdict *v)
 			.icmp_type = k->icmp_type,
 			.icmp_code = k->icmp_code,
 			.arrived = arrives_as(v),
-			.can_encrypt = v->negotiation.can_encrypt,
 		};
 		struct firewall_answer *a = &v->sides[side].firewall;
 
@@ -179,8 +178,6 @@ static void judge_firewall(struct why *w, struct why_verdict *v)
 			continue;
 		if (a->rule)
 			v->firewall = a->rule;
-		if (a->asks_encryption)
-			v->verdict = OUTCOME_ENCRYPTED;
 		if (a->blocked) {
 			v->cause = WHY_FIREWALL;
 			v->verdict = v->guaranteed = v->sides[side].verdict = OUTCOME_BLOCKED;
@@ -193,11 +190,11 @@ static void judge_firewall(struct why *w, struct why_verdict *v)
 /* The rule that decided: of the end that stopped it, else of the end that has one. */
 static const struct rule *deciding_rule(const struct why_verdict *v)
 {
-	const struct rule *a = v->sides[0].entry.rule, *b = v->sides[1].entry.rule;
+	const struct rule *a = v->sides[0].entry.rule, *b = v->sides[1].entry.rule, *r = a ? a : b;
 
 	if (v->meeting.stopped_at >= 0)
-		return v->sides[v->meeting.stopped_at].entry.rule;
-	return a ? a : b;
+		r = v->sides[v->meeting.stopped_at].entry.rule;
+	return r ? rule_as_written(r) : NULL;
 }
 
 /* What the two machines make of it. A tunnel that one of them is the end of leaves nothing to do between the two. */

@@ -143,10 +143,9 @@ static void say_protected(const struct why_verdict *v, const struct names *n, st
 		str_addf(out, "'%s' at %s and '%s' at %s protect it", a->name, n->of[0], b->name, n->of[1]);
 	str_addf(out, ", and both ends agree on %s%s.", child_suite_text(g->suite, suite),
 		 g->outcome == OUTCOME_ENCRYPTED ? "" : ", which proves who sent it and hides nothing");
-	for (unsigned side = 0; side < 2; side++)
-		if (v->sides[side].firewall.asks_encryption)
-			str_addf(out, " Firewall rule '%s' has encryption negotiated at once.",
-				 v->sides[side].firewall.rule->name);
+	if (a->base || b->base)
+		str_add(out,
+			" A firewall rule asks that it be encrypted, so what does not encrypt is not offered first.");
 	say_no_promise(v, n, out);
 }
 

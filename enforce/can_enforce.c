@@ -79,7 +79,7 @@ int gate_can_enforce(const struct plan *plan, struct diag *d)
 		struct plan_list l = plan_list(plan, i);
 
 		for (size_t k = 0; r == 0 && k < l.count; k++) {
-			const struct rule *rule = l.entries[k].rule;
+			const struct rule *rule = rule_as_written(l.entries[k].rule);
 
 			if (!seen[rule->index])
 				r = check_rule(rule, d);

@@ -40,7 +40,7 @@ static bool holds_back(const struct plan_entry *e)
 
 static void use(struct ruleset *r, const struct plan_entry *e)
 {
-	r->used[e->rule->index] = true;
+	r->used[rule_as_written(e->rule)->index] = true;
 }
 
 bool ruleset_list_target(struct ruleset *r, uint32_t list, char *buf, size_t cap)
@@ -50,7 +50,7 @@ bool ruleset_list_target(struct ruleset *r, uint32_t list, char *buf, size_t cap
 	if (l.count == 0)
 		return false;
 	if (takes_all(&l.entries[0]))
-		snprintf(buf, cap, "goto rule_%u", l.entries[0].rule->index);
+		snprintf(buf, cap, "goto rule_%u", rule_as_written(l.entries[0].rule)->index);
 	else
 		snprintf(buf, cap, "goto list_%u", list);
 	return true;
@@ -67,7 +67,7 @@ static void add_ports(struct ruleset *r, const char *what, struct port_range p)
 
 static void add_goto(struct ruleset *r, const struct plan_entry *e)
 {
-	str_addf(r->out, " goto rule_%u\n", e->rule->index);
+	str_addf(r->out, " goto rule_%u\n", rule_as_written(e->rule)->index);
 }
 
 /* An ICMP error about a connection that the entry's ports are asked of. It quotes a packet that went the other way;

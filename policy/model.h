@@ -17,6 +17,10 @@ struct policy {
 	enum nat_traversal nat_traversal;
 	struct rule *rules;
 	size_t rule_count;
+	struct rule *stand_ins; /* in place of rules, where the firewall asks for encryption */
+	size_t stand_in_count;
+	struct encryption_ask *asks; /* what the firewall asks of connection security */
+	size_t ask_count;
 	struct host *hosts;
 	size_t host_count;
 	struct address_set *zones;
@@ -44,6 +48,13 @@ struct policy {
 struct host_by_address {
 	struct addr addr;
 	const struct host *host;
+};
+
+/* A firewall rule that lets in what is encrypted: the traffic that it speaks of is to be negotiated so. */
+struct encryption_ask {
+	const struct firewall *section;
+	const struct firewall_rule *rule;
+	bool first; /* encrypted-on-demand: encryption first, and what else the set has behind it */
 };
 
 enum name_kind { NAME_ZONE, NAME_HOST };
@@ -118,6 +129,7 @@ void load_rules(struct load *l, uint32_t node);
 bool load_profiles(struct load *l, uint32_t node, unsigned *ret);
 void load_firewalls(struct load *l, uint32_t node);
 void load_tests(struct load *l, uint32_t node);
+void load_encryption_asks(struct policy *p); /* load_asks.c: when rules and firewalls are there */
 
 /* A name of the user's that is not in a table: the error, and what may have been meant. `others` may be NULL. */
 void load_unknown_name(struct load *l, uint32_t node, const char *what, const struct names *known,

@@ -65,6 +65,7 @@ int compiler_compile_at(struct compiler *c, size_t at, const struct addr *local,
 
 	c->family = local->family;
 	c->local = *local;
+	compiler_find_asks(c);
 	r = compiler_collect_uses(c, local, d);
 	if (r == 0)
 		r = compiler_sweep(c, at, d);
@@ -110,6 +111,9 @@ static void compiler_wipe(struct compiler *c)
 	free(c->events);
 	free(c->heap);
 	free(c->list);
+	free(c->asks);
+	free(c->split);
+	free(c->borders);
 	free(c->interned.slots);
 	forget_local(c);
 }

@@ -1,6 +1,6 @@
 /* policy/plan_compile.h - what the parts of the compiler share while they make one host's plan. For those parts only:
  * plan_compile.c begins and ends, plan_uses.c finds what concerns an address, plan_sweep.c cuts the other addresses
- * into regions, plan_merge.c makes the list of each. */
+ * into regions, plan_merge.c makes the list of each, plan_asks.c adds what the firewall asks. */
 #ifndef POLICY_PLAN_COMPILE_H
 #define POLICY_PLAN_COMPILE_H
 #include "policy/bits.h"
@@ -53,6 +53,12 @@ struct cursor {
 	uint32_t pair, at;
 };
 
+/* A firewall rule's wish that can concern the address: because it is ruled, or is the far end of one that is. */
+struct asked {
+	const struct encryption_ask *ask;
+	bool ours, theirs;
+};
+
 struct compiler {
 	const struct policy *p;
 	const struct plan_host *host;
@@ -87,6 +93,12 @@ struct compiler {
 	size_t heap_count, heap_cap;
 	struct plan_entry *list; /* being merged */
 	size_t list_count, list_cap;
+	struct asked *asks;
+	size_t ask_count, ask_cap;
+	struct plan_entry *split; /* the list, with what is asked of it */
+	size_t split_count, split_cap;
+	struct addr_range *borders; /* inside and outside of each, something else is asked */
+	size_t border_count, border_cap;
 	/* lists of all local addresses, by content */
 	struct {
 		uint32_t *slots;
@@ -111,6 +123,10 @@ int compiler_compile_behind(struct compiler *c, struct diag *d);
 
 /* plan_uses.c: for the sets' sizes at this address, the uses of rules, and which sets stand at their other ends. */
 int compiler_collect_uses(struct compiler *c, const struct addr *local, struct diag *d);
+
+/* plan_asks.c: what the firewall asks of this address's rules; then of the list in hand, which begins there. */
+void compiler_find_asks(struct compiler *c);
+void compiler_ask(struct compiler *c, addr_count at);
 
 /* plan_sweep.c: the regions of the local address with this number. */
 int compiler_sweep(struct compiler *c, size_t local, struct diag *d);

@@ -226,6 +226,7 @@ uint32_t compiler_list_of_active(struct compiler *c, unsigned __int128 sum, addr
 		;
 	if (all < c->list_count && !whole_lists(c))
 		c->list_count = all + 1;
+	compiler_ask(c, at);
 	c->signatures[i] = (struct signature){ .sum = sum, .list = c->list_count ? intern_list(c) : 0, .used = true };
 	c->signature_count++;
 	return c->signatures[i].list;

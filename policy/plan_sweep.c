@@ -45,7 +45,10 @@ static void add_span(struct compiler *c, addr_count lo, addr_count hi, uint32_t 
 		add_event(c, hi + 1, pair, -1);
 }
 
-enum { HOLE = UINT32_MAX }; /* as an event's pair: addresses that rules do not speak of */
+/* As an event's pair: addresses that rules do not speak of; and from this number on, the borders of what the firewall
+ * asks, which only make another region. */
+enum { HOLE = UINT32_MAX };
+static const uint32_t BORDER = (uint32_t)1 << 31;
 
 static void add_hole(struct compiler *c, const struct addr_range *r)
 {
@@ -74,12 +77,23 @@ static void add_holes(struct compiler *c)
 	}
 }
 
+static void add_borders(struct compiler *c)
+{
+	for (size_t i = 0; i < c->border_count; i++)
+		add_span(c, addr_number(&c->borders[i].lo), addr_number(&c->borders[i].hi), BORDER + (uint32_t)i);
+}
+
 static uint64_t scramble(uint64_t x)
 {
 	x += 0x9e3779b97f4a7c15u;
 	x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
 	x = (x ^ x >> 27) * 0x94d049bb133111ebu;
 	return x ^ x >> 31;
+}
+
+static unsigned __int128 mark_of(uint64_t number)
+{
+	return (unsigned __int128)scramble(2 * number) << 64 | scramble(2 * number + 1);
 }
 
 static void make_pairs(struct compiler *c)
@@ -114,7 +128,7 @@ static void make_pairs(struct compiler *c)
 	if (unique > 1)
 		qsort_r(all, unique, sizeof *all, compare_pairs, c);
 	for (size_t i = 0; i < unique; i++)
-		all[i].mark = (unsigned __int128)scramble(2 * i) << 64 | scramble(2 * i + 1);
+		all[i].mark = mark_of(i);
 	c->pairs = all;
 	c->pair_count = unique;
 }
@@ -158,6 +172,7 @@ static void make_events(struct compiler *c)
 		}
 	}
 	add_holes(c);
+	add_borders(c);
 	if (c->event_count > 1)
 		qsort(c->events, c->event_count, sizeof *c->events, compare_events);
 	free(numbers);
@@ -209,6 +224,10 @@ static int sweep(struct compiler *c, size_t local, struct diag *d)
 
 			if (e->pair == (uint32_t)HOLE) {
 				holes += (size_t)(ptrdiff_t)e->step;
+				continue;
+			}
+			if (e->pair >= BORDER) {
+				sum += e->step > 0 ? mark_of(e->pair) : -mark_of(e->pair);
 				continue;
 			}
 			p = &c->pairs[e->pair];

@@ -78,6 +78,14 @@ LISTS(policy_groups, group, group)
 LISTS(policy_firewalls, firewall, firewall)
 LISTS(policy_tests, policy_test, test)
 
+const struct rule *policy_rule_at(const struct policy *p, uint32_t index)
+{
+	if (index < p->rule_count)
+		return &p->rules[index];
+	index -= (uint32_t)p->rule_count;
+	return index < p->stand_in_count ? &p->stand_ins[index] : NULL;
+}
+
 size_t policy_address_sets(const struct policy *p, const struct address_set *const **ret)
 {
 	*ret = (const struct address_set *const *)p->sets;

@@ -176,7 +176,7 @@ enum { PROFILE_DOMAIN = 1, PROFILE_PRIVATE = 2, PROFILE_PUBLIC = 4, PROFILE_ALL 
 struct rule {
 	const char *name;
 	struct place place; /* of the name */
-	uint32_t index;     /* in policy_rules */
+	uint32_t index;     /* in policy_rules; of one that stands in another's place behind them */
 	enum rule_mode mode;
 	struct end end1, end2;
 	struct service *services; /* at least one */
@@ -192,8 +192,18 @@ struct rule {
 	const struct group *const *machines;         /* authorised machines; NULL: all */
 	size_t machine_count;
 	uint32_t fallback_after_ms;
+	/* The same rule for traffic of which a firewall rule asks that it be encrypted, or would rather have it so, where
+	 * the rule's own protection set leaves that open: it stands in its place, with a protection set that does not.
+	 * NULL: nobody asks, or the set cannot, or does in any case. base: whose place it takes; NULL: it is a rule as
+	 * written. */
+	const struct rule *encrypted, *encrypted_first, *base;
 	struct place mode_place, auth_place, protection_place, ports_place; /* for findings; file 0 if not written */
 };
+
+static inline const struct rule *rule_as_written(const struct rule *r)
+{
+	return r->base ? r->base : r;
+}
 
 enum host_role {
 	ROLE_DNS = 1,
@@ -308,7 +318,9 @@ struct policy *policy_ref(const struct policy *p);
 void policy_free(struct policy *p); /* drops one reference */
 SCOPE_FREEP(struct policy, policy)
 
-size_t policy_rules(const struct policy *p, const struct rule **ret);
+size_t policy_rules(const struct policy *p, const struct rule **ret); /* as written */
+/* By its index, also those that stand in another's place; NULL: there is none. */
+const struct rule *policy_rule_at(const struct policy *p, uint32_t index);
 size_t policy_hosts(const struct policy *p, const struct host **ret);
 /* All sets that rules can name: zones, hosts and literals; set->number is its index here. */
 size_t policy_address_sets(const struct policy *p, const struct address_set *const **ret);

@@ -248,8 +248,6 @@ static void put_child(struct wire_out *out, const struct keying_child_row *r)
 static void get_child(struct wire_in *in, struct keying_rows *h, const struct policy *policy,
 		      struct keying_child_row *r)
 {
-	const struct rule *rules = NULL;
-	size_t n = policy ? policy_rules(policy, &rules) : 0;
 	uint32_t rule;
 
 	r->local = addr_decode(in);
@@ -259,7 +257,7 @@ static void get_child(struct wire_in *in, struct keying_rows *h, const struct po
 	r->spi_out = wire_u32(in);
 	r->selector = get_selector(in);
 	rule = wire_u32(in);
-	r->rule = rule < n ? &rules[rule] : NULL;
+	r->rule = policy ? policy_rule_at(policy, rule) : NULL;
 	r->suite = get_child_suite(in);
 	r->peer = get_peer(in, h);
 	r->up_at_ms = wire_u64(in);

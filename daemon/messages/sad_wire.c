@@ -131,11 +131,11 @@ static const struct rule *rule_decode(struct wire_in *in, const struct policy *p
 	uint32_t index = wire_u32(in);
 	size_t len = wire_u16(in);
 	const uint8_t *name = wire_octets(in, len);
-	const struct rule *rules = NULL;
+	const struct rule *rules = NULL, *r = policy && name ? policy_rule_at(policy, index) : NULL;
 	size_t n = policy && name ? policy_rules(policy, &rules) : 0;
 
-	if (index < n && is_called(&rules[index], name, len))
-		return &rules[index];
+	if (r && is_called(r, name, len))
+		return r;
 	for (size_t i = 0; i < n && index != UINT32_MAX; i++)
 		if (is_called(&rules[i], name, len))
 			return &rules[i];

@@ -260,7 +260,7 @@ static struct rule_facts *gather_rules(const struct daemon *d, const struct live
 		struct plan_list list = plan_list(d->plan, (uint32_t)i);
 
 		for (size_t j = 0; j < list.count; j++)
-			all[list.entries[j].rule->index].here = true;
+			all[rule_as_written(list.entries[j].rule)->index].here = true;
 	}
 	for (size_t i = 0; i < l->counter_count; i++) {
 		const struct gate_counter *c = &l->counters[i];
@@ -270,7 +270,7 @@ static struct rule_facts *gather_rules(const struct daemon *d, const struct live
 			    json_pack("{s:I,s:I}", "packets", (json_int_t)c->packets, "octets", (json_int_t)c->octets));
 	}
 	for (size_t i = 0; i < l->v->child_count; i++) {
-		const struct rule *r = l->v->children[i].rule;
+		const struct rule *r = l->v->children[i].rule ? rule_as_written(l->v->children[i].rule) : NULL;
 
 		if (r && r->index < n && &rules[r->index] == r)
 			all[r->index].children++;
@@ -582,7 +582,7 @@ unsigned show_rules_here(const struct daemon *d)
 		struct plan_list list = plan_list(d->plan, (uint32_t)i);
 
 		for (size_t j = 0; j < list.count; j++) {
-			bool *mine = &seen[list.entries[j].rule->index];
+			bool *mine = &seen[rule_as_written(list.entries[j].rule)->index];
 
 			here += *mine ? 0u : 1u;
 			*mine = true;

@@ -217,7 +217,7 @@ static void why_firewall_is_asked_after_protection(void **state)
 		"connection-security:\n"
 		"  - { name: signed, endpoint1: [any], endpoint2: [web], protocol: tcp, port2: 80-89, mode: request, "
 		"protection: sign }\n"
-		"  - { name: either, endpoint1: [any], endpoint2: [web], protocol: tcp, port2: 90, mode: request, "
+		"  - { name: either, endpoint1: [any], endpoint2: [web], protocol: tcp, port2: 90-99, mode: request, "
 		"protection: both }\n"
 		"firewall:\n"
 		"  hosts: [web]\n  inbound: block\n  outbound: allow\n  rules:\n"
@@ -228,6 +228,11 @@ static void why_firewall_is_asked_after_protection(void **state)
 		"    - { name: signed only, action: allow, direction: in, traffic: [tcp/82], secure: authenticated }\n"
 		"    - { name: hidden only, action: allow, direction: in, traffic: [tcp/83], secure: encrypted }\n"
 		"    - { name: hide it, action: allow, direction: in, traffic: [tcp/90], secure: encrypted-on-demand "
+		"}\n"
+		"    - { name: hide all, action: allow, direction: in, traffic: [tcp/91], secure: encrypted }\n"
+		"    - { name: prove it, action: allow, direction: in, traffic: [tcp/92], secure: authenticated }\n"
+		"    - { name: hide or not, action: allow, direction: in, traffic: [tcp/84], secure: "
+		"encrypted-on-demand "
 		"}\n"
 		"    - { name: not out, action: block, direction: out, traffic: [tcp/25] }\n";
 	static const struct {
@@ -245,6 +250,9 @@ static void why_firewall_is_asked_after_protection(void **state)
 		{ "out", "web", "tcp/82", OUTCOME_BLOCKED, NULL }, /* clear does not satisfy `secure` */
 		{ "other", "web", "tcp/83", OUTCOME_BLOCKED, NULL },
 		{ "other", "web", "tcp/90", OUTCOME_ENCRYPTED, "hide it" },
+		{ "other", "web", "tcp/91", OUTCOME_ENCRYPTED, "hide all" },
+		{ "other", "web", "tcp/92", OUTCOME_AUTHENTICATED, "prove it" },
+		{ "other", "web", "tcp/84", OUTCOME_AUTHENTICATED, "hide or not" }, /* the set has nothing better */
 		{ "web", "other", "tcp/25", OUTCOME_BLOCKED, "not out" },
 		{ "web", "other", "tcp/26", OUTCOME_CLEAR, NULL },
 		{ "other", "ops", "tcp/25", OUTCOME_CLEAR, NULL }, /* no section names ops */
