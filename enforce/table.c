@@ -2,6 +2,7 @@
 
 #include "base/diag.h"
 #include "base/mem.h"
+#include "enforce/identity_sets.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -278,7 +279,7 @@ static bool changes_by_itself(const char *set)
 {
 	return strncmp(set, "fallback_", 9) == 0 || strncmp(set, "fallen_", 7) == 0 ||
 	       strncmp(set, "exempted_", 9) == 0 || strncmp(set, "secured_", 8) == 0 ||
-	       strncmp(set, "masquerade", 10) == 0;
+	       strncmp(set, "masquerade", 10) == 0 || identity_set_named(set);
 }
 
 static int add_set(const struct nlmsghdr *h, void *context)

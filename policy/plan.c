@@ -36,6 +36,8 @@ void plan_free(struct plan *p)
 	free(p->lists.matches);
 	plan_long_wipe(&p->lists);
 	free(p->lists.firsts);
+	free(p->firewalls);
+	free(p->groups);
 	policy_free(p->policy);
 	free(p);
 }

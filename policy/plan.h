@@ -99,6 +99,22 @@ struct plan_list plan_list(const struct plan *p, uint32_t list);
 /* The list that two addresses meet; count 0 if none, or local is not ours. */
 struct plan_list plan_meet(const struct plan *p, const struct addr *local, const struct addr *remote);
 
+/* Of the firewall sections that rule this host (those that name one of its addresses, or no hosts): do their rules ask
+ * whether traffic came protected, or from whom? Only then has anybody to know who is behind a pair of addresses. */
+bool plan_firewall_rules(const struct plan *p, const struct firewall *f);
+bool plan_asks_who(const struct plan *p);
+/* The groups that they name, in the policy's order; the place in this list is the number of a group's sets. A rule that
+ * lets in wants who is `sure` to be in a group it allows, and nobody who `may` be in one that it excepts; of a rule
+ * that blocks it is the other way round. */
+struct plan_group {
+	const struct group *group;
+	bool sure, maybe; /* which of the two some rule asks for */
+};
+enum { PLAN_GROUPS_MOST = 1024 };
+size_t plan_groups(const struct plan *p, const struct plan_group **ret);
+/* Its place in that list; the count of the list if it is not there. */
+size_t plan_group_number(const struct plan *p, const struct group *g);
+
 bool plan_entry_matches(const struct plan_entry *e, const struct plan_packet *k);
 /* The entry that wins, or NULL: no rule speaks of it. */
 const struct plan_entry *plan_lookup(const struct plan *p, const struct plan_packet *k);

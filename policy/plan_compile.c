@@ -144,6 +144,8 @@ int plan_compile(const struct policy *p, const struct plan_host *host, struct re
 	compiler_find_tunnels(&c);
 	if (e == 0)
 		e = compiler_compile_behind(&c, &d);
+	if (e == 0)
+		e = compiler_find_groups(&c, &d);
 	if (e < 0)
 		(void)report_add(r, SEVERITY_ERROR, "plan-too-large", (struct place){ 0 }, "%s", d.text);
 	else if (c.failed)

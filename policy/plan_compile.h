@@ -121,6 +121,9 @@ bool compiler_decides_behind(const struct compiler *c, const struct rule *r);
 void compiler_find_tunnels(struct compiler *c);
 int compiler_compile_behind(struct compiler *c, struct diag *d);
 
+/* plan_groups.c: which firewall sections rule this host, and whom they ask about. Keywords are resolved before. */
+int compiler_find_groups(struct compiler *c, struct diag *d);
+
 /* plan_uses.c: for the sets' sizes at this address, the uses of rules, and which sets stand at their other ends. */
 int compiler_collect_uses(struct compiler *c, const struct addr *local, struct diag *d);
 

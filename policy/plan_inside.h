@@ -58,6 +58,10 @@ struct plan {
 	struct plan_tunnel *tunnels;
 	size_t tunnel_count, tunnel_cap;
 	struct plan_lists lists;
+	bool *firewalls; /* by the policy's order: it rules this host */
+	bool asks_who;
+	struct plan_group *groups;
+	size_t group_count;
 };
 
 /* When all regions and lists are there: make what the look-up uses. */

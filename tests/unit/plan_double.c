@@ -66,6 +66,17 @@ size_t plan_lists(const struct plan *p)
 	return p->list_count;
 }
 
+size_t plan_groups(const struct plan *p, const struct plan_group **ret)
+{
+	*ret = p->groups;
+	return p->group_count;
+}
+
+bool plan_asks_who(const struct plan *p)
+{
+	return p->asks_who;
+}
+
 struct plan_list plan_list(const struct plan *p, uint32_t list)
 {
 	return p->lists[list];
