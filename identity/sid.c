@@ -138,6 +138,28 @@ int sid_decode(const void *octets, size_t n, struct sid *ret, struct diag *d)
 	return 0;
 }
 
+void sid_put(struct wire_out *out, const struct sid *s)
+{
+	wire_put_u8(out, s->count);
+	wire_put_u16(out, (uint16_t)(s->authority >> 32));
+	wire_put_u32(out, (uint32_t)s->authority);
+	for (size_t i = 0; i < s->count; i++)
+		wire_put_u32(out, s->sub[i]);
+}
+
+void sid_get(struct wire_in *in, struct sid *ret)
+{
+	struct sid s = { .count = wire_u8(in) };
+
+	s.authority = (uint64_t)wire_u16(in) << 32;
+	s.authority |= wire_u32(in);
+	if (s.count == 0 || s.count > SID_SUBS_MOST)
+		in->failed = true;
+	for (size_t i = 0; i < s.count && !in->failed; i++)
+		s.sub[i] = wire_u32(in);
+	*ret = in->failed ? (struct sid){ 0 } : s;
+}
+
 /* ---- the list ---------------------------------------------------------------------------------------------------- */
 
 /* One prefix and its RIDs, as they lie in the list. */

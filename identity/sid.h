@@ -30,6 +30,10 @@ bool sid_of_rid(const struct sid *domain, uint32_t rid, struct sid *ret);
 /* As objectSid and tickets have it (MS-DTYP 2.4.2.2): revision, count, authority, sub-authorities in little-endian. */
 int sid_decode(const void *octets, size_t n, struct sid *ret, struct diag *d);
 
+/* In messages between our own processes. One that is not well-formed fails the cursor. */
+void sid_put(struct wire_out *out, const struct sid *s);
+void sid_get(struct wire_in *in, struct sid *ret);
+
 /* A set of SIDs in little room: SIDs that differ in their last number only share what is before it, so 1,500 groups of
  * one domain take 6 kB. All zero is the empty list. Only the functions here look into the octets: of each prefix u8
  * count of its sub-authorities, 6 octets authority, those, u16 how many RIDs, and they. */
