@@ -461,7 +461,7 @@ int change_start(struct daemon *d, struct diag *why)
 				  d->state->current);
 	}
 	if (!d->state->current) {
-		log_warning("there is no policy yet, so nothing is protected:  cordon apply POLICY");
+		log_warning("there is no policy yet, so nothing is protected:  cordon init writes a first one");
 		return force_nothing(d, why);
 	}
 	if ((r = state_policy(d->state, d->state->current, &text, why)) < 0)

@@ -59,7 +59,7 @@ static int run(int argc, char **argv)
 		return command_usage_error(&command_audit, "show, enable or disable?");
 	change = strcmp(rest[0], "enable") == 0 || strcmp(rest[0], "disable") == 0;
 	if (!change && strcmp(rest[0], "show") != 0)
-		return command_usage_error(&command_audit, "there is no '%s'", rest[0]);
+		return command_usage_error(&command_audit, "'%s' is none of show, enable, disable", rest[0]);
 	if (change != (n == 2) || (!change && (success || failure)))
 		return command_usage_error(&command_audit, change ? "which category?" : "show takes no more");
 	request = control_request_new(CONTROL_AUDIT);

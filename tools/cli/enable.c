@@ -25,7 +25,7 @@ static int run(int argc, char **argv)
 	if (r == EXIT_OK && reply && ask_number(reply, "version"))
 		(void)printf("v%" PRIu64 " is in force again.\n", ask_number(reply, "version"));
 	else if (r == EXIT_OK && reply)
-		(void)puts("Protection is enabled, but there is no policy yet:  cordon apply POLICY");
+		(void)puts("Protection is enabled, but there is no policy yet:  cordon init writes a first one");
 	else if (reply)
 		r = ask_refused(&ask, reply);
 	json_decref(reply);

@@ -1,5 +1,7 @@
 /* The program `cordon`: finds the command and hands over. */
 #include "tools/cli/command.h"
+#include "base/mem.h"
+#include "base/report.h"
 #include "base/scope.h"
 
 #include <stdarg.h>
@@ -40,6 +42,21 @@ static int help(FILE *to)
 	return EXIT_OK;
 }
 
+static int unknown_command(const char *word)
+{
+	const char **names = mem_new(commands_count, sizeof *names), *near;
+
+	for (unsigned i = 0; i < commands_count; i++)
+		names[i] = commands[i]->name;
+	near = report_nearest(word, names, commands_count);
+	(void)fprintf(stderr, "cordon: no command is called '%s'\n", word);
+	if (near)
+		(void)fprintf(stderr, "  did you mean: cordon %s?\n", near);
+	(void)fputs("  cordon --help lists them\n", stderr);
+	free(names);
+	return EXIT_USAGE;
+}
+
 int main(int argc, char **argv)
 {
 	if (argc < 2) {
@@ -64,6 +81,5 @@ int main(int argc, char **argv)
 			}
 		return c->run(argc - 1, argv + 1);
 	}
-	(void)fprintf(stderr, "cordon: no command is called '%s'\n  cordon --help lists them\n", argv[1]);
-	return EXIT_USAGE;
+	return unknown_command(argv[1]);
 }

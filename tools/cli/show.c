@@ -1,4 +1,5 @@
 /* cordon show WHAT: one table of live state. */
+#include "base/report.h"
 #include "base/scope.h"
 #include "tools/cli/ask.h"
 #include "tools/cli/columns.h"
@@ -308,6 +309,19 @@ static void say_exempted(const json_t *rows)
 	}
 }
 
+static int unknown_table(const char *word)
+{
+	const char *names[ARRAY_LEN(tables)], *near;
+
+	for (size_t i = 0; i < ARRAY_LEN(tables); i++)
+		names[i] = tables[i].name;
+	near = report_nearest(word, names, ARRAY_LEN(tables));
+	if (near)
+		return command_usage_error(&command_show, "there is nothing called '%s' to show. Did you mean: %s?",
+					   word, near);
+	return command_usage_error(&command_show, "there is nothing called '%s' to show", word);
+}
+
 static int run(int argc, char **argv)
 {
 	struct ask ask = { 0 };
@@ -328,7 +342,7 @@ static int run(int argc, char **argv)
 		if (strcmp(what, tables[t].name) == 0 || strcmp(what, tables[t].also) == 0)
 			break;
 	if (t == ARRAY_LEN(tables))
-		return command_usage_error(&command_show, "there is nothing called '%s' to show", what);
+		return unknown_table(what);
 	request = control_request_new(CONTROL_SHOW);
 	(void)json_object_set_new(request, "what", json_string(tables[t].name));
 	if ((r = ask_daemon(&ask, request, &reply)) != EXIT_OK || !reply) {

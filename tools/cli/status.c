@@ -35,7 +35,7 @@ static void print_verdict(const json_t *s)
 		return;
 	}
 	if (strcmp(state, "no-policy") == 0) {
-		(void)printf("%sNot protected: there is no policy yet.%s  cordon apply POLICY\n", red, end);
+		(void)printf("%sNot protected: there is no policy yet.%s  cordon init writes a first one\n", red, end);
 		return;
 	}
 	if (ask_number(json_object_get(s, "policy"), "rules_here") == 0) {
