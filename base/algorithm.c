@@ -125,6 +125,35 @@ const struct algorithm *algorithm_by_ikev2(enum algorithm_kind kind, uint16_t id
 	return NULL;
 }
 
+const struct algorithm *algorithm_by_ikev1(enum algorithm_kind kind, uint16_t id, uint16_t key_bits)
+{
+	for (size_t i = 0; i < algorithms_count; i++) {
+		const struct algorithm *a = &algorithms[i];
+
+		if (id && a->kind == kind && a->ikev1 == id && a->key_bits == key_bits)
+			return a;
+	}
+	return NULL;
+}
+
+/* GMAC for AH has its length in its number; the length attribute is of encryption alone. */
+const struct algorithm *algorithm_by_ikev1_quick(enum algorithm_kind kind, uint16_t id, uint16_t key_bits)
+{
+	for (size_t i = 0; i < algorithms_count; i++) {
+		const struct algorithm *a = &algorithms[i];
+
+		if (id && a->kind == kind && a->ikev1_esp == id && (kind != ALG_ENCR || a->key_bits == key_bits))
+			return a;
+	}
+	return NULL;
+}
+
+/* The two registries part company only at MD5 and SHA-1. */
+uint8_t algorithm_ikev1_ah(const struct algorithm *integ)
+{
+	return (uint8_t)(integ->ikev1_esp == 1 || integ->ikev1_esp == 2 ? integ->ikev1_esp + 1 : integ->ikev1_esp);
+}
+
 /* ---- proposals as text ---- */
 
 struct part {

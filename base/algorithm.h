@@ -36,6 +36,11 @@ extern const size_t algorithms_count;
 /* NULL if there is none. */
 const struct algorithm *algorithm_by_name(enum algorithm_kind kind, const char *name, size_t n);
 const struct algorithm *algorithm_by_ikev2(enum algorithm_kind kind, uint16_t id, uint16_t key_bits);
+/* The row of a phase 1 number, or of a phase 2 one (ESP transform, authentication algorithm, group). */
+const struct algorithm *algorithm_by_ikev1(enum algorithm_kind kind, uint16_t id, uint16_t key_bits);
+const struct algorithm *algorithm_by_ikev1_quick(enum algorithm_kind kind, uint16_t id, uint16_t key_bits);
+/* AH names its transform, too, not only the authentication algorithm (RFC 2407 4.4.3). 0: none. */
+uint8_t algorithm_ikev1_ah(const struct algorithm *integ);
 
 /* One suite of a main mode (IKE SA) proposal: "aes256-sha384-ecp384", "aes256gcm-sha256-x25519". */
 struct ike_suite {

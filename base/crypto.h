@@ -59,6 +59,11 @@ int seal_close(struct seal *s, const struct sealed *packet, struct diag *d);
 /* Check first, then decrypt in place. -ERR_CRYPTO if the check value is wrong; the text is then not to be used. */
 int seal_open(struct seal *s, const struct sealed *packet, struct diag *d);
 
+/* CBC without integrity, in place: for IKEv1, which has its hashes inside. iv: encr->block octets, afterwards the last
+ * block of what is encrypted, with which the next message begins. */
+int crypto_cbc(const struct algorithm *encr, const struct key *key, uint8_t *iv, uint8_t *text, size_t n, bool encrypt,
+	       struct diag *d);
+
 /* Key exchange. private is opaque to the caller (the table's key octets, at most KEY_MAX). */
 int crypto_ke_generate(const struct algorithm *group, struct key *ret_private, uint8_t *ret_public, size_t cap,
 		       size_t *ret_len, struct diag *d);

@@ -32,6 +32,8 @@ enum v1_payload {
 	V1_PL_FRAGMENT = 132, /* [MS-IKEE] 2.2.3; fragment.h */
 };
 
+enum { V1_PADDING_MOST = 16 }; /* behind the last payload of an encrypted message */
+
 enum { V1_DOI_ISAKMP = 0, V1_DOI_IPSEC = 1 };
 enum v1_protocol { V1_PROTO_ISAKMP = 1, V1_PROTO_AH = 2, V1_PROTO_ESP = 3 };
 
@@ -133,7 +135,6 @@ enum v1_vendor {
 	V1_VENDOR_NEGOTIATION_DISCOVERY,
 	V1_VENDOR_KEY_MODS,
 	V1_VENDOR_XAUTH, /* method 65001 is then not Kerberos, unless GSSAPI or WINDOWS is there too */
-	V1_VENDOR_CORDON,
 	V1_VENDORS,
 };
 const char *v1_vendor_name(enum v1_vendor v);
@@ -146,6 +147,7 @@ enum v1_nat v1_nat_revision(uint32_t ours, uint32_t theirs);
 /* Names for people; never NULL. */
 const char *v1_exchange_name(uint8_t exchange);
 const char *v1_notify_name(uint16_t type);
+const char *v1_method_name(uint16_t method);
 /* What Windows says in V1_N_WINDOWS_STATUS: "signature verification failed (0x3602)". */
 enum { V1_WINDOWS_TEXT = 96 };
 const char *v1_windows_error(uint32_t code, char buf[V1_WINDOWS_TEXT]);
@@ -269,6 +271,9 @@ int v1_decode_payloads(struct wire_in *in, enum v1_message_kind kind, struct v1_
 const struct v1_notification *v1_find_notify(const struct v1_msg *m, uint16_t type);
 /* The first error notification (Windows' status is one), or NULL. */
 const struct v1_notification *v1_find_error(const struct v1_msg *m);
+
+/* The code in V1_N_WINDOWS_STATUS: the last four octets, since Windows puts a message ID in front of some. */
+bool v1_windows_status(const struct v1_notification *n, uint32_t *ret);
 
 /* The certificates of a PKCS#7 bag (SignedData without signers). Returns how many, or negative. */
 int v1_bag_open(struct keying_octets bag, struct keying_octets *ret, size_t cap, struct diag *d);
