@@ -9,11 +9,27 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FILE_MOST = 1 << 20, WAIT_MOST_MS = 10 * 60 * 1000 };
+enum {
+	FILE_MOST = 1 << 20,
+	WAIT_MOST_MS = 10 * 60 * 1000,
+	/* Samba takes a ticket that is good for two minutes or less for one that may only change a password. */
+	LIFETIME_LEAST_MS = 130 * 1000,
+	LIFETIME_MOST_MS = 10 * 3600 * 1000,
+};
 
 const char *const step_names[STEP_KINDS] = {
-	[STEP_PROBE] = "probe", [STEP_RUN] = "run",     [STEP_POLICY] = "policy", [STEP_WAIT] = "wait",
-	[STEP_KILL] = "kill",   [STEP_START] = "start", [STEP_CUT] = "cut",       [STEP_MEND] = "mend",
+	[STEP_PROBE] = "probe",
+	[STEP_RUN] = "run",
+	[STEP_POLICY] = "policy",
+	[STEP_WAIT] = "wait",
+	[STEP_KILL] = "kill",
+	[STEP_START] = "start",
+	[STEP_CUT] = "cut",
+	[STEP_MEND] = "mend",
+	[STEP_OFF] = "off",
+	[STEP_BOOT] = "boot",
+	[STEP_DIRECTORY] = "directory",
+	[STEP_FORGET_TICKETS] = "forget-tickets",
 };
 
 struct loading {
@@ -35,7 +51,7 @@ static const struct host *read_host(struct loading *l, uint32_t node, const char
 static void read_place(struct loading *l, uint32_t node, struct step *s)
 {
 	if ((s->host = read_host(l, node, "the host of a step")) && s->host->agent == AGENT_NONE &&
-	    s->kind != STEP_CUT && s->kind != STEP_MEND)
+	    s->kind != STEP_CUT && s->kind != STEP_MEND && s->kind != STEP_OFF && s->kind != STEP_BOOT)
 		read_error(&l->rd, "bad-value", node, "'%s' has agent: none, so there is no cordond on it",
 			   s->host->name);
 }
@@ -132,6 +148,35 @@ static void read_policy(struct loading *l, uint32_t node, struct step *s)
 			   s->file);
 }
 
+/* What an administrator does in the directory: { add: HOST, to: GROUP }, { remove: HOST, from: GROUP }, { delete: GROUP
+ * }. */
+static void read_directory(struct loading *l, uint32_t node, struct step *s)
+{
+	enum { ADD, TO, REMOVE, FROM, DELETE, KEYS };
+	static const struct map_key keys[KEYS] = { [ADD] = { "add", false },
+						   [TO] = { "to", false },
+						   [REMOVE] = { "remove", false },
+						   [FROM] = { "from", false },
+						   [DELETE] = { "delete", false } };
+	uint32_t v[KEYS];
+	bool add, remove, away;
+
+	if (!read_map(&l->rd, node, "directory", keys, KEYS, v))
+		return;
+	add = v[ADD] && v[TO] && !v[REMOVE] && !v[FROM] && !v[DELETE];
+	remove = v[REMOVE] && v[FROM] && !v[ADD] && !v[TO] && !v[DELETE];
+	away = v[DELETE] && !v[ADD] && !v[TO] && !v[REMOVE] && !v[FROM];
+	if (!add && !remove && !away) {
+		finding_advise(read_error(&l->rd, "bad-value", node, "directory does one thing"),
+			       "one of { add: HOST, to: GROUP }, { remove: HOST, from: GROUP }, { delete: GROUP }");
+		return;
+	}
+	s->change = add ? CHANGE_ADD : remove ? CHANGE_REMOVE : CHANGE_DELETE;
+	if (!away)
+		s->host = read_host(l, v[add ? ADD : REMOVE], "a machine of the directory");
+	(void)read_string(&l->rd, v[add ? TO : remove ? FROM : DELETE], "a group of the directory", &s->group);
+}
+
 static void read_step(struct loading *l, uint32_t node, struct step *s)
 {
 	struct map_key keys[STEP_KINDS];
@@ -151,7 +196,8 @@ static void read_step(struct loading *l, uint32_t node, struct step *s)
 	}
 	if (given != 1) {
 		finding_advise(read_error(&l->rd, "bad-value", node, "a step does one thing, this one %u", given),
-			       "one of probe, run, policy, wait, kill, start, cut, mend");
+			       "one of probe, run, policy, wait, kill, start, cut, mend, off, boot, directory, "
+			       "forget-tickets");
 		return;
 	}
 	node = v[s->kind];
@@ -161,6 +207,8 @@ static void read_step(struct loading *l, uint32_t node, struct step *s)
 		read_run(l, node, s);
 	else if (s->kind == STEP_POLICY)
 		read_policy(l, node, s);
+	else if (s->kind == STEP_DIRECTORY)
+		read_directory(l, node, s);
 	else if (s->kind == STEP_WAIT && read_duration_ms(&l->rd, node, "wait", &s->wait_ms) &&
 		 s->wait_ms > WAIT_MOST_MS)
 		read_error(&l->rd, "bad-value", node, "a step waits at most 10m");
@@ -168,16 +216,32 @@ static void read_step(struct loading *l, uint32_t node, struct step *s)
 		read_place(l, node, s);
 }
 
+static void read_lifetime(struct loading *l, uint32_t node, struct steps *s)
+{
+	uint64_t ms = 0;
+
+	if (!read_duration_ms(&l->rd, node, "ticket-lifetime", &ms))
+		return;
+	if (ms < LIFETIME_LEAST_MS || ms > LIFETIME_MOST_MS)
+		finding_advise(read_error(&l->rd, "bad-value", node, "tickets live for 130s to 10h"),
+			       "Samba takes one of two minutes or less for a ticket that may only change a password.");
+	s->ticket_lifetime_s = (uint32_t)(ms / 1000);
+}
+
 static void read_steps(struct loading *l, struct steps *s)
 {
-	enum { CORDON, STEPS, KEYS };
-	static const struct map_key keys[KEYS] = { [CORDON] = { "cordon", true }, [STEPS] = { "steps", true } };
+	enum { CORDON, LIFETIME, STEPS, KEYS };
+	static const struct map_key keys[KEYS] = {
+		[CORDON] = { "cordon", true }, [LIFETIME] = { "ticket-lifetime", false }, [STEPS] = { "steps", true }
+	};
 	uint32_t v[KEYS], root = l->rd.y->root;
 
 	if (!read_map(&l->rd, root, "a scenario", keys, KEYS, v) && !node_is_map(&l->rd, root))
 		return;
 	if (v[CORDON] && !node_is(&l->rd, v[CORDON], "1"))
 		read_error(&l->rd, "bad-value", v[CORDON], "this program knows version 1 of scenarios: cordon: 1");
+	if (v[LIFETIME])
+		read_lifetime(l, v[LIFETIME], s);
 	if (!v[STEPS])
 		return;
 	if (yaml_at(l->rd.y, v[STEPS])->kind != YAML_LIST) {

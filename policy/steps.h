@@ -8,8 +8,24 @@ struct diag;
 
 enum { STEPS_MOST = 256, STEP_WORDS_MOST = 16 };
 
-enum step_kind { STEP_PROBE, STEP_RUN, STEP_POLICY, STEP_WAIT, STEP_KILL, STEP_START, STEP_CUT, STEP_MEND, STEP_KINDS };
+enum step_kind {
+	STEP_PROBE,
+	STEP_RUN,
+	STEP_POLICY,
+	STEP_WAIT,
+	STEP_KILL,
+	STEP_START,
+	STEP_CUT,
+	STEP_MEND,
+	STEP_OFF,
+	STEP_BOOT,
+	STEP_DIRECTORY,
+	STEP_FORGET_TICKETS,
+	STEP_KINDS
+};
 extern const char *const step_names[STEP_KINDS]; /* as they are written */
+
+enum step_change { CHANGE_ADD, CHANGE_REMOVE, CHANGE_DELETE };
 
 struct step {
 	enum step_kind kind;
@@ -21,12 +37,15 @@ struct step {
 	bool fails;       /* run: the command has to fail */
 	const char *file; /* policy: as written */
 	uint64_t wait_ms;
+	enum step_change change; /* directory: the host into the group, out of it; or the group itself */
+	const char *group;       /* as the directory calls it */
 };
 
 struct steps {
 	struct step rows[STEPS_MOST];
 	size_t count;
-	struct arena *memory; /* owns the texts */
+	uint32_t ticket_lifetime_s; /* 0: not said */
+	struct arena *memory;       /* owns the texts */
 };
 
 /* -ERR_POLICY, -ERR_SYNTAX with findings. The policy outlives the steps. */

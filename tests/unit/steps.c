@@ -60,15 +60,27 @@ static void every_kind_of_step_is_read(void **state)
 	SCOPED(steps_freep) struct steps *s = NULL;
 	SCOPED(str_wipe) struct str words = { 0 };
 
-	assert_int_equal(load(*state,
-			      "cordon: 1\nsteps:\n"
-			      "  - probe: { from: a, to: b, traffic: tcp/445, expect: encrypted }\n"
-			      "  - run: { on: a, command: [exempt, b, --for, 10m], fails: true }\n"
-			      "  - policy: { on: b, file: other.yaml }\n"
-			      "  - wait: 2s\n  - kill: a\n  - start: a\n  - cut: out\n  - mend: out\n",
-			      &s, &words),
-			 0);
-	assert_int_equal(s->count, 8);
+	assert_int_equal(
+		load(*state,
+		     "cordon: 1\nsteps:\n"
+		     "  - probe: { from: a, to: b, traffic: tcp/445, expect: encrypted }\n"
+		     "  - run: { on: a, command: [exempt, b, --for, 10m], fails: true }\n"
+		     "  - policy: { on: b, file: other.yaml }\n"
+		     "  - wait: 2s\n  - kill: a\n  - start: a\n  - cut: out\n  - mend: out\n"
+		     "  - off: out\n  - boot: a\n  - directory: { add: a, to: trusted }\n  - forget-tickets: a\n"
+		     "  - directory: { remove: b, from: trusted }\n  - directory: { delete: trusted }\n"
+		     "ticket-lifetime: 3m\n",
+		     &s, &words),
+		0);
+	assert_int_equal(s->count, STEP_KINDS + 2);
+	assert_int_equal(s->ticket_lifetime_s, 180);
+	assert_int_equal(s->rows[STEP_DIRECTORY].change, CHANGE_ADD);
+	assert_string_equal(s->rows[STEP_DIRECTORY].group, "trusted");
+	assert_string_equal(s->rows[STEP_DIRECTORY].host->name, "a");
+	assert_int_equal(s->rows[STEP_KINDS].change, CHANGE_REMOVE);
+	assert_string_equal(s->rows[STEP_KINDS].host->name, "b");
+	assert_int_equal(s->rows[STEP_KINDS + 1].change, CHANGE_DELETE);
+	assert_null(s->rows[STEP_KINDS + 1].host);
 	for (size_t i = 0; i < STEP_KINDS; i++)
 		assert_int_equal(s->rows[i].kind, (enum step_kind)i);
 	assert_int_equal(s->rows[0].test.expect, OUTCOME_ENCRYPTED);
@@ -107,6 +119,13 @@ static void mistakes_are_told_where_they_are(void **state)
 		  "one port" },
 		{ "cordon: 1\nsteps: [ { probe: { from: a, to: b, traffic: tcp/1, expect: open } } ]\n", "expect" },
 		{ "cordon: 1\nsteps: [ { probe: { from: a, to: b, expect: clear } } ]\n", "traffic" },
+		{ "cordon: 1\nsteps: [ { forget-tickets: out } ]\n", "agent: none" },
+		{ "cordon: 1\nsteps: [ { directory: { add: a, from: trusted } } ]\n", "directory does one thing" },
+		{ "cordon: 1\nsteps: [ { directory: { delete: trusted, remove: a } } ]\n", "directory does one thing" },
+		{ "cordon: 1\nsteps: [ { directory: {} } ]\n", "directory does one thing" },
+		{ "cordon: 1\nsteps: [ { directory: { add: nobody, to: trusted } } ]\n", "no host 'nobody'" },
+		{ "cordon: 1\nticket-lifetime: 60s\nsteps: [ { wait: 1s } ]\n", "130s to 10h" },
+		{ "cordon: 1\nticket-lifetime: 11h\nsteps: [ { wait: 1s } ]\n", "130s to 10h" },
 		{ "cordon: 1\nsteps: 7\n", "is a list" },
 		{ "", "" },
 	};

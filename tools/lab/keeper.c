@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "base/text.h"
+#include "tools/lab/directory.h"
 #include "tools/lab/folder.h"
 #include "tools/lab/lab.h"
 #include "tools/lab/network.h"
@@ -21,6 +22,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/mount.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -52,6 +54,7 @@ static int write_page(const struct twin *t, const struct scenario *s, struct dia
 	const struct host *hosts;
 	size_t n = policy_hosts(s->policy, &hosts);
 	json_t *page = json_object(), *list = json_array();
+	const struct directory *y = twin_directory(t);
 	char *path = page_path(), *text;
 	int e;
 
@@ -63,10 +66,14 @@ static int write_page(const struct twin *t, const struct scenario *s, struct dia
 
 		(void)json_object_set_new(row, "name", json_string(hosts[i].name));
 		(void)json_object_set_new(row, "space", json_integer(network_space(twin_network(t), i)));
+		const char *keytab = y ? directory_keytab_of(y, i) : NULL;
+
+		(void)json_object_set_new(row, "keytab", keytab ? json_string(keytab) : json_null());
 		(void)json_object_set_new(row, "run-dir", run_dir ? json_string(run_dir) : json_null());
 		(void)json_array_append_new(list, row);
 	}
 	(void)json_object_set_new(page, "hosts", list);
+	(void)json_object_set_new(page, "etc", y ? json_string(directory_etc(y)) : json_null());
 	text = json_dumps(page, JSON_INDENT(2));
 	e = text ? text_replace(path, text, strlen(text), 0600, d) : diag_fail(d, EINVAL, "a host's name is no text");
 	free(text);
@@ -235,6 +242,33 @@ static void point_to_daemon(const char *run_dir)
 	str_wipe(&s);
 }
 
+/* In the domain, programs find its names and its tickets: /etc/hosts and /etc/resolv.conf are the lab's for them. */
+static void join_domain(const json_t *page, const json_t *row, const char *host)
+{
+	static const char *const files[] = { "hosts", "resolv.conf" };
+	const char *etc = json_string_value(json_object_get(page, "etc"));
+	const char *keytab = json_string_value(json_object_get(row, "keytab"));
+	char from[PATH_MAX], to[PATH_MAX];
+
+	if (!etc)
+		return;
+	(void)snprintf(from, sizeof from, "%s/krb5.conf", etc);
+	(void)setenv("KRB5_CONFIG", from, 1);
+	(void)snprintf(from, sizeof from, "%s/tickets-%s", etc, host);
+	(void)setenv("KRB5CCNAME", from, 1);
+	if (keytab) {
+		(void)setenv("KRB5_KTNAME", keytab, 1);
+		(void)setenv("KRB5_CLIENT_KTNAME", keytab, 1);
+	}
+	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0)
+		return;
+	for (size_t i = 0; i < ARRAY_LEN(files); i++) {
+		(void)snprintf(from, sizeof from, "%s/%s", etc, files[i]);
+		(void)snprintf(to, sizeof to, "/etc/%s", files[i]);
+		(void)mount(from, to, NULL, MS_BIND, NULL);
+	}
+}
+
 int lab_exec(const char *host, char **argv)
 {
 	json_t *page = is_root() < 0 ? NULL : read_page();
@@ -259,6 +293,7 @@ int lab_exec(const char *host, char **argv)
 	if (unshare(CLONE_NEWUTS) < 0 || sethostname(host, strlen(host)) < 0)
 		errno = 0; /* a prompt with the wrong name is no reason to stop */
 	point_to_daemon(run_dir);
+	join_domain(page, row, host);
 	find_this_cordon_first();
 	(void)execvp(argv[0], argv);
 	(void)fprintf(stderr, "cordon lab: %s: %s\n", argv[0], strerror(errno));

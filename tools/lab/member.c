@@ -4,11 +4,14 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "base/text.h"
+#include "tools/lab/directory.h"
+#include "tools/lab/domain.h"
 #include "tools/lab/folder.h"
 #include "tools/lab/secrets.h"
 #include "tools/lab/network.h"
 #include "tools/lab/space.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -74,6 +77,8 @@ static int write_page(struct members *ms, struct member *m, struct diag *d)
 	str_add(&page, "\n");
 	if ((e = secrets_issue(ms->secrets, m->host, m->root, &page, d)) < 0)
 		return e;
+	if (ms->options.domain && domain_has(ms->options.domain, m->host))
+		str_addf(&page, "keytab: %s\n", directory_keytab);
 	m->page = join(m->folder, "host.yaml", "");
 	return text_replace(m->page, str_text(&page), page.len, 0600, d);
 }
@@ -182,6 +187,11 @@ size_t members_certificates(const struct members *ms)
 	return secrets_certificates(ms->secrets);
 }
 
+const char *member_root(const struct members *ms, size_t host)
+{
+	return ms->all[host].root;
+}
+
 const char *member_run_dir(const struct members *ms, size_t host)
 {
 	return ms->all[host].run_dir;
@@ -230,6 +240,41 @@ void member_kill(struct members *ms, size_t host)
 	(void)waitpid(m->pid, NULL, 0);
 	m->pid = 0;
 	m->ready = false;
+}
+
+/* The child of `parent` with this name; 0: there is none. */
+static pid_t child_named(pid_t parent, const char *name)
+{
+	DIR *all = opendir("/proc");
+	pid_t found = 0;
+
+	for (const struct dirent *e; all && !found && (e = readdir(all));) {
+		char path[300], line[512], format[64];
+		long pid = strtol(e->d_name, NULL, 10), its = 0;
+		FILE *f;
+
+		(void)snprintf(path, sizeof path, "/proc/%s/stat", e->d_name);
+		(void)snprintf(format, sizeof format, "%ld (%s)", pid, name);
+		if (pid <= 0 || !(f = fopen(path, "re")))
+			continue;
+		if (fgets(line, sizeof line, f) && strncmp(line, format, strlen(format)) == 0 &&
+		    sscanf(line + strlen(format), " %*c %ld", &its) == 1 && its == (long)parent)
+			found = (pid_t)pid;
+		(void)fclose(f);
+	}
+	if (all)
+		(void)closedir(all);
+	return found;
+}
+
+int member_forget_tickets(struct members *ms, size_t host, struct diag *d)
+{
+	const struct member *m = &ms->all[host];
+	pid_t keys = m->pid ? child_named(m->pid, "cordond-keys") : 0;
+
+	if (!keys)
+		return diag_fail(d, ESRCH, "cordond of %s has no process that holds tickets", m->host->name);
+	return kill(keys, SIGKILL) < 0 ? diag_errno(d, errno, "end process %ld", (long)keys) : 0;
 }
 
 int member_replace_policy(struct members *ms, size_t host, const char *file, struct diag *d)

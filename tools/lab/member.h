@@ -9,16 +9,18 @@
 #include <sys/types.h>
 
 struct diag;
+struct domain;
 struct members;
 struct network;
 
 struct members_options {
 	const struct policy *policy;
-	const char *policy_path; /* absolute */
-	const char *folder;      /* of the lab */
-	const char *keep;        /* logs and keys go there; NULL: logs into the lab's folder, keys nowhere */
-	const char *cordond;     /* the program */
-	bool own_policies;       /* each host has a copy of the policy, that can be replaced */
+	const char *policy_path;     /* absolute */
+	const char *folder;          /* of the lab */
+	const char *keep;            /* logs and keys go there; NULL: logs into the lab's folder, keys nowhere */
+	const char *cordond;         /* the program */
+	bool own_policies;           /* each host has a copy of the policy, that can be replaced */
+	const struct domain *domain; /* who is in it gets a page that says so */
 };
 
 /* Folders, certificates and keys of every host. Starts nothing. */
@@ -28,6 +30,8 @@ void members_free(struct members *m);
 SCOPE_FREEP(struct members, members)
 
 size_t members_certificates(const struct members *m);
+/* The folder that stands for a host's /; NULL: no cordond runs there. */
+const char *member_root(const struct members *m, size_t host);
 /* Where a host's cordond has its control socket; NULL: none runs there. */
 const char *member_run_dir(const struct members *m, size_t host);
 
@@ -44,6 +48,8 @@ int members_reap(struct members *m, struct diag *d);
 /* kill -9, and start it again: then it is waited for. The latter does nothing where it runs. */
 void member_kill(struct members *m, size_t host);
 int member_start(struct members *m, size_t host, struct diag *d);
+/* Its Kerberos tickets live in a process of cordond's, which is ended and comes back without them. */
+int member_forget_tickets(struct members *m, size_t host, struct diag *d);
 /* With own_policies: the file that the host's cordond takes its policy from. */
 int member_replace_policy(struct members *m, size_t host, const char *file, struct diag *d);
 

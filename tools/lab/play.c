@@ -2,6 +2,7 @@
 
 #include "base/diag.h"
 #include "base/str.h"
+#include "tools/lab/directory.h"
 #include "tools/lab/judge.h"
 #include "tools/lab/member.h"
 #include "tools/lab/network.h"
@@ -73,6 +74,13 @@ static void words_of(const struct step *s, struct str *out)
 		break;
 	case STEP_POLICY:
 		str_addf(out, "%s: policy from %s", s->host->name, s->file);
+		break;
+	case STEP_DIRECTORY:
+		if (s->change == CHANGE_DELETE)
+			str_addf(out, "directory: group %s is deleted", s->group);
+		else
+			str_addf(out, "directory: %s %s %s", s->host->name, s->change == CHANGE_ADD ? "into" : "out of",
+				 s->group);
 		break;
 	case STEP_WAIT:
 		str_addf(out, "wait %" PRIu64 " ms", s->wait_ms);
@@ -175,15 +183,57 @@ static int replace_policy(struct play *p, const struct step *s, struct diag *d)
 	return member_replace_policy(twin_members(p->run.twin), run_host(&p->run, s->host), str_text(&path), d);
 }
 
-static int plug(struct play *p, const struct step *s, struct diag *d)
+static int plug(struct play *p, const struct step *s, bool in, struct diag *d)
 {
 	size_t host = run_host(&p->run, s->host);
 	const struct network *n = twin_network(p->run.twin);
 	char port[16];
-	const char *const argv[] = { "ip", "link", "set", port, s->kind == STEP_CUT ? "down" : "up", NULL };
+	const char *const argv[] = { "ip", "link", "set", port, in ? "up" : "down", NULL };
 
 	network_port_name(host, port);
 	return space_run(network_port_space(n, host), argv, "", d);
+}
+
+static bool is_controller(const struct play *p, const struct host *h)
+{
+	return twin_directory(p->run.twin) && (h->roles & ROLE_KDC) &&
+	       run_host(&p->run, h) == twin_controller(p->run.twin);
+}
+
+/* As if its plug was drawn: nothing runs any more, and the kernel's rules are gone with its memory. */
+static int turn_off(struct play *p, const struct step *s, struct diag *d)
+{
+	static const char *const forget[] = { "nft", "flush", "ruleset", NULL };
+	size_t host = run_host(&p->run, s->host);
+
+	if (is_controller(p, s->host))
+		directory_stop(twin_directory(p->run.twin));
+	member_kill(twin_members(p->run.twin), host);
+	(void)space_run(network_space(twin_network(p->run.twin), host), forget, "", NULL);
+	return plug(p, s, false, d);
+}
+
+static int boot(struct play *p, const struct step *s, struct diag *d)
+{
+	int e = plug(p, s, true, d);
+
+	if (e == 0 && is_controller(p, s->host))
+		e = directory_start(twin_directory(p->run.twin), d);
+	if (e == 0 && (e = member_start(twin_members(p->run.twin), run_host(&p->run, s->host), d)) == 0)
+		e = twin_wait_ready(p->run.twin, d);
+	return e;
+}
+
+static int change_directory(struct play *p, const struct step *s, struct diag *d)
+{
+	struct directory *y = twin_directory(p->run.twin);
+
+	if (!y)
+		return diag_fail(d, EINVAL,
+				 "the policy asks for no Kerberos, or no host has role kdc: there is no directory");
+	if (s->change == CHANGE_DELETE)
+		return directory_delete_group(y, s->group, d);
+	return directory_member(y, s->group, s->host, s->change == CHANGE_ADD, d);
 }
 
 static int do_step(struct play *p, const struct step *s, struct diag *d)
@@ -213,7 +263,19 @@ static int do_step(struct play *p, const struct step *s, struct diag *d)
 		break;
 	case STEP_CUT:
 	case STEP_MEND:
-		e = plug(p, s, d);
+		e = plug(p, s, s->kind == STEP_MEND, d);
+		break;
+	case STEP_OFF:
+		e = turn_off(p, s, d);
+		break;
+	case STEP_BOOT:
+		e = boot(p, s, d);
+		break;
+	case STEP_DIRECTORY:
+		e = change_directory(p, s, d);
+		break;
+	case STEP_FORGET_TICKETS:
+		e = member_forget_tickets(twin_members(p->run.twin), run_host(&p->run, s->host), d);
 		break;
 	default:
 		break;

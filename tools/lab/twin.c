@@ -4,6 +4,8 @@
 #include "base/mem.h"
 #include "tools/lab/behind.h"
 #include "tools/lab/capture.h"
+#include "tools/lab/directory.h"
+#include "tools/lab/domain.h"
 #include "tools/lab/folder.h"
 #include "tools/lab/member.h"
 #include "tools/lab/network.h"
@@ -28,6 +30,8 @@ struct twin {
 	struct network *network;
 	struct capture *capture;
 	struct members *members;
+	struct domain domain;
+	struct directory *directory;
 	char *keep, *cordond;
 	int signals;
 	sigset_t before;
@@ -135,6 +139,42 @@ int twin_wait_ready(struct twin *t, struct diag *d)
 	return e;
 }
 
+/* While the directory is made, as at any other time. */
+static int live(void *context, int timeout_ms, struct diag *d)
+{
+	struct twin *t = context;
+	struct pollfd *rows = mem_new(twin_rows(t), sizeof *rows);
+	int e = twin_turn(t, rows, 0, timeout_ms, d);
+
+	free(rows);
+	return e;
+}
+
+/* The directory comes up before anybody asks it; each host gets what it needs to ask. */
+static int directory_up(struct twin *t, const struct twin_options *o, struct diag *d)
+{
+	struct directory_options options = { .domain = &t->domain,
+					     .network = t->network,
+					     .folder = folder_path(t->folder),
+					     .keep = t->keep,
+					     .turn = live,
+					     .context = t };
+	size_t count = network_hosts(t->network);
+	int e;
+
+	if (!t->domain.controller)
+		return 0;
+	tell(t, "making the directory ...");
+	options.ticket_lifetime_s = o->scenario->steps ? o->scenario->steps->ticket_lifetime_s : 0;
+	if ((e = directory_new(&options, &t->directory, d)) < 0 || (e = directory_make(t->directory, d)) < 0)
+		return e;
+	for (size_t i = 0; i < count; i++)
+		if (member_root(t->members, i) &&
+		    (e = directory_equip(t->directory, i, member_root(t->members, i), d)) < 0)
+			return e;
+	return 0;
+}
+
 int twin_new(const struct twin_options *o, struct twin **ret, struct diag *d)
 {
 	SCOPED(twin_freep) struct twin *t = mem_new(1, sizeof *t);
@@ -153,6 +193,9 @@ int twin_new(const struct twin_options *o, struct twin **ret, struct diag *d)
 	mo.keep = t->keep;
 	mo.cordond = t->cordond;
 	mo.own_policies = o->own_policies;
+	if ((e = domain_of(o->scenario->policy, &t->domain, d)) < 0)
+		return e;
+	mo.domain = &t->domain;
 	tell(t, "joining the hosts ...");
 	behind = behind_whom(o->scenario->policy);
 	e = network_new(hosts, count, behind, &o->scenario->wire, &t->network, d);
@@ -160,8 +203,11 @@ int twin_new(const struct twin_options *o, struct twin **ret, struct diag *d)
 	if (e < 0 || (e = capture_new(t->network, hosts, t->keep, o->judge, &t->capture, d)) < 0)
 		return e;
 	tell(t, "issuing certificates ...");
-	if ((e = members_new(&mo, t->network, &t->members, d)) < 0 || (e = network_up(t->network, d)) < 0)
+	if ((e = members_new(&mo, t->network, &t->members, d)) < 0 || (e = network_up(t->network, d)) < 0 ||
+	    (e = directory_up(t, o, d)) < 0) {
+		tell(t, "");
 		return e;
+	}
 	tell(t, "starting cordond on the hosts ...");
 	if ((e = members_start(t->members, d)) < 0 || (e = twin_wait_ready(t, d)) < 0) {
 		tell(t, "");
@@ -179,6 +225,7 @@ void twin_free(struct twin *t)
 	if (!t)
 		return;
 	members_free(t->members);
+	directory_free(t->directory);
 	capture_free(t->capture);
 	network_free(t->network);
 	folder_free(t->folder);
@@ -206,6 +253,16 @@ const char *twin_run_dir(const struct twin *t, size_t host)
 	return member_run_dir(t->members, host);
 }
 
+struct directory *twin_directory(const struct twin *t)
+{
+	return t->directory;
+}
+
+size_t twin_controller(const struct twin *t)
+{
+	return t->domain.controller_index;
+}
+
 struct members *twin_members(const struct twin *t)
 {
 	return t->members;
@@ -226,9 +283,11 @@ static int take_signal(struct twin *t, struct diag *d)
 	struct signalfd_siginfo s;
 
 	while (read(t->signals, &s, sizeof s) == (ssize_t)sizeof s) {
-		int e = s.ssi_signo == SIGCHLD ? members_reap(t->members, d)
-					       : diag_fail(d, EINTR, "stopped by %s", strsignal((int)s.ssi_signo));
+		int e = s.ssi_signo != SIGCHLD ? diag_fail(d, EINTR, "stopped by %s", strsignal((int)s.ssi_signo))
+					       : members_reap(t->members, d);
 
+		if (e == 0 && t->directory)
+			e = directory_reap(t->directory, d);
 		if (e < 0)
 			return e;
 	}

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 
 struct diag;
+struct directory;
 struct members;
 struct judge;
 struct network;
@@ -33,6 +34,9 @@ const struct network *twin_network(const struct twin *t);
 const char *twin_folder(const struct twin *t);
 const char *twin_run_dir(const struct twin *t, size_t host);
 size_t twin_certificates(const struct twin *t);
+/* NULL: the policy asks for none, or there is nobody to have it. */
+struct directory *twin_directory(const struct twin *t);
+size_t twin_controller(const struct twin *t); /* its host, if there is one */
 struct members *twin_members(const struct twin *t);
 /* Until each cordond that was started is ready. */
 int twin_wait_ready(struct twin *t, struct diag *d);
