@@ -6,6 +6,7 @@
 #include "base/table.h"
 #include "enforce/exempted.h"
 #include "enforce/guard.h"
+#include "enforce/identities.h"
 #include "enforce/nft.h"
 #include "enforce/routes.h"
 #include "enforce/table.h"
@@ -54,6 +55,7 @@ struct gate {
 	size_t secured_count, secured_cap;
 	struct table secured_by; /* their places, from 1, by addresses */
 	struct exempted exempted;
+	struct identities identities; /* of g->plan */
 	struct guard guard;
 	uint64_t guarded_told;
 	bool table_touched, routes_touched;
@@ -117,6 +119,7 @@ void gate_free(struct gate *g)
 	plan_free(g->plan);
 	free(g->secured);
 	exempted_wipe(&g->exempted);
+	identities_wipe(&g->identities);
 	table_wipe(&g->secured_by);
 	free(g);
 }
@@ -249,9 +252,9 @@ static int read_carry(struct gate *g, const struct plan *plan, struct ruleset_ca
 	return table_counters(&g->nft, carry_count, &c, d);
 }
 
-static int enforce(struct gate *g, const struct plan *plan, struct diag *d)
+static int enforce(struct gate *g, const struct plan *plan, const struct identities *known, struct diag *d)
 {
-	SCOPED(carry_wipe) struct ruleset_carry carry = { 0 };
+	SCOPED(carry_wipe) struct ruleset_carry carry = { .identities = known };
 	struct routes_made made;
 	int r;
 
@@ -265,10 +268,16 @@ static int enforce(struct gate *g, const struct plan *plan, struct diag *d)
 int gate_apply(struct gate *g, const struct plan *plan, struct diag *d)
 {
 	struct plan *before = g->plan;
-	int r = enforce(g, plan, d);
+	struct identities known;
+	int r;
 
-	if (r < 0)
+	identities_renumbered(&g->identities, plan, before, &known);
+	if ((r = enforce(g, plan, &known, d)) < 0) {
+		identities_wipe(&known);
 		return diag_wrap(d, r, "put the policy in force");
+	}
+	identities_wipe(&g->identities);
+	g->identities = known;
 	g->plan = plan_ref(plan);
 	g->state = GATE_ENFORCING;
 	plan_free(before);
@@ -295,6 +304,7 @@ int gate_disable(struct gate *g, struct diag *d)
 		return diag_wrap(d, r, "take the policy out of force");
 	plan_free(g->plan);
 	g->plan = NULL;
+	identities_wipe(&g->identities);
 	g->state = GATE_DISABLED;
 	return 0;
 }
@@ -452,6 +462,36 @@ int gate_secured_remove(struct gate *g, const struct addr *local, const struct a
 	return g->state == GATE_ENFORCING ? table_pair_remove(&g->nft, TABLE_SECURED, local, remote, d) : 0;
 }
 
+/* Whoever polls the descriptor would not hear of it again by itself. */
+static void try_again_soon(struct gate *g)
+{
+	const struct itimerspec soon = { .it_value = { .tv_nsec = RETRY_MS * 1000000L } };
+
+	timerfd_settime(g->retry, 0, &soon, NULL);
+}
+
+int gate_identify(struct gate *g, const struct gate_identity *changes, size_t count, struct diag *d)
+{
+	int r = identities_change(&g->identities, &g->nft, g->plan, changes, count, d);
+
+	if (r < 0 && r != -ENOSPC && r != -EINVAL) {
+		g->table_touched = true; /* make it anew, from the list */
+		try_again_soon(g);
+	}
+	return r;
+}
+
+void gate_forget_identities(struct gate *g)
+{
+	if (!g->identities.count)
+		return;
+	identities_wipe(&g->identities);
+	if (g->state == GATE_ENFORCING) {
+		g->table_touched = true;
+		try_again_soon(g);
+	}
+}
+
 int gate_routes(struct gate *g, struct diag *d)
 {
 	struct routes_made made;
@@ -489,15 +529,29 @@ static int hear_route(const struct nlmsghdr *h, void *context)
 	return MNL_CB_OK;
 }
 
+/* Their sets change all the time, but by us. */
+static int identities_sound(struct gate *g, bool *ret, struct diag *d)
+{
+	uint64_t sum;
+	int r;
+
+	if (g->state != GATE_ENFORCING || !plan_asks_who(g->plan))
+		return 0;
+	if ((r = identities_sum_in_force(&g->nft, g->plan, &sum, d)) == 0)
+		*ret = sum == identities_sum(&g->identities, g->plan);
+	return r;
+}
+
 static int restore_table(struct gate *g, bool *ret_restored, struct diag *d)
 {
+	bool members = true;
 	uint64_t now;
 	int r = table_fingerprint(&g->nft, &now, d);
 
-	if (r < 0)
+	if (r < 0 || (r = identities_sound(g, &members, d)) < 0)
 		return r;
-	if (now != g->fingerprint) {
-		if ((r = g->state == GATE_ENFORCING ? enforce(g, g->plan, d) : empty(g, d)) < 0)
+	if (now != g->fingerprint || !members) {
+		if ((r = g->state == GATE_ENFORCING ? enforce(g, g->plan, &g->identities, d) : empty(g, d)) < 0)
 			return r;
 		*ret_restored = true;
 	}
@@ -518,14 +572,6 @@ static int restore_routes(struct gate *g, struct gate_restored *ret, struct diag
 	ret->routes |= made.routes;
 	g->routes_touched = false;
 	return 0;
-}
-
-/* Whoever polls the descriptor would not hear of it again by itself. */
-static void try_again_soon(struct gate *g)
-{
-	const struct itimerspec soon = { .it_value = { .tv_nsec = RETRY_MS * 1000000L } };
-
-	timerfd_settime(g->retry, 0, &soon, NULL);
 }
 
 bool gate_guarded(const struct gate *g)

@@ -69,6 +69,19 @@ int gate_exempt_remove(struct gate *g, const struct addr *remote, struct diag *d
 int gate_secured_add(struct gate *g, const struct addr *local, const struct addr *remote, struct diag *d);
 int gate_secured_remove(struct gate *g, const struct addr *local, const struct addr *remote, struct diag *d);
 
+/* Who is behind two addresses, for the sets that firewall rules ask (identity_sets.h): in force in the kernel when this
+ * returns. `is` counts plan_groups of the plan in force; NULL: there is no SA with a proven peer any more. Kept by the
+ * gate whatever table is in force; a new plan's table has of it what is still the same group, and of other groups
+ * nobody for sure. On failure the kernel lets in no more than before or after. -ENOSPC: GATE_IDENTITIES_MOST. */
+struct membership;
+struct gate_identity {
+	struct addr local, remote;
+	const struct membership *is;
+};
+enum { GATE_IDENTITIES_MOST = 1 << 17 };
+int gate_identify(struct gate *g, const struct gate_identity *changes, size_t count, struct diag *d);
+void gate_forget_identities(struct gate *g);
+
 /* Routes through the TUN must be made again when it has come up (the unreachable route behind them stays). */
 int gate_routes(struct gate *g, struct diag *d);
 

@@ -22,6 +22,8 @@ const char *identity_set_name(enum identity_set set, size_t group, int family, c
 /* Which of a group's sets a rule with that action asks for its `allow` list, or its `except` list. */
 enum identity_set identity_set_for(enum firewall_action action, bool except);
 bool identity_set_exists(const struct plan *plan, enum identity_set set, size_t group);
+struct membership;
+bool identity_set_has(const struct membership *is, enum identity_set set, size_t group);
 /* Is this the name of one of them? */
 bool identity_set_named(const char *name);
 

@@ -422,6 +422,7 @@ void ruleset_write(const struct gate_config *c, const char *table, const struct 
 			     carry ? carry->secured_count : 0);
 	}
 	ruleset_exempted_sets(&r, carry);
+	ruleset_identity_sets(&r, carry);
 	str_add(out, icmp_errors);
 	add_counters(&r, carry);
 	str_add(out, str_text(&chains));

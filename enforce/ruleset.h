@@ -25,6 +25,7 @@ struct ruleset_carry {
 	const struct ruleset_pair *secured; /* not owned */
 	struct ruleset_pair *exempted;      /* remote alone counts */
 	size_t fallback_count, secured_count, exempted_count;
+	const struct identities *identities; /* of the new plan; not owned */
 	/* Is there a guard (guard.h), which wants to know what this table has seen? Not yet: once its sets are in
 	 * force, ruleset_write_in_force. */
 	enum ruleset_guard { RULESET_NO_GUARD, RULESET_GUARDED, RULESET_GUARDED_LATER } guard;
@@ -82,6 +83,8 @@ void ruleset_lists(struct ruleset *r);
 /* Connections of hosts behind us that leave with our address: the sets and chains that find out which address, and
  * give it to them on their way through the TUN. */
 void ruleset_masquerade(struct ruleset *r);
+/* Who is behind a pair of addresses (identity_sets.h): the sets that the plan asks for. */
+void ruleset_identity_sets(struct ruleset *r, const struct ruleset_carry *carry);
 /* Addresses that are exempted for a time: their sets, and the chain that lets their packets pass. */
 void ruleset_exempted_sets(struct ruleset *r, const struct ruleset_carry *carry);
 void ruleset_exempted(struct ruleset *r);

@@ -195,6 +195,46 @@ int table_pairs(struct netlink *nft, enum table_set set, struct ruleset_pair **r
 	return 0;
 }
 
+struct telling {
+	const char *set;
+	table_element_fn each;
+	void *context;
+};
+
+static int tell_element(struct nftnl_set_elem *e, void *context)
+{
+	const struct telling *t = context;
+	uint32_t len = 0;
+	const uint8_t *key = nftnl_set_elem_get(e, NFTNL_SET_ELEM_KEY, &len);
+
+	if (key)
+		t->each(t->context, t->set, key, len);
+	return 0;
+}
+
+static int tell_elements(const struct nlmsghdr *h, void *context)
+{
+	SCOPED(set_free) struct nftnl_set *s = nftnl_set_alloc();
+
+	if (s && nftnl_set_elems_nlmsg_parse(h, s) == 0)
+		nftnl_set_elem_foreach(s, tell_element, context);
+	return MNL_CB_OK;
+}
+
+int table_elements(struct netlink *nft, const char *set, table_element_fn each, void *context)
+{
+	SCOPED(set_free) struct nftnl_set *s = set_named(set);
+	struct telling t = { set, each, context };
+	char buf[NETLINK_MESSAGE_MOST];
+	struct nlmsghdr *h;
+
+	if (!s)
+		return -ENOMEM;
+	h = start_dump(nft, buf, NFT_MSG_GETSETELEM);
+	nftnl_set_elems_nlmsg_build_payload(h, s);
+	return netlink_ask(nft, h, tell_elements, &t);
+}
+
 struct counting {
 	table_counter_fn each;
 	void *context;

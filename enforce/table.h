@@ -18,6 +18,10 @@ int table_pair_remove(struct netlink *nft, enum table_set set, const struct addr
 /* All pairs of a set, both families; none if there is no table. free() the array. */
 int table_pairs(struct netlink *nft, enum table_set set, struct ruleset_pair **ret, size_t *ret_count, struct diag *d);
 
+/* The elements of one set, by its name. 0 or what the kernel says: -EINTR, it was changed meanwhile. */
+typedef void (*table_element_fn)(void *context, const char *set, const uint8_t *key, size_t n);
+int table_elements(struct netlink *nft, const char *set, table_element_fn each, void *context);
+
 typedef void (*table_counter_fn)(void *context, enum gate_count kind, uint32_t rule, struct ruleset_count n);
 int table_counters(struct netlink *nft, table_counter_fn each, void *context, struct diag *d);
 

@@ -23,11 +23,21 @@ static bool host_has(const struct host *h, const struct addr *a)
 	return false;
 }
 
+/* Of who has no account, or whose account nobody could ask about, everything may be. */
+static enum member account_has(const struct peer *p, const struct sid *sid)
+{
+	if (sid_list_has(&p->sids, sid))
+		return MEMBER_YES;
+	return p->learnt_s && !p->sids.cut ? MEMBER_NO : MEMBER_MAYBE;
+}
+
 static enum member judge(struct judging *j, const struct group *g);
 
 static enum member judge_member(struct judging *j, const struct group_member *m)
 {
 	const struct group_asker *a = j->asker;
+	const struct directory_name *name;
+	struct sid sid;
 
 	switch (m->kind) {
 	case MEMBER_HOST:
@@ -37,10 +47,12 @@ static enum member judge_member(struct judging *j, const struct group_member *m)
 	case MEMBER_GROUP:
 		return m->group ? judge(j, m->group) : MEMBER_NO;
 	case MEMBER_SID:
+		return sid_parse(m->text, strlen(m->text), &sid, NULL) == 0 ? account_has(a->peer, &sid) : MEMBER_MAYBE;
 	case MEMBER_DIRECTORY_GROUP:
-		break;
+		name = directory_names_find(a->names, m->text);
+		return name && name->state == DIRECTORY_FOUND ? account_has(a->peer, &name->sid) : MEMBER_MAYBE;
 	}
-	return MEMBER_MAYBE; /* no account is known of anybody yet */
+	return MEMBER_NO;
 }
 
 static enum member judge(struct judging *j, const struct group *g)
@@ -100,14 +112,6 @@ bool groups_admit(const struct group *const *groups, size_t count, const struct 
 /* ---- of all groups that are asked about ---------------------------------------------------------------------------
  */
 
-struct membership *membership_new(uint32_t count)
-{
-	struct membership *m = mem_new(1, sizeof *m + 2 * MEMBERSHIP_OCTETS(count));
-
-	m->count = count;
-	return m;
-}
-
 struct membership *membership_of(const struct plan *plan, const struct peer *peer, const struct addr *remote,
 				 const struct directory_names *names)
 {
@@ -122,54 +126,4 @@ struct membership *membership_of(const struct plan *plan, const struct peer *pee
 		membership_put(m, i, judge_proven(&j, groups[i].group));
 	free(j.known);
 	return m;
-}
-
-void membership_free(struct membership *m)
-{
-	free(m);
-}
-
-static size_t octets(const struct membership *m)
-{
-	return sizeof *m + 2 * MEMBERSHIP_OCTETS(m->count);
-}
-
-struct membership *membership_copy(const struct membership *m)
-{
-	return mem_copy(m, octets(m));
-}
-
-bool membership_equal(const struct membership *a, const struct membership *b)
-{
-	return a->count == b->count && memcmp(a->bits, b->bits, 2 * MEMBERSHIP_OCTETS(a->count)) == 0;
-}
-
-void membership_put(struct membership *m, size_t group, enum member is)
-{
-	uint8_t bit = (uint8_t)(1u << group % 8);
-	uint8_t *sure = &m->bits[group / 8], *may = sure + MEMBERSHIP_OCTETS(m->count);
-
-	*sure = (uint8_t)(is == MEMBER_YES ? *sure | bit : *sure & ~bit);
-	*may = (uint8_t)(is != MEMBER_NO ? *may | bit : *may & ~bit);
-}
-
-enum member membership_get(const struct membership *m, size_t group)
-{
-	unsigned bit = 1u << group % 8;
-	const uint8_t *sure = &m->bits[group / 8], *may = sure + MEMBERSHIP_OCTETS(m->count);
-
-	if (*sure & bit)
-		return MEMBER_YES;
-	return *may & bit ? MEMBER_MAYBE : MEMBER_NO;
-}
-
-void membership_meet(struct membership *m, const struct membership *with)
-{
-	size_t n = MEMBERSHIP_OCTETS(m->count);
-
-	for (size_t i = 0; i < n; i++) {
-		m->bits[i] &= with->bits[i];
-		m->bits[n + i] |= with->bits[n + i];
-	}
-	m->learnt_s = with->learnt_s > m->learnt_s ? with->learnt_s : m->learnt_s;
 }

@@ -8,13 +8,12 @@
 #ifndef IDENTITY_GROUPS_H
 #define IDENTITY_GROUPS_H
 #include "base/scope.h"
+#include "identity/directory.h"
 #include "identity/peer.h"
 #include "policy/plan.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-struct directory_names;
 
 enum member { MEMBER_NO, MEMBER_MAYBE, MEMBER_YES };
 
@@ -28,6 +27,10 @@ struct group_asker {
 enum member group_has(const struct group *g, const struct group_asker *a);
 /* Is it in one of them, for sure? True of an empty list: no group is asked for. */
 bool groups_admit(const struct group *const *groups, size_t count, const struct group_asker *a);
+
+/* Of each group that the new plan asks about, which it is of those of the old one (plan_groups): of the same name, and
+ * with the same members all the way down. UINT32_MAX: none. free() it. */
+uint32_t *groups_renumber(const struct plan *new, const struct plan *old);
 
 /* Which of the groups that a host's firewall asks about (plan_groups) a peer is in, a bit each. */
 struct membership {
@@ -44,10 +47,21 @@ struct membership *membership_of(const struct plan *plan, const struct peer *pee
 struct membership *membership_copy(const struct membership *m);
 bool membership_equal(const struct membership *a, const struct membership *b);
 void membership_put(struct membership *m, size_t group, enum member is);
-enum member membership_get(const struct membership *m, size_t group);
+static inline enum member membership_get(const struct membership *m, size_t group)
+{
+	unsigned bit = 1u << group % 8;
+	const uint8_t *sure = &m->bits[group / 8], *may = sure + MEMBERSHIP_OCTETS(m->count);
+
+	if (*sure & bit)
+		return MEMBER_YES;
+	return *may & bit ? MEMBER_MAYBE : MEMBER_NO;
+}
 /* Where both speak under one pair of addresses: sure is who both are sure of, maybe who one may be. Of one count. */
 void membership_meet(struct membership *m, const struct membership *with);
 SCOPE_FREEP(struct membership, membership)
+/* For another plan, with `count` groups: from[i] is the old number of what is number i there; UINT32_MAX: it was not
+ * asked about, or is not the same group any more: then nobody is sure to be in it, and everybody may be. */
+struct membership *membership_renumbered(const struct membership *m, const uint32_t *from, uint32_t count);
 
 /* Does a pattern with `*` and `?` fit the peer's certificate? Case does not count. A pattern with a = is about the
  * subject: all of it, part by part, in either order; or one of its parts. One without is about an alternative name.

@@ -19,7 +19,7 @@ MAY = {
     "analysis": POLICY,
     "identity": POLICY,
     "dataplane": POLICY + ["identity/peer.h"],
-    "enforce": POLICY + ["identity/peer.h"],
+    "enforce": POLICY + ["identity/peer.h", "identity/groups.h"],
     "keying": POLICY + ["identity/peer.h", "identity/groups.h", "dataplane/sad.h"],
     "control": [],
     "tools/lab": POLICY + ["policy/host_config.h", "policy/steps.h", "analysis/", "identity/credential.h", "identity/peer.h",

@@ -66,6 +66,13 @@ size_t plan_lists(const struct plan *p)
 	return p->list_count;
 }
 
+size_t policy_groups(const struct policy *p, const struct group **ret)
+{
+	(void)p;
+	*ret = NULL;
+	return 0;
+}
+
 size_t plan_groups(const struct plan *p, const struct plan_group **ret)
 {
 	*ret = p->groups;
