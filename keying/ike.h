@@ -44,6 +44,7 @@ enum ike_payload {
 	PL_SK,
 	PL_CP,
 	PL_EAP,      /* the last that RFC 7296 defines: a critical one of these is never "unknown" (2.5) */
+	PL_GSPM,     /* RFC 6467 */
 	PL_SKF = 53, /* RFC 7383 */
 };
 
@@ -81,6 +82,7 @@ enum ike_notify {
 	N_FRAGMENTATION_SUPPORTED = 16430,
 	N_AUTH_LIFETIME = 16403,
 	N_QCD_TOKEN = 16419,
+	N_SECURE_PASSWORD_METHODS = 16424, /* RFC 6467 */
 	N_SIGNATURE_HASH_ALGORITHMS = 16431,
 	N_USE_PPK = 16435, /* RFC 8784 */
 	N_PPK_IDENTITY = 16436,
@@ -164,6 +166,13 @@ struct ike_ts_list {
 	size_t count;
 };
 
+/* What Kerberos puts into a GSPM payload; what is not there has no octets. */
+struct ike_gspm {
+	struct keying_octets body; /* the whole, as both ends digest it */
+	bool kerberos;             /* the mechanism is named */
+	struct keying_octets principal, token_i, token_r;
+};
+
 struct ike_msg {
 	struct ike_header h;
 	struct keying_octets raw; /* as it came; not the decoders' */
@@ -178,6 +187,8 @@ struct ike_msg {
 	struct keying_octets certreqs[IKE_CERTREQS_MOST]; /* the names of authorities, 20 octets each */
 	size_t certreq_count;
 	bool asks_address, has_eap; /* a CP payload wants an internal address; an EAP payload */
+	bool has_gspm;
+	struct ike_gspm gspm;
 	uint8_t auth_method;
 	struct keying_octets auth;
 	struct ike_notification notifies[IKE_NOTIFIES_MOST];
@@ -194,6 +205,9 @@ enum ike_message_kind {
 	MSG_INIT_REPLY,
 	MSG_AUTH_REQUEST,
 	MSG_AUTH_REPLY,
+	MSG_GSPM_REQUEST, /* IKE_AUTH after its first request, where Kerberos proves (RFC 6467) */
+	MSG_GSPM_REPLY,   /* IKE_AUTH before its last reply */
+	MSG_GSPM_END,     /* and that one */
 	MSG_CHILD_REQUEST,
 	MSG_CHILD_REPLY,
 	MSG_INFORMATIONAL,
@@ -215,6 +229,7 @@ int ike_decode_cert(struct wire_in *in, struct ike_msg *m, struct diag *d);
 int ike_decode_certreq(struct wire_in *in, struct ike_msg *m, struct diag *d);
 int ike_decode_cp(struct wire_in *in, struct ike_msg *m, struct diag *d);
 int ike_decode_eap(struct wire_in *in, struct ike_msg *m, struct diag *d);
+int ike_decode_gspm(struct wire_in *in, struct ike_msg *m, struct diag *d);
 int ike_decode_auth(struct wire_in *in, struct ike_msg *m, struct diag *d);
 int ike_decode_notify(struct wire_in *in, struct ike_msg *m, struct diag *d);
 int ike_decode_delete(struct wire_in *in, struct ike_msg *m, struct diag *d);
@@ -248,6 +263,8 @@ void ike_put_cert(struct ike_writer *w, const void *der, size_t len);
 enum { CERTREQ_INIT_MOST = 32, CERTREQ_AUTH_MOST = 256 };
 void ike_put_certreq(struct ike_writer *w, const uint8_t (*authorities)[20], size_t n, size_t most);
 void ike_put_auth(struct ike_writer *w, uint8_t method, const void *data, size_t len);
+/* Returns its body, where it was written. */
+struct keying_octets ike_put_gspm(struct ike_writer *w, const struct ike_gspm *g);
 void ike_put_notify(struct ike_writer *w, uint16_t type, const void *data, size_t len);
 /* About the IKE SA, and saying so: QCD_TOKEN. */
 void ike_put_notify_of_ike(struct ike_writer *w, uint16_t type, const void *data, size_t len);

@@ -39,6 +39,7 @@ static const struct payload_rule auth_request[] = {
 	{ PL_AUTH, 0, 1, ike_decode_auth }, /* 3.8 */
 	{ PL_CP, 0, 1, ike_decode_cp },     /* 3.15 */
 	{ PL_EAP, 0, 1, ike_decode_eap },   /* 3.16 */
+	{ PL_GSPM, 0, 1, ike_decode_gspm }, /* RFC 6467 3 */
 	{ PL_SA, 0, 1, ike_decode_sa },
 	{ PL_TSI, 0, 1, ike_decode_ts_i }, /* 3.13 */
 	{ PL_TSR, 0, 1, ike_decode_ts_r },
@@ -54,6 +55,21 @@ static const struct payload_rule auth_reply[] = {
 	{ PL_TSI, 0, 1, ike_decode_ts_i },
 	{ PL_TSR, 0, 1, ike_decode_ts_r },
 	NOTIFIES,
+};
+/* docs/protocols/kerberos-ikev2.md 2 */
+static const struct payload_rule gspm_request[] = {
+	{ PL_GSPM, 1, 1, ike_decode_gspm },
+	{ PL_AUTH, 0, 1, ike_decode_auth },
+	NOTIFIES,
+};
+static const struct payload_rule gspm_reply[] = {
+	{ PL_IDR, 0, 1, ike_decode_id_r },
+	{ PL_GSPM, 1, 1, ike_decode_gspm },
+	NOTIFIES,
+};
+static const struct payload_rule gspm_end[] = {
+	{ PL_AUTH, 1, 1, ike_decode_auth },  { PL_CP, 0, 1, ike_decode_cp },      { PL_SA, 0, 1, ike_decode_sa },
+	{ PL_TSI, 0, 1, ike_decode_ts_i },   { PL_TSR, 0, 1, ike_decode_ts_r },   NOTIFIES,
 };
 static const struct payload_rule child_message[] = {
 	{ PL_SA, 1, 1, ike_decode_sa },    { PL_NONCE, 1, 1, ike_decode_nonce },
@@ -74,6 +90,9 @@ static const struct payload_table {
 	[MSG_INIT_REPLY] = { init_reply, ARRAY_LEN(init_reply), true },
 	[MSG_AUTH_REQUEST] = { auth_request, ARRAY_LEN(auth_request), false },
 	[MSG_AUTH_REPLY] = { auth_reply, ARRAY_LEN(auth_reply), true },
+	[MSG_GSPM_REQUEST] = { gspm_request, ARRAY_LEN(gspm_request), false },
+	[MSG_GSPM_REPLY] = { gspm_reply, ARRAY_LEN(gspm_reply), true },
+	[MSG_GSPM_END] = { gspm_end, ARRAY_LEN(gspm_end), true },
 	[MSG_CHILD_REQUEST] = { child_message, ARRAY_LEN(child_message), false },
 	[MSG_CHILD_REPLY] = { child_message, ARRAY_LEN(child_message), true },
 	[MSG_INFORMATIONAL] = { informational, ARRAY_LEN(informational), false },

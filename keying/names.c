@@ -39,6 +39,7 @@ static const struct name notifies[] = {
 	{ N_USE_TRANSPORT_MODE, "USE_TRANSPORT_MODE" },
 	{ N_REKEY_SA, "REKEY_SA" },
 	{ N_REDIRECT, "REDIRECT" },
+	{ N_SECURE_PASSWORD_METHODS, "SECURE_PASSWORD_METHODS" },
 };
 
 static const char *find(const struct name *names, size_t n, uint16_t number)
