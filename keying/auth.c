@@ -10,16 +10,44 @@ enum { PROOF_TEXT = 320, WHO_TEXT = 192, WHY_TEXT = 512, SHARED_KEY = 2 };
 
 /* ---- our own proof ----------------------------------------------------------------------------------------------- */
 
-/* A pre-shared key has no name of its own: the address that we speak from. */
+/* A pre-shared key has no name of its own, and Kerberos shows none here: the address that we speak from. */
 static void own_id(const struct ike_sa *sa, const struct keying_credential *c, uint8_t *ret_type,
 		   struct keying_octets *ret)
 {
 	*ret_type = c->id_type;
 	*ret = (struct keying_octets){ c->id, c->id_len };
-	if (c->id_len)
+	if (c->id_len && c->kind != AUTH_KERBEROS) /* whose tickets say who we are, and to no stranger */
 		return;
 	*ret_type = sa->local.family == 4 ? ID_IPV4_ADDR : ID_IPV6_ADDR;
 	*ret = (struct keying_octets){ sa->local.octets, addr_octets(&sa->local) };
+}
+
+void auth_put_own_id(const struct ike_sa *sa, struct ike_writer *w)
+{
+	const struct keying_credential *c = ike_credential(sa);
+	struct keying_octets id;
+	uint8_t type;
+
+	if (!c) {
+		w->out.failed = true;
+		return;
+	}
+	own_id(sa, c, &type, &id);
+	ike_put_id(w, sa->initiator ? PL_IDI : PL_IDR, type, id.at, id.len);
+}
+
+struct keying_octets auth_own_id_body(const struct ike_sa *sa, uint8_t *buf, size_t cap)
+{
+	const struct keying_credential *c = ike_credential(sa);
+	struct wire_out out = wire_out(buf, cap);
+	struct keying_octets id = { 0 };
+	uint8_t type = 0;
+
+	if (c)
+		own_id(sa, c, &type, &id);
+	wire_put_u32(&out, (uint32_t)type << 24);
+	wire_put(&out, id.at, id.len);
+	return (struct keying_octets){ buf, out.failed ? 0 : out.len };
 }
 
 static int no_credential(const struct ike_sa *sa, struct diag *d)
@@ -33,23 +61,19 @@ static int no_credential(const struct ike_sa *sa, struct diag *d)
 static int ask_sign_with(struct ike_sa *sa, const struct key *sk_p, struct diag *d)
 {
 	const struct keying_credential *c = ike_credential(sa);
-	uint8_t body[4 + 2048], type;
-	struct keying_octets id;
+	uint8_t body[4 + 2048];
+	struct keying_octets id_body;
 	uint8_t *octets;
 	size_t len;
 	int r;
 
 	if (!c)
 		return no_credential(sa, d);
-	own_id(sa, c, &type, &id);
-	struct wire_out out = wire_out(body, sizeof body);
-	wire_put_u32(&out, (uint32_t)type << 24);
-	wire_put(&out, id.at, id.len);
-	if (out.failed)
-		return diag_fail(d, ERR_UNSUPPORTED, "an identity of %zu octets", id.len);
+	id_body = auth_own_id_body(sa, body, sizeof body);
+	if (!id_body.len)
+		return diag_fail(d, ERR_UNSUPPORTED, "an identity of %zu octets", c->id_len);
 	r = keymat_signed_octets(sa->suite.prf, sk_p, owned_octets(sa->initiator ? &sa->init_request : &sa->init_reply),
-				 owned_octets(sa->initiator ? &sa->nonce_r : &sa->nonce_i),
-				 (struct keying_octets){ body, out.len }, &octets, &len, d);
+				 owned_octets(sa->initiator ? &sa->nonce_r : &sa->nonce_i), id_body, &octets, &len, d);
 	if (r < 0)
 		return r;
 	struct keying_job *job = job_new(JOB_SIGN);
@@ -72,25 +96,50 @@ static void keep_proof(struct ike_sa *sa, const struct keying_result *r)
 	owned_set(&sa->auth, r->auth, r->auth_len);
 }
 
-static int put_proof(struct ike_sa *sa, struct ike_writer *w, bool certreq, bool initial_contact, struct diag *d)
+/* Is this the only IKE SA that we have with the peer? Then what it still remembers of us is stale (2.4). */
+static bool is_initial_contact(const struct ike_sa *sa)
+{
+	const struct ike_sa *other;
+
+	LIST_FOREACH(other, &sa->contact->ikes, of_contact)
+		if (other->state >= IKE_ESTABLISHED)
+			return false;
+	return true;
+}
+
+void auth_put_contact(struct ike_sa *sa, struct ike_writer *w)
+{
+	if (sa->initiator && is_initial_contact(sa))
+		ike_put_notify(w, N_INITIAL_CONTACT, NULL, 0);
+	crash_put(sa, w);
+}
+
+void auth_take_contact(struct ike_sa *sa, const struct ike_msg *m)
+{
+	sa->initial_contact = ike_find_notify(m, N_INITIAL_CONTACT);
+	crash_take(sa, m);
+}
+
+void auth_put_proof_alone(struct ike_sa *sa, struct ike_writer *w)
+{
+	ike_put_auth(w, sa->auth_method, sa->auth.at, sa->auth.len);
+	auth_put_contact(sa, w);
+}
+
+static int put_proof(struct ike_sa *sa, struct ike_writer *w, bool certreq, struct diag *d)
 {
 	const struct keying_credential *c = ike_credential(sa);
 	const struct keying_config *config = &sa->k->config;
-	struct keying_octets id;
-	uint8_t type;
 
 	if (!c)
 		return no_credential(sa, d);
-	own_id(sa, c, &type, &id);
-	ike_put_id(w, sa->initiator ? PL_IDI : PL_IDR, type, id.at, id.len);
+	auth_put_own_id(sa, w);
 	for (size_t i = 0; c->kind == AUTH_CERTIFICATE && i < c->chain_count; i++)
 		ike_put_cert(w, c->chain[i], c->chain_lens[i]);
-	if (initial_contact)
-		ike_put_notify(w, N_INITIAL_CONTACT, NULL, 0);
 	if (certreq && config->authority_count)
 		ike_put_certreq(w, config->authorities, config->authority_count, CERTREQ_AUTH_MOST);
-	ike_put_auth(w, sa->auth_method, sa->auth.at, sa->auth.len);
 	ppk_put(sa, w);
+	auth_put_proof_alone(sa, w);
 	return 0;
 }
 
@@ -137,26 +186,6 @@ static struct keying_job *verify_job(const struct ike_sa *sa, const struct ike_m
 
 /* ---- initiator --------------------------------------------------------------------------------------------------- */
 
-int auth_sign(struct ike_sa *sa, const struct step_input *in, struct diag *d)
-{
-	int r = ike_key(sa, (struct keying_octets){ in->result->secret, in->result->secret_len }, NULL, d);
-
-	if (r < 0)
-		return r;
-	if (!sa->making->ppk)
-		return ask_sign(sa, d);
-	if ((r = ppk_begin(sa, d)) < 0)
-		return r;
-	sa->state = IKE_I_PPK;
-	return STEP_STAY;
-}
-
-int auth_mixed(struct ike_sa *sa, const struct step_input *in, struct diag *d)
-{
-	ppk_mixed(sa, in->result);
-	return ask_sign(sa, d);
-}
-
 /* An SPI for the first CHILD SA, unless the peer wants IKE SAs alone (RFC 6023): then it follows by itself. */
 static int ask_first(struct ike_sa *sa, struct diag *d)
 {
@@ -168,6 +197,38 @@ static int ask_first(struct ike_sa *sa, struct diag *d)
 	sa->state = IKE_I_SPI;
 	int r = ike_step(sa, EV_CHILD_SPI, NULL, NULL, d);
 	return r < 0 ? r : STEP_STAY;
+}
+
+/* Make our proof; Kerberos has it later (gspm.c). */
+static int prove(struct ike_sa *sa, struct diag *d)
+{
+	int r;
+
+	if (!gspm_in_use(sa))
+		return ask_sign(sa, d);
+	sa->state = IKE_I_SPI;
+	r = ask_first(sa, d);
+	return r < 0 ? r : STEP_STAY;
+}
+
+int auth_sign(struct ike_sa *sa, const struct step_input *in, struct diag *d)
+{
+	int r = ike_key(sa, (struct keying_octets){ in->result->secret, in->result->secret_len }, NULL, d);
+
+	if (r < 0)
+		return r;
+	if (!sa->making->ppk)
+		return prove(sa, d);
+	if ((r = ppk_begin(sa, d)) < 0)
+		return r;
+	sa->state = IKE_I_PPK;
+	return STEP_STAY;
+}
+
+int auth_mixed(struct ike_sa *sa, const struct step_input *in, struct diag *d)
+{
+	ppk_mixed(sa, in->result);
+	return prove(sa, d);
 }
 
 int auth_reserve(struct ike_sa *sa, const struct step_input *in, struct diag *d)
@@ -188,17 +249,6 @@ int auth_plain(struct ike_sa *sa, const struct step_input *in, struct diag *d)
 	return ask_first(sa, d);
 }
 
-/* Is this the only IKE SA that we have with the peer? Then what it still remembers of us is stale (2.4). */
-static bool is_initial_contact(const struct ike_sa *sa)
-{
-	const struct ike_sa *other;
-
-	LIST_FOREACH(other, &sa->contact->ikes, of_contact)
-		if (other->state >= IKE_ESTABLISHED)
-			return false;
-	return true;
-}
-
 int auth_send(struct ike_sa *sa, const struct step_input *in, struct diag *d)
 {
 	struct ike_writer w;
@@ -207,15 +257,20 @@ int auth_send(struct ike_sa *sa, const struct step_input *in, struct diag *d)
 
 	(void)in;
 	exchange_begin_message(sa, &w, IKE_AUTH, false, &sk);
-	if ((r = put_proof(sa, &w, true, is_initial_contact(sa), d)) < 0)
+	if (gspm_in_use(sa))
+		gspm_put_hello(sa, &w);
+	else if ((r = put_proof(sa, &w, true, d)) < 0)
 		return r;
-	crash_put(sa, &w);
 	if (sa->first)
 		child_put_offer(sa->first, &w);
 	if ((r = exchange_end_message(sa, &w, sk, d)) < 0)
 		return r;
 	exchange_send_request(sa, &w, NULL);
-	return 0;
+	if (!gspm_in_use(sa))
+		return 0;
+	sa->state = IKE_I_GSS_ASKED;
+	ike_arm(sa);
+	return STEP_STAY;
 }
 
 /* "certificate CN=dc1", "the pre-shared key": what we showed. */
@@ -226,6 +281,9 @@ static const char *own_proof(const struct ike_sa *sa, char buf[PROOF_TEXT])
 
 	if (c && c->kind == AUTH_PSK)
 		(void)snprintf(buf, PROOF_TEXT, "the pre-shared key %s (authentication '%s')", c->psk_file,
+			       sa->auth_set->name);
+	else if (c && c->kind == AUTH_KERBEROS)
+		(void)snprintf(buf, PROOF_TEXT, "Kerberos as %s (authentication '%s')", c->subject ? c->subject : "?",
 			       sa->auth_set->name);
 	else
 		(void)snprintf(buf, PROOF_TEXT, "certificate %s (authentication '%s')",
@@ -260,7 +318,7 @@ static const char *who_text(const struct ike_sa *sa, const struct fault *f, char
 }
 
 /* Tell the peer that its proof is not good enough: it thinks that all is well (2.21.2). */
-static void not_proven(struct ike_sa *sa, struct fault f, const char *why)
+void auth_not_proven(struct ike_sa *sa, struct fault f, const char *why)
 {
 	char who[WHO_TEXT];
 	struct keying *k = sa->k;
@@ -303,7 +361,7 @@ int auth_verify(struct ike_sa *sa, const struct step_input *in, struct diag *d)
 
 	exchange_done(sa);
 	if (unwanted_in_auth(m, &why) < 0 || ppk_answered(sa, m, &why) < 0) {
-		not_proven(sa, (struct fault){ .code = failure_of(why.code), .exchange = IKE_AUTH }, why.text);
+		auth_not_proven(sa, (struct fault){ .code = failure_of(why.code), .exchange = IKE_AUTH }, why.text);
 		return STEP_STAY;
 	}
 	unwanted_redirect(sa, m);
@@ -314,10 +372,18 @@ int auth_verify(struct ike_sa *sa, const struct step_input *in, struct diag *d)
 		sa->making->hint_fault = child_fault_of(m, &why);
 		sa->making->hint_fault.exchange = IKE_AUTH;
 	}
-	return ask_job(sa, verify_job(sa, m, &m->id_r, m->auth), m->id_r.body, d);
+	if (!gspm_in_use(sa))
+		return ask_job(sa, verify_job(sa, m, &m->id_r, m->auth), m->id_r.body, d);
+	if (gspm_verify(sa, m, &why) < 0) {
+		auth_not_proven(sa, (struct fault){ .code = failure_of(why.code), .exchange = IKE_AUTH }, why.text);
+		return STEP_STAY;
+	}
+	sa->state = IKE_I_VERIFY;
+	int r = ike_step(sa, EV_PROVEN, NULL, NULL, d);
+	return r < 0 ? r : STEP_STAY;
 }
 
-static void keep_peer(struct ike_sa *sa, const struct peer *p)
+void auth_keep_peer(struct ike_sa *sa, const struct peer *p)
 {
 	free(sa->peer);
 	sa->peer = peer_keep(p);
@@ -346,14 +412,21 @@ int auth_established(struct ike_sa *sa, const struct step_input *in, struct diag
 	const struct keying_result *r = in->result;
 	char why[WHY_TEXT];
 
-	(void)d;
 	if (r->error) {
-		not_proven(sa, fault_of_result(r), why_of(sa, r, why));
+		auth_not_proven(sa, fault_of_result(r), why_of(sa, r, why));
 		return STEP_STAY;
 	}
-	keep_peer(sa, &r->peer);
+	auth_keep_peer(sa, &r->peer);
 	reauth_proven(sa, r->good_ms);
+	return auth_proven(sa, in, d);
+}
+
+int auth_proven(struct ike_sa *sa, const struct step_input *in, struct diag *d)
+{
 	struct child *first = sa->first;
+
+	(void)in;
+	(void)d;
 	sa->state = IKE_ESTABLISHED; /* for whom the CHILD SA asks */
 	if (first && sa->making->hint[0])
 		child_fault(first, sa->making->hint_fault, "%s", sa->making->hint);
@@ -365,17 +438,22 @@ int auth_established(struct ike_sa *sa, const struct step_input *in, struct diag
 
 /* ---- responder --------------------------------------------------------------------------------------------------- */
 
-static bool proves_by(const struct auth_set *set, uint8_t auth_method)
+static bool proves_by(const struct auth_set *set, enum auth_kind kind)
 {
 	for (size_t i = 0; i < set->count; i++)
-		if ((set->methods[i].kind == AUTH_PSK) == (auth_method == SHARED_KEY))
+		if (set->methods[i].kind == kind)
 			return true;
 	return false;
 }
 
+static enum auth_kind kind_of(uint8_t auth_method)
+{
+	return auth_method == SHARED_KEY ? AUTH_PSK : auth_method == GSPM_AUTH ? AUTH_KERBEROS : AUTH_CERTIFICATE;
+}
+
 /* The first rule between the two hosts that this main mode suite, and if possible this kind of proof, is good for: who
  * the peer must prove to be when there is no CHILD SA, or when it is refused anyway. */
-static const struct rule *any_rule(const struct ike_sa *sa, uint8_t auth_method)
+static const struct rule *any_rule(const struct ike_sa *sa, enum auth_kind kind)
 {
 	struct selector_walk w = { .plan = sa->k->plan, .local = &sa->local, .remote = &sa->remote };
 	const struct rule *first = NULL;
@@ -385,7 +463,7 @@ static const struct rule *any_rule(const struct ike_sa *sa, uint8_t auth_method)
 		const struct rule *rule = c.entry->rule;
 		for (size_t s = 0; s < rule->key_exchange->count; s++)
 			if (ike_suite_equal(&rule->key_exchange->suites[s], &sa->suite)) {
-				if (proves_by(rule->auth, auth_method))
+				if (proves_by(rule->auth, kind))
 					return rule;
 				if (!first)
 					first = rule;
@@ -395,7 +473,7 @@ static const struct rule *any_rule(const struct ike_sa *sa, uint8_t auth_method)
 }
 
 /* The reply that ends it: AUTHENTICATION_FAILED and not a word more, and nothing stays. */
-static void refuse(struct ike_sa *sa, struct fault f, const char *why)
+void auth_refuse(struct ike_sa *sa, struct fault f, const char *why)
 {
 	struct keying *k = sa->k;
 	const char *rule = ike_rule_name(sa);
@@ -412,6 +490,16 @@ static void refuse(struct ike_sa *sa, struct fault f, const char *why)
 	sa->receive_id = UINT32_MAX; /* takes no request any more */
 }
 
+/* Kerberos goes on: by which principal tickets for us are asked. */
+static int name_ourselves(struct ike_sa *sa, struct diag *d)
+{
+	int r = gspm_tell_name(sa, d);
+
+	sa->state = IKE_R_GSS_NAMED;
+	ike_arm(sa);
+	return r < 0 ? r : STEP_STAY;
+}
+
 int auth_request(struct ike_sa *sa, const struct step_input *in, struct diag *d)
 {
 	const struct ike_msg *m = in->msg;
@@ -421,15 +509,15 @@ int auth_request(struct ike_sa *sa, const struct step_input *in, struct diag *d)
 	int fate;
 
 	if (unwanted_in_auth(m, &why) < 0) {
-		refuse(sa, (struct fault){ .code = failure_of(why.code) }, why.text);
+		auth_refuse(sa, (struct fault){ .code = failure_of(why.code) }, why.text);
 		return STEP_STAY;
 	}
 	sa->making->childless = !m->has_sa && !m->has_ts_i && !m->has_ts_r; /* RFC 6023 */
 	sa->first = sa->making->childless ? NULL : child_asked(sa, m, NULL, &sa->refusal, &why);
-	rule = sa->first ? sa->first->rule : any_rule(sa, m->auth_method);
+	rule = sa->first ? sa->first->rule : any_rule(sa, kind_of(m->has_gspm ? GSPM_AUTH : m->auth_method));
 	if (!rule) {
-		refuse(sa, (struct fault){ .code = FAILURE_NO_RULE },
-		       "no rule between us wants this main mode any more");
+		auth_refuse(sa, (struct fault){ .code = FAILURE_NO_RULE },
+			    "no rule between us wants this main mode any more");
 		return STEP_STAY;
 	}
 	if (sa->first) {
@@ -442,16 +530,33 @@ int auth_request(struct ike_sa *sa, const struct step_input *in, struct diag *d)
 	ike_name_rule(sa, rule->name);
 	sa->auth_set = rule->auth;
 	sa->ke_set = rule->key_exchange;
-	sa->initial_contact = ike_find_notify(m, N_INITIAL_CONTACT);
-	crash_take(sa, m);
+	if (m->has_gspm && !proves_by(sa->auth_set, AUTH_KERBEROS)) {
+		(void)diag_fail(&why, ERR_AUTH, "it proves itself by Kerberos, which authentication '%s' does not name",
+				sa->auth_set->name);
+		auth_refuse(sa, (struct fault){ .code = FAILURE_WRONG_METHOD }, why.text);
+		return STEP_STAY;
+	}
+	sa->making->kerberos = m->has_gspm ? GSPM_ONLY : GSPM_NEVER;
 	if (choose_for(sa, m, &why) < 0) {
-		refuse(sa, (struct fault){ .code = FAILURE_NO_CREDENTIAL }, why.text);
+		auth_refuse(sa, (struct fault){ .code = FAILURE_NO_CREDENTIAL }, why.text);
+		return STEP_STAY;
+	}
+	if (m->has_gspm && gspm_asked(sa, m, &why) < 0) {
+		auth_refuse(sa, (struct fault){ .code = failure_of(why.code) }, why.text);
 		return STEP_STAY;
 	}
 	auth = m->auth;
 	fate = ppk_asked(sa, m, &auth, &why);
 	if (fate < 0) {
-		refuse(sa, (struct fault){ .code = failure_of(fate) }, why.text);
+		auth_refuse(sa, (struct fault){ .code = failure_of(fate) }, why.text);
+		return STEP_STAY;
+	}
+	if (!m->has_gspm)
+		auth_take_contact(sa, m);
+	if (m->has_gspm && fate != PPK_MIX)
+		return name_ourselves(sa, d);
+	if (m->has_gspm) {
+		sa->state = IKE_R_PPK;
 		return STEP_STAY;
 	}
 	struct keying_job *job = verify_job(sa, m, &m->id_i, auth);
@@ -468,10 +573,12 @@ int auth_peer_mixed(struct ike_sa *sa, const struct step_input *in, struct diag 
 	struct keying_octets id_body;
 
 	if (r->error) {
-		refuse(sa, (struct fault){ .code = FAILURE_PPK }, r->why);
+		auth_refuse(sa, (struct fault){ .code = FAILURE_PPK }, r->why);
 		return STEP_STAY;
 	}
 	ppk_mixed(sa, r);
+	if (gspm_in_use(sa))
+		return name_ourselves(sa, d);
 	struct keying_job *job = ppk_take(sa, &id_body);
 	return ask_job(sa, job, id_body, d);
 }
@@ -482,10 +589,10 @@ int auth_answer(struct ike_sa *sa, const struct step_input *in, struct diag *d)
 	char why[WHY_TEXT];
 
 	if (r->error) {
-		refuse(sa, fault_of_result(r), why_of(sa, r, why));
+		auth_refuse(sa, fault_of_result(r), why_of(sa, r, why));
 		return STEP_STAY;
 	}
-	keep_peer(sa, &r->peer);
+	auth_keep_peer(sa, &r->peer);
 	reauth_proven(sa, r->good_ms);
 	return ask_sign(sa, d);
 }
@@ -493,17 +600,23 @@ int auth_answer(struct ike_sa *sa, const struct step_input *in, struct diag *d)
 int auth_child(struct ike_sa *sa, const struct step_input *in, struct diag *d)
 {
 	const struct keying_result *r = in->result;
-	struct diag why = { 0 };
 
 	if (r->error) {
-		refuse(sa, fault_of_result(r), r->why);
+		auth_refuse(sa, fault_of_result(r), r->why);
 		return STEP_STAY;
 	}
 	keep_proof(sa, r);
-	if (sa->first && child_step(sa->first, CEV_START, NULL, NULL, &why) < 0)
-		child_fail(sa->first, "%s", why.text);
+	auth_begin_child(sa);
 	(void)d;
 	return 0;
+}
+
+void auth_begin_child(struct ike_sa *sa)
+{
+	struct diag why = { 0 };
+
+	if (sa->first && child_step(sa->first, CEV_START, NULL, NULL, &why) < 0)
+		child_fail(sa->first, "%s", why.text);
 }
 
 /* Asked at the last moment: two hosts behind one NAT may come at the same time, and whose reply goes first has it. */
@@ -529,10 +642,11 @@ int auth_respond(struct ike_sa *sa, const struct step_input *in, struct diag *d)
 	(void)in;
 	refuse_if_shared(sa);
 	exchange_begin_message(sa, &w, IKE_AUTH, true, &sk);
-	if ((r = put_proof(sa, &w, false, false, d)) < 0)
+	if (gspm_in_use(sa))
+		auth_put_proof_alone(sa, &w);
+	else if ((r = put_proof(sa, &w, false, d)) < 0)
 		return r;
 	reauth_put(sa, &w);
-	crash_put(sa, &w);
 	if (sa->first) {
 		child_put_answer(sa->first, &w);
 	} else if (!sa->making->childless) {

@@ -81,10 +81,27 @@ static const char *lack_of(const struct keying *k, const struct auth_set *set)
 	return NULL;
 }
 
-static int none(const struct keying *k, const struct auth_set *set, struct diag *d)
+/* In IKE_AUTH both prove themselves by Kerberos, or neither does. */
+static bool can_meet(const struct keying_credential *c, const struct choose_peer *peer)
+{
+	return peer->kerberos == GSPM_MAYBE || (peer->kerberos == GSPM_ONLY) == (c->kind == AUTH_KERBEROS);
+}
+
+static int none(const struct keying *k, const struct auth_set *set, const struct choose_peer *peer, struct diag *d)
 {
 	const char *lack = lack_of(k, set);
 
+	for (size_t i = 0; i < k->config.credential_count; i++)
+		if (rank_of(&k->config.credentials[i], set) >= 0 && !can_meet(&k->config.credentials[i], peer))
+			return diag_fail(
+				d, failure_error(FAILURE_WRONG_METHOD),
+				peer->kerberos == GSPM_ONLY
+					? "the peer proves itself by Kerberos, and this host has no keytab for "
+					  "authentication '%s'"
+					: "the peer does not take Kerberos in IKEv2, and this host has nothing else "
+					  "for authentication '%s'. Has it a keytab? Does its own policy say "
+					  "Kerberos for this traffic?",
+				set->name);
 	if (lack && *lack)
 		return diag_fail(d, ERR_AUTH, "this host has nothing to prove itself with for authentication '%s': %s",
 				 set->name, lack);
@@ -96,14 +113,15 @@ static int none(const struct keying *k, const struct auth_set *set, struct diag 
 
 /* A set may hold certificates and a pre-shared key: the preferred kind of those that we have is what we show. CERTREQ
  * speaks of certificates alone. */
-static const struct keying_credential *first_ranked(const struct keying *k, const struct auth_set *set)
+static const struct keying_credential *first_ranked(const struct keying *k, const struct auth_set *set,
+						    const struct choose_peer *peer)
 {
 	const struct keying_credential *first = NULL;
 
 	for (size_t i = 0; i < k->config.credential_count; i++) {
 		const struct keying_credential *c = &k->config.credentials[i];
 
-		if (rank_of(c, set) >= 0 && (!first || rank_of(c, set) < rank_of(first, set)))
+		if (rank_of(c, set) >= 0 && can_meet(c, peer) && (!first || rank_of(c, set) < rank_of(first, set)))
 			first = c;
 	}
 	return first;
@@ -141,7 +159,7 @@ const struct keying_credential *choose_credential(const struct keying *k, const 
 						  const struct choose_peer *peer, char ret_why[CHOICE_TEXT],
 						  struct diag *d)
 {
-	const struct keying_credential *first = first_ranked(k, set), *best = NULL;
+	const struct keying_credential *first = first_ranked(k, set, peer), *best = NULL;
 	struct merits most = { 0 };
 
 	for (size_t i = 0; first && i < k->config.credential_count; i++) {
@@ -159,7 +177,7 @@ const struct keying_credential *choose_credential(const struct keying *k, const 
 		most = merits;
 	}
 	if (!best)
-		(void)none(k, set, d);
+		(void)none(k, set, peer, d);
 	else if (ret_why)
 		explain(k, set, peer, best, ret_why);
 	return best;
@@ -167,7 +185,9 @@ const struct keying_credential *choose_credential(const struct keying *k, const 
 
 int choose_for(struct ike_sa *sa, const struct ike_msg *m, struct diag *d)
 {
-	const struct choose_peer peer = { .known = m != NULL, .hashes = sa->peer_hashes, .msg = m };
+	const struct choose_peer peer = {
+		.known = m != NULL, .hashes = sa->peer_hashes, .msg = m, .kerberos = sa->making->kerberos
+	};
 	char why[CHOICE_TEXT] = "";
 	const struct keying_credential *c = choose_credential(sa->k, sa->auth_set, &peer, why, d);
 

@@ -9,6 +9,7 @@ struct choose_peer {
 	bool known;                /* it has answered IKE_SA_INIT, or asked for it; else it counts for nothing */
 	uint16_t hashes;           /* bit n: it takes hash n (RFC 7427 4) */
 	const struct ike_msg *msg; /* has its CERTREQ payloads; NULL: none yet */
+	enum gspm_use kerberos;    /* does it take Kerberos, and nothing else? */
 };
 
 enum { CHOICE_TEXT = 384 };

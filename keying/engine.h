@@ -7,6 +7,7 @@
  *	exchange.c    requests and replies      rekey.c   a new IKE SA in place of an old one
  *	fragment.c    messages in pieces      drops.c   what had no effect
  *	twin.c line.c two that should be one    choose.c which of our credentials
+ *	gspm.c        Kerberos in IKE_AUTH
  *	todo.c, job.c, timer.c, table.c, cookie.c, row.c
  *
  * Who ends an object only marks it; keying_settle frees it when the event has been dealt with, so no caller on the way
@@ -18,6 +19,7 @@
 #include "base/mem.h"
 #include "keying/failure.h"
 #include "keying/fragment.h"
+#include "keying/gspm.h"
 #include "keying/ike.h"
 #include "keying/keymat.h"
 #include "keying/line.h"
@@ -196,11 +198,25 @@ enum ike_state {
 	IKE_I_SIGN,       /* our proof is made */
 	IKE_I_SIGN_PLAIN, /* and another, for a peer without that key */
 	IKE_I_SPI,        /* the first CHILD SA's SPI is reserved */
+	IKE_I_GSS_ASKED,  /* Kerberos: by which principal are tickets for the peer asked? */
+	IKE_I_GSS_TICKET, /* our ticket for it is made */
+	IKE_I_GSS_SHOWN,  /* and shown */
+	IKE_I_GSS_OURS,   /* its answer to ours is read */
+	IKE_I_GSS_OUR_KEY,
+	IKE_I_GSS_THEIRS, /* its ticket for us is read */
+	IKE_I_GSS_THEIR_KEY,
 	IKE_I_AUTH_SENT,
 	IKE_I_VERIFY,    /* the peer's proof is checked */
 	IKE_R_ANSWER,    /* responder: nonce, SPI, key pair and shared secret are made */
 	IKE_R_INIT_SENT, /* answered; the peer has to prove itself */
 	IKE_R_PPK,
+	IKE_R_GSS_NAMED,  /* Kerberos: we have said by which principal tickets for us are asked */
+	IKE_R_GSS_THEIRS, /* the peer's ticket is read */
+	IKE_R_GSS_THEIR_KEY,
+	IKE_R_GSS_TICKET, /* our ticket for the peer is made */
+	IKE_R_GSS_SHOWN,  /* and shown */
+	IKE_R_GSS_OURS,   /* its answer to ours is read */
+	IKE_R_GSS_OUR_KEY,
 	IKE_R_VERIFY,
 	IKE_R_SIGN,
 	IKE_R_CHILD,   /* the first CHILD SA's inbound half is made */
@@ -225,6 +241,8 @@ enum ike_event {
 	EV_INIT_REQUEST,
 	EV_AUTH_REQUEST,
 	EV_AUTH_REPLY,
+	EV_GSPM_REPLY,
+	EV_PROVEN,
 	EV_CHILD_SPI,   /* the first CHILD SA has its SPI */
 	EV_CHILD_READY, /* the first CHILD SA receives, or has been refused: the reply can go */
 };
@@ -255,7 +273,9 @@ struct ike_making {
 	size_t cookie_len;
 	char hint[EVENT_TEXT]; /* what an unprotected reply said; what a refused first CHILD SA lacks */
 	struct fault hint_fault;
-	struct ppk_making *ppk;  /* NULL: there is none in it */
+	struct ppk_making *ppk;   /* NULL: there is none in it */
+	struct gspm_making *gspm; /* NULL: Kerberos is not agreed upon */
+	enum gspm_use kerberos;
 	bool childless;          /* IKE_AUTH makes no CHILD SA (RFC 6023) */
 	bool childless_possible; /* initiator: the peer has said that it takes that */
 };
@@ -522,12 +542,26 @@ typedef int ike_action(struct ike_sa *sa, const struct step_input *in, struct di
 ike_action init_begin, init_send, init_cookie, init_other_group, init_refused, init_reply, init_answer, init_respond;
 ike_action auth_sign, auth_mixed, auth_plain, auth_peer_mixed, auth_reserve, auth_send, auth_refused, auth_verify,
 	auth_established;
-ike_action auth_request, auth_answer, auth_child, auth_respond;
+ike_action auth_request, auth_answer, auth_child, auth_respond, auth_proven;
+ike_action gspm_take_name, gspm_send_ticket, gspm_take_tokens, gspm_ours_up, gspm_accept_peer, gspm_peer_up,
+	gspm_send_proof;
+ike_action gspm_take_ticket, gspm_peer_shown, gspm_ask_ticket, gspm_send_tokens, gspm_take_proof, gspm_check_proof;
 ike_action rekey_begun, rekey_derived, rekey_answered;
 void init_message(struct keying *k, const struct ike_header *h, const struct addr *local, uint16_t local_port,
 		  const struct addr *remote, uint16_t remote_port, const uint8_t *octets, size_t len);
 bool init_initiate(struct contact *c, struct want *w);
 struct ike_sa *init_for(struct contact *c, const struct sa_selector *s, const struct rule *rule); /* NULL: told why */
+
+/* auth.c, for gspm.c: parts of what proves somebody, whatever the method */
+void auth_put_own_id(const struct ike_sa *sa, struct ike_writer *w);
+struct keying_octets auth_own_id_body(const struct ike_sa *sa, uint8_t *buf, size_t cap); /* as AUTH covers it */
+void auth_put_proof_alone(struct ike_sa *sa, struct ike_writer *w); /* AUTH, and what comes with it */
+void auth_put_contact(struct ike_sa *sa, struct ike_writer *w);     /* INITIAL_CONTACT, our token */
+void auth_take_contact(struct ike_sa *sa, const struct ike_msg *m);
+void auth_keep_peer(struct ike_sa *sa, const struct peer *p);
+void auth_begin_child(struct ike_sa *sa);                                 /* responder, when both are proven */
+void auth_refuse(struct ike_sa *sa, struct fault f, const char *why);     /* responder */
+void auth_not_proven(struct ike_sa *sa, struct fault f, const char *why); /* initiator */
 
 /* exchange.c: requests and replies under protection */
 enum season { SEASON_TAKEN, SEASON_PASSED_OVER, SEASON_REFUSED };

@@ -326,8 +326,12 @@ static const struct {
 } seasons[IKE_DEAD + 1] = {
 	/* in state            requests, replies               RFC 7296 */
 	[IKE_I_INIT_SENT] = { 0, BIT(IKE_SA_INIT), false }, /* 1.2 */
-	[IKE_I_AUTH_SENT] = { 0, BIT(IKE_AUTH), false },    /* 1.2 */
-	[IKE_R_INIT_SENT] = { BIT(IKE_AUTH), 0, false },    /* 1.2 */
+	[IKE_I_GSS_ASKED] = { 0, BIT(IKE_AUTH), false },    /* RFC 6467 */
+	[IKE_I_GSS_SHOWN] = { 0, BIT(IKE_AUTH), false },
+	[IKE_I_AUTH_SENT] = { 0, BIT(IKE_AUTH), false },                      /* 1.2 */
+	[IKE_R_INIT_SENT] = { BIT(IKE_AUTH), 0, false },                      /* 1.2 */
+	[IKE_R_GSS_NAMED] = { BIT(IKE_AUTH) | BIT(INFORMATIONAL), 0, false }, /* the peer may give up */
+	[IKE_R_GSS_SHOWN] = { BIT(IKE_AUTH) | BIT(INFORMATIONAL), 0, false },
 	[IKE_NEW_KEYED] = { UNDER_WAY, 0, true },           /* 2.8.2 */
 	[IKE_ESTABLISHED] = { UNDER_WAY, UNDER_WAY, true }, /* 1.3, 1.4 */
 	[IKE_DELETING] = { UNDER_WAY, UNDER_WAY, false },   /* 1.4.1 */
@@ -342,9 +346,9 @@ enum season exchange_season(enum ike_state state, uint8_t exchange, bool is_repl
 	return !is_reply && seasons[state].refuses ? SEASON_REFUSED : SEASON_PASSED_OVER;
 }
 
-static enum ike_message_kind kind_of_request(uint8_t exchange)
+static enum ike_message_kind kind_of_request(const struct ike_sa *sa, uint8_t exchange)
 {
-	return exchange == IKE_AUTH          ? MSG_AUTH_REQUEST
+	return exchange == IKE_AUTH          ? gspm_waits(sa) ? MSG_GSPM_REQUEST : MSG_AUTH_REQUEST
 	       : exchange == CREATE_CHILD_SA ? MSG_CHILD_REQUEST
 					     : MSG_INFORMATIONAL;
 }
@@ -367,7 +371,7 @@ static void malformed(struct ike_sa *sa, const struct ike_msg *m, int error, con
 				      &m->critical, 1);
 	else
 		exchange_reply_notify(sa, (enum ike_exchange)m->h.exchange, N_INVALID_SYNTAX, NULL, 0);
-	if (sa->state == IKE_R_INIT_SENT)
+	if (sa->state == IKE_R_INIT_SENT || gspm_waits(sa))
 		stranger_makes_no_sense(sa, error, why);
 	else if (error != -ERR_CRITICAL) /* an extension that we lack is no reason to part */
 		ike_down(sa, EVENT_MAIN_MODE_DOWN, "the peer's %s request makes no sense: %s",
@@ -377,7 +381,7 @@ static void malformed(struct ike_sa *sa, const struct ike_msg *m, int error, con
 static void request(struct ike_sa *sa, struct ike_msg *m, struct wire_in *in, uint8_t first)
 {
 	struct diag d = { 0 };
-	int r = ike_decode_payloads(in, kind_of_request(m->h.exchange), first, m, &d);
+	int r = ike_decode_payloads(in, kind_of_request(sa, m->h.exchange), first, m, &d);
 
 	if (r == 0 && sa->state == IKE_NEW_KEYED)
 		rekey_heard(sa, m);
@@ -400,12 +404,28 @@ static void request(struct ike_sa *sa, struct ike_msg *m, struct wire_in *in, ui
 	}
 }
 
+static enum ike_message_kind kind_of_reply(const struct ike_sa *sa)
+{
+	if (sa->request.task)
+		return tasks[sa->request.task->kind].reply;
+	if (sa->state == IKE_I_GSS_ASKED || sa->state == IKE_I_GSS_SHOWN)
+		return MSG_GSPM_REPLY;
+	return gspm_in_use(sa) ? MSG_GSPM_END : MSG_AUTH_REPLY;
+}
+
+static enum ike_event event_of_reply(const struct ike_msg *m)
+{
+	if (m->has_auth)
+		return EV_AUTH_REPLY;
+	return m->has_gspm && !ike_find_error(m) ? EV_GSPM_REPLY : EV_REFUSED;
+}
+
 static void reply(struct ike_sa *sa, struct ike_msg *m, struct wire_in *in, uint8_t first)
 {
 	struct task *t = sa->request.task;
 	struct diag d = { 0 };
 
-	if (ike_decode_payloads(in, t ? tasks[t->kind].reply : MSG_AUTH_REPLY, first, m, &d) < 0) {
+	if (ike_decode_payloads(in, kind_of_reply(sa), first, m, &d) < 0) {
 		if (sa->state < IKE_ESTABLISHED)
 			ike_fault(sa, (struct fault){ .code = m->has_eap ? FAILURE_EAP : FAILURE_MALFORMED },
 				  "the peer's reply to IKE_AUTH makes no sense: %s", d.text);
@@ -414,7 +434,7 @@ static void reply(struct ike_sa *sa, struct ike_msg *m, struct wire_in *in, uint
 		return;
 	}
 	if (!t) {
-		if (ike_step(sa, m->has_auth ? EV_AUTH_REPLY : EV_REFUSED, m, NULL, &d) < 0)
+		if (ike_step(sa, event_of_reply(m), m, NULL, &d) < 0)
 			ike_fail(sa, "%s", d.text);
 		return;
 	}

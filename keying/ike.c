@@ -24,15 +24,33 @@ static const struct ike_step_row steps[] = {
 	{ IKE_I_PPK, EV_JOB, auth_mixed, IKE_I_SIGN },                      /* RFC 8784 3 */
 	{ IKE_I_SIGN, EV_JOB, auth_reserve, IKE_I_SPI },
 	{ IKE_I_SIGN_PLAIN, EV_JOB, auth_plain, IKE_I_SPI },
-	{ IKE_I_SPI, EV_CHILD_SPI, auth_send, IKE_I_AUTH_SENT },       /* 1.2 */
+	{ IKE_I_SPI, EV_CHILD_SPI, auth_send, IKE_I_AUTH_SENT }, /* 1.2 */
+	/* docs/protocols/kerberos-ikev2.md */
+	{ IKE_I_GSS_ASKED, EV_GSPM_REPLY, gspm_take_name, IKE_I_GSS_TICKET },
+	{ IKE_I_GSS_ASKED, EV_REFUSED, auth_refused, IKE_DEAD },
+	{ IKE_I_GSS_TICKET, EV_JOB, gspm_send_ticket, IKE_I_GSS_SHOWN },
+	{ IKE_I_GSS_SHOWN, EV_GSPM_REPLY, gspm_take_tokens, IKE_I_GSS_OURS },
+	{ IKE_I_GSS_SHOWN, EV_REFUSED, auth_refused, IKE_DEAD },
+	{ IKE_I_GSS_OURS, EV_JOB, gspm_ours_up, IKE_I_GSS_OUR_KEY },
+	{ IKE_I_GSS_OUR_KEY, EV_JOB, gspm_accept_peer, IKE_I_GSS_THEIRS },
+	{ IKE_I_GSS_THEIRS, EV_JOB, gspm_peer_up, IKE_I_GSS_THEIR_KEY },
+	{ IKE_I_GSS_THEIR_KEY, EV_JOB, gspm_send_proof, IKE_I_AUTH_SENT },
 	{ IKE_I_AUTH_SENT, EV_REFUSED, auth_refused, IKE_DEAD },       /* 2.21.2 */
 	{ IKE_I_AUTH_SENT, EV_AUTH_REPLY, auth_verify, IKE_I_VERIFY }, /* 2.15 */
 	{ IKE_I_VERIFY, EV_JOB, auth_established, IKE_ESTABLISHED },
+	{ IKE_I_VERIFY, EV_PROVEN, auth_proven, IKE_ESTABLISHED },
 
 	{ IKE_IDLE, EV_INIT_REQUEST, init_answer, IKE_R_ANSWER },
 	{ IKE_R_ANSWER, EV_JOB, init_respond, IKE_R_INIT_SENT },
 	{ IKE_R_INIT_SENT, EV_AUTH_REQUEST, auth_request, IKE_R_VERIFY },
 	{ IKE_R_PPK, EV_JOB, auth_peer_mixed, IKE_R_VERIFY },
+	{ IKE_R_GSS_NAMED, EV_AUTH_REQUEST, gspm_take_ticket, IKE_R_GSS_THEIRS },
+	{ IKE_R_GSS_THEIRS, EV_JOB, gspm_peer_shown, IKE_R_GSS_THEIR_KEY },
+	{ IKE_R_GSS_THEIR_KEY, EV_JOB, gspm_ask_ticket, IKE_R_GSS_TICKET },
+	{ IKE_R_GSS_TICKET, EV_JOB, gspm_send_tokens, IKE_R_GSS_SHOWN },
+	{ IKE_R_GSS_SHOWN, EV_AUTH_REQUEST, gspm_take_proof, IKE_R_GSS_OURS },
+	{ IKE_R_GSS_OURS, EV_JOB, gspm_ours_up, IKE_R_GSS_OUR_KEY },
+	{ IKE_R_GSS_OUR_KEY, EV_JOB, gspm_check_proof, IKE_R_CHILD },
 	{ IKE_R_VERIFY, EV_JOB, auth_answer, IKE_R_SIGN },
 	{ IKE_R_SIGN, EV_JOB, auth_child, IKE_R_CHILD },
 	{ IKE_R_CHILD, EV_CHILD_READY, auth_respond, IKE_ESTABLISHED },
@@ -54,11 +72,25 @@ static const char *const state_names[] = {
 	[IKE_I_SIGN] = "making our proof",
 	[IKE_I_SIGN_PLAIN] = "making our proof",
 	[IKE_I_SPI] = "reserving an SPI",
+	[IKE_I_GSS_ASKED] = "waiting for the peer's Kerberos principal",
+	[IKE_I_GSS_TICKET] = "getting a Kerberos ticket for the peer",
+	[IKE_I_GSS_SHOWN] = "waiting for the answer to our Kerberos ticket",
+	[IKE_I_GSS_OURS] = "reading the answer to our Kerberos ticket",
+	[IKE_I_GSS_OUR_KEY] = "making a Kerberos key",
+	[IKE_I_GSS_THEIRS] = "reading the peer's Kerberos ticket",
+	[IKE_I_GSS_THEIR_KEY] = "making a Kerberos key",
 	[IKE_I_AUTH_SENT] = "waiting for the reply to IKE_AUTH",
 	[IKE_I_VERIFY] = "checking the peer's proof",
 	[IKE_R_ANSWER] = "making a key pair for the reply",
 	[IKE_R_INIT_SENT] = "waiting for IKE_AUTH",
 	[IKE_R_PPK] = "mixing in the post-quantum pre-shared key",
+	[IKE_R_GSS_NAMED] = "waiting for the peer's Kerberos ticket",
+	[IKE_R_GSS_THEIRS] = "reading the peer's Kerberos ticket",
+	[IKE_R_GSS_THEIR_KEY] = "making a Kerberos key",
+	[IKE_R_GSS_TICKET] = "getting a Kerberos ticket for the peer",
+	[IKE_R_GSS_SHOWN] = "waiting for the answer to our Kerberos ticket",
+	[IKE_R_GSS_OURS] = "reading the answer to our Kerberos ticket",
+	[IKE_R_GSS_OUR_KEY] = "making a Kerberos key",
 	[IKE_R_VERIFY] = "checking the peer's proof",
 	[IKE_R_SIGN] = "making our proof",
 	[IKE_R_CHILD] = "making the first CHILD SA",
@@ -237,6 +269,7 @@ static void forget_making(struct ike_sa *sa)
 	if (sa->making) {
 		free(sa->making->choice);
 		ppk_free(sa->making->ppk);
+		gspm_free(sa);
 		explicit_bzero(sa->making, sizeof *sa->making);
 	}
 	free(sa->making);

@@ -205,12 +205,12 @@ enum ike_message_kind {
 	MSG_INIT_REPLY,
 	MSG_AUTH_REQUEST,
 	MSG_AUTH_REPLY,
-	MSG_GSPM_REQUEST, /* IKE_AUTH after its first request, where Kerberos proves (RFC 6467) */
-	MSG_GSPM_REPLY,   /* IKE_AUTH before its last reply */
-	MSG_GSPM_END,     /* and that one */
 	MSG_CHILD_REQUEST,
 	MSG_CHILD_REPLY,
 	MSG_INFORMATIONAL,
+	MSG_GSPM_REQUEST, /* IKE_AUTH after its first request, where Kerberos proves (RFC 6467) */
+	MSG_GSPM_REPLY,   /* IKE_AUTH before its last reply */
+	MSG_GSPM_END,     /* and that one */
 	MSG_KINDS
 };
 

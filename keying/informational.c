@@ -30,7 +30,9 @@ static void delete_children(struct ike_sa *sa, const struct ike_delete *del, str
 void informational_request(struct ike_sa *sa, const struct ike_msg *m)
 {
 	const struct keying_credential *own = ike_credential(sa);
-	const char *own_proof = own && own->kind == AUTH_PSK ? "a pre-shared key" : "a certificate";
+	const char *own_proof = !own || own->kind == AUTH_CERTIFICATE ? "a certificate"
+				: own->kind == AUTH_PSK               ? "a pre-shared key"
+								      : "Kerberos";
 	bool the_end = false, early = false;
 	struct ike_writer w;
 	size_t sk;
@@ -43,6 +45,10 @@ void informational_request(struct ike_sa *sa, const struct ike_msg *m)
 			delete_children(sa, &m->deletes[i], &w, &early);
 	}
 	exchange_reply(sa, &w, sk);
+	if (gspm_waits(sa)) {
+		gspm_parted(sa, m);
+		return;
+	}
 	if (early)
 		exchange_queue(rekey_done(sa) ? sa->replaced_by : sa, TASK_LIVENESS, 0);
 	unwanted_redirect(sa, m);

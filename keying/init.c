@@ -114,6 +114,8 @@ static int send_request(struct ike_sa *sa, struct diag *d)
 	ike_put_notify(&w, N_SIGNATURE_HASH_ALGORITHMS, signature_hashes, sizeof signature_hashes);
 	if (ppk_held(sa->k, sa->ke_set))
 		ike_put_notify(&w, N_USE_PPK, NULL, 0);
+	if (gspm_offered(sa))
+		gspm_put_methods(&w);
 	ike_write_end(&w);
 	if (w.out.failed)
 		return diag_fail(d, ERR_UNSUPPORTED, "IKE_SA_INIT does not fit %d octets", IKE_MESSAGE_MOST);
@@ -265,6 +267,14 @@ int init_reply(struct ike_sa *sa, const struct step_input *in, struct diag *d)
 		     addr_text(&sa->remote, remote), sa->ke_set->name, ike_rule_name(sa), sa->ke_set->ppks[0].id);
 		return STEP_STAY;
 	}
+	bool kerberos = gspm_offered(sa) && gspm_named(m, true);
+	sa->making->kerberos = kerberos ? GSPM_MAYBE : GSPM_NEVER;
+	sa->peer_hashes = hashes_of(m);
+	struct diag lack = { 0 };
+	if (choose_for(sa, m, &lack) < 0) { /* now that we know what the peer takes */
+		hint(sa, (struct fault){ .code = failure_of(lack.code) }, "%s", lack.text);
+		return STEP_STAY;
+	}
 	nat_enter(sa, behind);
 	int r = sa->first ? nat_check_protection(sa, sa->first->rule->protection, d) : 0;
 	if (r < 0)
@@ -277,8 +287,8 @@ int init_reply(struct ike_sa *sa, const struct step_input *in, struct diag *d)
 	if (ike_find_notify(m, N_USE_PPK) && ppk_held(sa->k, sa->ke_set))
 		ppk_agree(sa);
 	sa->making->childless_possible = ike_find_notify(m, N_CHILDLESS_IKEV2_SUPPORTED);
-	sa->peer_hashes = hashes_of(m);
-	(void)choose_for(sa, m, NULL); /* now that we know what the peer takes; there was one before */
+	if (kerberos)
+		gspm_agree(sa);
 	owned_set(&sa->nonce_r, m->nonce.at, m->nonce.len);
 	sa->fragments = sa->k->config.fragment_octets && ike_find_notify(m, N_FRAGMENTATION_SUPPORTED);
 	owned_set(&sa->init_reply, m->raw.at, m->raw.len);
@@ -431,7 +441,8 @@ static bool has_room(struct keying *k, const struct addr *remote)
 		return false;
 	if (k->half_open_count < most)
 		return true;
-	if (!oldest || oldest->state != IKE_R_INIT_SENT || k->now_ms - oldest->created_ms < HALF_OPEN_LEAST_MS)
+	if (!oldest || (oldest->state != IKE_R_INIT_SENT && !gspm_waits(oldest)) ||
+	    k->now_ms - oldest->created_ms < HALF_OPEN_LEAST_MS)
 		return false;
 	ike_drop(oldest);
 	return true;
@@ -564,6 +575,8 @@ int init_answer(struct ike_sa *sa, const struct step_input *in, struct diag *d)
 	sa->fragments = sa->k->config.fragment_octets && ike_find_notify(m, N_FRAGMENTATION_SUPPORTED);
 	if (ike_find_notify(m, N_USE_PPK) && ppk_wanted(sa->k, &sa->local, &sa->remote, &sa->suite))
 		ppk_agree(sa);
+	if (gspm_named(m, false) && gspm_wanted(sa->k, &sa->local, &sa->remote, &sa->suite))
+		gspm_agree(sa);
 	sa->receive_id = 1;
 	sa->give_up_ms = sa->k->now_ms + HALF_OPEN_MS;
 	owned_set(&sa->nonce_i, m->nonce.at, m->nonce.len);
@@ -602,6 +615,8 @@ int init_respond(struct ike_sa *sa, const struct step_input *in, struct diag *d)
 	ike_put_notify(&w, N_CHILDLESS_IKEV2_SUPPORTED, NULL, 0);
 	if (sa->making->ppk)
 		ike_put_notify(&w, N_USE_PPK, NULL, 0);
+	if (gspm_agreed(sa))
+		gspm_put_methods(&w);
 	ike_write_end(&w);
 	if (w.out.failed)
 		return diag_fail(d, ERR_UNSUPPORTED, "IKE_SA_INIT does not fit %d octets", IKE_MESSAGE_MOST);

@@ -466,7 +466,8 @@ static void job_failed(struct ike_sa *sa, const char *why)
 static bool wants_failure(const struct ike_sa *sa)
 {
 	return sa->state == IKE_I_VERIFY || sa->state == IKE_R_VERIFY || sa->state == IKE_R_PPK ||
-	       sa->state == IKE_R_SIGN;
+	       sa->state == IKE_R_SIGN || (sa->state >= IKE_I_GSS_ASKED && sa->state <= IKE_I_GSS_THEIR_KEY) ||
+	       (sa->state >= IKE_R_GSS_NAMED && sa->state <= IKE_R_GSS_OUR_KEY);
 }
 
 static void ike_job_done(struct keying *k, struct ike_sa *sa, const struct keying_result *r)

@@ -68,8 +68,8 @@ static const struct payload_rule gspm_reply[] = {
 	NOTIFIES,
 };
 static const struct payload_rule gspm_end[] = {
-	{ PL_AUTH, 1, 1, ike_decode_auth },  { PL_CP, 0, 1, ike_decode_cp },      { PL_SA, 0, 1, ike_decode_sa },
-	{ PL_TSI, 0, 1, ike_decode_ts_i },   { PL_TSR, 0, 1, ike_decode_ts_r },   NOTIFIES,
+	{ PL_AUTH, 1, 1, ike_decode_auth }, { PL_CP, 0, 1, ike_decode_cp },    { PL_SA, 0, 1, ike_decode_sa },
+	{ PL_TSI, 0, 1, ike_decode_ts_i },  { PL_TSR, 0, 1, ike_decode_ts_r }, NOTIFIES,
 };
 static const struct payload_rule child_message[] = {
 	{ PL_SA, 1, 1, ike_decode_sa },    { PL_NONCE, 1, 1, ike_decode_nonce },

@@ -152,11 +152,12 @@ int ppk_asked(struct ike_sa *sa, const struct ike_msg *m, struct keying_octets *
 		return PPK_MIX;
 	}
 	(void)name_of(identity, name);
-	if (required || !plain)
+	if (required || (!plain && !m->has_gspm)) /* Kerberos proves by what we answer (gspm.h) */
 		return diag_fail(d, failure_error(FAILURE_PPK),
 				 "it uses the post-quantum pre-shared key '%s'%s; key-exchange '%s' has %s", name,
 				 plain ? "" : " and will not do without", sa->ke_set->name, ours(sa));
-	*ret_auth = plain->data;
+	if (plain)
+		*ret_auth = plain->data;
 	ppk_free(sa->making->ppk);
 	sa->making->ppk = NULL;
 	return PPK_PLAIN;
@@ -209,7 +210,7 @@ const char *ppk_id(const struct ike_sa *sa)
 
 bool ppk_needs_plain_proof(const struct ike_sa *sa)
 {
-	return ppk_in_force(sa) && !sa->ke_set->ppk_required && !sa->making->ppk->plain_proof.len;
+	return ppk_in_force(sa) && !sa->ke_set->ppk_required && !sa->making->ppk->plain_proof.len && !gspm_in_use(sa);
 }
 
 const struct key *ppk_plain_key(const struct ike_sa *sa)

@@ -8,10 +8,10 @@ enum { GATEWAY_IPV4 = 1, GATEWAY_IPV6, GATEWAY_FQDN };
 
 int unwanted_in_auth(const struct ike_msg *m, struct diag *d)
 {
-	if (m->has_eap || !m->has_auth) /* no AUTH payload: the initiator wants to log in (2.16) */
-		return diag_fail(
-			d, failure_error(FAILURE_EAP),
-			"it wants EAP, as remote access clients do; we take a certificate or a pre-shared key");
+	if (m->has_eap || (!m->has_auth && !m->has_gspm)) /* no AUTH payload: the initiator wants to log in (2.16) */
+		return diag_fail(d, failure_error(FAILURE_EAP),
+				 "it wants EAP, as remote access clients do; we take a certificate, Kerberos or a "
+				 "pre-shared key");
 	if (ike_find_notify(m, N_ANOTHER_AUTH_FOLLOWS)) /* RFC 4739 3.1: we did not say that we take several */
 		return diag_fail(d, failure_error(FAILURE_MULTIPLE_AUTH),
 				 "it wants a second authentication (RFC 4739); we take one");

@@ -114,6 +114,9 @@ static const struct {
 	bool reply;
 } taken[] = {
 	{ IKE_I_INIT_SENT, IKE_SA_INIT, true },     { IKE_I_AUTH_SENT, IKE_AUTH, true },
+	{ IKE_I_GSS_ASKED, IKE_AUTH, true },        { IKE_I_GSS_SHOWN, IKE_AUTH, true },
+	{ IKE_R_GSS_NAMED, IKE_AUTH, false },       { IKE_R_GSS_NAMED, INFORMATIONAL, false },
+	{ IKE_R_GSS_SHOWN, IKE_AUTH, false },       { IKE_R_GSS_SHOWN, INFORMATIONAL, false },
 	{ IKE_R_INIT_SENT, IKE_AUTH, false },       { IKE_ESTABLISHED, CREATE_CHILD_SA, false },
 	{ IKE_ESTABLISHED, CREATE_CHILD_SA, true }, { IKE_ESTABLISHED, INFORMATIONAL, false },
 	{ IKE_ESTABLISHED, INFORMATIONAL, true },   { IKE_DELETING, CREATE_CHILD_SA, false },

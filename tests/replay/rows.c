@@ -13,6 +13,15 @@
 	"  - { name: web, endpoint1: [10.0.0.1], endpoint2: [10.0.0.2], protocol: tcp, port2: 80, mode: require,\n" \
 	"      authentication: password }\n" \
 	"  - { name: all, endpoint1: [10.0.0.1], endpoint2: [10.0.0.2], mode: require, authentication: password }\n"
+/* Kerberos for the traffic to port 80 and for the rest, or not. */
+#define DOMAIN_POLICY(web, all) \
+	"cordon: 1\nauthentication:\n  domain: [ { kerberos: { realm: EXAMPLE } } ]\n" \
+	"  password: [ { pre-shared-key: { file: /etc/cordon/psk } } ]\n" \
+	"key-exchange:\n  default: { " X25519 " }\n" \
+	"connection-security:\n" \
+	"  - { name: web, endpoint1: [10.0.0.1], endpoint2: [10.0.0.2], protocol: tcp, port2: 80, mode: require,\n" \
+	"      authentication: " web " }\n" \
+	"  - { name: all, endpoint1: [10.0.0.1], endpoint2: [10.0.0.2], mode: require, authentication: " all " }\n"
 #define X25519 "proposals: [aes256gcm-sha256-x25519]"
 #define TWO_GROUPS "proposals: [aes256-sha384-ecp384, aes256gcm-sha256-x25519]"
 
@@ -99,18 +108,27 @@ static void every_row_is_taken(void **state)
 		const char *policy[HOSTS];
 		const char *psk; /* host 1's; NULL: the same */
 		bool cookie;
+		const char *rejects; /* host 1's Kerberos; NULL: nothing */
 	} rows[] = {
-		{ { POLICY(X25519, "esp-aes256gcm"), POLICY(X25519, "esp-aes256gcm") }, NULL, false },
-		{ { POLICY(X25519, "esp-aes256gcm-x25519"), POLICY(X25519, "esp-aes256gcm-x25519") }, NULL, false },
-		{ { POLICY(TWO_GROUPS, "esp-aes256gcm"), POLICY(X25519, "esp-aes256gcm") }, NULL, true },
+		{ { POLICY(X25519, "esp-aes256gcm"), POLICY(X25519, "esp-aes256gcm") }, NULL, false, NULL },
+		{ { POLICY(X25519, "esp-aes256gcm-x25519"), POLICY(X25519, "esp-aes256gcm-x25519") },
+		  NULL,
+		  false,
+		  NULL },
+		{ { POLICY(TWO_GROUPS, "esp-aes256gcm"), POLICY(X25519, "esp-aes256gcm") }, NULL, true, NULL },
 		{ { POLICY("proposals: [aes256-sha384-ecp384]", "esp-aes256gcm"), POLICY(X25519, "esp-aes256gcm") },
 		  NULL,
-		  false },
-		{ { POLICY(X25519, "esp-aes256gcm"), POLICY(X25519, "esp-aes256gcm") }, "another secret", false },
+		  false,
+		  NULL },
+		{ { POLICY(X25519, "esp-aes256gcm"), POLICY(X25519, "esp-aes256gcm") }, "another secret", false, NULL },
 		{ { POLICY(X25519 ", ppk: { id: one, file: /one }", "esp-aes256gcm"),
 		    POLICY(X25519 ", ppk: { id: one, file: /one }", "esp-aes256gcm") },
 		  NULL,
-		  false },
+		  false,
+		  NULL },
+		{ { DOMAIN_POLICY("domain", "domain"), DOMAIN_POLICY("domain", "domain") }, NULL, false, NULL },
+		{ { DOMAIN_POLICY("domain", "domain"), DOMAIN_POLICY("domain", "password") }, NULL, false, NULL },
+		{ { DOMAIN_POLICY("domain", "domain"), DOMAIN_POLICY("domain", "domain") }, NULL, false, "too old" },
 	};
 
 	(void)state;
@@ -119,6 +137,7 @@ static void every_row_is_taken(void **state)
 			struct world *w = world_new_two(rows[i].policy[0], rows[i].policy[1]);
 			if (rows[i].psk)
 				w->hosts[1].psk = rows[i].psk;
+			w->hosts[1].kdc.rejects = rows[i].rejects;
 			if (rows[i].cookie)
 				w->hosts[0].keying->config.half_open_cookie =
 					w->hosts[1].keying->config.half_open_cookie = 0;

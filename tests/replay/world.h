@@ -1,9 +1,10 @@
 /* tests/replay/world.h - two hosts, each an IKE engine with a clock, a data plane and workers that are played by the
  * test: every datagram, job and installed SA is an entry in a list, so loss, delay, repetition and order are what the
- * test says. Pre-shared keys only: certificates are identity's matter. */
+ * test says. Pre-shared keys, and a double of Kerberos: certificates are identity's matter. */
 #ifndef TESTS_REPLAY_WORLD_H
 #define TESTS_REPLAY_WORLD_H
 #include "keying/keying.h"
+#include "tests/replay/kdc.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -30,8 +31,12 @@ struct world_host {
 	struct plan *plan;
 	struct addr addr, peer; /* peer: where its packets go, if not to the other host's address */
 	struct keying_config config;
-	struct keying_credential credential;
+	struct keying_credential credential; /* the pre-shared key */
 	const struct auth_set *satisfies[4];
+	struct keying_credential credentials[2]; /* and with it Kerberos, where the policy names that */
+	const struct auth_set *by_kerberos[4];
+	uint8_t ranks[2][4];
+	struct kdc_host kdc;
 	const char *psk;
 	const char *ppks[8]; /* files of post-quantum pre-shared keys; those that the policy names */
 	const char *ppk;     /* what stands in all of them */
@@ -113,6 +118,8 @@ void world_packet(struct world *w, unsigned host, int16_t protocol, uint16_t loc
 void world_sad_event(struct world *w, unsigned host, const struct sad_event *e);
 /* The host is gone, and another one with this address is in its place, which knows nothing. */
 void world_replace(struct world *w, unsigned host, const char *policy, const struct addr *addr);
+/* Now the host has this keytab; NULL: none. */
+void world_set_principal(struct world *w, unsigned host, const char *principal);
 void world_set_plan(struct world *w, unsigned host, const char *policy);
 /* Deliver octets as if the other host had sent them. */
 void world_inject(struct world *w, unsigned to, const void *octets, size_t len);
