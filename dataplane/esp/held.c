@@ -6,16 +6,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Local processes choose the addresses, and HELD_QUEUES bounds what a chosen bucket could cost. */
+/* All of two hosts in one, since an SA between them may release any. Local processes choose the addresses, and
+ * HELD_QUEUES bounds what a chosen bucket could cost. */
+static size_t bucket_between(const struct addr *local, const struct addr *remote)
+{
+	uint32_t sum = 0;
+
+	for (size_t i = 0; i < sizeof remote->octets; i++)
+		sum = sum * 31 + remote->octets[i] + local->octets[i] * 7u;
+	return (sum ^ sum >> 13) % HELD_BUCKETS;
+}
+
 static struct held_queue **bucket_of(struct held *h, const struct sa_selector *s)
 {
-	uint32_t sum = (uint32_t)s->protocol;
-
-	for (size_t i = 0; i < sizeof s->remote.octets; i++)
-		sum = sum * 31 + s->remote.octets[i] + s->local.octets[i] * 7u;
-	sum = sum * 31 + s->remote_port.lo;
-	sum = sum * 31 + s->local_port.lo;
-	return &h->buckets[(sum ^ sum >> 13) % HELD_BUCKETS];
+	return &h->buckets[bucket_between(&s->local, &s->remote)];
 }
 
 struct held_queue *held_queue_of(struct held *h, const struct sa_selector *s)
@@ -59,10 +63,10 @@ bool held_ask(struct held_queue *q, uint64_t now_ms)
 struct held_queue *held_unasked(const struct held *h, uint64_t now_ms)
 {
 	size_t bucket = 0;
-	struct held_queue *q = held_next(h, &bucket, NULL, NULL, NULL);
+	struct held_queue *q = held_next(h, &bucket, NULL);
 
 	while (q && !(q->unasked && may_ask(q, now_ms)))
-		q = held_next(h, &bucket, q, NULL, NULL);
+		q = held_next(h, &bucket, q);
 	return q;
 }
 
@@ -106,20 +110,28 @@ struct held_packet *held_take(struct held *h, struct held_queue *q)
 	return first;
 }
 
-struct held_queue *held_next(const struct held *h, size_t *bucket, const struct held_queue *after,
-			     const struct addr *local, const struct addr *remote)
+struct held_queue *held_next(const struct held *h, size_t *bucket, const struct held_queue *after)
 {
 	struct held_queue *q = after ? after->next : h->buckets[*bucket];
 
 	for (;;) {
 		for (; q; q = q->next)
-			if (q->first && (!local || (addr_equal(&q->selector.local, local) &&
-						    addr_equal(&q->selector.remote, remote))))
+			if (q->first)
 				return q;
 		if (*bucket == HELD_BUCKETS - 1)
 			return NULL;
 		q = h->buckets[++*bucket];
 	}
+}
+
+struct held_queue *held_between(const struct held *h, const struct held_queue *after, const struct addr *local,
+				const struct addr *remote)
+{
+	struct held_queue *q = after ? after->next : h->buckets[bucket_between(local, remote)];
+
+	while (q && !(q->first && addr_equal(&q->selector.local, local) && addr_equal(&q->selector.remote, remote)))
+		q = q->next;
+	return q;
 }
 
 static size_t drop_old(struct held *h, struct held_queue *q, uint64_t now_ms)

@@ -52,10 +52,11 @@ bool held_add(struct held *h, struct held_queue *q, const uint8_t offload[OFFLOA
 	      size_t len, uint64_t now_ms);
 /* All packets of a queue, in order, the caller's to free; the queue is then empty. */
 struct held_packet *held_take(struct held *h, struct held_queue *q);
-/* The first queue behind `after` (NULL: from the start) that has packets for this pair of addresses; addresses NULL:
- * for any. *bucket is the walker's own. */
-struct held_queue *held_next(const struct held *h, size_t *bucket, const struct held_queue *after,
-			     const struct addr *local, const struct addr *remote);
+/* The first queue behind `after` (NULL: from the start) that has packets: of all, *bucket being the walker's own; or of
+ * those between two addresses. */
+struct held_queue *held_next(const struct held *h, size_t *bucket, const struct held_queue *after);
+struct held_queue *held_between(const struct held *h, const struct held_queue *after, const struct addr *local,
+				const struct addr *remote);
 /* A queue with a packet that nobody was asked about, and it is time to; NULL: none. */
 struct held_queue *held_unasked(const struct held *h, uint64_t now_ms);
 /* Nobody was asked about any of them. */

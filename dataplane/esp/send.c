@@ -277,12 +277,18 @@ static void send_queue(struct sad *s, struct held_queue *q)
 	}
 }
 
+static struct held_queue *next_held(struct sad *s, size_t *bucket, const struct held_queue *q, const struct addr *local,
+				    const struct addr *remote)
+{
+	return local ? held_between(&s->held, q, local, remote) : held_next(&s->held, bucket, q);
+}
+
 void plane_send_held(struct sad *s, const struct addr *local, const struct addr *remote)
 {
 	size_t bucket = 0;
 
-	for (struct held_queue *q = held_next(&s->held, &bucket, NULL, local, remote); q;
-	     q = held_next(&s->held, &bucket, q, local, remote))
+	for (struct held_queue *q = next_held(s, &bucket, NULL, local, remote); q;
+	     q = next_held(s, &bucket, q, local, remote))
 		send_queue(s, q);
 }
 
