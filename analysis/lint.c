@@ -144,6 +144,7 @@ void lint_run(struct why *w, const struct alike *a, struct report *r)
 		lint_exemptions(&l);
 		lint_emergency(&l);
 		lint_families(&l);
+		lint_kerberos(&l);
 	}
 	if (l.bounded)
 		(void)report_add(

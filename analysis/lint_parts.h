@@ -23,6 +23,7 @@ void lint_conflicts(struct lint *l);  /* equal-rank, and never-matches: both com
 void lint_exemptions(struct lint *l); /* wide-exemption */
 void lint_emergency(struct lint *l);  /* no-emergency-exemption */
 void lint_families(struct lint *l);   /* family-not-covered */
+void lint_kerberos(struct lint *l);   /* kerberos-circle, bypass-group-shared */
 void lint_ports(struct lint *l);      /* port-at-wrong-end, dns-udp-only */
 void lint_sets(struct lint *l);       /* null-encryption, pre-shared-key */
 void lint_keywords(struct lint *l);   /* keyword-of-each-host */

@@ -14,6 +14,19 @@
 	"  rover: { address: 10.9.0.5, agent: none }\n"
 #define REQUIRE "  - { name: all, endpoint1: [net], endpoint2: [net], mode: require }\n"
 
+#define KERBEROS "authentication: { default: [ { kerberos: { realm: X.Y } } ] }\n"
+#define KHOSTS "hosts: { dc: { address: 10.0.0.10, roles: [kdc, dns] }, a: { address: 10.0.0.21 } }\n"
+#define FAR "  - { name: e, endpoint1: [far], endpoint2: [dc], mode: exempt }\n" /* the way in for an emergency */
+#define EXEMPT(traffic) "  - { name: x, endpoint1: [net], endpoint2: [dc], traffic: [" traffic "], mode: exempt }\n"
+#define REQUIRE_INBOUND "  - { name: all, endpoint1: [net], endpoint2: [net], mode: require-inbound }\n"
+#define REQUEST "  - { name: all, endpoint1: [net], endpoint2: [net], mode: request }\n"
+#define GROUPS "groups: { trusted: [ { directory-group: 'X\\t' } ] }\n"
+#define WALL(hosts, action, local) \
+	"firewall:\n  hosts: [" hosts \
+	"]\n  inbound: block\n  outbound: allow\n  rules:\n    - { name: w, action: " action \
+	", direction: in, local: [" local \
+	"], traffic: [tcp/80], secure: authenticated, machines: { allow: [trusted] } }\n"
+
 static const struct row {
 	const char *policy;
 	const char *codes; /* in the order of the report: worst first, then by place */
@@ -120,6 +133,39 @@ static const struct row {
 	{ NET "hosts: { dc: { address: 10.0.0.1, roles: [policy-server] }, a: { address: 10.0.0.2 } }\n" AUTH R REQUIRE
 	      "  - { name: e, endpoint1: [any], endpoint2: [dc], traffic: [dns], mode: exempt }\n",
 	  "no-emergency-exemption", NULL },
+
+	/* kerberos-circle */
+	{ NET KHOSTS KERBEROS R REQUIRE FAR, "kerberos-circle", "(udp/88, tcp/88, udp/464, tcp/464, udp/53, tcp/53)" },
+	{ NET KHOSTS KERBEROS R REQUIRE FAR, "kerberos-circle", "traffic: [kerberos, dns]" },
+	/* the one who gives tickets is of the same kind as those who want them */
+	{ NET KHOSTS KERBEROS R REQUIRE "  - { name: e, endpoint1: [far], endpoint2: [net], mode: exempt }\n",
+	  "kerberos-circle", "a can get its first ticket only with a ticket" },
+	{ NET KHOSTS KERBEROS R REQUIRE FAR EXEMPT("kerberos"), "kerberos-circle",
+	  "knows where tickets are given (udp/53" },
+	{ NET KHOSTS KERBEROS R REQUIRE FAR EXEMPT("kerberos, dns"), "", NULL },
+	{ NET KHOSTS KERBEROS R REQUIRE FAR EXEMPT("dns, udp/88, udp/464, tcp/464"), "kerberos-circle", "(tcp/88)" },
+	{ NET KHOSTS KERBEROS R REQUIRE_INBOUND FAR, "kerberos-circle", NULL },
+	{ NET KHOSTS KERBEROS R REQUEST FAR, "", NULL }, /* falls back to clear */
+	{ NET KHOSTS AUTH R REQUIRE FAR, "", NULL },
+	{ NET KHOSTS
+	  "authentication: { default: [ { kerberos: { realm: X.Y } }, { certificate: { issuer: 'CN=CA' } } ] }\n" R
+		  REQUIRE FAR,
+	  "", NULL }, /* another way */
+	{ NET "hosts: { dc: { address: 10.0.0.10, roles: [kdc], agent: none }, a: { address: 10.0.0.21 } }\n" KERBEROS R
+		  REQUIRE,
+	  "kerberos-circle", "the way to dc" },
+	/* not on the way: the server's own traffic to others */
+	{ NET KHOSTS KERBEROS R
+	  "  - { name: web, endpoint1: [any], endpoint2: [a], mode: require, traffic: [tcp/80] }\n",
+	  "", NULL },
+
+	/* bypass-group-shared */
+	{ NET HOSTS AUTH GROUPS R REQUIRE WALL("any", "bypass", "a"), "", NULL },
+	{ NET HOSTS AUTH GROUPS R REQUIRE WALL("any", "bypass", "net"), "bypass-group-shared",
+	  "passes the firewall of 3 servers: dc1, dc2, a" },
+	{ NET HOSTS AUTH GROUPS R REQUIRE WALL("dc1, dc2", "bypass", "net"), "bypass-group-shared",
+	  "of 2 servers: dc1, dc2" },
+	{ NET HOSTS AUTH GROUPS R REQUIRE WALL("any", "allow", "net"), "", NULL },
 
 	/* keyword-of-each-host */
 	{ NET "hosts: { a: { address: 10.0.0.2 } }\n" AUTH R REQUIRE
