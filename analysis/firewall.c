@@ -56,6 +56,19 @@ static bool machine_fits(const struct firewall_rule *r, const struct firewall_ca
 	return !groups_have(r->machines_except, r->except_count, c->remote.host);
 }
 
+/* A section that names one of a host's addresses rules the host, not that address alone. */
+static bool rules_host(const struct policy *p, const struct firewall *f, const struct ends_who *who)
+{
+	bool ruled = !f->hosts.count || end_has(p, &f->hosts, who, who, NULL);
+
+	for (size_t i = 0; !ruled && who->host && i < who->host->address_count; i++) {
+		struct ends_who one = ends_who(p, &who->host->addresses[i].addr);
+
+		ruled = end_has(p, &f->hosts, &one, &one, NULL);
+	}
+	return ruled;
+}
+
 struct firewall_answer firewall_judge(const struct policy *p, const struct firewall_case *c)
 {
 	static const enum firewall_action order[] = { FIREWALL_BYPASS, FIREWALL_BLOCK, FIREWALL_ALLOW };
@@ -68,7 +81,7 @@ struct firewall_answer firewall_judge(const struct policy *p, const struct firew
 	for (size_t i = 0; i < n; i++) {
 		const struct firewall *f = &sections[i];
 
-		if (f->hosts.count && !end_has(p, &f->hosts, &c->local, &c->local, NULL))
+		if (!rules_host(p, f, &c->local))
 			continue;
 		a.ruled = true;
 		default_block |= (c->direction == DIRECTION_IN ? f->inbound : f->outbound) == FIREWALL_BLOCK;

@@ -272,7 +272,6 @@ int why_judge(struct why *w, const struct why_point *point, struct why_verdict *
 
 			v.sides[side].agent = !who->host || who->host->agent != AGENT_NONE;
 		}
-		judge_firewall(w, &v);
 	} else {
 		for (unsigned side = 0; side < 2; side++)
 			if ((r = judge_side(w, &v.point, side, &v.sides[side], d)) < 0)

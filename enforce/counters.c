@@ -11,23 +11,37 @@
 #define FALLING_BACK (1u << MODE_REQUIRE_INBOUND | 1u << MODE_REQUEST)
 
 const struct gate_count_row gate_counts[GATE_COUNTS] = {
-	[GATE_COUNT_CLEAR_IN] = { "clear-in", "Clear packets to us that the rule does not accept: dropped",
-				  PROTECTING },
-	[GATE_COUNT_CLEAR_OUT] = { "clear-out", "Packets sent in clear to a peer that has no IKE", FALLING_BACK },
-	[GATE_COUNT_LEAK] = { "leak", "Packets that would have left around the protection: dropped", PROTECTING },
-	[GATE_COUNT_EXEMPT] = { "exempt", "Packets that an exemption let pass in clear", 1u << MODE_EXEMPT },
-	[GATE_COUNT_BLOCKED_IN] = { "blocked-in", "Packets to us that the rule blocks", 1u << MODE_BLOCK },
-	[GATE_COUNT_BLOCKED_OUT] = { "blocked-out", "Packets from us that the rule blocks", 1u << MODE_BLOCK },
+	[GATE_COUNT_CLEAR_IN] = { "clear-in", "Clear packets to us that the rule does not accept: dropped", PROTECTING,
+				  false },
+	[GATE_COUNT_CLEAR_OUT] = { "clear-out", "Packets sent in clear to a peer that has no IKE", FALLING_BACK,
+				   false },
+	[GATE_COUNT_LEAK] = { "leak", "Packets that would have left around the protection: dropped", PROTECTING,
+			      false },
+	[GATE_COUNT_EXEMPT] = { "exempt", "Packets that an exemption let pass in clear", 1u << MODE_EXEMPT, false },
+	[GATE_COUNT_BLOCKED_IN] = { "blocked-in", "Packets to us that the rule blocks", 1u << MODE_BLOCK, false },
+	[GATE_COUNT_BLOCKED_OUT] = { "blocked-out", "Packets from us that the rule blocks", 1u << MODE_BLOCK, false },
 	[GATE_COUNT_RELEASE_REFUSED] = { "release-refused",
-					 "Held packets of a flow that has been secured, not let out in clear", 0 },
+					 "Held packets of a flow that has been secured, not let out in clear", 0,
+					 false },
 	[GATE_COUNT_MASQUERADED] = { "masqueraded",
 				     "Packets of hosts behind us that would have left around the protection: dropped",
-				     0 },
+				     0, false },
 	[GATE_COUNT_NEW_ADDRESS] = { "new-address",
 				     "Packets of an address of ours that the rules in force do not know yet: dropped",
-				     0 },
-	[GATE_COUNT_GUARDED] = { "guarded", "Packets that the second barrier dropped while our table was gone", 0 },
-	[GATE_COUNT_EXEMPTED] = { "exempted", "Clear packets of addresses that are exempted for a time: let pass", 0 },
+				     0, false },
+	[GATE_COUNT_DEFAULT_IN] = { "firewall-default-in",
+				    "Packets to us that no firewall rule lets in: dropped by the default", 0, false },
+	[GATE_COUNT_DEFAULT_OUT] = { "firewall-default-out",
+				     "Packets from us that no firewall rule lets out: dropped by the default", 0,
+				     false },
+	[GATE_COUNT_FIREWALL_PASSED] = { "firewall-passed",
+					 "Packets that the firewall rule lets pass, the way the connection was opened",
+					 0, true },
+	[GATE_COUNT_FIREWALL_BLOCKED] = { "firewall-blocked", "Packets that the firewall rule drops", 0, true },
+	[GATE_COUNT_GUARDED] = { "guarded", "Packets that the second barrier dropped while our table was gone", 0,
+				 false },
+	[GATE_COUNT_EXEMPTED] = { "exempted", "Clear packets of addresses that are exempted for a time: let pass", 0,
+				  false },
 };
 
 uint32_t gate_rule_mark(const char *rule)
@@ -39,7 +53,7 @@ uint32_t gate_rule_mark(const char *rule)
 
 const char *gate_counter_name(enum gate_count kind, uint32_t rule, char buf[GATE_COUNTER_NAME])
 {
-	if (gate_counts[kind].modes)
+	if (gate_counts[kind].modes || gate_counts[kind].firewall)
 		snprintf(buf, GATE_COUNTER_NAME, "r%u_%u", rule, (unsigned)kind);
 	else
 		snprintf(buf, GATE_COUNTER_NAME, "all_%u", (unsigned)kind);

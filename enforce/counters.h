@@ -18,6 +18,10 @@ enum gate_count {
 	GATE_COUNT_MASQUERADED,
 	GATE_COUNT_NEW_ADDRESS,
 	GATE_COUNT_EXEMPTED,
+	GATE_COUNT_DEFAULT_IN,
+	GATE_COUNT_DEFAULT_OUT,
+	GATE_COUNT_FIREWALL_PASSED,
+	GATE_COUNT_FIREWALL_BLOCKED,
 	GATE_COUNT_GUARDED, /* the guard's, not the table's */
 	GATE_COUNTS
 };
@@ -25,10 +29,16 @@ enum gate_count {
 struct gate_count_row {
 	const char *name, *meaning;
 	unsigned modes; /* 1 << enum rule_mode; 0: of no rule */
+	bool firewall;  /* of a rule of the firewall, by its number among all of them */
 };
 extern const struct gate_count_row gate_counts[GATE_COUNTS];
 
 enum { GATE_COUNTER_NAME = 32 };
+/* What is counted of a firewall rule. */
+static inline enum gate_count gate_firewall_count(enum firewall_action action)
+{
+	return action == FIREWALL_BLOCK ? GATE_COUNT_FIREWALL_BLOCKED : GATE_COUNT_FIREWALL_PASSED;
+}
 /* The kernel's name. rule is not looked at for a kind that is of no rule. */
 const char *gate_counter_name(enum gate_count kind, uint32_t rule, char buf[GATE_COUNTER_NAME]);
 /* The way back; false if it is no name of ours. */

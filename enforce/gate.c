@@ -5,6 +5,7 @@
 #include "base/str.h"
 #include "base/table.h"
 #include "enforce/exempted.h"
+#include "enforce/firewall.h"
 #include "enforce/guard.h"
 #include "enforce/identities.h"
 #include "enforce/nft.h"
@@ -187,6 +188,8 @@ struct carrying {
 	const struct rule *old_rules, *new_rules;
 	size_t old_count, new_count;
 	struct ruleset_count *counts;
+	const struct policy *old_policy, *new_policy;
+	struct ruleset_count *firewall_counts;
 };
 
 static const struct rule *rule_by_index(const struct rule *rules, size_t n, uint32_t index)
@@ -214,6 +217,27 @@ static const struct rule *successor(const struct carrying *c, uint32_t rule)
 	return NULL;
 }
 
+static bool is_same(const struct firewall_rule *a, const struct firewall_rule *b)
+{
+	return a && b && a->action == b->action && strcmp(a->name, b->name) == 0;
+}
+
+static void carry_firewall_count(struct carrying *c, uint32_t rule, struct ruleset_count n)
+{
+	const struct firewall_rule *old = firewall_rule_numbered(c->old_policy, rule);
+	uint32_t count = (uint32_t)firewall_rule_count(c->new_policy);
+
+	if (is_same(old, firewall_rule_numbered(c->new_policy, rule))) { /* mostly it is where it was */
+		c->firewall_counts[rule] = n;
+		return;
+	}
+	for (uint32_t i = 0; i < count; i++)
+		if (is_same(old, firewall_rule_numbered(c->new_policy, i))) {
+			c->firewall_counts[i] = n;
+			return;
+		}
+}
+
 static void carry_count(void *context, enum gate_count kind, uint32_t rule, struct ruleset_count n)
 {
 	struct carrying *c = context;
@@ -221,7 +245,9 @@ static void carry_count(void *context, enum gate_count kind, uint32_t rule, stru
 
 	if (n.packets == 0)
 		return;
-	if (!gate_counts[kind].modes)
+	if (gate_counts[kind].firewall)
+		carry_firewall_count(c, rule, n);
+	else if (!gate_counts[kind].modes)
 		c->counts[kind] = n;
 	else if ((to = successor(c, rule)))
 		c->counts[(size_t)to->index * GATE_COUNTS + kind] = n;
@@ -232,6 +258,7 @@ static void carry_wipe(struct ruleset_carry *c)
 	free(c->fallback);
 	free(c->exempted);
 	free(c->counts);
+	free(c->firewall_counts);
 }
 
 static int read_carry(struct gate *g, const struct plan *plan, struct ruleset_carry *ret, struct diag *d)
@@ -246,9 +273,13 @@ static int read_carry(struct gate *g, const struct plan *plan, struct ruleset_ca
 	exempted_carry(&g->exempted, ret);
 	c.new_count = policy_rules(plan_policy(plan), &c.new_rules);
 	ret->counts = c.counts = mem_new((c.new_count + 1) * GATE_COUNTS, sizeof *ret->counts);
+	c.new_policy = plan_policy(plan);
+	ret->firewall_counts = c.firewall_counts =
+		mem_new(firewall_rule_count(c.new_policy) + 1, sizeof *ret->firewall_counts);
 	if (!g->plan)
 		return 0; /* whose rules the counters in the kernel are is not known */
-	c.old_count = policy_rules(plan_policy(g->plan), &c.old_rules);
+	c.old_policy = plan_policy(g->plan);
+	c.old_count = policy_rules(c.old_policy, &c.old_rules);
 	return table_counters(&g->nft, carry_count, &c, d);
 }
 
@@ -619,7 +650,7 @@ int gate_check(struct gate *g, struct gate_restored *ret, struct diag *d)
 }
 
 struct listing {
-	const struct gate *gate;
+	const struct policy *policy;
 	const struct rule *rules;
 	size_t rule_count;
 	struct gate_counter *rows;
@@ -629,23 +660,28 @@ struct listing {
 static void list_count(void *context, enum gate_count kind, uint32_t rule, struct ruleset_count n)
 {
 	struct listing *l = context;
-	const struct rule *of = NULL;
+	struct gate_counter row = { .name = gate_counts[kind].name,
+				    .meaning = gate_counts[kind].meaning,
+				    .packets = n.packets,
+				    .octets = n.octets };
 
-	if (gate_counts[kind].modes && !(of = rule_by_index(l->rules, l->rule_count, rule)))
+	if (gate_counts[kind].modes && !(row.rule = rule_by_index(l->rules, l->rule_count, rule)))
+		return;
+	if (gate_counts[kind].firewall && !(row.firewall = firewall_rule_numbered(l->policy, rule)))
 		return;
 	if (l->count < l->cap)
-		l->rows[l->count] = (struct gate_counter){ of, gate_counts[kind].name, gate_counts[kind].meaning,
-							   n.packets, n.octets };
+		l->rows[l->count] = row;
 	l->count++;
 }
 
 size_t gate_counters(struct gate *g, struct gate_counter *rows, size_t cap, struct diag *d)
 {
-	struct listing l = { .gate = g, .rows = rows, .cap = cap };
+	struct listing l = { .rows = rows, .cap = cap };
 
 	if (g->state != GATE_ENFORCING)
 		return 0;
-	l.rule_count = policy_rules(plan_policy(g->plan), &l.rules);
+	l.policy = plan_policy(g->plan);
+	l.rule_count = policy_rules(l.policy, &l.rules);
 	if (table_counters(&g->nft, list_count, &l, d) < 0)
 		return 0;
 	if (g->guard.in_force)

@@ -99,8 +99,9 @@ bool gate_guarded(const struct gate *g);
 
 /* Packets and octets dropped or passed by rule, for status and why. */
 struct gate_counter {
-	const struct rule *rule; /* NULL: not of one rule */
-	const char *name;        /* "clear-in", "clear-out", "leak", ... one table in gate.c */
+	const struct rule *rule;              /* NULL: not of one rule */
+	const struct firewall_rule *firewall; /* or of this one */
+	const char *name;                     /* "clear-in", "clear-out", "leak", ... one table in gate.c */
 	const char *meaning;
 	uint64_t packets, octets;
 };

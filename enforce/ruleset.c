@@ -2,6 +2,8 @@
  * three bits of the mark while it is being judged, and nobody outside the table sees them. */
 #include "enforce/ruleset.h"
 
+#include "enforce/firewall.h"
+
 #include "base/mem.h"
 #include "base/scope.h"
 #include "base/str.h"
@@ -86,15 +88,34 @@ static void add_fallen_set(struct ruleset *r, int family, const struct ruleset_c
 	str_add(r->out, added ? "\n\t\t}\n\t}\n" : "\t}\n");
 }
 
-static void add_counter(struct ruleset *r, enum gate_count kind, uint32_t rule, const struct ruleset_carry *carry)
+static void write_counter(struct ruleset *r, enum gate_count kind, uint32_t rule, struct ruleset_count n)
 {
 	char name[GATE_COUNTER_NAME];
+
+	str_addf(r->out, "\tcounter %s {\n\t\tpackets %llu bytes %llu\n\t}\n", gate_counter_name(kind, rule, name),
+		 (unsigned long long)n.packets, (unsigned long long)n.octets);
+}
+
+static void add_counter(struct ruleset *r, enum gate_count kind, uint32_t rule, const struct ruleset_carry *carry)
+{
 	struct ruleset_count n = { 0 };
 
 	if (carry && carry->counts)
 		n = carry->counts[(size_t)rule * GATE_COUNTS + kind];
-	str_addf(r->out, "\tcounter %s {\n\t\tpackets %llu bytes %llu\n\t}\n", gate_counter_name(kind, rule, name),
-		 (unsigned long long)n.packets, (unsigned long long)n.octets);
+	write_counter(r, kind, rule, n);
+}
+
+static void add_firewall_counters(struct ruleset *r, const struct ruleset_carry *carry)
+{
+	const struct firewall *sections;
+	size_t n = policy_firewalls(plan_policy(r->plan), &sections);
+	uint32_t number = 0;
+
+	for (size_t i = 0; i < n; number += (uint32_t)sections[i++].count)
+		for (uint32_t k = 0; plan_firewall_rules(r->plan, &sections[i]) && k < sections[i].count; k++)
+			write_counter(r, gate_firewall_count(sections[i].rules[k].action), number + k,
+				      carry && carry->firewall_counts ? carry->firewall_counts[number + k]
+								      : (struct ruleset_count){ 0 });
 }
 
 static void add_counters(struct ruleset *r, const struct ruleset_carry *carry)
@@ -102,8 +123,9 @@ static void add_counters(struct ruleset *r, const struct ruleset_carry *carry)
 	const struct rule *rules;
 	size_t n = policy_rules(plan_policy(r->plan), &rules);
 
+	add_firewall_counters(r, carry);
 	for (enum gate_count k = 0; k < GATE_COUNTS; k++) {
-		if (!gate_counts[k].modes && k != GATE_COUNT_GUARDED)
+		if (!gate_counts[k].modes && !gate_counts[k].firewall && k != GATE_COUNT_GUARDED)
 			add_counter(r, k, 0, carry);
 		for (size_t i = 0; i < n; i++)
 			if (r->used[rules[i].index] && gate_counts[k].modes & 1u << rules[i].mode)
@@ -248,10 +270,14 @@ static void add_untracked(struct ruleset *r)
 	str_add(r->out, "\t}\n");
 }
 
-static void add_ah6(struct ruleset *r)
+void ruleset_add_ah6(struct ruleset *r, bool arriving)
 {
-	for (size_t i = 0; i < ARRAY_LEN(ah6); i++)
-		str_addf(r->out, "\t\t%s accept\n", ah6[i]);
+	for (size_t i = 0; i < ARRAY_LEN(ah6); i++) {
+		str_add(r->out, "\t\t");
+		if (!arriving)
+			str_addf(r->out, "meta mark & 0x%08x == 0x%08x ", r->config->mark_mask, r->config->mark_own);
+		str_addf(r->out, "%s accept\n", ah6[i]);
+	}
 }
 
 /* What we forward for others: from behind us into a tunnel; and to there nothing clear that should have come by one. */
@@ -299,7 +325,7 @@ static void add_prerouting(struct ruleset *r)
 	/* Our own ESP, AH and IKE are admitted: ESP and AH by their protocol, which only our sockets hear; IKE only to
 	 * a socket that has our mark. */
 	str_add(r->out, "\tchain arriving {\n");
-	add_ah6(r);
+	ruleset_add_ah6(r, true);
 	/* What routers say of our AH in IPv6 the data plane hears before us. The kernel, which looks through AH as
 	 * well, would make the connection inside send fragments. */
 	str_add(r->out, "\t\ticmpv6 type @errors_ip6 @th,112,8 51 drop\n"
@@ -336,7 +362,7 @@ static void add_output(struct ruleset *r)
 		 c->mark_mask, c->mark_own);
 	add_judge(r, WAY_OUT);
 	str_add(r->out, "\t}\n\tchain own {\n");
-	add_ah6(r);
+	ruleset_add_ah6(r, false);
 	str_addf(r->out,
 		 "\t\tct mark & 0x%08x == 0 accept\n"
 		 "\t\tmeta l4proto { esp, ah } accept\n"
@@ -440,6 +466,7 @@ void ruleset_write(const struct gate_config *c, const char *table, const struct 
 	add_prerouting(&r);
 	add_output(&r);
 	add_postrouting(&r);
+	ruleset_firewall(&r, carry);
 	if (carry && carry->guard != RULESET_NO_GUARD)
 		add_seen(&r, carry->guard == RULESET_GUARDED);
 	str_add(out, "}\n");

@@ -20,6 +20,12 @@ struct ruleset_pair {
 struct ruleset_count {
 	uint64_t packets, octets;
 };
+/* A program of a firewall rule, as nft and the kernel know it: a control group. */
+struct ruleset_program {
+	const char *name; /* as the rule has it */
+	const char *path; /* below /sys/fs/cgroup */
+	unsigned level;   /* in the hierarchy of version 2 */
+};
 struct ruleset_carry {
 	struct ruleset_pair *fallback;
 	const struct ruleset_pair *secured; /* not owned */
@@ -29,7 +35,10 @@ struct ruleset_carry {
 	/* Is there a guard (guard.h), which wants to know what this table has seen? Not yet: once its sets are in
 	 * force, ruleset_write_in_force. */
 	enum ruleset_guard { RULESET_NO_GUARD, RULESET_GUARDED, RULESET_GUARDED_LATER } guard;
-	struct ruleset_count *counts; /* GATE_COUNTS for each rule of the new plan; NULL: all start at 0 */
+	struct ruleset_count *counts;           /* GATE_COUNTS for each rule of the new plan; NULL: all start at 0 */
+	struct ruleset_count *firewall_counts;  /* the same of each rule of its firewall sections, by number */
+	const struct ruleset_program *programs; /* that firewall rules name and that are there; not owned */
+	size_t program_count;
 };
 
 enum { RULESET_PAIRS_MOST = 65536 };
@@ -92,6 +101,8 @@ void ruleset_exempted(struct ruleset *r);
 void ruleset_ask_exempted(struct ruleset *r, const char *remote);
 /* One rule a family and case: is the pair of addresses on the wire in the set `name`? `then` says what follows. */
 void ruleset_ask_pair(struct ruleset *r, const char *name, const char *then);
+/* Rules that accept AH in IPv6, which conntrack does not track (ruleset.c tells why); ours alone of what leaves. */
+void ruleset_add_ah6(struct ruleset *r, bool arriving);
 /* The chains for addresses of ours that the plan does not know. */
 void ruleset_newcomer(struct ruleset *r);
 

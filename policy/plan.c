@@ -32,6 +32,9 @@ void plan_free(struct plan *p)
 	free(p->behind);
 	free(p->tunnels);
 	free(p->regions);
+	for (size_t k = 0; k < KEYWORDS; k++)
+		free(p->keywords[k].elements);
+	free(p->interfaces);
 	free(p->lists.entries);
 	free(p->lists.matches);
 	plan_long_wipe(&p->lists);

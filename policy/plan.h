@@ -17,6 +17,11 @@
 
 struct plan;
 
+struct plan_interface {
+	char name[16];
+	unsigned profile; /* PROFILE_ bit */
+};
+
 /* What only the host itself knows. Lists may be empty. */
 struct plan_host {
 	const char *name; /* NULL: not named in the policy */
@@ -26,7 +31,11 @@ struct plan_host {
 	const struct addr *servers[KEYWORDS];
 	size_t server_counts[KEYWORDS];
 	unsigned profiles; /* PROFILE_ bits in force; 0 means all */
-	bool contests;     /* keep the entries that can never win, for `why` */
+	/* Interfaces whose profile is known, for firewall rules; any other one is public. None: all profiles
+	 * everywhere. */
+	const struct plan_interface *interfaces;
+	size_t interface_count;
+	bool contests; /* keep the entries that can never win, for `why` */
 };
 
 /* Who opened the connection. Rules that protect do not ask; an exemption or block with ports does, so that a source
@@ -114,6 +123,11 @@ enum { PLAN_GROUPS_MOST = 1024 };
 size_t plan_groups(const struct plan *p, const struct plan_group **ret);
 /* Its place in that list; the count of the list if it is not there. */
 size_t plan_group_number(const struct plan *p, const struct group *g);
+
+/* What an item of an end means on this host: keywords as it resolved them. KEYWORD_ANY has no elements. */
+size_t plan_item(const struct plan *p, const struct end_item *item, const struct addr_range **ret);
+/* Its interfaces whose profile is known. */
+size_t plan_interfaces(const struct plan *p, const struct plan_interface **ret);
 
 bool plan_entry_matches(const struct plan_entry *e, const struct plan_packet *k);
 /* The entry that wins, or NULL: no rule speaks of it. */

@@ -151,6 +151,7 @@ int plan_compile(const struct policy *p, const struct plan_host *host, struct re
 	else if (c.failed)
 		e = -ERR_POLICY;
 	if (e == 0) {
+		compiler_keep_facts(&c);
 		plan_index(plan);
 		*ret = TAKE(plan);
 	}

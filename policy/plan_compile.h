@@ -111,6 +111,10 @@ struct compiler {
 int compiler_compile_at(struct compiler *c, size_t at, const struct addr *local, struct diag *d);
 const struct address_set *compiler_item_set(const struct compiler *c, const struct end_item *i);
 
+/* plan_means.c */
+/* Last: takes the keywords' elements. */
+void compiler_keep_facts(struct compiler *c);
+
 /* plan_tunnel.c */
 /* Is this host the tunnel's end before endpoint 1 (or 2), by one of its addresses? */
 bool compiler_is_gateway(const struct compiler *c, const struct rule *r, bool end1);

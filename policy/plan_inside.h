@@ -62,6 +62,12 @@ struct plan {
 	bool asks_who;
 	struct plan_group *groups;
 	size_t group_count;
+	struct {
+		struct addr_range *elements;
+		size_t count;
+	} keywords[KEYWORDS]; /* as this host resolved them */
+	struct plan_interface *interfaces;
+	size_t interface_count;
 };
 
 /* When all regions and lists are there: make what the look-up uses. */

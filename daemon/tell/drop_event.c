@@ -19,6 +19,9 @@ static const struct {
 	{ GATE_COUNT_LEAK, NULL, EVENT_PACKET_DROPPED, EVENT_OUT, "would have left around the protection" },
 	{ GATE_COUNT_BLOCKED_IN, NULL, EVENT_PACKET_DROPPED, EVENT_IN, "the rule blocks it" },
 	{ GATE_COUNT_BLOCKED_OUT, NULL, EVENT_PACKET_DROPPED, EVENT_OUT, "the rule blocks it" },
+	{ GATE_COUNT_FIREWALL_BLOCKED, NULL, EVENT_PACKET_DROPPED, EVENT_NO_WAY, "the firewall rule blocks it" },
+	{ GATE_COUNT_DEFAULT_IN, NULL, EVENT_PACKET_DROPPED, EVENT_IN, "no firewall rule lets it in" },
+	{ GATE_COUNT_DEFAULT_OUT, NULL, EVENT_PACKET_DROPPED, EVENT_OUT, "no firewall rule lets it out" },
 	{ GATE_COUNT_EXEMPT, NULL, EVENT_CONNECTION_CLEAR, EVENT_NO_WAY, "begins in clear: the rule exempts it" },
 	{ GATE_COUNT_CLEAR_OUT, NULL, EVENT_CONNECTION_CLEAR, EVENT_OUT,
 	  "begins in clear: the rule only requests protection, and the peer has none" },
@@ -31,13 +34,32 @@ static const char *kind_name(size_t i)
 	return kinds[i].name ? kinds[i].name : gate_counts[kinds[i].count].name;
 }
 
-static void put_rule(const struct policy *policy, uint32_t index, uint32_t mark, struct event *e)
+static const char *firewall_rule_name(const struct policy *policy, uint32_t number)
+{
+	const struct firewall *sections = NULL;
+	size_t n = policy ? policy_firewalls(policy, &sections) : 0, at = number;
+
+	for (size_t i = 0; i < n; at -= sections[i++].count)
+		if (at < sections[i].count)
+			return sections[i].rules[at].name;
+	return NULL;
+}
+
+static const char *rule_name(const struct policy *policy, uint32_t index)
 {
 	const struct rule *rules = NULL;
 	size_t n = policy ? policy_rules(policy, &rules) : 0;
 
-	if (index < n && gate_rule_mark(rules[index].name) == mark)
-		(void)snprintf(e->rule, sizeof e->rule, "%s", rules[index].name);
+	return index < n ? rules[index].name : NULL;
+}
+
+static void put_rule(const struct policy *policy, enum gate_count kind, uint32_t index, uint32_t mark, struct event *e)
+{
+	bool firewall = kind < GATE_COUNTS && gate_counts[kind].firewall;
+	const char *name = firewall ? firewall_rule_name(policy, index) : rule_name(policy, index);
+
+	if (name && gate_rule_mark(name) == mark)
+		(void)snprintf(e->rule, sizeof e->rule, "%s", name);
 }
 
 static bool is_out(const struct nflog_packet *p)
@@ -99,7 +121,7 @@ bool drop_event(const struct nflog_packet *p, const struct policy *policy, struc
 	e.id = kinds[kind].event;
 	e.direction = kinds[kind].way ? kinds[kind].way : is_out(p) ? EVENT_OUT : EVENT_IN;
 	(void)snprintf(e.reason, sizeof e.reason, "%s", name);
-	put_rule(policy, index, mark, &e);
+	put_rule(policy, kinds[kind].count, index, mark, &e);
 	put_packet(&ip, &e);
 	put_text(&ip, kinds[kind].words, &e);
 	*ret = e;

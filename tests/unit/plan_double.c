@@ -97,3 +97,30 @@ void plan_free(struct plan *p)
 {
 	(void)p;
 }
+
+size_t plan_group_number(const struct plan *p, const struct group *g)
+{
+	for (size_t i = 0; i < p->group_count; i++)
+		if (p->groups[i].group == g)
+			return i;
+	return p->group_count;
+}
+
+bool plan_firewall_rules(const struct plan *p, const struct firewall *f)
+{
+	(void)f;
+	return p->ruled;
+}
+
+size_t plan_item(const struct plan *p, const struct end_item *item, const struct addr_range **ret)
+{
+	(void)p;
+	*ret = item->set ? item->set->elements : NULL;
+	return item->set ? item->set->count : 0;
+}
+
+size_t plan_interfaces(const struct plan *p, const struct plan_interface **ret)
+{
+	*ret = p->interfaces;
+	return p->interface_count;
+}

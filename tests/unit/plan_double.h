@@ -22,6 +22,9 @@ struct plan {
 	const size_t *region_counts;
 	const struct plan_list *lists;
 	size_t list_count;
+	bool ruled; /* by all firewall sections */
+	const struct plan_interface *interfaces;
+	size_t interface_count;
 	const struct plan_group *groups;
 	size_t group_count;
 	bool asks_who;
