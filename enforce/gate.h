@@ -36,7 +36,7 @@ SCOPE_FREEP(struct gate, gate)
 
 /* The whole ruleset as nft text: a pure function of its arguments. plan NULL: the empty table of `cordon disable`. */
 void gate_ruleset(const struct gate_config *c, const struct plan *plan, struct str *out);
-/* What of this plan cannot be enforced yet (a firewall section, Kerberos): -ERR_UNSUPPORTED and words.
+/* What of this plan cannot be enforced yet (authorised machines, Kerberos): -ERR_UNSUPPORTED and words.
  */
 int gate_can_enforce(const struct plan *plan, struct diag *d);
 
