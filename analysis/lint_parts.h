@@ -27,6 +27,7 @@ void lint_kerberos(struct lint *l);   /* kerberos-circle, bypass-group-shared */
 void lint_ports(struct lint *l);      /* port-at-wrong-end, dns-udp-only */
 void lint_sets(struct lint *l);       /* null-encryption, pre-shared-key */
 void lint_keywords(struct lint *l);   /* keyword-of-each-host */
+void lint_modules(struct lint *l);    /* ikev1, ikev1-impossible, second-authentication */
 
 /* An address for an end: a host that runs an agent if there is one (without `without` roles if possible), else an
  * address that no host has. false: the end is empty. */

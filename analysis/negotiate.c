@@ -59,12 +59,6 @@ static bool authenticate(const struct negotiate_end ends[2], const struct auth_s
 {
 	const struct auth_set *sets[2] = { a, b };
 
-	if (!a || !b) {
-		/* A second authentication that only one end asks for is one that the other cannot give. */
-		n->result = a == b ? NEGOTIATE_AGREED : NEGOTIATE_METHOD;
-		n->set = a ? a : b;
-		return a == b;
-	}
 	for (unsigned i = 0; i < 2; i++)
 		if (!holds_any(ends[!i].host, sets[i])) {
 			*n = (struct negotiation){ .result = NEGOTIATE_CREDENTIAL, .at = !i, .set = sets[i] };
@@ -77,11 +71,19 @@ static bool authenticate(const struct negotiate_end ends[2], const struct auth_s
 	return true;
 }
 
-static bool key_exchange_meets(const struct key_exchange_set *a, const struct key_exchange_set *b)
+/* What both ends may negotiate by: IKEv2 if they can. 0: nothing. */
+static unsigned module_of(const struct rule *a, const struct rule *b)
+{
+	unsigned both = a->modules & b->modules;
+
+	return both & MODULE_IKEV2 ? MODULE_IKEV2 : both;
+}
+
+static bool key_exchange_meets(const struct key_exchange_set *a, const struct key_exchange_set *b, bool ikev1)
 {
 	for (size_t i = 0; a && b && i < a->count; i++)
 		for (size_t k = 0; k < b->count; k++)
-			if (ike_suite_equal(&a->suites[i], &b->suites[k]))
+			if (ike_suite_equal(&a->suites[i], &b->suites[k]) && (!ikev1 || ike_suite_ikev1(&a->suites[i])))
 				return true;
 	return false;
 }
@@ -104,7 +106,7 @@ static bool passes_nat(const struct negotiate_end ends[2], enum nat_traversal th
 }
 
 /* The responder takes the first of the initiator's proposals that is among its own. AH does not go through a NAT. */
-static bool agree_on_suite(const struct protection_set *a, const struct protection_set *b, bool nat,
+static bool agree_on_suite(const struct protection_set *a, const struct protection_set *b, bool nat, bool ikev1,
 			   struct negotiation *n)
 {
 	for (size_t i = 0; a && b && i < a->count; i++)
@@ -112,7 +114,8 @@ static bool agree_on_suite(const struct protection_set *a, const struct protecti
 			const struct child_suite *s = &a->suites[i];
 			enum outcome o = child_suite_encrypts(s) ? OUTCOME_ENCRYPTED : OUTCOME_AUTHENTICATED;
 
-			if (!child_suite_equal(s, &b->suites[k]) || (nat && s->protocol == PROTO_AH))
+			if (!child_suite_equal(s, &b->suites[k]) || (nat && s->protocol == PROTO_AH) ||
+			    (ikev1 && !child_suite_ikev1(s)))
 				continue;
 			if (!n->suite) {
 				n->suite = s;
@@ -131,6 +134,7 @@ struct negotiation negotiate(const struct negotiate_end ends[2], enum nat_traver
 {
 	struct negotiation n = { .result = NEGOTIATE_AGREED };
 	const struct rule *a = ends[0].rule, *b = ends[1].rule;
+	unsigned module;
 
 	for (unsigned i = 0; i < 2; i++)
 		if (ends[i].host && ends[i].host->agent == AGENT_NONE)
@@ -140,17 +144,24 @@ struct negotiation negotiate(const struct negotiate_end ends[2], enum nat_traver
 			return (struct negotiation){ .result = NEGOTIATE_NO_RULE, .at = i };
 	if (!passes_nat(ends, through, &n))
 		return n;
-	if (!authenticate(ends, a->auth, b->auth, &n) || !authenticate(ends, a->second_auth, b->second_auth, &n))
+	if (!authenticate(ends, a->auth, b->auth, &n))
 		return n;
+	for (unsigned i = 0; i < 2; i++)
+		if (ends[i].rule->second_auth)
+			return (struct negotiation){ .result = NEGOTIATE_SECOND, .at = i };
 	for (unsigned i = 0; i < 2; i++) {
 		const struct rule *r = ends[!i].rule;
 
 		if (r->machines && !groups_have(r->machines, r->machine_count, ends[i].host))
 			return (struct negotiation){ .result = NEGOTIATE_MACHINE, .at = i };
 	}
-	if (!key_exchange_meets(a->key_exchange, b->key_exchange))
+	module = module_of(a, b);
+	if (!module)
+		return (struct negotiation){ .result = NEGOTIATE_MODULE };
+	if (!key_exchange_meets(a->key_exchange, b->key_exchange, module == MODULE_IKEV1))
 		return (struct negotiation){ .result = NEGOTIATE_KEY_EXCHANGE };
-	if (!agree_on_suite(a->protection, b->protection, behind_nat(&ends[0]) || behind_nat(&ends[1]), &n))
+	if (!agree_on_suite(a->protection, b->protection, behind_nat(&ends[0]) || behind_nat(&ends[1]),
+			    module == MODULE_IKEV1, &n))
 		return (struct negotiation){ .result = NEGOTIATE_PROTECTION };
 	return n;
 }

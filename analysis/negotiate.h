@@ -12,6 +12,8 @@ enum negotiate_result {
 	NEGOTIATE_CREDENTIAL,   /* `at` holds nothing that satisfies `set` */
 	NEGOTIATE_METHOD,       /* the two sets ask for different proofs */
 	NEGOTIATE_MACHINE,      /* `at` is not among the machines that the other's rule authorises */
+	NEGOTIATE_SECOND,       /* a rule asks for a second authentication, which nothing can do */
+	NEGOTIATE_MODULE,       /* one takes IKEv2 alone, the other IKEv1 alone */
 	NEGOTIATE_KEY_EXCHANGE, /* no main mode suite in common */
 	NEGOTIATE_PROTECTION    /* no quick mode suite in common */
 };

@@ -89,6 +89,14 @@ static void say_obstacle(const struct why_verdict *v, const struct names *n, str
 		str_addf(out, "%s is not among the machines that '%s' authorises", n->of[g->at],
 			 rule_at(v, !g->at)->name);
 		return;
+	case NEGOTIATE_SECOND:
+		str_addf(out, "'%s' asks for a second authentication, and neither IKEv2 nor IKEv1 has one",
+			 rule_at(v, g->at)->name);
+		return;
+	case NEGOTIATE_MODULE:
+		str_addf(out, "one end negotiates by %s, the other by %s", rule_modules_name(a->modules),
+			 rule_modules_name(b->modules));
+		return;
 	case NEGOTIATE_KEY_EXCHANGE:
 		str_addf(out, "the two ends have no main mode proposal in common ('%s' and '%s')",
 			 a->key_exchange->name, b->key_exchange->name);
@@ -170,7 +178,11 @@ static void say_tunnel_obstacle(const struct why_tunnel *t, const char *const en
 	case NEGOTIATE_MACHINE:
 		str_addf(out, "%s is not among the machines that it authorises", ends[g->at]);
 		return;
+	case NEGOTIATE_SECOND:
+		str_add(out, "it asks for a second authentication, which neither IKEv2 nor IKEv1 has");
+		return;
 	case NEGOTIATE_METHOD:
+	case NEGOTIATE_MODULE:
 	case NEGOTIATE_KEY_EXCHANGE:
 	case NEGOTIATE_PROTECTION:
 		str_add(out, "the two have no proof or proposal in common");
@@ -432,7 +444,11 @@ static void advise_rules(const struct why_verdict *v, const struct names *n, str
 		str_addf(out, "put %s in one of the groups of '%s': ", peer, rule_at(v, !g->at)->name);
 		say_groups(rule_at(v, !g->at)->machines, rule_at(v, !g->at)->machine_count, out);
 		return;
+	case NEGOTIATE_SECOND:
+		str_addf(out, "leave second-authentication out of '%s'", rule_at(v, g->at)->name);
+		return;
 	case NEGOTIATE_METHOD:
+	case NEGOTIATE_MODULE:
 	case NEGOTIATE_KEY_EXCHANGE:
 	case NEGOTIATE_PROTECTION:
 		str_add(out, "give both rules the same sets");

@@ -432,6 +432,17 @@ bool child_suite_legacy(const struct child_suite *s)
 	return legacy(s->encr) || legacy(s->integ) || legacy(s->group);
 }
 
+bool ike_suite_ikev1(const struct ike_suite *s)
+{
+	return !s->encr->aead && s->encr->ikev1 && s->prf->ikev1 && s->group->ikev1;
+}
+
+bool child_suite_ikev1(const struct child_suite *s)
+{
+	return (!s->encr || s->encr->ikev1_esp) && (!s->integ || s->integ->ikev1_esp) &&
+	       (!s->group || s->group->ikev1_esp);
+}
+
 bool child_suite_encrypts(const struct child_suite *s)
 {
 	return hides_data(s->encr);

@@ -70,6 +70,9 @@ bool ike_suite_equal(const struct ike_suite *a, const struct ike_suite *b);
 bool child_suite_equal(const struct child_suite *a, const struct child_suite *b); /* the group does not count */
 bool ike_suite_legacy(const struct ike_suite *s);
 bool child_suite_legacy(const struct child_suite *s);
+/* Has IKEv1 numbers for all of it (no AEAD and no x25519 in main mode, no ChaCha20 in either)? */
+bool ike_suite_ikev1(const struct ike_suite *s);
+bool child_suite_ikev1(const struct child_suite *s);
 /* Does it hide the data? false: integrity only. */
 bool child_suite_encrypts(const struct child_suite *s);
 

@@ -22,8 +22,6 @@ static int check_rule(const struct rule *rule, struct diag *d)
 
 	if (rule->machine_count > 0)
 		what = "authorised machines (machines:)";
-	else if (rule->second_auth)
-		what = "a second authentication";
 	else if (rule_mode_protects(rule->mode) && rule->auth && only_kerberos(rule->auth))
 		what = "Kerberos authentication";
 	if (!what)

@@ -59,6 +59,17 @@ struct child *child_asked(struct ike_sa *ike, const struct ike_msg *m, const str
 				asked_text(m, asked), rules_text(ike->k->plan, &ike->local, &ike->remote, rules));
 		return refuse(ret_refusal, N_TS_UNACCEPTABLE);
 	}
+	if (!(e->rule->modules & MODULE_IKEV2)) {
+		(void)diag_fail(d, failure_error(FAILURE_UNSUPPORTED),
+				"rule '%s' is negotiated by IKEv1 alone (modules)", e->rule->name);
+		return refuse(ret_refusal, N_TS_UNACCEPTABLE);
+	}
+	if (e->rule->second_auth) {
+		(void)diag_fail(d, failure_error(FAILURE_MULTIPLE_AUTH),
+				"rule '%s' asks for a second authentication, and neither IKEv2 nor IKEv1 has one",
+				e->rule->name);
+		return refuse(ret_refusal, N_TS_UNACCEPTABLE);
+	}
 	if (ike->auth_set && e->rule->auth != ike->auth_set) {
 		(void)diag_fail(d, failure_error(FAILURE_WRONG_METHOD),
 				"rule '%s' asks for authentication '%s', and the peer proved '%s'", e->rule->name,

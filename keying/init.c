@@ -35,6 +35,14 @@ struct ike_sa *init_for(struct contact *c, const struct sa_selector *selector, c
 	struct keying *k = c->k;
 	struct diag d = { 0 };
 
+	if (rule->second_auth) {
+		contact_fault(k, &c->local, &c->remote, rule->name, EVENT_MAIN_MODE_FAILED,
+			      (struct fault){ .code = FAILURE_MULTIPLE_AUTH },
+			      "rule '%s' asks for a second authentication ('%s'), and neither IKEv2 nor IKEv1 has one: "
+			      "nothing is negotiated for it. Leave second-authentication out",
+			      rule->name, rule->second_auth->name);
+		return NULL;
+	}
 	if (!choose_credential(k, rule->auth, &(struct choose_peer){ 0 }, NULL, &d)) {
 		contact_fault(k, &c->local, &c->remote, rule->name, EVENT_MAIN_MODE_FAILED,
 			      (struct fault){ .code = FAILURE_NO_CREDENTIAL }, "%s", d.text);

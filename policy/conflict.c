@@ -24,6 +24,9 @@ static void differing(const struct rule *a, const struct rule *b, struct str *re
 	} else if (a->second_auth != b->second_auth) {
 		str_addf(ret_a, "second-authentication %s", a->second_auth ? a->second_auth->name : "none");
 		str_addf(ret_b, "second-authentication %s", b->second_auth ? b->second_auth->name : "none");
+	} else if (a->modules != b->modules) {
+		str_addf(ret_a, "modules %s", rule_modules_name(a->modules));
+		str_addf(ret_b, "modules %s", rule_modules_name(b->modules));
 	} else if (a->fallback_after_ms != b->fallback_after_ms) {
 		str_addf(ret_a, "fallback-after %ums", a->fallback_after_ms);
 		str_addf(ret_b, "fallback-after %ums", b->fallback_after_ms);

@@ -24,6 +24,7 @@ enum rule_key {
 	R_KEY_EXCHANGE,
 	R_MACHINES,
 	R_FALLBACK,
+	R_MODULES,
 	R_KEYS
 };
 
@@ -46,6 +47,7 @@ static const struct map_key rule_keys[R_KEYS] = {
 	[R_KEY_EXCHANGE] = { "key-exchange", false },
 	[R_MACHINES] = { "machines", false },
 	[R_FALLBACK] = { "fallback-after", false },
+	[R_MODULES] = { "modules", false },
 };
 
 bool load_profiles(struct load *l, uint32_t node, unsigned *ret)
@@ -144,11 +146,21 @@ static void read_machines(struct load *l, uint32_t node, struct rule *r)
 		read_error(&l->rd, "bad-value", node, "machines names at least one group; leave it out to allow all");
 }
 
+static void read_modules(struct load *l, uint32_t node, struct rule *r)
+{
+	static const struct choice modules[] = { { "ikev2", MODULE_IKEV2 }, { "ikev1", MODULE_IKEV1 } };
+
+	if (item_count(&l->rd, node) == 0)
+		read_error(&l->rd, "wrong-type", node, "modules is ikev2, ikev1 or a list of both");
+	else
+		(void)read_choices(&l->rd, node, "a keying module", modules, ARRAY_LEN(modules), &r->modules);
+}
+
 /* What only a rule that protects can have. */
 static void read_sets(struct load *l, const uint32_t *v, struct rule *r)
 {
-	static const enum rule_key only[] = { R_AUTH,         R_SECOND_AUTH, R_PROTECTION,
-					      R_KEY_EXCHANGE, R_MACHINES,    R_FALLBACK };
+	static const enum rule_key only[] = { R_AUTH,     R_SECOND_AUTH, R_PROTECTION, R_KEY_EXCHANGE,
+					      R_MACHINES, R_FALLBACK,    R_MODULES };
 	uint64_t fallback_ms = l->fallback_after_ms;
 
 	if (!rule_mode_protects(r->mode)) {
@@ -173,6 +185,9 @@ static void read_sets(struct load *l, const uint32_t *v, struct rule *r)
 	r->key_exchange = v[R_KEY_EXCHANGE] ? load_key_exchange_named(l, v[R_KEY_EXCHANGE]) : l->default_key_exchange;
 	if (v[R_MACHINES])
 		read_machines(l, v[R_MACHINES], r);
+	r->modules = MODULE_IKEV2;
+	if (v[R_MODULES])
+		read_modules(l, v[R_MODULES], r);
 	if (v[R_FALLBACK])
 		(void)read_duration_ms(&l->rd, v[R_FALLBACK], "fallback-after", &fallback_ms);
 	if (fallback_ms > 3600000)
@@ -233,6 +248,8 @@ static void read_rule(struct load *l, uint32_t node, struct rule *r)
 	r->mode_place = place_if(l, v[R_MODE]);
 	r->auth_place = place_if(l, v[R_AUTH]);
 	r->protection_place = place_if(l, v[R_PROTECTION]);
+	r->modules_place = place_if(l, v[R_MODULES]);
+	r->second_auth_place = place_if(l, v[R_SECOND_AUTH]);
 	r->ports_place = place_if(l, v[R_PORT1] ? v[R_PORT1] : v[R_PORT2] ? v[R_PORT2] : v[R_TRAFFIC]);
 	if (!v[R_MODE] || !read_choice(&l->rd, v[R_MODE], "mode", modes, ARRAY_LEN(modes), &mode))
 		return; /* what follows depends on it */

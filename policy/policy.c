@@ -15,6 +15,13 @@ const char *outcome_name(enum outcome o)
 	return names[o];
 }
 
+const char *rule_modules_name(unsigned modules)
+{
+	return modules == (MODULE_IKEV2 | MODULE_IKEV1) ? "[ikev2, ikev1]"
+	       : modules == MODULE_IKEV1                ? "ikev1"
+							: "ikev2";
+}
+
 const char *rule_mode_name(enum rule_mode m)
 {
 	static const char *const names[] = {

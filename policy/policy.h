@@ -17,7 +17,8 @@ enum outcome { OUTCOME_CLEAR, OUTCOME_AUTHENTICATED, OUTCOME_ENCRYPTED, OUTCOME_
 const char *outcome_name(enum outcome o);
 
 enum rule_mode { MODE_REQUIRE, MODE_REQUIRE_INBOUND, MODE_REQUEST, MODE_EXEMPT, MODE_BLOCK };
-const char *rule_mode_name(enum rule_mode m); /* "require-inbound" */
+const char *rule_mode_name(enum rule_mode m);    /* "require-inbound" */
+const char *rule_modules_name(unsigned modules); /* "[ikev2, ikev1]" */
 static inline bool rule_mode_protects(enum rule_mode m)
 {
 	return m <= MODE_REQUEST;
@@ -173,6 +174,9 @@ struct protection_set { /* quick mode */
 
 enum { PROFILE_DOMAIN = 1, PROFILE_PRIVATE = 2, PROFILE_PUBLIC = 4, PROFILE_ALL = 7 };
 
+/* Keying modules. IKEv2 is always tried first. */
+enum { MODULE_IKEV2 = 1, MODULE_IKEV1 = 2 };
+
 struct rule {
 	const char *name;
 	struct place place; /* of the name */
@@ -192,12 +196,14 @@ struct rule {
 	const struct group *const *machines;         /* authorised machines; NULL: all */
 	size_t machine_count;
 	uint32_t fallback_after_ms;
-	/* The same rule for traffic of which a firewall rule asks that it be encrypted, or would rather have it so, where
-	 * the rule's own protection set leaves that open: it stands in its place, with a protection set that does not.
-	 * NULL: nobody asks, or the set cannot, or does in any case. base: whose place it takes; NULL: it is a rule as
-	 * written. */
+	unsigned modules; /* MODULE_ bits: what its SAs may be negotiated by; 0 for a mode that protects nothing */
+	/* The same rule for traffic of which a firewall rule asks that it be encrypted, or would rather have it so,
+	 * where the rule's own protection set leaves that open: it stands in its place, with a protection set that does
+	 * not. NULL: nobody asks, or the set cannot, or does in any case. base: whose place it takes; NULL: it is a
+	 * rule as written. */
 	const struct rule *encrypted, *encrypted_first, *base;
-	struct place mode_place, auth_place, protection_place, ports_place; /* for findings; file 0 if not written */
+	/* For findings; file 0 if not written. */
+	struct place mode_place, auth_place, second_auth_place, protection_place, ports_place, modules_place;
 };
 
 static inline const struct rule *rule_as_written(const struct rule *r)

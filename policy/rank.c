@@ -60,7 +60,7 @@ bool rule_same_effect(const struct rule *a, const struct rule *b)
 	if (!rule_mode_protects(a->mode))
 		return true;
 	return a->auth == b->auth && a->second_auth == b->second_auth && a->protection == b->protection &&
-	       a->key_exchange == b->key_exchange && a->tunnel == b->tunnel &&
+	       a->key_exchange == b->key_exchange && a->modules == b->modules && a->tunnel == b->tunnel &&
 	       a->exempt_protected == b->exempt_protected && addr_equal(&a->tunnel1, &b->tunnel1) &&
 	       addr_equal(&a->tunnel2, &b->tunnel2) &&
 	       (a->mode == MODE_REQUIRE || a->fallback_after_ms == b->fallback_after_ms) && same_machines(a, b);

@@ -154,7 +154,7 @@ static uint64_t effect_of(const struct rule *r)
 		uint64_t mode, fallback;
 		const void *auth, *second, *protection, *key_exchange;
 		struct addr tunnel1, tunnel2;
-		uint8_t tunnel, pad[5];
+		uint8_t tunnel, modules, pad[4];
 	} what = { .mode = r->mode };
 	uint64_t h;
 
@@ -164,6 +164,7 @@ static uint64_t effect_of(const struct rule *r)
 		what.second = r->second_auth;
 		what.protection = r->protection;
 		what.key_exchange = r->key_exchange;
+		what.modules = (uint8_t)r->modules;
 		what.tunnel1 = r->tunnel1;
 		what.tunnel2 = r->tunnel2;
 		what.tunnel = (uint8_t)(r->tunnel + r->exempt_protected);

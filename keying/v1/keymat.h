@@ -9,7 +9,7 @@
 
 struct diag;
 
-/* Of a suite IKEv1 uses encr, prf (its hash, too) and group; v1_suite_possible (proposal.h) says whether all have
+/* Of a suite IKEv1 uses encr, prf (its hash, too) and group; ike_suite_ikev1 says whether all have
  * numbers there. */
 
 enum { V1_BLOCK_MOST = 16, V1_TOKENS_MOST = 8 };

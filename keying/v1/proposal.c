@@ -8,17 +8,6 @@
 
 enum { KEY_IKE = 1 };
 
-bool v1_suite_possible(const struct ike_suite *s)
-{
-	return !s->encr->aead && s->encr->ikev1 && s->prf->ikev1 && s->group->ikev1;
-}
-
-bool v1_child_suite_possible(const struct child_suite *s)
-{
-	return (!s->encr || s->encr->ikev1_esp) && (!s->integ || s->integ->ikev1_esp) &&
-	       (!s->group || s->group->ikev1_esp);
-}
-
 static struct v1_proposal *next_proposal(struct v1_offer *o, uint8_t protocol)
 {
 	struct v1_proposal *p;
@@ -64,7 +53,7 @@ int v1_offer_main(const struct v1_main_wish *wish, struct v1_offer *ret, struct 
 	ret->count = ret->transform_count = 0;
 	p = next_proposal(ret, V1_PROTO_ISAKMP);
 	for (size_t i = 0; i < wish->set->count; i++)
-		for (size_t k = 0; v1_suite_possible(&wish->set->suites[i]) && k < wish->method_count; k++) {
+		for (size_t k = 0; ike_suite_ikev1(&wish->set->suites[i]) && k < wish->method_count; k++) {
 			const struct v1_transform t = main_transform(wish, &wish->set->suites[i], wish->methods[k]);
 			add_transform(ret, p, &t);
 		}
@@ -87,7 +76,7 @@ static bool method_wished(const struct v1_main_wish *wish, uint16_t method)
 
 static bool fits_main(const struct v1_transform *t, const struct ike_suite *s)
 {
-	return !t->strange && t->id == KEY_IKE && !t->prf && v1_suite_possible(s) && t->encr == s->encr->ikev1 &&
+	return !t->strange && t->id == KEY_IKE && !t->prf && ike_suite_ikev1(s) && t->encr == s->encr->ikev1 &&
 	       t->key_bits == s->encr->key_bits && t->hash == s->prf->ikev1 && t->group == s->group->ikev1;
 }
 
@@ -156,7 +145,7 @@ static uint16_t encapsulation_of(const struct v1_quick_wish *wish)
 /* AH covers the addresses, which a NAT changes. */
 static bool usable(const struct v1_quick_wish *wish, const struct child_suite *s)
 {
-	return v1_child_suite_possible(s) && (wish->nat == V1_NAT_NONE || s->protocol != PROTO_AH);
+	return child_suite_ikev1(s) && (wish->nat == V1_NAT_NONE || s->protocol != PROTO_AH);
 }
 
 static uint8_t transform_of(const struct child_suite *s)

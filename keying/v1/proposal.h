@@ -7,9 +7,10 @@
 #include "keying/v1/message.h"
 #include "keying/proposal.h"
 
-/* Has IKEv1 numbers for all of it? */
-bool v1_suite_possible(const struct ike_suite *s);
-bool v1_child_suite_possible(const struct child_suite *s);
+static inline bool v1_suite_possible(const struct ike_suite *s)
+{
+	return ike_suite_ikev1(s);
+}
 
 enum { V1_METHODS_MOST = 4, V1_LIFE_S_DEFAULT = 28800 };
 

@@ -69,9 +69,6 @@ static void what_we_cannot_is_refused_by_name(void **state)
 	f.rule.machine_count = 1;
 	refused(&f, "rule 'office' asks for authorised machines");
 	fixture_start(&f);
-	f.rule.second_auth = &f.auth;
-	refused(&f, "second authentication");
-	fixture_start(&f);
 	f.auth.count = 1;
 	refused(&f, "Kerberos");
 }

@@ -51,6 +51,24 @@ static const struct row {
 	  "whoever has it can be any host" },
 	{ NET HOSTS AUTH "  \n" R REQUIRE, "", NULL },
 
+	/* ikev1, ikev1-impossible, second-authentication */
+	{ NET HOSTS AUTH R
+	  "  - { name: all, endpoint1: [net], endpoint2: [net], mode: require, modules: [ikev2, ikev1] }\n",
+	  "ikev1", "'all' may also be negotiated by IKEv1, which is weaker" },
+	{ NET HOSTS AUTH
+	  "key-exchange: { default: { proposals: [aes256gcm-sha256-x25519] } }\n" R
+	  "  - { name: all, endpoint1: [net], endpoint2: [net], mode: require, modules: [ikev2, ikev1] }\n",
+	  "ikev1-impossible ikev1", NULL },
+	{ NET HOSTS AUTH "key-exchange: { default: { proposals: [aes256gcm-sha256-x25519] } }\n" R
+			 "  - { name: all, endpoint1: [net], endpoint2: [net], mode: require, modules: ikev1 }\n",
+	  "ikev1-impossible ikev1", "key-exchange 'default' has no main mode proposal that it can do" },
+	{ NET HOSTS AUTH "protection: { default: { proposals: [esp-chacha20poly1305] } }\n" R
+			 "  - { name: all, endpoint1: [net], endpoint2: [net], mode: require, modules: ikev1 }\n",
+	  "ikev1-impossible ikev1", "protection 'default' has no quick mode proposal that it can do" },
+	{ NET HOSTS AUTH R
+	  "  - { name: all, endpoint1: [net], endpoint2: [net], mode: require, second-authentication: default }\n",
+	  "second-authentication", "neither IKEv2 nor IKEv1 has one" },
+
 	/* wide-exemption */
 	{ NET HOSTS AUTH R REQUIRE "  - { name: e, endpoint1: [dcs, far], endpoint2: [dcs, far], mode: exempt }\n",
 	  "wide-exemption", "'e' also exempts dc1 <-> dc2" },
