@@ -150,20 +150,9 @@ static struct sid sid_body(struct ndr *n, struct diag *d)
 	return s;
 }
 
-/* SIDs that a host gives to whom it has seen, or that name no one: a ticket that brings one is not believed in that
- * (MS-PAC 4.1.2.2, always filtered). */
-static bool is_own(const struct sid *s)
-{
-	enum { NT = 5, APPLICATION = 15, INTEGRITY = 16, BUILTIN = 32, WELL_KNOWN_MOST = 20, DOMAIN_CONTROLLERS = 9 };
-
-	if (s->authority != NT)
-		return s->authority < NT || s->authority == APPLICATION || s->authority == INTEGRITY;
-	return s->sub[0] == BUILTIN || (s->sub[0] <= WELL_KNOWN_MOST && s->sub[0] != DOMAIN_CONTROLLERS);
-}
-
 static void take(struct sid_list *to, const struct sid *s, uint32_t attributes)
 {
-	if (attributes & ENABLED && !is_own(s))
+	if (attributes & ENABLED && !sid_is_own(s))
 		(void)sid_list_add(to, s);
 }
 

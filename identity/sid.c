@@ -115,6 +115,15 @@ bool sid_of_rid(const struct sid *domain, uint32_t rid, struct sid *ret)
 	return true;
 }
 
+bool sid_is_own(const struct sid *s)
+{
+	enum { NT = 5, APPLICATION = 15, INTEGRITY = 16, BUILTIN = 32, WELL_KNOWN_MOST = 20, DOMAIN_CONTROLLERS = 9 };
+
+	if (s->authority != NT)
+		return s->authority < NT || s->authority == APPLICATION || s->authority == INTEGRITY;
+	return s->sub[0] == BUILTIN || (s->sub[0] <= WELL_KNOWN_MOST && s->sub[0] != DOMAIN_CONTROLLERS);
+}
+
 static uint32_t little(struct wire_in *in)
 {
 	return __builtin_bswap32(wire_u32(in));

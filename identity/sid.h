@@ -27,6 +27,9 @@ const char *sid_text(const struct sid *s, char ret[SID_TEXT]);
 bool sid_equal(const struct sid *a, const struct sid *b);
 /* The same domain's other member; false where the prefix has no room for one more. */
 bool sid_of_rid(const struct sid *domain, uint32_t rid, struct sid *ret);
+/* One that a host gives to whom it has seen, or that names no one (BUILTIN, Everyone, integrity levels): what others
+ * say of such a one is not believed (MS-PAC 4.1.2.2, always filtered). */
+bool sid_is_own(const struct sid *s);
 /* As objectSid and tickets have it (MS-DTYP 2.4.2.2): revision, count, authority, sub-authorities in little-endian. */
 int sid_decode(const void *octets, size_t n, struct sid *ret, struct diag *d);
 

@@ -138,7 +138,7 @@ struct keys_gss {
 void keys_put_gss(struct wire_out *out, const struct keys_gss *m);
 int keys_get_gss(struct wire_in *in, struct keys_gss *ret);
 
-enum keys_use { KEYS_USE_KEY, KEYS_USE_WRAP, KEYS_USE_UNWRAP, KEYS_USES };
+enum keys_use { KEYS_USE_KEY, KEYS_USE_WRAP, KEYS_USE_UNWRAP, KEYS_USE_SIGN /* wrapped, not sealed */, KEYS_USES };
 struct keys_gss_use {
 	uint64_t job, gss;
 	uint8_t use;

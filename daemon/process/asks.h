@@ -89,6 +89,9 @@ enum ask {
 	ASK_FETCH,         /* u32 number, URL */
 	ASK_FETCHED,       /* u32 number; what came: a sealed memory file */
 	ASK_FETCH_FAILED,  /* u32 number, why in words */
+	ASK_DIRECTORY,        /* u32 number; directory_wire.h: a task. It ends the one before */
+	ASK_DIRECTORY_SAID,   /* u32 number; directory_wire.h: replies */
+	ASK_DIRECTORY_FAILED, /* u32 number, why in words */
 	ASK_LIST_RECALL,   /* u32 number, URL: what is kept of it? */
 	ASK_LIST_RECALLED, /* u32 number; the file on disk, to be read */
 	ASK_LIST_NONE,     /* u32 number */

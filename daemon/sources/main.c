@@ -1,9 +1,13 @@
-/* The program `cordond-sources`: fetches what others publish - today revocation lists - for whoever may ask. It has
- * neither a secret nor a right; what it brings is parsed by who asked, and believed only if a trusted authority has
- * signed it. */
+/* The program `cordond-sources`: fetches what others publish - revocation lists - and asks the directory, for whoever
+ * may ask. It has neither a secret nor a right. A list is parsed by who asked, and believed only if a trusted authority
+ * has signed it; what the directory says is parsed here, and believed because the key holder has proven who says it. */
 #include "base/diag.h"
 #include "base/mem.h"
+#include "base/text.h"
 #include "daemon/process/child.h"
+#include "daemon/process/memory_file.h"
+#include "daemon/sources/directory.h"
+#include "daemon/sources/guard.h"
 #include "daemon/sources/transfer.h"
 #include "identity/revocation.h"
 
@@ -11,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
+#include <unistd.h>
 
 _Static_assert((int)TRANSFER_URL_MOST == (int)REVOCATION_URL_MOST && (int)ASK_URL_MOST + 1 == (int)REVOCATION_URL_MOST,
 	       "every URL that is asked for fits");
@@ -23,6 +28,7 @@ struct request {
 
 static struct sources {
 	struct transfers *transfers;
+	struct channel *parent;
 	LIST_HEAD(requests, request) requests;
 	uint32_t last;
 } sources;
@@ -90,12 +96,60 @@ static int on_names(void *context, struct channel *c, struct wire_in *body, int 
 	return 0;
 }
 
+/* ---- the directory ----------------------------------------------------------------------------------------------- */
+
+static int on_directory(void *context, struct channel *c, struct wire_in *body, int *fds)
+{
+	SCOPED(directory_task_wipe) struct directory_task task = { 0 };
+	SCOPED(text_freep) struct text *t = NULL;
+	uint32_t number = wire_u32(body);
+	struct wire_in in;
+	struct diag d;
+
+	(void)context, (void)c;
+	if (!wire_done(body) || memory_file_read(fds[0], DIRECTORY_TASK_WIRE_MOST, &t, &d) < 0)
+		return -EPROTO;
+	in = wire_in(t->octets, t->len);
+	if (directory_task_get(&in, &task, &d) < 0)
+		return -EPROTO;
+	directory_ask(number, &task);
+	return 0;
+}
+
+static void put_replies(struct wire_out *out, const void *what)
+{
+	directory_replies_put(out, what);
+}
+
+static void directory_said(void *context, uint32_t number, const struct directory_replies *replies,
+			   const struct diag *why)
+{
+	const struct sources *s = context;
+	struct diag d = { 0 };
+	struct wire_out *out;
+	int fd = -1;
+
+	if (replies &&
+	    (fd = memory_file_make("cordon-directory", DIRECTORY_REPLIES_WIRE_MOST, put_replies, replies, &d)) < 0)
+		why = &d;
+	out = channel_begin(s->parent, fd < 0 ? ASK_DIRECTORY_FAILED : ASK_DIRECTORY_SAID);
+	wire_put_u32(out, number);
+	if (fd >= 0) {
+		channel_end_fds(s->parent, &fd, 1);
+		(void)close(fd);
+		return;
+	}
+	wire_put(out, why->text, strnlen(why->text, ASK_WHY_MOST));
+	channel_end(s->parent);
+}
+
 /* ---- the process ------------------------------------------------------------------------------------------------- */
 
 static void came(void *context, struct channel *peer)
 {
 	(void)context;
-	(void)peer;
+	if (channel_peer(peer) == ROLE_KEYS)
+		guard_keys(peer);
 }
 
 static void went(void *context, enum role peer)
@@ -103,6 +157,8 @@ static void went(void *context, enum role peer)
 	struct sources *s = context;
 	struct request *r;
 
+	if (peer == ROLE_KEYS)
+		guard_keys(NULL);
 	LIST_FOREACH(r, &s->requests, entry)
 		if (r->asker && channel_peer(r->asker) == peer)
 			r->asker = NULL;
@@ -118,15 +174,23 @@ static int begin(void *context, uv_loop_t *loop, struct channel *parent, struct 
 {
 	struct sources *s = context;
 
-	(void)parent;
+	int r;
+
+	s->parent = parent;
 	LIST_INIT(&s->requests);
-	return transfers_new(loop, REVOCATION_OCTETS_MOST, done, s, &s->transfers, d);
+	if ((r = transfers_new(loop, REVOCATION_OCTETS_MOST, done, s, &s->transfers, d)) == 0)
+		directory_start(loop, directory_said, s);
+	return r;
 }
 
 static ask_handler *const handlers[ASK_COUNT] = {
 	[ASK_PEER] = child_peer,
 	[ASK_FETCH] = on_fetch,
 	[ASK_NAMES] = on_names,
+	[ASK_DIRECTORY] = on_directory,
+	[ASK_KEYS_GSS_STEPPED] = guard_on_stepped,
+	[ASK_KEYS_GSS_TEXT] = guard_on_text,
+	[ASK_KEYS_REFUSED] = guard_on_refused,
 };
 
 int main(int argc, char **argv)

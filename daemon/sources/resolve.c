@@ -151,6 +151,18 @@ static size_t addresses_of(const struct ares_addrinfo *found, struct addr ret[NA
 	return n;
 }
 
+static void ended(void)
+{
+	if (--resolver.asked == 0)
+		(void)uv_timer_stop(&resolver.tick);
+}
+
+static void begun(void)
+{
+	if (resolver.asked++ == 0)
+		(void)uv_timer_start(&resolver.tick, tick, TICK_MS, TICK_MS);
+}
+
 static void answered(void *context, int status, int timeouts, struct ares_addrinfo *found)
 {
 	struct question *q = context;
@@ -160,8 +172,7 @@ static void answered(void *context, int status, int timeouts, struct ares_addrin
 	(void)timeouts;
 	if (found)
 		ares_freeaddrinfo(found);
-	if (--resolver.asked == 0)
-		(void)uv_timer_stop(&resolver.tick);
+	ended();
 	q->done(q->context, addresses, n,
 		n                        ? NULL
 		: status == ARES_SUCCESS ? "the name has no address"
@@ -183,7 +194,77 @@ void resolve(const char *name, resolve_done *done, void *context)
 	tell_servers();
 	q = mem_new(1, sizeof *q);
 	*q = (struct question){ done, context };
-	if (resolver.asked++ == 0)
-		(void)uv_timer_start(&resolver.tick, tick, TICK_MS, TICK_MS);
+	begun();
 	ares_getaddrinfo(resolver.channel, name, NULL, &hints, answered, q);
+}
+
+/* ---- services ---------------------------------------------------------------------------------------------------- */
+
+enum { IN = 1, SRV = 33, SERVICES_MOST = 16 };
+
+struct service_question {
+	resolve_service_done *done;
+	void *context;
+};
+
+/* Only what a host may be called: it is shown to people. */
+static bool is_host(const char *text)
+{
+	size_t n = strlen(text);
+
+	return n && n < NAME_MOST &&
+	       strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._") == n;
+}
+
+/* The lowest priority goes first (RFC 2782). */
+static size_t in_order(const struct ares_srv_reply *found, const char *ret[SERVICES_MOST])
+{
+	unsigned short priority[SERVICES_MOST];
+	size_t n = 0;
+
+	for (; found && n < SERVICES_MOST; found = found->next) {
+		size_t at = n;
+
+		if (!is_host(found->host))
+			continue;
+		for (; at && priority[at - 1] > found->priority; at--) {
+			priority[at] = priority[at - 1];
+			ret[at] = ret[at - 1];
+		}
+		priority[at] = found->priority;
+		ret[at] = found->host;
+		n++;
+	}
+	return n;
+}
+
+static void service_answered(void *context, int status, int timeouts, unsigned char *octets, int len)
+{
+	struct service_question *q = context;
+	struct ares_srv_reply *found = NULL;
+	const char *hosts[SERVICES_MOST];
+	size_t n;
+
+	(void)timeouts;
+	ended();
+	if (status == ARES_SUCCESS)
+		status = ares_parse_srv_reply(octets, len, &found);
+	n = status == ARES_SUCCESS ? in_order(found, hosts) : 0;
+	q->done(q->context, hosts, n,
+		n                        ? NULL
+		: status == ARES_SUCCESS ? "there is none for this domain"
+					 : ares_strerror(status));
+	if (found)
+		ares_free_data(found);
+	free(q);
+}
+
+void resolve_service(const char *name, resolve_service_done *done, void *context)
+{
+	struct service_question *q = mem_new(1, sizeof *q);
+
+	*q = (struct service_question){ done, context };
+	tell_servers();
+	begun();
+	ares_query(resolver.channel, name, IN, SRV, service_answered, q);
 }

@@ -105,7 +105,9 @@ class Domain:
         os.chmod(self.at + "/ntp_signd", 0o750)
         self._open()
         # The service that would add these also asks names of the system's own DNS.
-        self._do("add", self.name + "$", "servicePrincipalName", ["ldap/%s.%s" % (self.name, self.dns), "ldap/" + self.name])
+        host = "%s.%s" % (self.name, self.dns)
+        self._do("add", self.name + "$", "servicePrincipalName",
+                 ["ldap/" + host, "ldap/" + self.name, "ldap/%s/%s" % (host, self.dns)])
 
     # ---- the server ---------------------------------------------------------------------------------------------
 
