@@ -127,6 +127,7 @@ uint32_t credential_psk_number(const char *file);
 struct credential_proof {
 	const struct auth_set *set;
 	uint8_t auth_method;
+	bool ikev1;           /* signed_octets are HASH_I or HASH_R, auth_method is IKEv1's */
 	uint16_t peer_hashes; /* bit n: the peer announced hash n (RFC 7427 4); 0: none, so SHA-1 passes in method 1 */
 	struct octets auth, signed_octets;
 	uint8_t id_type;

@@ -243,7 +243,16 @@ int keyring_keep(struct keyring *k, const struct keyring *before, uint32_t numbe
 
 /* ---- using ---- */
 
-enum { IKE_HEADER = 28, IKE_SA_INIT = 34, NONCE_LEAST = 16, NONCE_MOST = 256, PRF_LEAST = 16, PRF_MOST = 64 };
+enum {
+	IKE_HEADER = 28,
+	IKE_SA_INIT = 34,
+	NONCE_LEAST = 16,
+	NONCE_MOST = 256,
+	PRF_LEAST = 16,
+	PRF_MOST = 64,
+	OWN_NONCE = 32,
+	NONCE_V1_LEAST = 8
+};
 
 bool keyring_may_sign(const struct octets *octets)
 {
@@ -261,6 +270,16 @@ bool keyring_may_sign(const struct octets *octets)
 	    len > octets->len)
 		return false;
 	return octets->len - len >= NONCE_LEAST + PRF_LEAST && octets->len - len <= NONCE_MOST + PRF_MOST;
+}
+
+bool keyring_may_sign_hash(const struct octets *hash)
+{
+	return hash->len == 16 || hash->len == 20 || hash->len == 32 || hash->len == 48 || hash->len == 64;
+}
+
+bool keyring_may_make_skeyid(const struct octets *nonces)
+{
+	return nonces->len >= OWN_NONCE + NONCE_V1_LEAST && nonces->len <= 2 * NONCE_MOST;
 }
 
 static const struct secret *wanted(const struct keyring *k, uint32_t number, unsigned use, struct diag *d)
@@ -300,6 +319,22 @@ int keyring_sign(const struct keyring *k, uint32_t number, const struct algorith
 	ret->len = proof.len;
 	ret->method = AUTH_SHARED_KEY;
 	return 0;
+}
+
+int keyring_sign_hash(const struct keyring *k, uint32_t number, const struct octets *hash, struct keyring_proof *ret,
+		      struct diag *d)
+{
+	const struct secret *s = wanted(k, number, KEYRING_SIGN, d);
+
+	return s ? signature_make_v1(&s->key, hash, &ret->method, ret->auth, sizeof ret->auth, &ret->len, d) : -ENOENT;
+}
+
+int keyring_skeyid(const struct keyring *k, uint32_t number, const struct algorithm *prf, const struct octets *nonces,
+		   struct key *ret, struct diag *d)
+{
+	const struct secret *s = wanted(k, number, KEYRING_PROVE, d);
+
+	return s ? crypto_prf(prf, s->octets, s->len, nonces, 1, ret, d) : -ENOENT;
 }
 
 int keyring_prove(const struct keyring *k, const uint32_t *numbers, size_t n, const struct algorithm *prf,

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 struct algorithm;
+struct key;
 struct credential_holder;
 struct diag;
 struct keyring;
@@ -50,6 +51,12 @@ bool keyring_is_slow(const struct keyring *k, uint32_t number);
  * another process, so that a key which also serves TLS or a certificate request cannot be made to do that work. */
 bool keyring_may_sign(const struct octets *octets);
 
+/* IKEv1: a hash to be signed is as long as a PRF's output. None of these lengths is that of a DigestInfo, so a plain
+ * RSA signature over one is never one that TLS or a certificate would take. And the two nonces that SKEYID is made of:
+ * with one of ours they are far longer than what IKEv2 pads a key with. */
+bool keyring_may_sign_hash(const struct octets *hash);
+bool keyring_may_make_skeyid(const struct octets *nonces);
+
 /* An IKEv2 AUTH payload: method (RFC 7296 3.8; 14 by RFC 7427 when peer_hashes says which hashes the peer takes) and
  * data. prf: for pre-shared keys. */
 struct keyring_proof {
@@ -59,6 +66,11 @@ struct keyring_proof {
 };
 int keyring_sign(const struct keyring *k, uint32_t number, const struct algorithm *prf, uint16_t peer_hashes,
 		 const struct octets *octets, struct keyring_proof *ret, struct diag *d);
+/* IKEv1: a signature over HASH_I or HASH_R; prf(the pre-shared key, both nonces), which is SKEYID (RFC 2409 5). */
+int keyring_sign_hash(const struct keyring *k, uint32_t number, const struct octets *hash, struct keyring_proof *ret,
+		      struct diag *d);
+int keyring_skeyid(const struct keyring *k, uint32_t number, const struct algorithm *prf, const struct octets *nonces,
+		   struct key *ret, struct diag *d);
 /* Does one of the pre-shared keys make that AUTH over the octets? 0: yes; -EKEYREJECTED: no; -ENOENT: *ret_lacks of
  * them is not held. The right AUTH stays in here. */
 int keyring_prove(const struct keyring *k, const uint32_t *numbers, size_t n, const struct algorithm *prf,

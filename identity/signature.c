@@ -581,3 +581,65 @@ int signature_check(EVP_PKEY *key, uint16_t peer_hashes, uint8_t method, const s
 	}
 	return diag_fail(d, ERR_UNSUPPORTED, "the peer's authentication method %u is not one that we take", method);
 }
+
+/* ---- IKEv1 ---- */
+
+uint8_t signature_v1_method(const char *key_type)
+{
+	for (size_t i = 0; i < ARRAY_LEN(curves); i++)
+		if (strcmp(curves[i].type, key_type) == 0)
+			return curves[i].method;
+	return strncmp(key_type, "rsa-", 4) == 0 ? SIGNATURE_V1_RSA : 0;
+}
+
+/* Padded, and nothing in front of it: no signature algorithm is set. */
+static bool plain_rsa(EVP_PKEY_CTX *c)
+{
+	return EVP_PKEY_CTX_set_rsa_padding(c, RSA_PKCS1_PADDING) == 1;
+}
+
+int signature_make_v1(const struct signing_key *k, const struct octets *hash, uint8_t *ret_method, uint8_t *ret,
+		      size_t cap, size_t *ret_len, struct diag *d)
+{
+	const struct curve *curve = curve_of(k->key);
+	SCOPED(pkey_ctx_freep) EVP_PKEY_CTX *c = EVP_PKEY_CTX_new_from_pkey(NULL, k->key, NULL);
+	uint8_t digest[DIGEST_MAX], signature[SIGNATURE_MOST];
+	size_t len = sizeof signature;
+
+	if (!curve && !is_rsa(k->key))
+		return diag_fail(d, ERR_UNSUPPORTED,
+				 "IKEv1 has no signatures by this kind of key: RSA and ECDSA are what it knows");
+	if (curve) {
+		const struct hash *h = hash_of(curve->hash);
+		if (!digest_of(h, hash, digest, d) || !ecdsa_sign(k, curve, digest, h->octets, signature))
+			return diag_fail(d, ERR_CRYPTO, "signing with the ECDSA key failed");
+		len = 2 * curve->half;
+	} else if (!c || EVP_PKEY_sign_init(c) != 1 || !plain_rsa(c) ||
+		   EVP_PKEY_sign(c, signature, &len, hash->at, hash->len) != 1) {
+		return diag_fail(d, ERR_CRYPTO, "signing with the RSA key failed");
+	}
+	if (len > cap)
+		return diag_fail(d, ERR_CRYPTO, "the signature needs more room than %zu octets", cap);
+	memcpy(ret, signature, len);
+	*ret_len = len;
+	*ret_method = curve ? curve->method : SIGNATURE_V1_RSA;
+	return 0;
+}
+
+int signature_check_v1(EVP_PKEY *key, uint8_t method, const struct octets *auth, const struct octets *hash,
+		       struct diag *d)
+{
+	const struct curve *curve = curve_of(key);
+	SCOPED(pkey_ctx_freep) EVP_PKEY_CTX *c = NULL;
+
+	if (curve && method == curve->method)
+		return check_ecdsa(key, hash_of(curve->hash), false, auth, hash, d);
+	if (method != SIGNATURE_V1_RSA || !is_rsa(key))
+		return diag_fail(d, ERR_AUTH,
+				 "the peer's certificate has another kind of key than main mode was agreed on for");
+	c = EVP_PKEY_CTX_new_from_pkey(NULL, key, NULL);
+	if (!c || EVP_PKEY_verify_init(c) != 1 || !plain_rsa(c) ||
+	    EVP_PKEY_verify(c, auth->at, auth->len, hash->at, hash->len) != 1)
+		return wrong(d);
+	return 0;
+}

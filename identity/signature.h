@@ -44,6 +44,16 @@ int signature_make(const struct signing_key *k, uint16_t peer_hashes, const stru
 int signature_check(EVP_PKEY *key, uint16_t peer_hashes, uint8_t method, const struct octets *auth,
 		    const struct octets *message, struct diag *d);
 
+/* IKEv1: over HASH_I or HASH_R, which is what a PRF gave. RSA (RFC 2409's method 3) signs it as it is, PKCS #1 v1.5
+ * without DigestInfo (5.1); ECDSA (9 to 11) signs its digest by the curve's hash (RFC 4754). Other keys have no number
+ * there. */
+enum { SIGNATURE_V1_RSA = 3 };
+uint8_t signature_v1_method(const char *key_type); /* of a key that signature_key_check calls so; 0: none */
+int signature_make_v1(const struct signing_key *k, const struct octets *hash, uint8_t *ret_method, uint8_t *ret,
+		      size_t cap, size_t *ret_len, struct diag *d);
+int signature_check_v1(EVP_PKEY *key, uint8_t method, const struct octets *auth, const struct octets *hash,
+		       struct diag *d);
+
 /* ECDSA by P-384, DER as in certificates; -1: the key is of another curve. For chain.c. */
 int signature_p384_der(EVP_PKEY *key, const uint8_t *digest, size_t digest_len, const struct octets *der);
 

@@ -234,7 +234,10 @@ static int verify_certificate(const struct credential_store *s, const struct cre
 	leaf = sk_X509_value(c.path, 0);
 	if (check_identity(p, leaf, &p->set->methods[first], d) < 0)
 		return failed_as(FAILURE_IDENTITY, d);
-	if (signature_check(X509_get0_pubkey(leaf), p->peer_hashes, p->auth_method, &p->auth, &p->signed_octets, d) < 0)
+	r = p->ikev1 ? signature_check_v1(X509_get0_pubkey(leaf), p->auth_method, &p->auth, &p->signed_octets, d)
+		     : signature_check(X509_get0_pubkey(leaf), p->peer_hashes, p->auth_method, &p->auth,
+				       &p->signed_octets, d);
+	if (r < 0)
 		return failed_as(FAILURE_SIGNATURE, d);
 	if ((r = check_revocation(s, p, &c, first, d)) < 0)
 		return r;
