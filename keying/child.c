@@ -1,12 +1,13 @@
 /* keying/child.c - a CHILD SA from wish to end: one table of steps (RFC 7296 1.2, 1.3.1, 1.3.3, 2.8, 2.9, 2.17). The
  * inbound half is installed before the peer can send under it, the outbound half after that. */
 #include "keying/child.h"
+#include "keying/v1/v1.h"
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static child_action key_first, send, up;
+static child_action key_first;
 
 static const struct child_step_row {
 	enum child_state state;
@@ -21,7 +22,7 @@ static const struct child_step_row {
 	{ CHILD_QUEUED, CEV_TURN, child_go, CHILD_OFFERED },
 	{ CHILD_OFFERED, CEV_REPLY, child_read_reply, CHILD_DERIVE },
 	{ CHILD_DERIVE, CEV_JOB, child_key, CHILD_INBOUND },
-	{ CHILD_INBOUND, CEV_DONE, send, CHILD_OUTBOUND },
+	{ CHILD_INBOUND, CEV_DONE, child_send, CHILD_OUTBOUND },
 
 	/* IKE_AUTH, its initiator: nonces and secret are the IKE SA's */
 	{ CHILD_FIRST, CEV_START, child_ask_spi, CHILD_FIRST_SPI },
@@ -34,9 +35,9 @@ static const struct child_step_row {
 	{ CHILD_R_FIRST, CEV_START, child_ask_spi, CHILD_R_SPI },
 	{ CHILD_R_SPI, CEV_SPI, child_key, CHILD_R_INBOUND },
 	{ CHILD_R_INBOUND, CEV_DONE, child_answer, CHILD_SETTLE },
-	{ CHILD_SETTLE, CEV_SETTLED, send, CHILD_OUTBOUND },
+	{ CHILD_SETTLE, CEV_SETTLED, child_send, CHILD_OUTBOUND },
 
-	{ CHILD_OUTBOUND, CEV_DONE, up, CHILD_UP },
+	{ CHILD_OUTBOUND, CEV_DONE, child_up, CHILD_UP },
 	{ CHILD_UP, CEV_DONE, child_go, CHILD_UP }, /* began to send later than the others */
 };
 
@@ -45,6 +46,8 @@ const size_t child_row_count = ARRAY_LEN(steps);
 int child_step(struct child *c, enum child_event ev, const struct ike_msg *m, const struct keying_result *r,
 	       struct diag *d)
 {
+	if (c->v1)
+		return quick_step(c, ev, NULL, r, d);
 	for (size_t i = 0; i < ARRAY_LEN(steps); i++) {
 		const struct child_step_row *s = &steps[i];
 		if (s->state != c->state || s->event != ev)
@@ -151,6 +154,21 @@ static void forget_keys(struct child *c)
 	c->keys = NULL;
 }
 
+static void take_keys(struct child *c, const struct child_keys *keys, const struct owned *ni, const struct owned *nr)
+{
+	if (!c->line)
+		c->line = line_new(NULL);
+	line_drawn(c->line, ni->at, ni->len, nr->at, nr->len);
+	forget_keys(c);
+	c->keys = mem_copy(keys, sizeof *keys);
+	install(c, true);
+}
+
+void child_take_keys(struct child *c, const struct child_keys *keys)
+{
+	take_keys(c, keys, &c->nonce_i, &c->nonce_r);
+}
+
 static int key_with(struct child *c, struct keying_octets secret, const struct owned *ni, const struct owned *nr,
 		    struct diag *d)
 {
@@ -164,12 +182,7 @@ static int key_with(struct child *c, struct keying_octets secret, const struct o
 
 	if (r < 0)
 		return r;
-	if (!c->line)
-		c->line = line_new(NULL);
-	line_drawn(c->line, ni->at, ni->len, nr->at, nr->len);
-	forget_keys(c);
-	c->keys = mem_copy(&keys, sizeof keys);
-	install(c, true);
+	take_keys(c, &keys, ni, nr);
 	return 0;
 }
 
@@ -197,7 +210,7 @@ int child_key(struct child *c, const struct child_input *in, struct diag *d)
 }
 
 /* The loser of two twins receives only; it keeps its keys should it have to carry the traffic after all. */
-static int send(struct child *c, const struct child_input *in, struct diag *d)
+int child_send(struct child *c, const struct child_input *in, struct diag *d)
 {
 	(void)in;
 	(void)d;
@@ -215,12 +228,14 @@ static unsigned spread(const struct owned *n)
 	return (unsigned)(table_hash(n->at, n->len, 2) % 1000);
 }
 
-static int up(struct child *c, const struct child_input *in, struct diag *d)
+int child_up(struct child *c, const struct child_input *in, struct diag *d)
 {
 	struct ike_sa *ike = c->ike;
 	struct keying *k = ike->k;
 	struct child *old = child_by_pair(k, c->replaces);
 	uint64_t life = c->rule->protection->lifetime_s * UINT64_C(1000);
+	if (c->v1)
+		life = quick_life_ms(c, life);
 	char suite[SUITE_TEXT], what[SELECTOR_TEXT];
 
 	(void)in;
@@ -266,6 +281,8 @@ void child_arm(struct child *c)
 		at = c->soft_ms;
 	if (c->hard_ms < at)
 		at = c->hard_ms;
+	if (c->v1 && quick_deadline(c) < at)
+		at = quick_deadline(c);
 	timer_set(&c->ike->k->timers, &c->timer, at);
 }
 
@@ -274,6 +291,8 @@ static void fire(void *owner)
 	struct child *c = owner;
 	uint64_t now = c->ike->k->now_ms;
 
+	if (c->v1 && !quick_due(c))
+		return;
 	if (c->settle_ms <= now) {
 		c->settle_ms = UINT64_MAX;
 		(void)child_step(c, CEV_SETTLED, NULL, NULL, NULL);
@@ -306,6 +325,8 @@ void child_rekey(struct child *c)
 	if (!ike_usable(c->ike) || c->ike->replaced_by) {
 		c->soft_ms = c->ike->k->now_ms + 2 * RETRY_TEMPORARY_MS;
 		child_arm(c);
+		if (c->ike->v1)
+			renew_start(c->ike);
 		return;
 	}
 	child_start_like(c->ike, c, c->pair);
@@ -415,7 +436,7 @@ static void fail(struct child *c, struct fault f, const char *text)
 		return;
 	}
 	if (!f.exchange)
-		f.exchange = c->first ? IKE_AUTH : CREATE_CHILD_SA;
+		f.exchange = c->v1 ? (uint8_t)V1_QUICK : c->first ? IKE_AUTH : CREATE_CHILD_SA;
 	f.peer = peer_kept_id(ike->peer);
 	contact_fault(k, &c->ike->local, &c->ike->remote, c->rule->name, EVENT_QUICK_MODE_FAILED, f, "%s", text);
 	if (!c->initiator) {
@@ -424,6 +445,8 @@ static void fail(struct child *c, struct fault f, const char *text)
 		if (first && unanswered && ike->state == IKE_R_CHILD) {
 			ike->refusal = (struct refusal){ .notify = N_NO_ADDITIONAL_SAS };
 			(void)ike_step(ike, EV_CHILD_READY, NULL, NULL, NULL);
+		} else if (!first && unanswered && c->v1) {
+			quick_refuse(ike, c->spi_out, V1_N_NO_PROPOSAL_CHOSEN);
 		} else if (!first && unanswered) {
 			exchange_reply_notify(ike, CREATE_CHILD_SA, N_NO_ADDITIONAL_SAS, NULL, 0);
 		}
@@ -471,6 +494,7 @@ void child_free(struct child *c)
 	owned_wipe(&c->nonce_r);
 	line_free(c->line);
 	forget_keys(c);
+	quick_free(c->v1);
 	explicit_bzero(c, sizeof *c);
 	free(c);
 }

@@ -25,7 +25,10 @@ const struct child *child_carrier(const struct child *c);
 void child_settle_by(struct child *c);
 void child_acknowledge(const struct child *c);
 
+bool child_set_takes(const struct key_exchange_set *set, const struct ike_suite *suite);
+
 /* child.c */
-child_action child_key;
+child_action child_key, child_send, child_up;
+void child_take_keys(struct child *c, const struct child_keys *keys); /* and install the inbound half */
 
 #endif

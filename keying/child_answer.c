@@ -8,7 +8,7 @@ static struct child *refuse(struct refusal *ret, uint16_t notify)
 	return NULL;
 }
 
-static bool set_takes(const struct key_exchange_set *set, const struct ike_suite *suite)
+bool child_set_takes(const struct key_exchange_set *set, const struct ike_suite *suite)
 {
 	for (size_t i = 0; i < set->count; i++)
 		if (ike_suite_equal(&set->suites[i], suite))
@@ -76,7 +76,7 @@ struct child *child_asked(struct ike_sa *ike, const struct ike_msg *m, const str
 				e->rule->auth->name, ike->auth_set->name);
 		return refuse(ret_refusal, N_TS_UNACCEPTABLE);
 	}
-	if (!set_takes(e->rule->key_exchange, &ike->suite)) {
+	if (!child_set_takes(e->rule->key_exchange, &ike->suite)) {
 		(void)diag_fail(d, failure_error(FAILURE_NO_PROPOSAL), "main mode is %s, rule '%s' wants %s",
 				ike_suite_text(&ike->suite, offered), e->rule->name,
 				proposal_set_text(e->rule->key_exchange, wanted));
@@ -230,6 +230,8 @@ const struct child *child_carrier(const struct child *c)
 void child_settle_by(struct child *c)
 {
 	const struct want *w = want_find(c->ike->contact, &c->asked);
+	if (c->v1) /* it waits for message 3, and asks for it */
+		return;
 	uint64_t now = c->ike->k->now_ms, at = now + (child_carrier(c) ? SETTLE_CARRIED_MS : SETTLE_MS);
 
 	if (w && w->rule->mode != MODE_REQUIRE && w->release_ms != UINT64_MAX && w->release_ms - 1 < at)
@@ -263,7 +265,7 @@ void child_peer_spoke(struct ike_sa *ike, bool anew)
 /* The peer waits for our next request before it sends under this one, and we have none: so an empty one. */
 void child_acknowledge(const struct child *c)
 {
-	if (!exchange_queued(c->ike, TASK_LIVENESS, 0))
+	if (!c->v1 && !exchange_queued(c->ike, TASK_LIVENESS, 0)) /* IKEv1 has message 3 for that */
 		exchange_queue(c->ike, TASK_LIVENESS, 0);
 }
 

@@ -1,12 +1,17 @@
 /* keying/child_offer.c - who begins a CHILD SA: what it is for, the offer (RFC 7296 1.3.1, 1.3.3, 2.8, 2.9), and what
  * the reply makes of it. */
 #include "keying/child.h"
+#include "keying/v1/v1.h"
 #include <stdio.h>
 
 static void start(struct child *c)
 {
 	struct diag d = { 0 };
 
+	if (c->ike->v1) {
+		quick_start(c);
+		return;
+	}
 	int r = nat_check_protection(c->ike, c->rule->protection, &d);
 
 	if (r == 0) {

@@ -25,6 +25,8 @@ const struct keying_drop_row keying_drops[KEYING_DROP_COUNT] = {
 	DROP(KEYING_DROP_HALF_OPEN, "ike-half-open",
 	     "IKE_SA_INIT while too many IKE SAs are half-open, or we are going"),
 	DROP(KEYING_DROP_COOKIE, "ike-cookie", "IKE_SA_INIT without the cookie that we ask for under load"),
+	DROP(KEYING_DROP_AGGRESSIVE, "ike-aggressive",
+	     "IKEv1's aggressive mode, which shows names and lets pre-shared keys be guessed: never taken"),
 	DROP(KEYING_DROP_RATE, "ike-rate", "IKE_SA_INIT from an address that sends too many"),
 };
 

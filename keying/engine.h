@@ -34,6 +34,8 @@
 
 struct ike_sa;
 struct child;
+struct mm;    /* what an IKE SA has beside, if it is a main mode of IKEv1 (v1/v1.h) */
+struct quick; /* likewise a CHILD SA */
 struct want;
 struct task;
 
@@ -144,6 +146,7 @@ enum child_state {
 	CHILD_R_SPI,
 	CHILD_R_INBOUND, /* the inbound SA is being installed; then the reply goes */
 	CHILD_INBOUND,   /* initiator: the inbound SA is being installed */
+	CHILD_CONNECT,   /* IKEv1, initiator: the peer wants to say when it is ready */
 	CHILD_SETTLE,    /* responder: the peer may not have the reply yet, and would not know what we send */
 	CHILD_OUTBOUND,  /* the outbound SA is being installed */
 	CHILD_UP,
@@ -153,6 +156,7 @@ enum child_state {
 
 struct child {
 	struct ike_sa *ike;
+	struct quick *v1;        /* NULL: IKEv2 */
 	LIST_ENTRY(child) entry; /* of the IKE SA; when dead: of the engine's dead */
 	uint64_t pair;
 	enum child_state state;
@@ -191,7 +195,8 @@ enum child_event { CEV_START, CEV_JOB, CEV_SPI, CEV_TURN, CEV_REPLY, CEV_REQUEST
 
 enum ike_state {
 	IKE_IDLE,
-	IKE_I_BEGIN, /* nonce, SPI and key pair are made */
+	IKE_V1_MAKING, /* a main mode of IKEv1: how far it is stands in v1 */
+	IKE_I_BEGIN,   /* nonce, SPI and key pair are made */
 	IKE_I_INIT_SENT,
 	IKE_I_DERIVE,     /* the shared secret is made */
 	IKE_I_PPK,        /* a post-quantum pre-shared key is mixed in */
@@ -206,6 +211,7 @@ enum ike_state {
 	IKE_I_GSS_THEIRS, /* its ticket for us is read */
 	IKE_I_GSS_THEIR_KEY,
 	IKE_I_AUTH_SENT,
+	IKE_V1_PROVING,  /* the peer may have it up */
 	IKE_I_VERIFY,    /* the peer's proof is checked */
 	IKE_R_ANSWER,    /* responder: nonce, SPI, key pair and shared secret are made */
 	IKE_R_INIT_SENT, /* answered; the peer has to prove itself */
@@ -286,8 +292,10 @@ struct ike_sa {
 	LIST_ENTRY(ike_sa) of_contact;
 	TAILQ_ENTRY(ike_sa) entry, of_half_open;
 	uint64_t number;
+	struct mm *v1; /* NULL: IKEv2 */
 	enum ike_state state;
 	bool initiator;
+	bool gone;                 /* IKEv1: the peer has deleted it, and its quick modes live on */
 	bool half_open;            /* counted as such */
 	bool initiating;           /* likewise */
 	struct addr local, remote; /* as the rules know them */
@@ -389,7 +397,7 @@ struct cookie_secret {
 
 /* Which rows of the two tables of steps were taken, a bit each: the tests ask whether all are. */
 struct keying_rows {
-	uint64_t ike, child;
+	uint64_t ike, child, main, quick;
 };
 extern const size_t ike_row_count, child_row_count;
 
@@ -411,7 +419,7 @@ struct keying {
 	TAILQ_HEAD(dead_ike_list, ike_sa) dead_ikes;
 	TAILQ_HEAD(contact_queue, contact) busy, idle;
 	LIST_HEAD(fade_list, fade) fading;
-	size_t idle_count, half_open_count, initiating_count, want_count;
+	size_t idle_count, half_open_count, half_open_v1, initiating_count, want_count;
 	struct source sources[SOURCES];
 	TAILQ_HEAD(half_open_queue, ike_sa) half_opens; /* oldest first */
 	uint64_t strangers_ms;                          /* since when strangers_told are counted */
@@ -522,8 +530,9 @@ void ike_down(struct ike_sa *sa, enum event_id id, const char *fmt, ...) __attri
 void ike_delete(struct ike_sa *sa);  /* with a Delete */
 void ike_deleted(struct ike_sa *sa); /* the peer knows, or does not have it any more */
 void ike_established(struct ike_sa *sa);
-void ike_lost(struct ike_sa *sa);    /* the other new one stays; whoever began this one deletes it */
-void ike_set_spi(struct ike_sa *sa); /* into the table, by the SPI that we gave */
+void ike_forget_older(struct ike_sa *sa); /* the peer has started afresh: what it had with us before is gone */
+void ike_lost(struct ike_sa *sa);         /* the other new one stays; whoever began this one deletes it */
+void ike_set_spi(struct ike_sa *sa);      /* into the table, by the SPI that we gave */
 uint64_t ike_own_spi(const struct ike_sa *sa);
 void ike_arm(struct ike_sa *sa);
 void ike_free(struct ike_sa *sa);

@@ -2,6 +2,7 @@
  * time, the others wait; it is repeated octet for octet until the reply comes. The peer's last request is answered
  * once, and its repetitions get the same octets again. */
 #include "keying/engine.h"
+#include "keying/v1/v1.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -177,12 +178,14 @@ bool exchange_resend(struct ike_sa *sa)
 {
 	struct request *r = &sa->request;
 
+	if (sa->v1 && sa->state >= IKE_ESTABLISHED)
+		return notice_resend(sa);
 	if (r->tries >= sa->k->config.retransmit_tries)
 		return false;
 	uint64_t wait_ms = (uint64_t)sa->k->config.retransmit_first_ms << r->tries;
 
 	r->resend_ms = sa->k->now_ms + (wait_ms < RESEND_MOST_MS ? wait_ms : RESEND_MOST_MS);
-	if (r->tries++ == FRAGMENT_PATIENCE)
+	if (r->tries++ == FRAGMENT_PATIENCE && !sa->v1)
 		fragment_recut(sa, &r->octets);
 	send_out(sa);
 	return true;
@@ -255,6 +258,10 @@ void exchange_pump(struct ike_sa *sa)
 	struct diag d = { 0 };
 	size_t sk;
 
+	if (sa->v1) {
+		notice_pump(sa);
+		return;
+	}
 	while (!sa->request.out && (sa->state == IKE_ESTABLISHED || sa->state == IKE_DELETING) && (t = next_task(sa))) {
 		const struct task_row *row = &tasks[t->kind];
 		TAILQ_REMOVE(&sa->tasks, t, entry);

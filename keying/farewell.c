@@ -1,6 +1,6 @@
 /* keying/farewell.c - ends that cannot wait for an answer: the host goes, or an address of its goes. One datagram tells
  * each peer, under a number of its own even when another request is out: the peer takes it if it has that one. */
-#include "keying/engine.h"
+#include "keying/v1/v1.h"
 #include <stdio.h>
 
 static bool may_tell(const struct ike_sa *sa)
@@ -15,7 +15,9 @@ static void tell(struct ike_sa *sa)
 	struct ike_writer w;
 	size_t sk;
 
-	if (!may_tell(sa))
+	if (sa->v1)
+		notice_farewell(sa);
+	if (sa->v1 || !may_tell(sa))
 		return;
 	exchange_begin_message(sa, &w, INFORMATIONAL, false, &sk);
 	ike_put_delete_ike(&w);

@@ -1,5 +1,6 @@
 /* keying/ike.c - an IKE SA from its first message to its end: one table of steps, and what happens to all of them. */
 #include "keying/engine.h"
+#include "keying/v1/v1.h"
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -66,6 +67,8 @@ const size_t ike_row_count = ARRAY_LEN(steps);
 static const char *const state_names[] = {
 	[IKE_IDLE] = "idle",
 	[IKE_I_BEGIN] = "making a key pair",
+	[IKE_V1_MAKING] = "negotiating by IKEv1",
+	[IKE_V1_PROVING] = "negotiating by IKEv1",
 	[IKE_I_INIT_SENT] = "waiting for the reply to IKE_SA_INIT",
 	[IKE_I_DERIVE] = "making the shared secret",
 	[IKE_I_PPK] = "mixing in the post-quantum pre-shared key",
@@ -135,6 +138,8 @@ int ike_step(struct ike_sa *sa, enum ike_event ev, const struct ike_msg *m, cons
 
 uint8_t ike_exchange_of(const struct ike_sa *sa)
 {
+	if (sa->v1)
+		return sa->state >= IKE_ESTABLISHED ? V1_INFORMATIONAL : V1_MAIN;
 	if (sa->state >= IKE_ESTABLISHED)
 		return INFORMATIONAL;
 	if (sa->state >= IKE_NEW_BEGIN)
@@ -259,6 +264,7 @@ static void close_half(struct ike_sa *sa)
 		return;
 	sa->half_open = false;
 	sa->k->half_open_count--;
+	sa->k->half_open_v1 -= sa->v1 != NULL;
 	source_of(sa->k, &sa->remote)->half_open--;
 	TAILQ_REMOVE(&sa->k->half_opens, sa, of_half_open);
 }
@@ -266,6 +272,8 @@ static void close_half(struct ike_sa *sa)
 /* What only the making needs. */
 static void forget_making(struct ike_sa *sa)
 {
+	if (sa->v1)
+		mm_forget_making(sa);
 	if (sa->making) {
 		free(sa->making->choice);
 		ppk_free(sa->making->ppk);
@@ -293,7 +301,7 @@ static unsigned spread(const struct owned *n)
 }
 
 /* The peer starts afresh: what it had with us before this exchange is gone (RFC 7296 2.4). */
-static void forget_older(struct ike_sa *sa)
+void ike_forget_older(struct ike_sa *sa)
 {
 	struct ike_sa *other, *next;
 
@@ -348,6 +356,8 @@ void ike_established(struct ike_sa *sa)
 	uint64_t life = (sa->ke_set ? sa->ke_set->lifetime_s : 0) * UINT64_C(1000);
 	char suite[SUITE_TEXT];
 
+	if (sa->v1 && sa->v1->life_s && (!life || sa->v1->life_s * UINT64_C(1000) < life))
+		life = sa->v1->life_s * UINT64_C(1000);
 	sa->up_ms = sa->heard_ms = k->now_ms;
 	if (!sa->proven_ms)
 		sa->proven_ms = k->now_ms;
@@ -366,16 +376,17 @@ void ike_established(struct ike_sa *sa)
 	sa->ppk = sa->replaces ? sa->replaces->ppk : ppk_in_force(sa);
 	forget_making(sa);
 	todo_event(k, EVENT_MAIN_MODE_UP, &sa->local, &sa->remote, ike_rule_name(sa), peer_kept_id(sa->peer), 0,
-		   "%s proved itself by %s; main mode is %s%s%s%s%s", peer_kept_id(sa->peer),
+		   "%s proved itself by %s; main mode is %s%s%s%s%s%s", peer_kept_id(sa->peer),
 		   peer_method_name(peer_kept_method(sa->peer)), ike_suite_text(&sa->suite, suite),
-		   sa->ppk ? " with a post-quantum pre-shared key" : "", sa->replaces ? " (renewed)" : "",
-		   sa->nat.behind ? "; through a NAT: " : "", sa->nat.behind ? nat_where(sa->nat.behind) : "");
+		   sa->v1 ? " by IKEv1" : "", sa->ppk ? " with a post-quantum pre-shared key" : "",
+		   sa->replaces ? " (renewed)" : "", sa->nat.behind ? "; through a NAT: " : "",
+		   sa->nat.behind ? nat_where(sa->nat.behind) : "");
 	struct event *e = &todo_last(k)->event;
 	words_copy(e->suite, sizeof e->suite, suite);
 	words_copy(e->method, sizeof e->method, peer_method_name(peer_kept_method(sa->peer)));
 	sa->childless_ms = LIST_EMPTY(&sa->children) ? k->now_ms + CHILDLESS_MS : UINT64_MAX;
 	if (!sa->replaces && sa->initial_contact)
-		forget_older(sa);
+		ike_forget_older(sa);
 	forget_oldest(sa);
 	if (!sa->replaces) {
 		twin_ike_up(sa);
@@ -436,7 +447,9 @@ static void unanswered(struct ike_sa *sa)
 	char remote[ADDR_TEXT];
 	const char *there = addr_text(&sa->remote, remote);
 
-	if (sa->state == IKE_DELETING)
+	if (sa->v1 && sa->state < IKE_ESTABLISHED)
+		mm_unanswered(sa);
+	else if (sa->state == IKE_DELETING)
 		ike_drop(sa);
 	else if (sa->state == IKE_I_INIT_SENT && sa->making->hint[0])
 		ike_fault(sa, sa->making->hint_fault, "%s", sa->making->hint);
@@ -482,11 +495,12 @@ static void never_proven(struct ike_sa *sa)
 	if (!refused && (!c || LIST_EMPTY(&c->ikes)))
 		contact_fault_stranger(
 			k, &sa->local, &sa->remote, ike_rule_name(sa),
-			(struct fault){ FAILURE_NO_ANSWER, SIDE_NOBODY, IKE_AUTH, 0, NULL },
-			"%s began main mode, had our answer to IKE_SA_INIT, and no IKE_AUTH came. It did "
+			(struct fault){ FAILURE_NO_ANSWER, SIDE_NOBODY, sa->v1 ? (uint8_t)V1_MAIN : IKE_AUTH, 0, NULL },
+			"%s began main mode, had our answer to %s, and no %s came. It did "
 			"not like the answer, or something on the way drops long or fragmented UDP "
 			"datagrams",
-			addr_text(&sa->remote, remote));
+			addr_text(&sa->remote, remote), sa->v1 ? "its proposals" : "IKE_SA_INIT",
+			sa->v1 ? "proof" : "IKE_AUTH");
 	ike_drop(sa);
 }
 
@@ -638,6 +652,7 @@ void ike_deleted(struct ike_sa *sa)
 
 void ike_free(struct ike_sa *sa)
 {
+	mm_free(sa->v1);
 	key_wipe(&sa->sk_d);
 	ike_crypt_wipe(&sa->in);
 	ike_crypt_wipe(&sa->out);

@@ -2,6 +2,7 @@
  * is passed over, and a refusal is a hint that is believed only when nothing better comes. */
 #include "keying/choose.h"
 #include "keying/engine.h"
+#include "keying/v1/v1.h"
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -83,6 +84,8 @@ struct ike_sa *init_for(struct contact *c, const struct sa_selector *selector, c
 
 bool init_initiate(struct contact *c, struct want *w)
 {
+	if (c->k->config.ikev1 == KEYING_IKEV1_BEGIN && mm_can(c->k, w->rule))
+		return mm_initiate(c, w->rule);
 	return init_for(c, &w->selector, w->rule);
 }
 

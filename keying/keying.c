@@ -1,5 +1,6 @@
 /* keying/keying.c - the way in: events are told to whom they concern, and what has ended meanwhile is freed. */
 #include "keying/engine.h"
+#include "keying/v1/v1.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -285,7 +286,10 @@ static void message(struct keying *k, const struct addr *local, uint16_t local_p
 		k->dropped[KEYING_DROP_MALFORMED]++;
 		return;
 	}
-	if ((r = ike_decode_header(&in, &h, NULL)) < 0) {
+	if ((r = ike_decode_header(&in, &h, NULL)) == -ERR_UNSUPPORTED && h.version >> 4 == 1 &&
+	    v1_message(k, local, octets, len))
+		return;
+	if (r < 0) {
 		k->dropped[r == -ERR_UNSUPPORTED ? KEYING_DROP_VERSION : KEYING_DROP_MALFORMED]++;
 		if (r == -ERR_UNSUPPORTED)
 			other_version(k, &h, local, local_port, remote, remote_port);
@@ -449,7 +453,9 @@ void keying_sad_event(struct keying *k, const struct sad_event *e, uint64_t now_
 /* A job that failed where its step does not want to hear of it. */
 static void job_failed(struct ike_sa *sa, const char *why)
 {
-	if (sa->state == IKE_R_ANSWER) {
+	if (sa->v1)
+		mm_job_failed(sa, why);
+	else if (sa->state == IKE_R_ANSWER) {
 		char remote[ADDR_TEXT];
 		contact_fault_stranger(sa->k, &sa->local, &sa->remote, ike_rule_name(sa),
 				       (struct fault){ .code = FAILURE_MALFORMED, .exchange = IKE_SA_INIT },
@@ -465,8 +471,9 @@ static void job_failed(struct ike_sa *sa, const char *why)
 
 static bool wants_failure(const struct ike_sa *sa)
 {
-	return sa->state == IKE_I_VERIFY || sa->state == IKE_R_VERIFY || sa->state == IKE_R_PPK ||
-	       sa->state == IKE_R_SIGN || (sa->state >= IKE_I_GSS_ASKED && sa->state <= IKE_I_GSS_THEIR_KEY) ||
+	return (sa->v1 && mm_wants_failure(sa)) || sa->state == IKE_I_VERIFY || sa->state == IKE_R_VERIFY ||
+	       sa->state == IKE_R_PPK || sa->state == IKE_R_SIGN ||
+	       (sa->state >= IKE_I_GSS_ASKED && sa->state <= IKE_I_GSS_THEIR_KEY) ||
 	       (sa->state >= IKE_R_GSS_NAMED && sa->state <= IKE_R_GSS_OUR_KEY);
 }
 
@@ -478,7 +485,8 @@ static void ike_job_done(struct keying *k, struct ike_sa *sa, const struct keyin
 	sa->job = 0;
 	if (r->error && !wants_failure(sa))
 		job_failed(sa, r->why);
-	else if (ike_step(sa, EV_JOB, NULL, r, &d) < 0 && sa->state != IKE_DEAD)
+	else if ((sa->v1 ? mm_step(sa, MEV_JOB, NULL, r, &d) : ike_step(sa, EV_JOB, NULL, r, &d)) < 0 &&
+		 sa->state != IKE_DEAD)
 		job_failed(sa, d.text);
 }
 

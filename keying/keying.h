@@ -42,6 +42,7 @@ struct keying_credential {
 	size_t authority_count;
 	uint16_t hashes; /* bit n: hash n will do, if the peer announces any; silent: or if it announces none */
 	bool silent;
+	uint8_t signs_by; /* IKEv1's number for signatures of its key: 3 RSA, 9 to 11 ECDSA (RFC 4754); 0: none */
 };
 
 /* A set that nothing of this host proves, and why not, certificate by certificate. */
@@ -51,6 +52,8 @@ struct keying_lack {
 };
 
 enum { KEYING_CRASH_SECRET = 32 };
+
+enum { KEYING_IKEV1_NEVER, KEYING_IKEV1_ANSWER, KEYING_IKEV1_BEGIN };
 
 struct keying_config {
 	const struct keying_credential *credentials; /* copied */
@@ -71,6 +74,7 @@ struct keying_config {
 	uint32_t half_open_most;      /* then new ones are dropped. Default 4096 */
 	uint32_t fragment_octets; /* longer IP packets are sent as IKE fragments (RFC 7383). Default 1280; 0: never */
 	uint8_t crash_secret[KEYING_CRASH_SECRET]; /* of this host, kept over restarts (RFC 6290); all 0: no tokens */
+	uint32_t ikev1;                            /* KEYING_IKEV1_. Default: never */
 	bool export_keys;                          /* debug, lab only: KEYING_KEYS things to do appear */
 };
 extern const struct keying_config keying_default;
@@ -83,6 +87,7 @@ enum keying_job_kind {
 	JOB_DERIVE, /* initiator: the shared secret of `private` and `peer_public` */
 	JOB_SIGN,   /* AUTH payload of credential `credential` over `octets` */
 	JOB_PPK,    /* mix `mix` with the post-quantum pre-shared key in ppk_file (RFC 8784) */
+	JOB_SKEYID, /* IKEv1: prf(the pre-shared key of `credential`, `octets`, which are the two nonces): `secret` */
 	JOB_VERIFY, /* is `auth` the peer's over `octets`, and does it satisfy `auth_set`? */
 	/* Kerberos. A GSS-API context lives with the key holder, under a number that the engine chooses; it ends with
 	 * JOB_GSS_END, with the engine, or of age. Steps of one context are asked for one after another. */
@@ -127,6 +132,7 @@ struct keying_job {
 	struct keying_mix mix;       /* PPK, with prf */
 	char *ppk_file;
 	uint16_t peer_hashes; /* SIGN, VERIFY: bit n: the peer takes hash n (RFC 7427 4); 0: it did not say */
+	bool ikev1; /* SIGN, VERIFY: `octets` are HASH_I or HASH_R; by pre-shared key, auth must be the same */
 	/* VERIFY */
 	const struct auth_set *auth_set; /* lives as long as the policy; the job holds a reference on it */
 	const struct policy *policy;
@@ -305,6 +311,7 @@ enum keying_drop {
 	KEYING_DROP_HALF_OPEN,
 	KEYING_DROP_COOKIE,
 	KEYING_DROP_RATE,
+	KEYING_DROP_AGGRESSIVE,
 	KEYING_DROP_COUNT
 };
 struct keying_drop_row {

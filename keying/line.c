@@ -33,6 +33,11 @@ struct line *line_new(struct line *before)
 	return l;
 }
 
+struct line *line_beside(struct line *l)
+{
+	return line_new(l ? l->before : NULL);
+}
+
 struct line *line_ref(struct line *l)
 {
 	l->references++;

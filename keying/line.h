@@ -14,6 +14,8 @@ struct line;
 
 /* A new generation after `before`; NULL: the first. */
 struct line *line_new(struct line *before);
+/* Beside another one: of the same generation, from the same parent. */
+struct line *line_beside(struct line *l);
 struct line *line_ref(struct line *l);
 void line_free(struct line *l); /* drops one reference; NULL is fine */
 

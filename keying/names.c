@@ -1,6 +1,6 @@
 /* keying/names.c - what IKE's numbers are called (RFC 7296 3, IANA ikev2-parameters). */
 #include "base/scope.h"
-#include "keying/ike.h"
+#include "keying/v1/message.h"
 
 struct name {
 	uint16_t number;
@@ -12,6 +12,9 @@ static const struct name exchanges[] = {
 	{ IKE_AUTH, "IKE_AUTH" },
 	{ CREATE_CHILD_SA, "CREATE_CHILD_SA" },
 	{ INFORMATIONAL, "INFORMATIONAL" },
+	{ V1_MAIN, "main mode (IKEv1)" },
+	{ V1_QUICK, "quick mode (IKEv1)" },
+	{ V1_INFORMATIONAL, "informational (IKEv1)" },
 };
 
 static const struct name notifies[] = {

@@ -3,7 +3,7 @@
  * SA from scratch (RFC 7296 2.8.3). It is made before the old one goes: its first CHILD SA is one of the old one's, the
  * others are made under it as after any two IKE SAs of which one is to stay (twin.c), and then the old one is deleted.
  */
-#include "keying/engine.h"
+#include "keying/v1/v1.h"
 
 enum {
 	REAUTH_AGAIN_MS = 30000,
@@ -107,6 +107,10 @@ static bool under_way(const struct ike_sa *old)
 
 void reauth_start(struct ike_sa *old)
 {
+	if (old->v1) {
+		renew_start(old);
+		return;
+	}
 	const struct child *c = worth_keeping(old);
 	struct ike_sa *new;
 

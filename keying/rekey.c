@@ -5,7 +5,7 @@
  * are keyed and the nonces tell which stays, or the peer shows it: it deletes its own, or the old one, or speaks of
  * anything else under its own; or refuses ours, because it had finished before it heard of it. The one that goes is
  * deleted by its initiator, the old one by the initiator of the one that stays. */
-#include "keying/engine.h"
+#include "keying/v1/v1.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -200,6 +200,10 @@ static void ask_begin(struct ike_sa *new, const struct algorithm *group)
 
 void rekey_start(struct ike_sa *old)
 {
+	if (old->v1) {
+		renew_start(old);
+		return;
+	}
 	if (old->state == IKE_ESTABLISHED && !old->replaced_by)
 		ask_begin(successor(old, true), old->suite.group);
 }

@@ -2,7 +2,7 @@
  * first IKE SAs and CHILD SAs too). Both ends know the same four nonces: the SA that was made with the lowest of them
  * loses, and whoever began it deletes it, after both work and what is on its way has arrived. Until then both receive;
  * the winner sends. */
-#include "keying/engine.h"
+#include "keying/v1/v1.h"
 #include <string.h>
 
 enum { REVIEWS_MOST = 60 };
@@ -98,6 +98,8 @@ void twin_review(struct ike_sa *sa)
 		sa->loser = false;
 		return;
 	}
+	if (sa->v1 && winner->v1)
+		renew_move(sa, winner);
 	LIST_FOREACH(c, &sa->children, entry) {
 		bool up = false;
 		if (c->state == CHILD_UP && !has_same(winner, c, &up))
@@ -121,8 +123,11 @@ static bool children_are_twins(const struct child *a, const struct child *b)
 	       (a->initiator != b->initiator || line_related(a->line, b->line));
 }
 
+/* Of IKEv1 the main mode says nothing: quick modes move from one to the next, at each end at another moment. */
 static bool child_stays(const struct child *a, const struct child *b)
 {
+	if (a->v1 && b->v1)
+		return line_stays(a->line, b->line);
 	if (a->ike != b->ike && a->ike->loser != b->ike->loser)
 		return !a->ike->loser;
 	if (reauth_newer(a->ike, b->ike) || reauth_newer(b->ike, a->ike))
@@ -164,7 +169,7 @@ void twin_child_up(struct child *c)
 			if (!children_are_twins(c, other))
 				continue;
 			struct child *loser = child_stays(c, other) ? other : c;
-			if (loser->ike != (loser == c ? other : c)->ike && loser->ike->loser)
+			if (!loser->v1 && loser->ike != (loser == c ? other : c)->ike && loser->ike->loser)
 				continue; /* goes with its IKE SA */
 			loser->replaced = true;
 			if (loser->initiator)

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "daemon/keys/filling.h"
+#include "identity/signature.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -200,6 +201,7 @@ static void describe(const struct credential_store *s, size_t index, const struc
 		.authority_count = c->authority_count,
 		.hashes = c->hashes,
 		.silent = c->silent,
+		.signs_by = c->kind == AUTH_CERTIFICATE && c->key_type ? signature_v1_method(c->key_type) : 0,
 	};
 	if (c->retired || !credential_is_good(s, index, now_s, NULL))
 		return;

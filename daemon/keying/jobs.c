@@ -14,6 +14,8 @@
 #include <string.h>
 #include <time.h>
 
+enum { SHARED_KEY = 2 }; /* RFC 7296 3.8 */
+
 struct shared_store *shared_store_new(struct credential_store *store)
 {
 	struct shared_store *s = mem_new(1, sizeof *s);
@@ -77,6 +79,7 @@ static int verify(const struct keying_job *j, const struct shared_store *store, 
 	struct credential_proof proof = {
 		.set = j->auth_set,
 		.auth_method = j->auth_method,
+		.ikev1 = j->ikev1,
 		.peer_hashes = j->peer_hashes,
 		.auth = { j->auth.at, j->auth.len },
 		.signed_octets = { j->octets.at, j->octets.len },
@@ -92,6 +95,10 @@ static int verify(const struct keying_job *j, const struct shared_store *store, 
 	};
 	int r;
 
+	if (j->ikev1 && j->auth_method == SHARED_KEY) { /* the key is in SKEYID, and so in what the hash has to be */
+		bool same = j->auth.len == j->octets.len && octets_equal(j->auth.at, j->octets.at, j->auth.len);
+		return credential_psk_verdict(&proof, same ? 0 : -EKEYREJECTED, 0, &ret->peer, d);
+	}
 	if (!store)
 		return diag_fail(d, ERR_AUTH, "this host has no credentials and trusts nobody");
 	for (size_t i = 0; i < j->chain_count; i++)
@@ -143,6 +150,7 @@ void job_do(const struct keying_job *j, const struct shared_store *store, struct
 		r = verify(j, store, fetched, unknown, ret, &d);
 		break;
 	case JOB_SIGN:
+	case JOB_SKEYID:
 	case JOB_PPK:
 	case JOB_GSS:
 	case JOB_GSS_KEY:
@@ -219,8 +227,6 @@ void jobs_prepare(void)
 
 /* ---- asked of the key holder ------------------------------------------------------------------------------------- */
 
-enum { SHARED_KEY = 2 }; /* RFC 7296 3.8 */
-
 static bool needs_secret(const struct keying_job *j)
 {
 	switch (j->kind) {
@@ -229,8 +235,9 @@ static bool needs_secret(const struct keying_job *j)
 	case JOB_DERIVE:
 		return false;
 	case JOB_VERIFY:
-		return j->auth_method == SHARED_KEY;
+		return j->auth_method == SHARED_KEY && !j->ikev1;
 	case JOB_SIGN:
+	case JOB_SKEYID:
 	case JOB_PPK:
 	case JOB_GSS:
 	case JOB_GSS_KEY:
@@ -290,7 +297,10 @@ static void holder_said(void *context, const struct keys_outcome *o)
 	} else if (r == 0) {
 		keep_token(ret, &o->octets);
 	}
-	if (r == 0 && o->proof) {
+	if (r == 0 && o->proof && w->job->kind == JOB_SKEYID && o->proof->len <= sizeof ret->secret) {
+		ret->secret_len = o->proof->len;
+		memcpy(ret->secret, o->proof->auth, o->proof->len);
+	} else if (r == 0 && o->proof) {
 		ret->auth_method = o->proof->method;
 		ret->auth_len = o->proof->len;
 		memcpy(ret->auth, o->proof->auth, o->proof->len);

@@ -113,6 +113,9 @@ static void send_sign(struct keys_asking *a, const struct asked *k)
 
 	keys_put_sign(channel_begin(a->channel, ASK_KEYS_SIGN),
 		      &(struct keys_sign){ .job = k->ticket,
+					   .what = j->kind == JOB_SKEYID ? KEYS_SIGN_SKEYID
+						   : j->ikev1            ? KEYS_SIGN_HASH
+									 : KEYS_SIGN_IKEV2,
 					   .number = j->credential,
 					   .prf = j->prf,
 					   .peer_hashes = j->peer_hashes,
@@ -201,6 +204,7 @@ static int send_job(struct keys_asking *a, const struct asked *k, struct diag *d
 		return diag_fail(d, ERR_UNSUPPORTED, "a first message of %zu octets", k->job->octets.len);
 	switch (k->job->kind) {
 	case JOB_SIGN:
+	case JOB_SKEYID:
 		send_sign(a, k);
 		return 0;
 	case JOB_VERIFY:
@@ -286,10 +290,15 @@ static int take(struct keys_asking *a, uint64_t ticket, enum keying_job_kind kin
 static int heard_signed(struct keys_asking *a, struct wire_in *body)
 {
 	struct keys_signed m;
+	int r = -EPROTO;
 
-	if (keys_get_signed(body, &m) < 0)
-		return -EPROTO;
-	return take(a, m.job, JOB_SIGN, &(struct keys_outcome){ .proof = &m.proof });
+	if (keys_get_signed(body, &m) == 0) {
+		const struct asked *k = table_find(&a->by_ticket, m.job, NULL, NULL);
+		r = take(a, m.job, k && k->job->kind == JOB_SKEYID ? JOB_SKEYID : JOB_SIGN,
+			 &(struct keys_outcome){ .proof = &m.proof });
+	}
+	explicit_bzero(&m, sizeof m);
+	return r;
 }
 
 static int heard_proven(struct keys_asking *a, struct wire_in *body)

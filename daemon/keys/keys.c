@@ -205,12 +205,45 @@ struct work {
 	uint8_t octets[];
 };
 
+/* What a PRF makes of a pre-shared key comes back where a signature would. */
+static int skeyid(const struct keyring *k, const struct keys_sign *m, struct keyring_proof *ret, struct diag *d)
+{
+	SCOPED(key_wipe) struct key made = { 0 };
+	int r = m->prf ? keyring_skeyid(k, m->number, m->prf, &m->octets, &made, d)
+		       : diag_fail(d, ERR_SYNTAX, "SKEYID needs the PRF");
+
+	if (r < 0)
+		return r;
+	ret->method = 0;
+	ret->len = made.len;
+	memcpy(ret->auth, made.octets, made.len);
+	return 0;
+}
+
+static int sign_what(const struct keyring *k, const struct keys_sign *m, struct keyring_proof *ret, struct diag *d)
+{
+	switch (m->what) {
+	case KEYS_SIGN_HASH:
+		return keyring_sign_hash(k, m->number, &m->octets, ret, d);
+	case KEYS_SIGN_SKEYID:
+		return skeyid(k, m, ret, d);
+	default:
+		return keyring_sign(k, m->number, m->prf, m->peer_hashes, &m->octets, ret, d);
+	}
+}
+
+static bool may_sign(const struct keys_sign *m)
+{
+	return m->what == KEYS_SIGN_HASH     ? keyring_may_sign_hash(&m->octets)
+	       : m->what == KEYS_SIGN_SKEYID ? keyring_may_make_skeyid(&m->octets)
+					     : keyring_may_sign(&m->octets);
+}
+
 static void work_do(uv_work_t *request)
 {
 	struct work *w = request->data;
 
-	w->r = keyring_sign(w->ring->keys, w->ask.number, w->ask.prf, w->ask.peer_hashes, &w->ask.octets,
-			    &w->reply.proof, &w->d);
+	w->r = sign_what(w->ring->keys, &w->ask, &w->reply.proof, &w->d);
 }
 
 static void work_done(uv_work_t *request, int status)
@@ -253,15 +286,15 @@ static int sign(void *context, struct channel *c, struct wire_in *body, int *fds
 	struct diag d = { 0 };
 
 	(void)fds;
-	if (keys_get_sign(body, &m) < 0 || !keyring_may_sign(&m.octets))
+	if (keys_get_sign(body, &m) < 0 || !may_sign(&m))
 		return -EPROTO;
 	if (keyring_is_slow(k->now->keys, m.number)) {
 		sign_on_thread(k, c, &m);
 		return 0;
 	}
 	reply.job = m.job;
-	reply_signed(c, &reply, keyring_sign(k->now->keys, m.number, m.prf, m.peer_hashes, &m.octets, &reply.proof, &d),
-		     &d);
+	reply_signed(c, &reply, sign_what(k->now->keys, &m, &reply.proof, &d), &d);
+	explicit_bzero(&reply, sizeof reply);
 	return 0;
 }
 

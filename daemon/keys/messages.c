@@ -202,6 +202,7 @@ int keys_get_answer(struct wire_in *in, struct keys_answer *ret)
 void keys_put_sign(struct wire_out *out, const struct keys_sign *m)
 {
 	wire_put_u64(out, m->job);
+	wire_put_u8(out, (uint8_t)m->what);
 	wire_put_u32(out, m->number);
 	put_prf(out, m->prf);
 	wire_put_u16(out, m->peer_hashes);
@@ -214,12 +215,13 @@ int keys_get_sign(struct wire_in *in, struct keys_sign *ret)
 
 	*ret = (struct keys_sign){ 0 };
 	ret->job = wire_u64(in);
+	ret->what = (enum keys_sign_what)wire_u8(in);
 	ret->number = wire_u32(in);
 	ret->prf = get_prf(in, &sound);
 	ret->peer_hashes = wire_u16(in);
 	ret->octets.len = in->left;
 	ret->octets.at = wire_octets(in, in->left);
-	return done(in, sound && ret->octets.len <= KEYS_OCTETS_MOST);
+	return done(in, sound && ret->what < KEYS_SIGN_WHATS && ret->octets.len <= KEYS_OCTETS_MOST);
 }
 
 void keys_put_prove(struct wire_out *out, const struct keys_prove *m)

@@ -20,7 +20,7 @@ enum {
 	KEYS_LOAD_MOST = KEYS_LOAD_LEAST + KEYS_PATH + KEYRING_PUBLICS_MOST * (2 + KEYS_PUBLIC_MOST),
 	KEYS_KEEP_LEN = 9,
 	KEYS_SWAP_LEN = 4,
-	KEYS_SIGN_LEAST = 16,
+	KEYS_SIGN_LEAST = 17,
 	KEYS_SIGN_MOST = KEYS_SIGN_LEAST + KEYS_OCTETS_MOST,
 	KEYS_PROVE_LEAST = 13,
 	KEYS_PROVE_OCTETS_MOST = KEYS_PROVE_LEAST + 4 * KEYS_PROVE_MOST + KEYING_AUTH_MOST + KEYS_OCTETS_MOST,
@@ -77,8 +77,15 @@ int keys_get_answer(struct wire_in *in, struct keys_answer *ret);
 
 /* ---- keying to keys, and back ---- */
 
+enum keys_sign_what {
+	KEYS_SIGN_IKEV2,  /* what IKE_AUTH signs */
+	KEYS_SIGN_HASH,   /* IKEv1: HASH_I or HASH_R */
+	KEYS_SIGN_SKEYID, /* IKEv1: both nonces; what comes back is SKEYID */
+	KEYS_SIGN_WHATS
+};
 struct keys_sign {
 	uint64_t job;
+	enum keys_sign_what what;
 	uint32_t number;
 	const struct algorithm *prf; /* NULL: none was given */
 	uint16_t peer_hashes;

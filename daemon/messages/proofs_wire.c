@@ -74,6 +74,7 @@ static void put_credential(struct wire_out *out, const struct keying_credential 
 	put_authorities(out, c->authorities, c->authority_count);
 	wire_put_u16(out, c->hashes);
 	wire_put_u8(out, c->silent);
+	wire_put_u8(out, c->signs_by);
 }
 
 /* The numbers of struct keying_config, 32 bits each. */
@@ -82,7 +83,7 @@ static const size_t numbers[] = {
 	offsetof(struct keying_config, retransmit_tries), offsetof(struct keying_config, hold_ms),
 	offsetof(struct keying_config, fallback_s),       offsetof(struct keying_config, nat_keepalive_ms),
 	offsetof(struct keying_config, half_open_cookie), offsetof(struct keying_config, half_open_most),
-	offsetof(struct keying_config, fragment_octets),
+	offsetof(struct keying_config, fragment_octets),  offsetof(struct keying_config, ikev1),
 };
 
 static void put_all(struct wire_out *out, const void *what)
@@ -237,6 +238,7 @@ static void get_credential(struct reading *r, struct keying_credential *c)
 	c->authorities = get_authorities(r, &c->authority_count);
 	c->hashes = wire_u16(r->in);
 	c->silent = wire_u8(r->in) != 0;
+	c->signs_by = wire_u8(r->in);
 }
 
 static void get_config(struct reading *r, struct keying_config *c)

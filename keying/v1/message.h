@@ -134,7 +134,8 @@ enum v1_vendor {
 	V1_VENDOR_CGA,
 	V1_VENDOR_NEGOTIATION_DISCOVERY,
 	V1_VENDOR_KEY_MODS,
-	V1_VENDOR_XAUTH, /* method 65001 is then not Kerberos, unless GSSAPI or WINDOWS is there too */
+	V1_VENDOR_XAUTH,  /* method 65001 is then not Kerberos, unless GSSAPI or WINDOWS is there too */
+	V1_VENDOR_CORDON, /* answers Deletes ([MS-IKEE] 3.8) */
 	V1_VENDORS,
 };
 const char *v1_vendor_name(enum v1_vendor v);

@@ -58,6 +58,14 @@ static int psk_auth(const struct world_host *h, const struct keying_job *job, st
 	return r < 0 ? r : crypto_prf(job->prf, inner.octets, inner.len, &octets, 1, ret, d);
 }
 
+/* IKEv1: SKEYID, or what stands for a signature. */
+static int v1_proof(const struct world_host *h, const struct keying_job *job, struct key *ret, struct diag *d)
+{
+	struct octets octets = { job->octets.at, job->octets.len };
+
+	return crypto_prf(job->prf, h->psk, strlen(h->psk), &octets, 1, ret, d);
+}
+
 /* Both ends know both public halves, and so does everybody. */
 static int quick_generate(struct world_host *h, const struct algorithm *group, struct keying_result *r)
 {
@@ -114,10 +122,16 @@ static int work(struct world *w, struct world_host *h, const struct keying_job *
 		return derive(w, job, &r->private, r, d);
 	case JOB_DERIVE:
 		return derive(w, job, &job->private, r, d);
-	case JOB_SIGN:
-		if ((e = psk_auth(h, job, &auth, d)) < 0)
+	case JOB_SKEYID:
+		if ((e = v1_proof(h, job, &auth, d)) < 0)
 			return e;
-		r->auth_method = 2;
+		r->secret_len = auth.len;
+		memcpy(r->secret, auth.octets, auth.len);
+		return 0;
+	case JOB_SIGN:
+		if ((e = job->ikev1 ? v1_proof(h, job, &auth, d) : psk_auth(h, job, &auth, d)) < 0)
+			return e;
+		r->auth_method = job->ikev1 ? h->credential.signs_by : 2;
 		r->auth_len = auth.len;
 		memcpy(r->auth, auth.octets, auth.len);
 		return 0;
@@ -134,10 +148,14 @@ static int work(struct world *w, struct world_host *h, const struct keying_job *
 		return 0;
 	case JOB_VERIFY:
 		(void)addr_text(&job->remote, r->claimed);
-		if ((e = psk_auth(h, job, &auth, d)) < 0)
+		if (job->ikev1 && job->auth_method == 2) /* the hash itself, as it has to be */
+			e = key_set(&auth, job->octets.at, job->octets.len) ? 0 : -1;
+		else
+			e = job->ikev1 ? v1_proof(h, job, &auth, d) : psk_auth(h, job, &auth, d);
+		if (e < 0)
 			return e;
-		if (job->auth_method != 2 || job->auth.len != auth.len ||
-		    !octets_equal(job->auth.at, auth.octets, auth.len))
+		if ((job->auth_method != 2 && !(job->ikev1 && job->auth_method == h->credential.signs_by)) ||
+		    job->auth.len != auth.len || !octets_equal(job->auth.at, auth.octets, auth.len))
 			return diag_fail(d, failure_error(FAILURE_WRONG_KEY), "its pre-shared key is not ours");
 		r->peer.method = w->certificates ? PEER_CERTIFICATE : PEER_PSK;
 		memset(r->peer.certificate, world_certificate, sizeof r->peer.certificate);

@@ -52,7 +52,8 @@ static int sealed(const struct policy *p, struct diag *d)
 						.authorities = authority,
 						.authority_count = 1,
 						.hashes = 12,
-						.silent = true };
+						.silent = true,
+						.signs_by = 9 };
 	struct keying_lack lack = { &sets[0], "it has no such key" };
 	struct proofs proofs = { .keying = keying_default };
 
@@ -95,6 +96,7 @@ static void proofs_arrive_as_they_were(void **state)
 	assert_ptr_equal(c->credentials[0].satisfies[0], &sets[1]);
 	assert_int_equal(c->credentials[0].ranks[0], 3);
 	assert_true(c->credentials[0].silent);
+	assert_int_equal(c->credentials[0].signs_by, 9);
 	assert_int_equal(c->credentials[0].authorities[0][0], 7);
 	assert_ptr_equal(c->lacks[0].set, &sets[0]);
 	assert_string_equal(c->lacks[0].why, "it has no such key");

@@ -1,0 +1,302 @@
+/* keying/v1/main_answer.c - main mode, who is asked for it: messages 2 and 4 (RFC 2409 5). IKEv1 has no cookies that
+ * prove an address before there is work, so the work is bounded: so many that have not proven themselves, so many of
+ * one address, and when all room is taken, who has waited longest for a proof gives way. */
+#include "keying/v1/v1.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { SOURCE_SHARE = 16 };
+
+struct asker {
+	const struct addr *local, *remote;
+	uint64_t cookie;
+};
+
+static uint64_t key_of(uint64_t cookie)
+{
+	return table_hash(&cookie, sizeof cookie, 3);
+}
+
+static bool same_asker(const void *value, const void *what)
+{
+	const struct ike_sa *sa = value;
+	const struct asker *a = what;
+
+	return sa->v1 && sa->spi_i == a->cookie && addr_equal(&sa->remote, a->remote) &&
+	       addr_equal(&sa->local, a->local);
+}
+
+static struct ike_sa *oldest_stranger(const struct keying *k)
+{
+	struct ike_sa *sa;
+
+	TAILQ_FOREACH(sa, &k->half_opens, of_half_open)
+		if (sa->v1)
+			return sa;
+	return NULL;
+}
+
+static bool has_room(struct keying *k, const struct addr *remote)
+{
+	uint32_t most = k->config.half_open_most / V1_HALF_OPEN_SHARE;
+
+	if (k->half_open_v1 >= most / 2 && source_of(k, remote)->half_open >= most / SOURCE_SHARE)
+		return false;
+	if (k->half_open_v1 < most)
+		return true;
+	struct ike_sa *oldest = oldest_stranger(k);
+	if (!oldest || k->now_ms - oldest->created_ms < HALF_OPEN_LEAST_MS)
+		return false;
+	ike_drop(oldest);
+	return true;
+}
+
+/* In clear, as all that is said before there are keys. */
+static void refuse(struct keying *k, const struct addr *local, const struct nat_from *from, const struct ike_header *h,
+		   uint16_t notify)
+{
+	const struct ike_header reply = { .spi_i = h->spi_i, .exchange = V1_INFORMATIONAL, .id = 0 };
+	struct ike_writer w;
+
+	v1_write_begin(&w, k->out, sizeof k->out, &reply);
+	v1_put_notify_main(&w, notify, h->spi_i, 0, NULL, 0);
+	ike_write_end(&w);
+	if (!w.out.failed)
+		todo_send(k, local, from->local_port, &from->remote, from->remote_port, w.out.buf, w.out.len);
+}
+
+/* The first transform that some rule between the two allows; each rule that it is good for says who the peer must be.
+ */
+static bool choose(struct keying *k, const struct ike_sa *sa, const struct v1_msg *m, struct v1_main_choice *ret,
+		   const struct rule **ret_rule, bool *ret_any)
+{
+	struct selector_walk w = { .plan = k->plan, .local = &sa->local, .remote = &sa->remote };
+	struct mm_making *making = sa->v1->making;
+	struct candidate c;
+
+	*ret_rule = NULL;
+	*ret_any = false;
+	while (selector_next(&w, &c)) {
+		const struct rule *rule = c.entry->rule;
+		struct v1_main_wish wish = { .set = rule->key_exchange };
+		struct v1_main_choice choice;
+
+		if (!mm_can(k, rule))
+			continue;
+		*ret_any = true;
+		wish.method_count = main_methods(k, rule->auth, wish.methods);
+		if (!v1_choose_main(&m->offer, &wish, &choice))
+			continue;
+		if (!*ret_rule) {
+			*ret = choice;
+			*ret_rule = rule;
+		}
+		bool have = choice.of != ret->of; /* one that another transform is for */
+		for (size_t i = 0; i < making->set_count; i++)
+			have |= making->sets[i] == rule->auth;
+		if (!have && making->set_count < V1_SETS_MOST)
+			making->sets[making->set_count++] = rule->auth;
+	}
+	return *ret_rule;
+}
+
+static void not_chosen(struct keying *k, const struct ike_sa *sa, const struct v1_msg *m, bool any)
+{
+	char remote[ADDR_TEXT], offered[PROPOSALS_TEXT];
+	const char *there = addr_text(&sa->remote, remote);
+
+	if (any)
+		contact_fault_stranger(
+			k, &sa->local, &sa->remote, NULL,
+			(struct fault){ .code = FAILURE_NO_PROPOSAL, .exchange = V1_MAIN },
+			"%s asked for main mode by IKEv1, and we refused: it offers %s, and no rule between "
+			"us takes one of these",
+			there, v1_offer_text(&m->offer, offered));
+	else
+		contact_fault_stranger(k, &sa->local, &sa->remote, NULL,
+				       (struct fault){ .code = FAILURE_NO_RULE, .exchange = V1_MAIN },
+				       "%s asked for main mode by IKEv1, and we refused: no rule of this host protects "
+				       "traffic with it by IKEv1",
+				       there);
+}
+
+/* Message 1. */
+bool main_request(struct keying *k, const struct ike_header *h, const struct nat_from *from, const struct addr *local,
+		  const uint8_t *octets, size_t len)
+{
+	const struct asker asker = { local, &from->remote, h->spi_i };
+	struct ike_sa *sa = table_find(&k->half_open, key_of(h->spi_i), same_asker, &asker);
+	struct diag d = { 0 };
+
+	if (sa) {
+		if (sa->v1->state == MM_R_SA_SENT && mm_may_repeat(sa))
+			todo_send_back(sa, &sa->last_reply);
+		else
+			k->dropped[KEYING_DROP_REPEATED]++;
+		return true;
+	}
+	if (!source_take(k, &from->remote, SOURCE_UNSEEN)) {
+		k->dropped[KEYING_DROP_RATE]++;
+		return true;
+	}
+	struct v1_msg *m = mem_new(1, sizeof *m);
+	struct wire_in in = wire_in(octets + IKE_HEADER, len - IKE_HEADER);
+	m->h = *h;
+	if (v1_decode_payloads(&in, V1_MSG_MAIN_SA, m, &d) < 0 || !m->has_sa) {
+		k->dropped[KEYING_DROP_MALFORMED]++;
+		free(m);
+		return true;
+	}
+	if (!has_room(k, &from->remote)) {
+		k->dropped[KEYING_DROP_HALF_OPEN]++;
+		free(m);
+		return true;
+	}
+	sa = ike_new(k, false, local, from->local_port, &from->remote, from->remote_port);
+	sa->v1 = mem_new(1, sizeof *sa->v1);
+	sa->v1->making = mem_new(1, sizeof *sa->v1->making);
+	sa->state = IKE_V1_MAKING;
+	sa->spi_i = h->spi_i;
+	if (mm_step(sa, MEV_SA, m, NULL, &d) < 0) {
+		refuse(k, local, from, h, V1_N_NO_PROPOSAL_CHOSEN);
+		ike_drop(sa);
+	}
+	free(m);
+	return true;
+}
+
+int main_draw(struct ike_sa *sa, const struct mm_input *in, struct diag *d)
+{
+	struct keying *k = sa->k;
+	const struct v1_msg *m = in->msg;
+	struct mm_making *making = sa->v1->making;
+	struct v1_main_choice choice;
+	const struct rule *rule;
+	bool any;
+
+	if (!choose(k, sa, m, &choice, &rule, &any)) {
+		not_chosen(k, sa, m, any);
+		return diag_fail(d, ERR_NO_PROPOSAL, "none of the peer's proposals is wanted");
+	}
+	sa->auth_set = rule->auth;
+	sa->ke_set = rule->key_exchange;
+	ike_name_rule(sa, rule->name);
+	sa->suite = choice.suite;
+	sa->group = choice.suite.group;
+	sa->v1->method = choice.method;
+	sa->v1->life_s = choice.life_s;
+	if (!main_choose_credential(sa))
+		return diag_fail(d, failure_error(FAILURE_NO_CREDENTIAL), "this host has nothing to prove itself with");
+	mm_take_vendors(sa, m);
+	owned_set(&making->sa_body, m->sa_body.at, m->sa_body.len);
+	making->proposal = choice.proposal;
+	making->chosen = *choice.of;
+	owned_set(&making->chosen_raw, choice.of->raw.at, choice.of->raw.len);
+	making->chosen.raw = owned_octets(&making->chosen_raw);
+	making->chosen.gss_name = (struct keying_octets){ 0 };
+	sa->half_open = true;
+	k->half_open_count++;
+	k->half_open_v1++;
+	source_of(k, &sa->remote)->half_open++;
+	TAILQ_INSERT_TAIL(&k->half_opens, sa, of_half_open);
+	sa->init_key = key_of(sa->spi_i);
+	table_add(&k->half_open, sa->init_key, sa);
+	sa->give_up_ms = k->now_ms + HALF_OPEN_MS;
+	sa->answering = true;
+	sa->job = job_ask(k, OWNER_IKE, sa->number, job_new(JOB_BEGIN));
+	return 0;
+}
+
+/* Message 2. */
+int main_choose(struct ike_sa *sa, const struct mm_input *in, struct diag *d)
+{
+	const struct keying_result *r = in->result;
+	struct mm_making *making = sa->v1->making;
+	const struct v1_main_choice choice = { .suite = sa->suite,
+					       .method = sa->v1->method,
+					       .proposal = making->proposal,
+					       .transform = making->chosen.number,
+					       .of = &making->chosen };
+	struct v1_offer offer;
+	struct ike_writer w;
+
+	if (!r->spi || table_find(&sa->k->spis, r->spi, NULL, NULL)) {
+		sa->job = job_ask(sa->k, OWNER_IKE, sa->number, job_new(JOB_BEGIN));
+		return MM_STAY;
+	}
+	sa->spi_r = r->spi;
+	ike_set_spi(sa);
+	owned_set(&sa->nonce_r, r->nonce, sizeof r->nonce);
+	v1_answer_main(&choice, (struct keying_octets){ 0 }, &offer);
+	mm_begin(sa, &w, V1_MAIN, 0);
+	v1_put_sa(&w, &offer);
+	mm_put_vendors(sa, &w);
+	ike_write_end(&w);
+	return mm_send(sa, &w, false, d);
+}
+
+/* Message 3. */
+int main_answer_key(struct ike_sa *sa, const struct mm_input *in, struct diag *d)
+{
+	const struct v1_msg *m = in->msg;
+	struct keying_job *job;
+
+	if (m->ke.len != sa->group->public_octets || m->nonce.len < V1_NONCE_LEAST)
+		return diag_fail(d, ERR_SYNTAX, "the peer's key exchange is not of the group that was chosen");
+	owned_set(&sa->v1->making->ke[0], m->ke.at, m->ke.len);
+	owned_set(&sa->nonce_i, m->nonce.at, m->nonce.len);
+	mm_take_vendors(sa, m);
+	sa->answering = true;
+	job = job_new(JOB_ANSWER);
+	job->group = sa->group;
+	job->peer_public = job_octets(m->ke);
+	sa->job = job_ask(sa->k, OWNER_IKE, sa->number, job);
+	return 0;
+}
+
+/* Message 4: HDR, KE, Nr. */
+static int send_key(struct ike_sa *sa, struct diag *d)
+{
+	struct mm_making *making = sa->v1->making;
+	struct ike_writer w;
+
+	mm_begin(sa, &w, V1_MAIN, 0);
+	v1_put_ke(&w, owned_octets(&making->ke[1]));
+	v1_put_nonce(&w, owned_octets(&sa->nonce_r));
+	if (sa->v1->method != V1_METHOD_PSK)
+		v1_put_certreq(&w, (struct keying_octets){ 0 });
+	ike_write_end(&w);
+	sa->repeats = 0;
+	return mm_send(sa, &w, false, d);
+}
+
+int main_answered(struct ike_sa *sa, const struct mm_input *in, struct diag *d)
+{
+	const struct keying_result *r = in->result;
+	struct mm_making *making = sa->v1->making;
+	int e;
+
+	owned_set(&making->ke[1], r->public, r->public_len);
+	owned_set(&making->secret, r->secret, r->secret_len);
+	if (sa->v1->method == V1_METHOD_PSK) {
+		sa->v1->state = MM_R_SKEYID;
+		(void)main_ask_skeyid(sa, d);
+		return MM_STAY;
+	}
+	if ((e = main_key(sa, NULL, d)) < 0)
+		return e;
+	return send_key(sa, d);
+}
+
+int main_answer_keyed(struct ike_sa *sa, const struct mm_input *in, struct diag *d)
+{
+	SCOPED(key_wipe) struct key skeyid = { 0 };
+	int r;
+
+	if (!key_set(&skeyid, in->result->secret, in->result->secret_len))
+		return diag_fail(d, ERR_CRYPTO, "SKEYID is of %zu octets", in->result->secret_len);
+	if ((r = main_key(sa, &skeyid, d)) < 0)
+		return r;
+	return send_key(sa, d);
+}

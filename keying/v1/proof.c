@@ -1,0 +1,239 @@
+/* keying/v1/proof.c - main mode's messages 5 and 6: who is who (RFC 2409 5.1, 5.4). HASH_I and HASH_R cover both keys,
+ * both cookies, all that was offered, and the sender's name. A pre-shared key is in SKEYID and so in the hash itself;
+ * with certificates the hash is signed. Jobs sign and judge; the peer is told of a refusal under protection. */
+#include "keying/v1/v1.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { ID_BODY_MOST = 2048 + 8, WHO_TEXT = 192 };
+
+/* A pre-shared key has no name of its own: the address that we speak from. Port and protocol are those of IKE, or
+ * none (RFC 2407 4.6.2). */
+static size_t own_id(const struct ike_sa *sa, uint8_t body[ID_BODY_MOST])
+{
+	const struct keying_credential *c = ike_credential(sa);
+
+	if (c && c->id_len)
+		return v1_id_body(c->id_type, 0, 0, (struct keying_octets){ c->id, c->id_len }, body, ID_BODY_MOST);
+	return v1_id_body(sa->local.family == 4 ? V1_ID_IPV4 : V1_ID_IPV6, 0, 0,
+			  (struct keying_octets){ sa->local.octets, addr_octets(&sa->local) }, body, ID_BODY_MOST);
+}
+
+static int hash_of(const struct ike_sa *sa, bool of_initiator, struct keying_octets id_body, struct key *ret,
+		   struct diag *d)
+{
+	const struct v1_proof proof = { .of_initiator = of_initiator, .id_body = id_body };
+	struct v1_main m;
+
+	mm_describe(sa, &m);
+	return v1_hash_main(&m, &sa->v1->keys.id, &proof, ret, d);
+}
+
+static int own_hash(const struct ike_sa *sa, struct key *ret, struct diag *d)
+{
+	uint8_t body[ID_BODY_MOST];
+	size_t len = own_id(sa, body);
+
+	if (!len)
+		return diag_fail(d, ERR_UNSUPPORTED, "our own name is too long for IKEv1");
+	return hash_of(sa, sa->initiator, (struct keying_octets){ body, len }, ret, d);
+}
+
+/* Is this the only SA that we have with the peer? Then what it still remembers of us is stale. */
+static bool is_initial_contact(const struct ike_sa *sa)
+{
+	const struct ike_sa *other;
+
+	if (!sa->contact)
+		return false;
+	LIST_FOREACH(other, &sa->contact->ikes, of_contact)
+		if (other->state >= IKE_ESTABLISHED)
+			return false;
+	return true;
+}
+
+/* Messages 5 and 6: HDR*, ID, [CERT,] HASH or SIG. */
+static int send_proof(struct ike_sa *sa, struct keying_octets proof, struct diag *d)
+{
+	const struct keying_credential *c = ike_credential(sa);
+	uint8_t body[ID_BODY_MOST];
+	size_t len = own_id(sa, body);
+	struct ike_writer w;
+
+	if (!c || !len)
+		return diag_fail(d, failure_error(FAILURE_NO_CREDENTIAL), "our credential has gone meanwhile");
+	mm_begin(sa, &w, V1_MAIN, 0);
+	v1_put_id(&w, (struct keying_octets){ body, len });
+	if (sa->v1->method == V1_METHOD_PSK) {
+		v1_put_hash(&w, proof);
+	} else {
+		for (size_t i = 0; i < c->chain_count; i++)
+			v1_put_cert(&w, (struct keying_octets){ c->chain[i], c->chain_lens[i] });
+		v1_put_sig(&w, proof);
+	}
+	if (sa->initiator && is_initial_contact(sa))
+		v1_put_notify_main(&w, V1_N_INITIAL_CONTACT, sa->spi_i, sa->spi_r, NULL, 0);
+	return mm_send_sealed(sa, &w, sa->initiator, d);
+}
+
+int proof_ask(struct ike_sa *sa, struct diag *d)
+{
+	SCOPED(key_wipe) struct key hash = { 0 };
+	int r = own_hash(sa, &hash, d);
+
+	if (r < 0)
+		return r;
+	if (sa->v1->method == V1_METHOD_PSK) {
+		if ((r = send_proof(sa, (struct keying_octets){ hash.octets, hash.len }, d)) < 0)
+			return r;
+		sa->v1->state = sa->initiator ? MM_I_ID_SENT : MM_UP;
+		return MM_STAY;
+	}
+	struct keying_job *job = job_new(JOB_SIGN);
+	job->ikev1 = true;
+	job->credential = sa->credential;
+	job->prf = sa->suite.prf;
+	job->octets = job_octets((struct keying_octets){ hash.octets, hash.len });
+	sa->job = job_ask(sa->k, OWNER_IKE, sa->number, job);
+	return 0;
+}
+
+static int keep_proof(struct ike_sa *sa, const struct keying_result *r, struct diag *d)
+{
+	if (r->auth_method != (uint8_t)sa->v1->method)
+		return diag_fail(d, ERR_CRYPTO, "our key signs otherwise than the method that was agreed on asks for");
+	return send_proof(sa, (struct keying_octets){ r->auth, r->auth_len }, d);
+}
+
+int proof_made(struct ike_sa *sa, const struct mm_input *in, struct diag *d)
+{
+	return keep_proof(sa, in->result, d);
+}
+
+/* ---- the peer's -------------------------------------------------------------------------------------------------- */
+
+static int ask_verify(struct ike_sa *sa, const struct v1_msg *m, struct diag *d)
+{
+	SCOPED(key_wipe) struct key hash = { 0 };
+	bool psk = sa->v1->method == V1_METHOD_PSK;
+	struct keying_octets proof = psk ? m->hash : m->sig;
+	struct keying_job *job;
+	int r;
+
+	if (m->id_count != 1 || !proof.len)
+		return diag_fail(d, failure_error(FAILURE_WRONG_METHOD), "the peer's message has no %s in it",
+				 !proof.len ? psk ? "HASH" : "signature" : "name");
+	if ((r = hash_of(sa, !sa->initiator, m->ids[0].body, &hash, d)) < 0)
+		return r;
+	job = job_new(JOB_VERIFY);
+	job->ikev1 = true;
+	job->prf = sa->suite.prf;
+	job->policy = policy_ref(plan_policy(sa->k->plan));
+	job->auth_set = sa->auth_set;
+	job->auth_method = psk ? 2 : (uint8_t)sa->v1->method; /* as IKEv2 numbers them (RFC 7296 3.8) */
+	job->auth = job_octets(proof);
+	job->octets = job_octets((struct keying_octets){ hash.octets, hash.len });
+	job->id_type = m->ids[0].type;
+	job->id = job_octets(m->ids[0].data);
+	for (; job->chain_count < m->cert_count; job->chain_count++)
+		job->chain[job->chain_count] = job_octets(m->certs[job->chain_count]);
+	job->other_encodings = m->cert_others;
+	job->remote = sa->remote;
+	sa->job = job_ask(sa->k, OWNER_IKE, sa->number, job);
+	return 0;
+}
+
+static void keep_peer(struct ike_sa *sa, const struct keying_result *r)
+{
+	free(sa->peer);
+	sa->peer = peer_keep(&r->peer);
+	reauth_proven(sa, r->good_ms);
+}
+
+static const char *who_text(const struct ike_sa *sa, const char *claimed, char buf[WHO_TEXT])
+{
+	char remote[ADDR_TEXT];
+	const char *there = addr_text(&sa->remote, remote);
+	bool named = *claimed && strcmp(claimed, there) != 0;
+
+	(void)snprintf(buf, WHO_TEXT, "%s%s%s%s", there, named ? " (" : "", named ? claimed : "", named ? ")" : "");
+	return buf;
+}
+
+static void put_refusal(struct ike_sa *sa, struct ike_writer *w, void *context)
+{
+	(void)context;
+	v1_put_notify_main(w, V1_N_AUTHENTICATION_FAILED, sa->spi_i, sa->spi_r, NULL, 0);
+}
+
+/* Message 6, at the initiator. */
+int proof_came(struct ike_sa *sa, const struct mm_input *in, struct diag *d)
+{
+	int r = ask_verify(sa, in->msg, d);
+
+	if (r == 0)
+		exchange_done(sa);
+	return r;
+}
+
+int proof_checked(struct ike_sa *sa, const struct mm_input *in, struct diag *d)
+{
+	const struct keying_result *r = in->result;
+	char who[WHO_TEXT];
+
+	(void)d;
+	if (!r->error) {
+		keep_peer(sa, r);
+		return 0;
+	}
+	notice_send(sa, put_refusal, NULL);
+	struct fault f = { .code = failure_of(r->error), .exchange = V1_MAIN, .peer = r->claimed };
+	ike_fault(sa, f, "we refused the proof of %s in main mode (IKEv1): %s (authentication '%s')",
+		  who_text(sa, r->claimed, who), r->why, sa->auth_set->name);
+	return 0;
+}
+
+/* Message 5, at the responder. Kept until it is judged, for it may have to be judged by several sets. */
+int proof_asked(struct ike_sa *sa, const struct mm_input *in, struct diag *d)
+{
+	const struct v1_msg *m = in->msg;
+	int r;
+
+	sa->initial_contact = v1_find_notify(m, V1_N_INITIAL_CONTACT);
+	sa->v1->making->set_at = 0;
+	if ((r = ask_verify(sa, m, d)) < 0)
+		return r;
+	sa->answering = true;
+	return 0;
+}
+
+/* It stays as it is for repetitions of the message, until it is given up, and takes no more. */
+static void refuse(struct ike_sa *sa, const struct keying_result *r)
+{
+	struct fault f = { .code = failure_of(r->error), .exchange = V1_MAIN, .peer = r->claimed };
+	char who[WHO_TEXT];
+
+	contact_fault_stranger(sa->k, &sa->local, &sa->remote, ike_rule_name(sa), f,
+			       "we refused the proof of %s in main mode (IKEv1): %s (authentication '%s')",
+			       who_text(sa, r->claimed, who), r->why, sa->auth_set->name);
+	notice_send(sa, put_refusal, NULL);
+	owned_wipe(&sa->last_reply);
+	sa->receive_id = UINT32_MAX;
+	sa->v1->state = MM_R_KE_SENT;
+}
+
+int proof_judged(struct ike_sa *sa, const struct mm_input *in, struct diag *d)
+{
+	if (in->result->error) {
+		refuse(sa, in->result);
+		return MM_STAY;
+	}
+	keep_peer(sa, in->result);
+	return proof_ask(sa, d);
+}
+
+int proof_answer(struct ike_sa *sa, const struct mm_input *in, struct diag *d)
+{
+	return keep_proof(sa, in->result, d);
+}

@@ -1,0 +1,241 @@
+/* Two engines set up main mode and quick mode by IKEv1: every way to prove oneself, every mishap on the wire. */
+#include "tests/replay/v1.h"
+#include "tests/unit/unit.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static void a_packet_brings_up_one_of_each(void **state)
+{
+	struct world *w = v1_world(v1_policy);
+
+	(void)state;
+	world_packet(w, 0, 6, 40000, 443);
+	world_run(w, 3000);
+	world_expect_one(w, 1);
+	assert_int_equal(w->hosts[1].esp_received, 1);
+	assert_int_equal(w->hosts[0].events[EVENT_MAIN_MODE_UP], 1);
+	assert_int_equal(w->hosts[1].events[EVENT_QUICK_MODE_UP], 1);
+	assert_int_equal(w->ike_sent[0], 5); /* 1, 3, 5 of main mode; 1, 3 of quick mode */
+	assert_int_equal(w->ike_sent[1], 4);
+	assert_non_null(strstr(w->hosts[0].last_text[EVENT_MAIN_MODE_UP], "by IKEv1"));
+	world_free(w);
+}
+
+/* A certificate's signature is made and judged by jobs; which method, the key decides (RFC 2409 A, RFC 4754). */
+static void signatures_prove(void **state)
+{
+	static const uint8_t methods[] = { 3, 9, 10, 11 };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof methods; i++) {
+		struct world *w = v1_world_signing(methods[i]);
+		world_packet(w, 0, 6, 40000, 443);
+		world_run(w, 3000);
+		world_expect_one(w, 1);
+		world_free(w);
+	}
+}
+
+static void kinds_of_quick_mode(void **state)
+{
+	static const struct {
+		const char *proposals, *more, *said;
+	} rows[] = {
+		{ "esp-aes256gcm", "", "esp-aes256gcm" },
+		{ "esp-aes128-sha1", "", "esp-aes128-sha1" },
+		{ "esp-aes256-sha256", "", "esp-aes256-sha256" },
+		{ "esp-sha256-null", "", "esp-sha256-null" },
+		{ "ah-sha256", "", "ah-sha256" },
+		{ "esp-aes256gcm-ecp384", "", "esp-aes256gcm-ecp384" }, /* a key exchange of its own */
+		{ "esp-aes256gcm-modp2048", "", "esp-aes256gcm-modp2048" },
+		{ "esp-aes256gcm", "protocol: tcp, port2: 443,", "esp-aes256gcm" },
+		{ "esp-aes256gcm", "tunnel: { endpoint1: 10.0.0.1, endpoint2: 10.0.0.2 },", "esp-aes256gcm" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		char policy[1024];
+		(void)snprintf(policy, sizeof policy,
+			       "cordon: 1\nauthentication:\n  password: [ { pre-shared-key: { file: /etc/cordon/psk } } ]\n"
+			       "key-exchange:\n  default: { proposals: [aes256-sha384-ecp384] }\n"
+			       "protection:\n  p: { legacy: allow, proposals: [%s] }\n"
+			       "connection-security:\n  - { name: all, endpoint1: [10.0.0.1], endpoint2: [10.0.0.2], %s\n"
+			       "      mode: require, authentication: password, protection: p }\n",
+			       rows[i].proposals, rows[i].more);
+		struct world *w = v1_world(policy);
+		world_packet(w, 0, 6, 40000, 443);
+		world_run(w, 3000);
+		world_expect_one(w, 1);
+		assert_string_equal(w->hosts[0].last[EVENT_QUICK_MODE_UP].suite, rows[i].said);
+		assert_int_equal(w->hosts[1].esp_received, 1);
+		world_free(w);
+	}
+}
+
+/* IKEv1 names one port or all: of a range, the packet's own; each port that is used has a quick mode. */
+static void a_range_of_ports_is_negotiated_port_by_port(void **state)
+{
+	struct world *w = v1_world("cordon: 1\n"
+				   "authentication:\n  password: [ { pre-shared-key: { file: /etc/cordon/psk } } ]\n"
+				   "key-exchange:\n  default: { proposals: [aes256-sha384-ecp384] }\n"
+				   "connection-security:\n"
+				   "  - { name: all, endpoint1: [10.0.0.1], endpoint2: [10.0.0.2], protocol: tcp,\n"
+				   "      port2: 8000-8010, mode: require, authentication: password }\n");
+
+	(void)state;
+	world_packet(w, 0, 6, 40000, 8003);
+	world_run(w, 3000);
+	world_packet(w, 0, 6, 40000, 8007);
+	world_run(w, 6000);
+	world_expect_one(w, 2);
+	assert_int_equal(w->hosts[1].esp_received, 2);
+	world_free(w);
+}
+
+/* ---- the wire ---------------------------------------------------------------------------------------------------- */
+
+struct mishap {
+	unsigned which, seen;
+	enum { LOSE, REPEAT, REPEAT_LATE, DAMAGE, DELAY } kind;
+	size_t octet;
+};
+
+enum { MESSAGES = 9 };
+
+static unsigned mishap(struct world *w, struct datagram *d)
+{
+	struct mishap *m = w->context;
+
+	if (d->esp || m->seen++ != m->which)
+		return 1;
+	switch (m->kind) {
+	case LOSE:
+		return 0;
+	case REPEAT:
+		return 3;
+	case REPEAT_LATE:
+		d->due_ms += 700;
+		return 2;
+	case DAMAGE:
+		d->octets[m->octet % d->len] ^= 0x10;
+		return 1;
+	case DELAY:
+		d->due_ms += 400;
+		return 1;
+	}
+	return 1;
+}
+
+static void any_message_may_be_lost_late_or_repeated(void **state)
+{
+	(void)state;
+	for (unsigned which = 0; which < MESSAGES; which++)
+		for (int kind = LOSE; kind <= DELAY; kind++) {
+			if (kind == DAMAGE)
+				continue;
+			struct world *w = v1_world(v1_policy);
+			struct mishap m = { .which = which, .kind = (unsigned)kind };
+			w->wire = mishap;
+			w->context = &m;
+			world_packet(w, 0, 6, 40000, 443);
+			world_run(w, 9000);
+			world_expect_one(w, 1);
+			assert_int_equal(w->hosts[0].events[EVENT_MAIN_MODE_UP], 1);
+			assert_int_equal(w->hosts[1].events[EVENT_MAIN_MODE_UP], 1);
+			assert_int_equal(w->hosts[1].spis_reserved, 1);
+			assert_int_equal(w->hosts[1].esp_received, 1);
+			world_free(w);
+		}
+}
+
+/* One bit wrong anywhere: as if it were lost, or the peer's proof fails; never a wrong SA, never a crash. */
+static void a_damaged_message_does_no_harm(void **state)
+{
+	(void)state;
+	for (unsigned which = 0; which < MESSAGES; which++)
+		for (size_t octet = 0; octet < 280; octet += 3) {
+			struct world *w = v1_world(v1_policy);
+			struct mishap m = { .which = which, .kind = DAMAGE, .octet = octet };
+			w->quick_keys = true;
+			w->wire = mishap;
+			w->context = &m;
+			world_packet(w, 0, 6, 40000, 443);
+			world_run(w, 150000);
+			if (world_children(w, 0) == 0) /* it spoiled the proofs: a new packet begins anew */
+				world_packet(w, 0, 6, 40000, 443);
+			world_run(w, 220000);
+			if (world_ikes(w, 0) != 1)
+				(void)fprintf(stderr, "message %u, octet %zu\n", which, octet);
+			world_expect_one(w, 1);
+			world_free(w);
+		}
+}
+
+/* A wire as bad as the seed says. */
+struct storm {
+	uint64_t state;
+	unsigned lose_percent, repeat_percent, late_ms;
+	bool calm;
+};
+
+static uint64_t roll(struct storm *s)
+{
+	s->state = s->state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+	return s->state >> 33;
+}
+
+static unsigned storm(struct world *w, struct datagram *d)
+{
+	struct storm *s = w->context;
+
+	if (s->calm)
+		return 1;
+	d->due_ms += roll(s) % s->late_ms;
+	if (roll(s) % 100 < s->lose_percent)
+		return 0;
+	return roll(s) % 100 < s->repeat_percent ? 2 : 1;
+}
+
+static void a_storm_ends_in_one_of_each(void **state)
+{
+	(void)state;
+	for (unsigned seed = 1; seed <= 200; seed++) {
+		struct world *w = v1_world(v1_policy);
+		struct storm s = { .state = seed, .lose_percent = 25, .repeat_percent = 20, .late_ms = 900 };
+		w->quick_keys = true;
+		w->wire = storm;
+		w->context = &s;
+		w->hosts[0].random += seed * 1000;
+		w->hosts[1].random += seed * 2000;
+		world_packet(w, 0, 6, 40000, 443);
+		if (seed % 2)
+			world_packet(w, 1, 6, 443, 40000);
+		world_run(w, 12000);
+		s.calm = true;
+		world_run(w, 90000);
+		world_packet(w, 0, 6, 40000, 443); /* in case the storm outlasted all patience */
+		world_packet(w, 1, 6, 443, 40000);
+		world_run(w, 220000);
+		if (world_ikes(w, 0) != 1 || world_ikes(w, 1) != 1 || world_children(w, 0) != 1 ||
+		    world_children(w, 1) != 1)
+			(void)fprintf(stderr, "seed %u\n", seed);
+		world_expect_one(w, 1);
+		world_free(w);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_packet_brings_up_one_of_each),
+		cmocka_unit_test(signatures_prove),
+		cmocka_unit_test(kinds_of_quick_mode),
+		cmocka_unit_test(a_range_of_ports_is_negotiated_port_by_port),
+		cmocka_unit_test(any_message_may_be_lost_late_or_repeated),
+		cmocka_unit_test(a_damaged_message_does_no_harm),
+		cmocka_unit_test(a_storm_ends_in_one_of_each),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

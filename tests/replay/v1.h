@@ -1,0 +1,14 @@
+/* tests/replay/v1.h - worlds whose hosts speak IKEv1. */
+#ifndef TESTS_REPLAY_V1_H
+#define TESTS_REPLAY_V1_H
+#include "tests/replay/world.h"
+
+/* One rule between the two, require, a pre-shared key; main mode that IKEv1 has numbers for. */
+extern const char v1_policy[];
+/* Both begin by IKEv1, and take it. */
+struct world *v1_world(const char *policy);
+/* The same with certificates, whose keys sign by that method; jobs that stand for them. */
+struct world *v1_world_signing(uint8_t method);
+void v1_speak(struct world *w, unsigned host); /* after a host has begun anew */
+
+#endif
