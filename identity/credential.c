@@ -8,6 +8,7 @@
 #include "identity/keyring.h"
 #include "identity/lineage.h"
 #include "identity/name.h"
+#include "identity/principal.h"
 #include "identity/store.h"
 
 #include <dirent.h>
@@ -643,6 +644,53 @@ static int load_psks(const struct loading *l, const struct credential_sources *f
 	return r;
 }
 
+/* ---- the keytab ---- */
+
+static uint32_t keytab_number(const char *path)
+{
+	uint32_t number = 0;
+
+	(void)number_of("keytab", path, strlen(path), &number, NULL);
+	return number;
+}
+
+static void keytab_describe(const char *path, const struct keytab_told *told, struct own_keytab *o,
+			    struct credential *c)
+{
+	o->path = mem_string(path);
+	o->told = *told;
+	*c = (struct credential){ .kind = AUTH_KERBEROS,
+				  .number = keytab_number(path),
+				  .subject = keytab_told_own(&o->told),
+				  .path = o->path,
+				  .key_type = "kerberos",
+				  .keytab = &o->told };
+}
+
+/* One that the holder has taken unseen, because it is about to be there, is told of when it is. */
+static int load_keytab(const struct loading *l, const char *path)
+{
+	struct credential_store *s = l->s;
+	struct credential *c = &s->credentials[s->certificate_count + s->psk_count];
+	const struct own_keytab *old = l->before && l->before->keytab.path ? &l->before->keytab : NULL;
+	struct keytab_told told = { 0 };
+	struct keyring_item item = {
+		.number = keytab_number(path), .uses = KEYRING_KEYTAB, .path = path, .told = &told
+	};
+	size_t fits = 0;
+	int r = l->holder ? l->holder->load(l->holder->context, &item, &fits, l->d) : 0;
+	bool kept =
+		r < 0 && l->bad && old && strcmp(old->path, path) == 0 && key_keep(l->holder, item.number, item.uses);
+
+	if (r == 0 && told.count == 0 && old && strcmp(old->path, path) == 0)
+		told = old->told;
+	if (kept)
+		told = old->told;
+	if (told.count)
+		keytab_describe(path, &told, &s->keytab, c);
+	return r < 0 ? bad_file(l, path, r, kept) : 0;
+}
+
 int credential_store_load(const struct credential_sources *from, const struct credential_store *before,
 			  credential_bad *bad, void *context, struct credential_store **ret, struct diag *d)
 {
@@ -662,9 +710,9 @@ int credential_store_load(const struct credential_sources *from, const struct cr
 	s->trust = mem_new(from->trust_count, sizeof *s->trust);
 	s->certificates = mem_new(most, sizeof *s->certificates);
 	s->psks = mem_new(from->psk_count + from->ppk_count, sizeof *s->psks);
-	s->credentials = mem_new(most + from->psk_count + from->ppk_count, sizeof *s->credentials);
+	s->credentials = mem_new(most + from->psk_count + from->ppk_count + 1, sizeof *s->credentials);
 	if ((r = load_trust(&l, from)) < 0 || (r = load_lists(&l, from)) < 0 || (r = load_certificates(&l, from)) < 0 ||
-	    (r = load_psks(&l, from)) < 0)
+	    (r = load_psks(&l, from)) < 0 || (from->keytab && (r = load_keytab(&l, from->keytab)) < 0))
 		return r;
 	*ret = TAKE(s);
 	return 0;
@@ -682,6 +730,7 @@ void credential_store_free(struct credential_store *s)
 	}
 	for (size_t i = 0; i < s->psk_count; i++)
 		free(s->psks[i].file);
+	free(s->keytab.path);
 	X509_STORE_free(s->anchors);
 	revocation_lists_free(s->lists);
 	free(s->authorities);
@@ -694,7 +743,7 @@ void credential_store_free(struct credential_store *s)
 
 size_t credential_count(const struct credential_store *s)
 {
-	return s->certificate_count + s->psk_count;
+	return s->certificate_count + s->psk_count + (s->keytab.path != NULL);
 }
 
 const struct credential *credential_get(const struct credential_store *s, size_t index)
@@ -723,6 +772,17 @@ struct revocation_lists *credential_lists(const struct credential_store *s)
 	return s->lists;
 }
 
+static bool is_of_realm(const struct credential *c, const char *realm, struct diag *d)
+{
+	for (size_t i = 0; realm && i < c->keytab->count; i++)
+		if (principal_realm_equal(principal_realm(c->keytab->all[i].name), realm))
+			return true;
+	if (!realm)
+		return true;
+	(void)diag_fail(d, ERR_POLICY, "%.200s is not of the realm %.100s that the policy asks for", c->subject, realm);
+	return false;
+}
+
 bool credential_satisfies(const struct credential_store *s, size_t index, const struct auth_method *m, struct diag *d)
 {
 	const struct credential *c = &s->credentials[index];
@@ -740,6 +800,8 @@ bool credential_satisfies(const struct credential_store *s, size_t index, const 
 		(void)diag_fail(d, ERR_POLICY, "the policy asks for the pre-shared key %s", m->psk_file);
 		return false;
 	}
+	if (m->kind == AUTH_KERBEROS)
+		return is_of_realm(c, m->realm, d);
 	return criteria_satisfied(&s->certificates[index].chain, m, CRITERIA_OWN, s->lineage, NULL, d) == 0;
 }
 

@@ -11,6 +11,7 @@
 
 struct credential_store;
 struct diag;
+struct keytab_told;
 struct lineage;
 struct revocation_lists;
 struct revocation_verdict;
@@ -37,8 +38,9 @@ struct credential {
 	const uint8_t *const *chain;
 	const size_t *chain_lens;
 	size_t chain_count;
-	const char *subject, *issuer; /* for people */
-	const char *path;             /* the certificate's file */
+	const char *subject, *issuer;     /* for people; AUTH_KERBEROS: the principal that this host calls itself by */
+	const char *path;                 /* the certificate's file, or the keytab's */
+	const struct keytab_told *keytab; /* AUTH_KERBEROS */
 	uint64_t not_before_s, not_after_s;
 	const char *key_type; /* "ecdsa-p384", "rsa-2048", "ed25519" */
 	/* The authorities that it leads to: SHA-1 of the SubjectPublicKeyInfo of each. */
@@ -52,10 +54,11 @@ struct credential {
 	bool retired;
 };
 
-/* Who holds the private and pre-shared keys. It is asked for each while the store is loaded. */
+/* Who holds the private and pre-shared keys and the keytab. It is asked for each while the store is loaded. */
 struct keyring_item;
 struct credential_holder {
-	/* Take what is in the item's file. *ret_fits: to which of the item's public keys it belongs. */
+	/* Take what is in the item's file; of a keytab, tell what it holds: of one that is taken unseen, nothing.
+	 * *ret_fits: to which of the item's public keys it belongs. */
 	int (*load)(void *context, const struct keyring_item *item, size_t *ret_fits, struct diag *d);
 	/* Go on with what there was under that number before. */
 	int (*keep)(void *context, uint32_t number, unsigned uses, struct diag *d);
@@ -77,6 +80,7 @@ struct credential_sources {
 	size_t psk_count;
 	const char *const *ppks; /* post-quantum ones; a file may be both */
 	size_t ppk_count;
+	const char *keytab;            /* NULL: none */
 	const struct lineage *lineage; /* outlives the store; NULL: renewals are not known */
 };
 

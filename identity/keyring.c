@@ -7,6 +7,7 @@
 #include "base/wire.h"
 #include "identity/credential.h"
 #include "identity/handle.h"
+#include "identity/keytab.h"
 #include "identity/secret_file.h"
 #include "identity/signature.h"
 
@@ -33,6 +34,7 @@ struct secret {
 	size_t len;
 	struct padded padded[PADDED_MOST]; /* KEYRING_PROVE */
 	size_t padded_count;
+	struct keytab *keytab; /* KEYRING_KEYTAB */
 };
 
 struct keyring {
@@ -50,6 +52,7 @@ static void secret_free(struct secret *s)
 	if (!s)
 		return;
 	signing_key_wipe(&s->key);
+	keytab_free(s->keytab);
 	explicit_bzero(s, sizeof *s);
 	free(s);
 }
@@ -84,6 +87,19 @@ bool keyring_is_slow(const struct keyring *k, uint32_t number)
 size_t keyring_count(const struct keyring *k)
 {
 	return k->count;
+}
+
+const struct keytab *keyring_keytab(const struct keyring *k)
+{
+	for (size_t i = 0; i < k->count; i++)
+		if (k->all[i]->keytab)
+			return k->all[i]->keytab;
+	return NULL;
+}
+
+const char *keyring_what(unsigned uses)
+{
+	return uses & KEYRING_SIGN ? "private key" : uses & KEYRING_KEYTAB ? "keytab" : "pre-shared key";
 }
 
 /* ---- private keys ---- */
@@ -185,7 +201,23 @@ static int shared_load(struct secret *s, const struct text *t, struct diag *d)
 	return 0;
 }
 
+static int keytab_load(struct secret *s, const struct keyring_item *item, const struct text *t, struct diag *d)
+{
+	int r = keytab_parse(&(struct octets){ t->octets, t->len }, item->path, &s->keytab, d);
+
+	if (r == 0 && item->told)
+		keytab_tell(s->keytab, item->told);
+	return r;
+}
+
 /* ---- filling ---- */
+
+static size_t most_of(unsigned uses)
+{
+	return uses & KEYRING_SIGN     ? (size_t)SECRET_FILE_MOST
+	       : uses & KEYRING_KEYTAB ? (size_t)KEYTAB_FILE_MOST
+				       : KEYRING_PSK_MOST + 2;
+}
 
 static int room(const struct keyring *k, struct diag *d)
 {
@@ -211,9 +243,10 @@ int keyring_load(struct keyring *k, const struct keyring_item *item, int fd, siz
 	s->number = item->number;
 	s->uses = item->uses;
 	if ((r = room(k, d)) < 0 ||
-	    (r = secret_file_read(fd, item->path, sign ? "private key" : "pre-shared key",
-				  sign ? SECRET_FILE_MOST : KEYRING_PSK_MOST + 2, &t, d)) < 0 ||
-	    (r = sign ? sign_load(s, item, t, &fits, d) : shared_load(s, t, d)) < 0)
+	    (r = secret_file_read(fd, item->path, keyring_what(item->uses), most_of(item->uses), &t, d)) < 0 ||
+	    (r = sign                          ? sign_load(s, item, t, &fits, d)
+		 : item->uses & KEYRING_KEYTAB ? keytab_load(s, item, t, d)
+					       : shared_load(s, t, d)) < 0)
 		return r;
 	if (fits == 0 && (!sign || item->public_count))
 		add(k, TAKE(s));
@@ -235,6 +268,8 @@ int keyring_keep(struct keyring *k, const struct keyring *before, uint32_t numbe
 	s->uses = uses;
 	if (s->key.key)
 		(void)EVP_PKEY_up_ref(s->key.key);
+	if (s->keytab)
+		s->keytab = keytab_copy(s->keytab);
 	if (uses & KEYRING_PROVE && !s->padded_count)
 		pad(s);
 	add(k, TAKE(s));
@@ -386,7 +421,7 @@ int keyring_mix(const struct keyring *k, uint32_t number, const struct algorithm
 static int local_load(void *context, const struct keyring_item *item, size_t *ret_fits, struct diag *d)
 {
 	const struct keyring_loading *l = context;
-	int fd = secret_file_open(item->path, item->uses & KEYRING_SIGN ? "private key" : "pre-shared key", d), r;
+	int fd = secret_file_open(item->path, keyring_what(item->uses), d), r;
 
 	if (fd < 0)
 		return fd;

@@ -16,13 +16,16 @@ struct algorithm;
 struct key;
 struct credential_holder;
 struct diag;
+struct keytab;
+struct keytab_told;
 struct keyring;
 
 /* What a secret may be used for: none does another's work, whoever asks. */
 enum keyring_use {
-	KEYRING_SIGN = 1,  /* private key */
-	KEYRING_PROVE = 2, /* pre-shared key */
-	KEYRING_MIX = 4,   /* post-quantum pre-shared key */
+	KEYRING_SIGN = 1,   /* private key */
+	KEYRING_PROVE = 2,  /* pre-shared key */
+	KEYRING_MIX = 4,    /* post-quantum pre-shared key */
+	KEYRING_KEYTAB = 8, /* Kerberos, by identity/kerberos.h */
 };
 enum { KEYRING_SECRETS_MOST = 4096, KEYRING_PUBLICS_MOST = 16, KEYRING_PSK_MOST = 1024 };
 
@@ -32,6 +35,7 @@ struct keyring_item {
 	const char *path;             /* for people */
 	const struct octets *publics; /* KEYRING_SIGN: the certificates' keys (DER), in the order of their file */
 	size_t public_count;
+	struct keytab_told *told; /* KEYRING_KEYTAB: what it holds is told here; NULL: it is not wanted */
 };
 
 struct keyring *keyring_new(void);
@@ -44,6 +48,10 @@ int keyring_load(struct keyring *k, const struct keyring_item *item, int fd, siz
 /* Add what `before` has under that number. -ENOENT: it has nothing. */
 int keyring_keep(struct keyring *k, const struct keyring *before, uint32_t number, unsigned uses, struct diag *d);
 size_t keyring_count(const struct keyring *k);
+/* The keytab, until the ring is freed; NULL: there is none. */
+const struct keytab *keyring_keytab(const struct keyring *k);
+/* "private key", "keytab", "pre-shared key". */
+const char *keyring_what(unsigned uses);
 /* Do signatures of that one take so long that others should not wait for them? */
 bool keyring_is_slow(const struct keyring *k, uint32_t number);
 

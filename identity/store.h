@@ -3,12 +3,18 @@
 #define IDENTITY_STORE_H
 #include "identity/chain.h"
 #include "identity/credential.h"
+#include "identity/keytab.h"
 #include "identity/revocation.h"
 #include "identity/signature.h" /* KEY_TYPE_TEXT */
 
 struct psk {
 	char *file; /* the name in the policy */
 	unsigned uses;
+};
+
+struct own_keytab {
+	char *path; /* NULL: there is none */
+	struct keytab_told told;
 };
 
 struct own_certificate {
@@ -41,7 +47,8 @@ struct credential_store {
 	size_t certificate_count;
 	struct psk *psks;
 	size_t psk_count;
-	struct credential *credentials; /* certificates, then pre-shared keys */
+	struct own_keytab keytab;
+	struct credential *credentials; /* certificates, then pre-shared keys, then the keytab */
 	const struct lineage *lineage;
 };
 

@@ -9,6 +9,7 @@
 #include "daemon/keys/filling.h"
 #include "daemon/host/proofs.h"
 #include "daemon/host/watch.h"
+#include "identity/keytab.h"
 #include "identity/revocation.h"
 
 #include <stdio.h>
@@ -251,6 +252,33 @@ static size_t uses(const struct engine_view *v, uint32_t credential)
 	return used;
 }
 
+static const char *kind_words(enum auth_kind kind)
+{
+	return kind == AUTH_CERTIFICATE ? "certificate" : kind == AUTH_KERBEROS ? "kerberos" : "pre-shared-key";
+}
+
+/* Which principals a keytab has keys of, in which versions and of which kinds; null for the others. */
+static void put_keytab(const struct credential *c, json_t *o)
+{
+	json_t *all = c->keytab ? json_array() : json_null();
+	char text[KEYTAB_ENCTYPE_TEXT];
+
+	for (size_t i = 0; c->keytab && i < c->keytab->count; i++) {
+		const struct keytab_principal *p = &c->keytab->all[i];
+		json_t *one = json_object(), *kvnos = json_array(), *types = json_array();
+
+		for (size_t n = 0; n < p->kvno_count; n++)
+			(void)json_array_append_new(kvnos, json_integer(p->kvnos[n]));
+		for (size_t n = 0; n < p->enctype_count; n++)
+			(void)json_array_append_new(types, words(keytab_enctype_text(p->enctypes[n], text)));
+		put(one, "principal", words(p->name));
+		put(one, "key_versions", kvnos);
+		put(one, "encryption_types", types);
+		(void)json_array_append_new(all, one);
+	}
+	put(o, "keytab", all);
+}
+
 void credentials_rows(struct daemon *d, const struct engine_view *v, json_t *rows)
 {
 	const struct credential_store *s = store_of(d);
@@ -259,7 +287,7 @@ void credentials_rows(struct daemon *d, const struct engine_view *v, json_t *row
 		const struct credential *c = credential_get(s, i);
 		json_t *o = json_object();
 
-		put(o, "kind", json_string(c->kind == AUTH_CERTIFICATE ? "certificate" : "pre-shared-key"));
+		put(o, "kind", json_string(kind_words(c->kind)));
 		put(o, "subject", words(c->subject));
 		put(o, "issuer", c->issuer ? words(c->issuer) : json_null());
 		put(o, "file", words(c->path));
@@ -269,6 +297,7 @@ void credentials_rows(struct daemon *d, const struct engine_view *v, json_t *row
 		put(o, "not_after_ms", c->not_after_s ? json_integer((json_int_t)c->not_after_s * 1000) : json_null());
 		put(o, "replaced", json_boolean(c->retired));
 		put(o, "main_modes", json_integer((json_int_t)uses(v, c->number)));
+		put_keytab(c, o);
 		put_sets(d, s, i, o);
 		(void)json_array_append_new(rows, o);
 	}

@@ -138,6 +138,7 @@ static struct shared_store *load_store(const struct daemon *d, const struct name
 		.psk_count = psks->count,
 		.ppks = ppks->at,
 		.ppk_count = ppks->count,
+		.keytab = c->keytab ? under_root(d, a, c->keytab) : NULL,
 		.holder = &holder,
 		.lineage = d->lineage,
 	};
@@ -193,7 +194,7 @@ static void describe(const struct credential_store *s, size_t index, const struc
 		.chain = c->chain,
 		.chain_lens = c->chain_lens,
 		.chain_count = c->chain_count,
-		.subject = c->kind == AUTH_CERTIFICATE ? c->subject : NULL,
+		.subject = c->kind != AUTH_PSK ? c->subject : NULL,
 		.satisfies = satisfies,
 		.ranks = ranks,
 		.not_after_s = c->not_after_s,
@@ -242,7 +243,10 @@ void proofs_why_not(const struct credential_store *s, const struct auth_set *set
 		str_addf(out, "%s%s", out->len > before ? "; " : "", why.text);
 	}
 	if (out->len == before)
-		str_add(out, asks_for_kind(set, AUTH_CERTIFICATE) ? "it has no certificate" : "it has no such key");
+		str_add(out, asks_for_kind(set, AUTH_CERTIFICATE) ? "it has no certificate"
+			     : asks_for_kind(set, AUTH_PSK)
+				     ? "it has no such key"
+				     : "it has no Kerberos keytab (host.yaml: keytab: /etc/krb5.keytab)");
 }
 
 /* Sets that nothing proves, and why each certificate does not. */
@@ -325,7 +329,7 @@ size_t proofs_files(const struct daemon *d, const struct plan *plan, struct aren
 	add_psks(&sets, &psks);
 	for (size_t i = 0; i < ppks.count; i++)
 		names_add(&psks, ppks.at[i]);
-	all = arena_new(a, 2 * c->certificate_count + c->trust_count + c->revocation_list_count + psks.count + 1,
+	all = arena_new(a, 2 * c->certificate_count + c->trust_count + c->revocation_list_count + psks.count + 2,
 			sizeof *all);
 	for (size_t i = 0; i < c->certificate_count; i++) {
 		all[n++] = under_root(d, a, c->certificates[i].certificate);
@@ -337,6 +341,8 @@ size_t proofs_files(const struct daemon *d, const struct plan *plan, struct aren
 		all[n++] = under_root(d, a, c->revocation_lists[i]);
 	for (size_t i = 0; i < psks.count; i++)
 		all[n++] = under_root(d, a, psks.at[i]);
+	if (c->keytab)
+		all[n++] = under_root(d, a, c->keytab);
 	free(ppks.at);
 	free(psks.at);
 	free(sets.at);

@@ -261,11 +261,10 @@ static int stepped(const struct keying_job *j, const struct keys_stepped *s, str
 {
 	if (!s->complete)
 		return 0;
-	(void)snprintf(ret->claimed, sizeof ret->claimed, "%.*s", (int)sizeof ret->claimed - 1, s->peer);
+	(void)snprintf(ret->claimed, sizeof ret->claimed, "%.*s", (int)sizeof ret->claimed - 1, s->peer.id);
 	ret->complete = true;
 	ret->good_ms = s->good_ms;
-	ret->peer.method = PEER_KERBEROS;
-	memcpy(ret->peer.id, s->peer, sizeof ret->peer.id);
+	ret->peer = s->peer;
 	return j->auth_set ? credential_kerberos_verdict(j->auth_set, &ret->peer, d) : 0;
 }
 
@@ -305,7 +304,7 @@ static void holder_said(void *context, const struct keys_outcome *o)
 		ret->auth_len = o->proof->len;
 		memcpy(ret->auth, o->proof->auth, o->proof->len);
 	}
-	close_result(w->job, r, d.text, ret);
+	close_result(w->job, r, r == 0 && o->step ? o->step->words : d.text, ret);
 	if (o->step)
 		keep_token(ret, &o->step->token);
 	work_done(&w->request, 0);

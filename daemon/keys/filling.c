@@ -20,6 +20,7 @@ struct item {
 	char *path; /* NULL: a former set's, whose file is another by now */
 	struct octets publics[KEYRING_PUBLICS_MOST];
 	size_t public_count;
+	struct keytab_told *told; /* of a keytab: what the parent believes that it holds */
 };
 
 struct set {
@@ -50,6 +51,7 @@ static void is_stale(uv_timer_t *t)
 static void item_wipe(struct item *i)
 {
 	free(i->path);
+	free(i->told);
 	for (size_t k = 0; k < i->public_count; k++)
 		free((void *)(uintptr_t)i->publics[k].at);
 }
@@ -70,6 +72,7 @@ static void set_add(struct set *s, const struct keyring_item *item)
 	i = &s->items[s->count++];
 	*i = (struct item){ .number = item->number, .uses = item->uses };
 	i->path = item->path ? mem_string(item->path) : NULL;
+	i->told = item->told ? mem_copy(item->told, sizeof *item->told) : NULL;
 	for (; i->public_count < item->public_count; i->public_count++) {
 		const struct octets *o = &item->publics[i->public_count];
 
@@ -79,22 +82,17 @@ static void set_add(struct set *s, const struct keyring_item *item)
 
 /* ---- messages ---------------------------------------------------------------------------------------------------- */
 
-static const char *what_is(unsigned uses)
-{
-	return uses & KEYRING_SIGN ? "private key" : "pre-shared key";
-}
-
 static int send_load(struct channel *c, uint32_t ticket, const struct keyring_item *item, struct diag *d)
 {
 	struct keys_load *m;
 	int fd;
 
 	if (item->public_count > KEYRING_PUBLICS_MOST || strlen(item->path) >= KEYS_PATH)
-		return diag_fail(d, E2BIG, "%s %.80s", what_is(item->uses), item->path);
+		return diag_fail(d, E2BIG, "%s %.80s", keyring_what(item->uses), item->path);
 	for (size_t i = 0; i < item->public_count; i++)
 		if (item->publics[i].len > KEYS_PUBLIC_MOST)
 			return diag_fail(d, ERR_UNSUPPORTED, "a public key of %zu octets", item->publics[i].len);
-	if ((fd = secret_file_open(item->path, what_is(item->uses), d)) < 0)
+	if ((fd = secret_file_open(item->path, keyring_what(item->uses), d)) < 0)
 		return fd;
 	m = mem_new(1, sizeof *m);
 	m->ticket = ticket;
@@ -163,6 +161,8 @@ static int load(void *context, const struct keyring_item *item, size_t *ret_fits
 			if (f->answer.error < 0)
 				return diag_fail(d, f->answer.error, "%s", f->answer.words);
 			*ret_fits = f->answer.fits;
+			if (item->told)
+				*item->told = f->answer.told;
 			if (f->answer.fits == 0)
 				set_add(&f->next, item);
 			return 0;
@@ -250,6 +250,15 @@ void keys_filling_came(struct keys_filling *f, struct channel *c)
 	channel_flush(c);
 }
 
+/* Of the keytab: it was taken unseen, or has changed while there was no holder. */
+static bool is_news(const struct set *s, const struct keytab_told *told)
+{
+	for (size_t i = 0; i < s->count; i++)
+		if (s->items[i].told)
+			return !keytab_told_equal(s->items[i].told, told);
+	return false;
+}
+
 /* An answer that nobody waits for is about a set that a new holder was given: its file is no longer what it was. */
 int keys_filling_heard(struct keys_filling *f, struct wire_in *body)
 {
@@ -263,6 +272,8 @@ int keys_filling_heard(struct keys_filling *f, struct wire_in *body)
 	} else if (a.error < 0 || a.fits) {
 		log_warning("a key is not what it was: %s",
 			    a.error < 0 ? a.words : "it belongs to another certificate");
+		(void)uv_timer_start(&f->stale, is_stale, 0, 0);
+	} else if (a.told.count && is_news(&f->now, &a.told)) {
 		(void)uv_timer_start(&f->stale, is_stale, 0, 0);
 	}
 	return 0;

@@ -2,6 +2,7 @@
 
 #include "base/diag.h"
 #include "base/mem.h"
+#include "daemon/keys/gss.h"
 #include "daemon/keys/messages.h"
 #include "daemon/process/child.h"
 #include "identity/signature.h"
@@ -56,10 +57,12 @@ void keys_came(void *context, struct channel *c)
 
 	k->askers[channel_peer(c)] = c;
 	k->turns[channel_peer(c)]++;
+	gss_came(c);
 }
 
 void keys_free(struct keys *k)
 {
+	gss_end();
 	keyring_free(k->next);
 	ring_release(k->now);
 	free(k);
@@ -70,20 +73,19 @@ int keys_prepare(void *context, struct diag *d)
 {
 	char text[16];
 
-	(void)context, (void)d;
+	(void)context;
 	(void)snprintf(text, sizeof text, "%u", uv_available_parallelism());
 	(void)setenv("UV_THREADPOOL_SIZE", text, 0);
-	return 0;
+	return gss_prepare(d);
 }
 
 int keys_begin(void *context, uv_loop_t *loop, struct channel *parent, struct diag *d)
 {
 	struct keys *k = context;
 
-	(void)d;
 	k->loop = loop;
 	keys_came(k, parent);
-	return 0;
+	return gss_begin(loop, d);
 }
 
 void keys_went(void *context, enum role peer)
@@ -91,12 +93,14 @@ void keys_went(void *context, enum role peer)
 	struct keys *k = context;
 
 	k->askers[peer] = NULL;
+	gss_went(peer);
 }
 
 void keys_end(void *context)
 {
 	struct keys *k = context;
 
+	gss_end();
 	keyring_free(TAKE(k->next));
 	ring_release(k->now);
 	k->now = ring_new(keyring_new()); /* a signature on a thread may still come back */
@@ -114,11 +118,14 @@ static int begin(void *context, struct channel *c, struct wire_in *body, int *fd
 	return 0;
 }
 
-static void answer(struct channel *c, uint32_t ticket, int r, size_t fits, const struct diag *d)
+static void answer(struct channel *c, uint32_t ticket, int r, size_t fits, const struct keytab_told *told,
+		   const struct diag *d)
 {
 	struct keys_answer a = { .ticket = ticket, .error = r < 0 ? r : 0, .fits = (uint8_t)fits };
 
 	(void)snprintf(a.words, sizeof a.words, "%.*s", (int)sizeof a.words - 1, r < 0 ? d->text : "");
+	if (told && r == 0)
+		a.told = *told;
 	keys_put_answer(channel_begin(c, ASK_KEYS_ANSWER), &a);
 	channel_end(c);
 }
@@ -126,6 +133,7 @@ static void answer(struct channel *c, uint32_t ticket, int r, size_t fits, const
 static int load(void *context, struct channel *c, struct wire_in *body, int *fds)
 {
 	struct keys *k = context;
+	struct keytab_told told = { 0 };
 	struct keys_load m;
 	struct diag d = { 0 };
 	size_t fits = 0;
@@ -138,9 +146,10 @@ static int load(void *context, struct channel *c, struct wire_in *body, int *fds
 						 .uses = m.uses,
 						 .path = m.path,
 						 .publics = m.publics,
-						 .public_count = m.public_count },
+						 .public_count = m.public_count,
+						 .told = &told },
 			 fds[0], &fits, &d);
-	answer(c, m.ticket, r, fits, &d);
+	answer(c, m.ticket, r, fits, &told, &d);
 	return 0;
 }
 
@@ -153,7 +162,7 @@ static int keep(void *context, struct channel *c, struct wire_in *body, int *fds
 	(void)fds;
 	if (keys_get_keep(body, &m) < 0 || !k->next)
 		return -EPROTO;
-	answer(c, m.ticket, keyring_keep(k->next, k->now->keys, m.number, m.uses, &d), 0, &d);
+	answer(c, m.ticket, keyring_keep(k->next, k->now->keys, m.number, m.uses, &d), 0, NULL, &d);
 	return 0;
 }
 
@@ -167,7 +176,8 @@ static int swap(void *context, struct channel *c, struct wire_in *body, int *fds
 		return -EPROTO;
 	ring_release(k->now);
 	k->now = ring_new(TAKE(k->next));
-	answer(c, ticket, 0, 0, NULL);
+	gss_set_keytab(keyring_keytab(k->now->keys));
+	answer(c, ticket, 0, 0, NULL, NULL);
 	return 0;
 }
 
@@ -345,44 +355,18 @@ static int mix(void *context, struct channel *c, struct wire_in *body, int *fds)
 	return r;
 }
 
-/* ---- Kerberos ---------------------------------------------------------------------------------------------------- */
-
-static int gss_step(void *context, struct channel *c, struct wire_in *body, int *fds)
-{
-	struct keys_stepped reply = { .words = "this host has no Kerberos keytab" };
-	struct keys_gss m;
-
-	(void)context, (void)fds;
-	if (keys_get_gss(body, &m) < 0)
-		return -EPROTO;
-	reply.job = m.job;
-	reply.error = -ENOENT;
-	keys_put_stepped(channel_begin(c, ASK_KEYS_GSS_STEPPED), &reply);
-	channel_end(c);
-	return 0;
-}
-
-static int gss_use(void *context, struct channel *c, struct wire_in *body, int *fds)
-{
-	struct keys_gss_use m;
-	struct diag d = { 0 };
-
-	(void)context, (void)fds;
-	if (keys_get_gss_use(body, &m) < 0)
-		return -EPROTO;
-	refuse(c, m.job, diag_fail(&d, ENOENT, "the Kerberos context has gone"), 0, &d);
-	return 0;
-}
-
-static int gss_end(void *context, struct channel *c, struct wire_in *body, int *fds)
-{
-	(void)context, (void)c, (void)fds;
-	(void)wire_u64(body);
-	return wire_done(body) ? 0 : -EPROTO;
-}
-
 ask_handler *const keys_handlers[ASK_COUNT] = {
-	[ASK_PEER] = child_peer,   [ASK_KEYS_BEGIN] = begin,     [ASK_KEYS_LOAD] = load,       [ASK_KEYS_KEEP] = keep,
-	[ASK_KEYS_GSS] = gss_step, [ASK_KEYS_GSS_USE] = gss_use, [ASK_KEYS_GSS_END] = gss_end, [ASK_KEYS_SWAP] = swap,
-	[ASK_KEYS_SIGN] = sign,    [ASK_KEYS_PROVE] = prove,     [ASK_KEYS_MIX] = mix,
+	[ASK_PEER] = child_peer,
+	[ASK_KDC_ANSWER] = gss_on_kdc_answer,
+	[ASK_KDC_FAILED] = gss_on_kdc_failed,
+	[ASK_KEYS_BEGIN] = begin,
+	[ASK_KEYS_LOAD] = load,
+	[ASK_KEYS_KEEP] = keep,
+	[ASK_KEYS_GSS] = gss_on_step,
+	[ASK_KEYS_GSS_USE] = gss_on_use,
+	[ASK_KEYS_GSS_END] = gss_on_end,
+	[ASK_KEYS_SWAP] = swap,
+	[ASK_KEYS_SIGN] = sign,
+	[ASK_KEYS_PROVE] = prove,
+	[ASK_KEYS_MIX] = mix,
 };

@@ -128,7 +128,7 @@ static int get_error(struct wire_in *in, bool *sound)
 
 static bool uses_known(uint8_t uses)
 {
-	return uses == KEYRING_SIGN || (uses && !(uses & ~(KEYRING_PROVE | KEYRING_MIX)));
+	return uses == KEYRING_SIGN || uses == KEYRING_KEYTAB || (uses && !(uses & ~(KEYRING_PROVE | KEYRING_MIX)));
 }
 
 /* ---- parent to keys ---- */
@@ -177,12 +177,56 @@ int keys_get_keep(struct wire_in *in, struct keys_keep *ret)
 	return done(in, uses_known(ret->uses));
 }
 
+static void put_told(struct wire_out *out, const struct keytab_told *t)
+{
+	wire_put_u8(out, (uint8_t)t->count);
+	for (size_t i = 0; i < t->count; i++) {
+		const struct keytab_principal *p = &t->all[i];
+
+		wire_put_text(out, p->name, sizeof p->name);
+		wire_put_u8(out, (uint8_t)p->kvno_count);
+		for (size_t n = 0; n < p->kvno_count; n++)
+			wire_put_u32(out, p->kvnos[n]);
+		wire_put_u8(out, (uint8_t)p->enctype_count);
+		for (size_t n = 0; n < p->enctype_count; n++)
+			wire_put_u32(out, (uint32_t)p->enctypes[n]);
+	}
+}
+
+static size_t get_count(struct wire_in *in, size_t most, bool *sound)
+{
+	uint8_t n = wire_u8(in);
+
+	*sound &= n <= most;
+	return *sound ? n : 0;
+}
+
+static void get_told(struct wire_in *in, struct keytab_told *ret, bool *sound)
+{
+	ret->count = get_count(in, KEYTAB_PRINCIPALS_MOST, sound);
+	for (size_t i = 0; i < ret->count; i++) {
+		struct keytab_principal *p = &ret->all[i];
+
+		wire_text(in, p->name, sizeof p->name);
+		for (size_t n = 0; p->name[n]; n++)
+			*sound &= !is_control(p->name[n]);
+		*sound &= p->name[0] != '\0';
+		p->kvno_count = get_count(in, KEYTAB_KVNOS_MOST, sound);
+		for (size_t n = 0; n < p->kvno_count; n++)
+			p->kvnos[n] = wire_u32(in);
+		p->enctype_count = get_count(in, KEYTAB_ENCTYPES_MOST, sound);
+		for (size_t n = 0; n < p->enctype_count; n++)
+			p->enctypes[n] = (int32_t)wire_u32(in);
+	}
+}
+
 void keys_put_answer(struct wire_out *out, const struct keys_answer *m)
 {
 	wire_put_u32(out, m->ticket);
 	put_error(out, m->error);
 	wire_put_u8(out, m->fits);
 	put_words(out, m->words);
+	put_told(out, &m->told);
 }
 
 int keys_get_answer(struct wire_in *in, struct keys_answer *ret)
@@ -194,6 +238,7 @@ int keys_get_answer(struct wire_in *in, struct keys_answer *ret)
 	ret->error = get_error(in, &sound);
 	ret->fits = wire_u8(in);
 	get_words(in, ret->words, &sound);
+	get_told(in, &ret->told, &sound);
 	return done(in, sound);
 }
 
@@ -398,7 +443,7 @@ void keys_put_stepped(struct wire_out *out, const struct keys_stepped *m)
 	wire_put_u8(out, m->complete ? STEPPED_COMPLETE : 0);
 	wire_put_u64(out, m->good_ms);
 	put_words(out, m->words);
-	wire_put_text(out, m->peer, sizeof m->peer);
+	peer_put(out, &m->peer);
 	wire_put(out, m->token.at, m->token.len);
 }
 
@@ -415,12 +460,13 @@ int keys_get_stepped(struct wire_in *in, struct keys_stepped *ret)
 	ret->complete = flags & STEPPED_COMPLETE;
 	ret->good_ms = wire_u64(in);
 	get_words(in, ret->words, &sound);
-	wire_text(in, ret->peer, sizeof ret->peer);
-	for (size_t i = 0; ret->peer[i]; i++)
-		sound &= !is_control(ret->peer[i]);
+	peer_get(in, &ret->peer);
+	for (size_t i = 0; ret->peer.id[i]; i++)
+		sound &= !is_control(ret->peer.id[i]);
 	ret->token = rest(in);
 	return done(in, sound && flags <= STEPPED_COMPLETE && !(ret->complete && ret->error) &&
-				ret->complete == (ret->peer[0] != '\0') && ret->token.len <= KEYING_TOKEN_MOST);
+				ret->complete == (ret->peer.method == PEER_KERBEROS && ret->peer.id[0]) &&
+				ret->token.len <= KEYING_TOKEN_MOST);
 }
 
 void keys_put_gss_text(struct wire_out *out, const struct keys_gss_text *m)

@@ -5,6 +5,8 @@
 #define DAEMON_KEYS_MESSAGES_H
 #include "base/wire.h"
 #include "identity/keyring.h"
+#include "identity/keytab.h"
+#include "identity/peer_wire.h"
 #include "keying/keying.h"
 #include <stdint.h>
 
@@ -14,8 +16,9 @@ enum {
 	KEYS_WORDS = 384,
 	KEYS_OCTETS_MOST = 16000, /* what is signed */
 	KEYS_PROVE_MOST = 32,     /* pre-shared keys that one proof may be of */
-	KEYS_ANSWER_LEAST = 11,
-	KEYS_ANSWER_MOST = KEYS_ANSWER_LEAST + KEYS_WORDS,
+	KEYS_TOLD_MOST = 2 + PEER_TEXT + 2 + 4 * (KEYTAB_KVNOS_MOST + KEYTAB_ENCTYPES_MOST), /* of one principal */
+	KEYS_ANSWER_LEAST = 12,
+	KEYS_ANSWER_MOST = KEYS_ANSWER_LEAST + KEYS_WORDS + KEYTAB_PRINCIPALS_MOST * KEYS_TOLD_MOST,
 	KEYS_LOAD_LEAST = 12,
 	KEYS_LOAD_MOST = KEYS_LOAD_LEAST + KEYS_PATH + KEYRING_PUBLICS_MOST * (2 + KEYS_PUBLIC_MOST),
 	KEYS_KEEP_LEN = 9,
@@ -40,8 +43,10 @@ enum {
 	KEYS_GSS_USE_LEAST = 19,
 	KEYS_GSS_USE_OCTETS_MOST = KEYS_GSS_USE_LEAST + KEYS_USE_MOST,
 	KEYS_GSS_END_LEN = 8,
-	KEYS_STEPPED_LEAST = 25,
-	KEYS_STEPPED_MOST = KEYS_STEPPED_LEAST + KEYS_WORDS + PEER_TEXT + KEYING_TOKEN_MOST,
+	KEYS_STEPPED_LEAST = 23 + PEER_WIRE_LEAST,
+	/* Who completes a context has little to answer; who begins one knows no peer yet. */
+	KEYS_LAST_TOKEN_MOST = 40000,
+	KEYS_STEPPED_MOST = KEYS_STEPPED_LEAST + KEYS_WORDS + PEER_WIRE_MOST + KEYS_LAST_TOKEN_MOST,
 	KEYS_GSS_TEXT_LEAST = 8,
 	KEYS_GSS_TEXT_MOST = KEYS_GSS_TEXT_LEAST + KEYS_USE_MOST,
 };
@@ -71,6 +76,7 @@ struct keys_answer {
 	int error; /* 0 or negative */
 	uint8_t fits;
 	char words[KEYS_WORDS];
+	struct keytab_told told; /* of a keytab */
 };
 void keys_put_answer(struct wire_out *out, const struct keys_answer *m);
 int keys_get_answer(struct wire_in *in, struct keys_answer *ret);
@@ -160,8 +166,8 @@ struct keys_stepped {
 	int error; /* 0, or negative with words */
 	bool complete;
 	uint64_t good_ms;
-	char words[KEYS_WORDS];
-	char peer[PEER_TEXT]; /* complete: its principal */
+	char words[KEYS_WORDS]; /* of success: a warning */
+	struct peer peer;       /* complete */
 	struct octets token;
 };
 void keys_put_stepped(struct wire_out *out, const struct keys_stepped *m);

@@ -4,6 +4,7 @@
 #include "base/scope.h"
 #include "daemon/messages/datagram_wire.h"
 #include "daemon/keys/messages.h"
+#include "daemon/messages/kdc_wire.h"
 #include "daemon/messages/sad_wire.h"
 #include "observe/event_wire.h"
 
@@ -91,6 +92,11 @@ const struct ask_row asks[ASK_COUNT] = {
 				   CHANNEL_READY },
 	[ASK_KEYS_GSS_TEXT] = { "keys-gss-text", KEYS, KEYING | SOURCES, KEYS_GSS_TEXT_LEAST, KEYS_GSS_TEXT_MOST, 0,
 				CHANNEL_READY },
+
+	[ASK_KDC] = { "kdc", KEYS, SOURCES, KDC_ASK_LEAST, KDC_ASK_MOST, 0, CHANNEL_READY },
+	[ASK_KDC_ANSWER] = { "kdc-answer", SOURCES, KEYS, KDC_ANSWER_LEAST, KDC_ANSWER_MOST, 0, CHANNEL_READY },
+	[ASK_KDC_FAILED] = { "kdc-failed", SOURCES, KEYS, KDC_FAILED_LEAST, KDC_FAILED_MOST, 0, CHANNEL_READY },
+	[ASK_KDCS] = { "kdcs", PARENT, SOURCES, KDCS_LEAST, KDCS_MOST, 0, CHANNEL_ANY },
 
 	[ASK_NAMES] = { "names", PARENT, SOURCES, 0, 0, 2, CHANNEL_ANY },
 	[ASK_DIRECTORY] = { "directory", PARENT, SOURCES, 4, 4, 1, CHANNEL_READY },

@@ -84,6 +84,11 @@ enum ask {
 	ASK_KEYS_GSS_END, /* u64 context */
 	ASK_KEYS_GSS_STEPPED,
 	ASK_KEYS_GSS_TEXT,
+	/* The key holder to sources, and back: what Kerberos asks of a KDC. */
+	ASK_KDC,
+	ASK_KDC_ANSWER,
+	ASK_KDC_FAILED,
+	ASK_KDCS, /* the parent to sources: where each realm's are */
 	/* Files that others publish: whoever reads them asks `sources`, and the parent keeps what was good. */
 	ASK_NAMES,         /* two descriptors: resolv.conf and hosts, as they are now */
 	ASK_FETCH,         /* u32 number, URL */

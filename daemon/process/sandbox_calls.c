@@ -195,6 +195,12 @@ static const struct call too_new[] = {
 	{ "statx", ALL },
 };
 
+/* What a library tries, and does without where there is no file: libkrb5 looks for plug-ins whenever it begins anew.
+ * The kernel does not do the call. */
+static const struct call no_file[] = {
+	{ "openat", KEYS },
+};
+
 /* A name that is no call of this architecture is negative. */
 static bool number_of(const char *name, int *ret)
 {
@@ -216,6 +222,9 @@ static int add_rows(scmp_filter_ctx filter, enum role role)
 	for (size_t i = 0; i < ARRAY_LEN(too_new) && r == 0; i++)
 		if (too_new[i].roles & ROLE_BIT(role) && number_of(too_new[i].name, &number))
 			r = seccomp_rule_add_exact(filter, SCMP_ACT_ERRNO(ENOSYS), number, 0);
+	for (size_t i = 0; i < ARRAY_LEN(no_file) && r == 0; i++)
+		if (no_file[i].roles & ROLE_BIT(role) && number_of(no_file[i].name, &number))
+			r = seccomp_rule_add_exact(filter, SCMP_ACT_ERRNO(ENOENT), number, 0);
 	/* abort() and raise(): signals to itself. */
 	if (r == 0 && number_of("tgkill", &number))
 		r = seccomp_rule_add_exact(filter, SCMP_ACT_ALLOW, number, 1,

@@ -284,7 +284,7 @@ static void list(void)
 		if (acts[i].roles & ROLE_BIT(role))
 			(void)printf("%s\t%s\n", acts[i].name, acts[i].want);
 	for (size_t i = 0; i < misdeed_count; i++)
-		if (!(misdeeds[i].may & ROLE_BIT(role)) && misdeeds[i].otherwise == FORBIDDEN)
+		if (!((misdeeds[i].may | misdeeds[i].refused) & ROLE_BIT(role)) && misdeeds[i].otherwise == FORBIDDEN)
 			(void)printf("%s\tforbids (%s\n", misdeeds[i].name, misdeeds[i].call ? misdeeds[i].call : "");
 }
 

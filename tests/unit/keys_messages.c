@@ -30,7 +30,16 @@ static void put_keep(struct wire_out *out)
 
 static void put_answer(struct wire_out *out)
 {
-	keys_put_answer(out, &(struct keys_answer){ .ticket = 10, .error = -1000, .fits = 3, .words = "is empty" });
+	keys_put_answer(out, &(struct keys_answer){ .ticket = 10,
+						    .error = -1000,
+						    .fits = 3,
+						    .words = "is empty",
+						    .told = { .all = { { .name = "host/a@B",
+									 .kvnos = { 3, 2 },
+									 .kvno_count = 2,
+									 .enctypes = { 18, -138 },
+									 .enctype_count = 2 } },
+							      .count = 1 } });
 }
 
 static void put_sign(struct wire_out *out)
@@ -100,11 +109,12 @@ static void put_gss_use(struct wire_out *out)
 
 static void put_stepped(struct wire_out *out)
 {
-	keys_put_stepped(out, &(struct keys_stepped){ .job = 27,
-						      .complete = true,
-						      .good_ms = 36000000,
-						      .peer = "PAW1$@CORP.EXAMPLE",
-						      .token = { "reply", 5 } });
+	keys_put_stepped(out,
+			 &(struct keys_stepped){ .job = 27,
+						 .complete = true,
+						 .good_ms = 36000000,
+						 .peer = { .method = PEER_KERBEROS, .id = "PAW1$@CORP.EXAMPLE" },
+						 .token = { "reply", 5 } });
 }
 
 static void put_gss_text(struct wire_out *out)
@@ -235,7 +245,9 @@ static void what_means_nothing_is_refused(void **state)
 		{ 10, 17, 0xff },               /* a key longer than any */
 		{ 11, 11, 2 },                  /* complete, and an error */
 		{ 11, 12, 0 },                  /* a peer, and not complete */
-		{ 11, 25, 0x1b },               /* a peer that moves a terminal's cursor */
+		{ 11, 23, PEER_CERTIFICATE },   /* complete, by something else than Kerberos */
+		{ 11, 26, 0x1b },               /* a peer that moves a terminal's cursor */
+		{ 2, 19, KEYTAB_PRINCIPALS_MOST + 1 },
 	};
 
 	(void)state;

@@ -177,7 +177,7 @@ static bool blocks_the_alarm(void)
 
 	(void)sigfillset(&all);
 	(void)sigprocmask(SIG_BLOCK, &all, NULL);
-	return reads_a_file();
+	return runs();
 }
 
 static bool sets_the_clock(void)
@@ -237,7 +237,7 @@ static void *nothing(void *context)
 
 static void *disobeys(void *context)
 {
-	(void)reads_a_file();
+	(void)runs();
 	return context;
 }
 
@@ -320,48 +320,48 @@ static bool takes_all_descriptors(void)
 }
 
 const struct misdeed misdeeds[] = {
-	{ "lives", lives, ALL, FORBIDDEN, "" },
-	{ "is a user of its own", is_nobody, ALL, FORBIDDEN, "" },
-	{ "makes threads", makes_threads, KEYING | KEYS | DATAPLANE, FORBIDDEN, NULL },
-	{ "opens TCP", opens_tcp, SOURCES, FORBIDDEN, "socket" },
-	{ "opens UDP", opens_udp, SOURCES, FORBIDDEN, "socket" },
-	{ "reads a file", reads_a_file, 0, FORBIDDEN, "openat" },
-	{ "looks around", looks_around, 0, FORBIDDEN, "openat" },
-	{ "opens a raw socket", opens_raw, 0, FORBIDDEN, "socket" },
-	{ "opens a packet socket", opens_packet, 0, FORBIDDEN, "socket" },
-	{ "opens netlink", opens_netlink, 0, FORBIDDEN, "socket" },
-	{ "opens a UNIX socket", opens_unix, 0, FORBIDDEN, "socket" },
-	{ "opens a ping socket", opens_ping, 0, FORBIDDEN, "socket" },
-	{ "listens", listens, 0, FORBIDDEN, "listen" },
-	{ "sets socket options", sets_options, SOURCES, FORBIDDEN, "setsockopt" },
-	{ "lingers", lingers, 0, FORBIDDEN, "setsockopt" },
-	{ "lingers by another number", lingers_by_another_number, 0, FORBIDDEN, "setsockopt" },
-	{ "ends the log", ends_the_log, 0, FORBIDDEN, "shutdown" },
-	{ "runs a program", runs, 0, FORBIDDEN, "execve" },
-	{ "forks", forks, 0, FORBIDDEN, "clone" },
-	{ "traces", traces, 0, FORBIDDEN, "ptrace" },
-	{ "reads another's memory", reads_others, 0, FORBIDDEN, "process_vm_readv" },
-	{ "kills", kills, 0, FORBIDDEN, "kill" },
-	{ "kills a thread", kills_by_thread, 0, FORBIDDEN, "tgkill" },
-	{ "mounts", mounts, 0, FORBIDDEN, "mount" },
-	{ "leaves its namespaces", leaves, 0, FORBIDDEN, "unshare" },
-	{ "joins a namespace", joins, 0, FORBIDDEN, "setns" },
-	{ "becomes root", becomes_root, 0, FORBIDDEN, "setresuid" },
-	{ "loads a module", loads_modules, 0, FORBIDDEN, "init_module" },
-	{ "maps memory to run", makes_code, 0, FORBIDDEN, "mmap" },
-	{ "makes memory run", turns_data_into_code, 0, FORBIDDEN, "mprotect" },
-	{ "loads a BPF program", loads_bpf, 0, FORBIDDEN, "bpf" },
-	{ "raises its limits", raises_limits, 0, FORBIDDEN, "prlimit64" },
-	{ "ignores SIGSYS", silences_the_alarm, 0, FORBIDDEN, "" },
-	{ "ignores SIGSYS by another number", silences_the_alarm_by_another_number, 0, FORBIDDEN, "rt_sigaction" },
-	{ "blocks SIGSYS", blocks_the_alarm, 0, FORBIDDEN, "" },
-	{ "sets the clock", sets_the_clock, 0, FORBIDDEN, "clock_settime" },
-	{ "adds a key", adds_keys, 0, FORBIDDEN, "add_key" },
-	{ "disobeys in a thread", disobeys_in_a_thread, 0, FORBIDDEN, NULL },
-	{ "makes a memory file", makes_a_file, KEYING | SOURCES, FORBIDDEN, "memfd_create" },
-	{ "shares memory", shares_memory, 0, FORBIDDEN, "mmap" },
-	{ "takes 3 GB", takes_all_memory, 0, REFUSED, "" },
-	{ "takes all descriptors", takes_all_descriptors, 0, REFUSED, "" },
-	{ "aborts", aborts, 0, ABORTED, "" },
+	{ "lives", lives, ALL, FORBIDDEN, "", 0 },
+	{ "is a user of its own", is_nobody, ALL, FORBIDDEN, "", 0 },
+	{ "makes threads", makes_threads, KEYING | KEYS | DATAPLANE, FORBIDDEN, NULL, 0 },
+	{ "opens TCP", opens_tcp, SOURCES, FORBIDDEN, "socket", 0 },
+	{ "opens UDP", opens_udp, SOURCES, FORBIDDEN, "socket", 0 },
+	{ "reads a file", reads_a_file, 0, FORBIDDEN, "openat", KEYS },
+	{ "looks around", looks_around, 0, FORBIDDEN, "openat", KEYS },
+	{ "opens a raw socket", opens_raw, 0, FORBIDDEN, "socket", 0 },
+	{ "opens a packet socket", opens_packet, 0, FORBIDDEN, "socket", 0 },
+	{ "opens netlink", opens_netlink, 0, FORBIDDEN, "socket", 0 },
+	{ "opens a UNIX socket", opens_unix, 0, FORBIDDEN, "socket", 0 },
+	{ "opens a ping socket", opens_ping, 0, FORBIDDEN, "socket", 0 },
+	{ "listens", listens, 0, FORBIDDEN, "listen", 0 },
+	{ "sets socket options", sets_options, SOURCES, FORBIDDEN, "setsockopt", 0 },
+	{ "lingers", lingers, 0, FORBIDDEN, "setsockopt", 0 },
+	{ "lingers by another number", lingers_by_another_number, 0, FORBIDDEN, "setsockopt", 0 },
+	{ "ends the log", ends_the_log, 0, FORBIDDEN, "shutdown", 0 },
+	{ "runs a program", runs, 0, FORBIDDEN, "execve", 0 },
+	{ "forks", forks, 0, FORBIDDEN, "clone", 0 },
+	{ "traces", traces, 0, FORBIDDEN, "ptrace", 0 },
+	{ "reads another's memory", reads_others, 0, FORBIDDEN, "process_vm_readv", 0 },
+	{ "kills", kills, 0, FORBIDDEN, "kill", 0 },
+	{ "kills a thread", kills_by_thread, 0, FORBIDDEN, "tgkill", 0 },
+	{ "mounts", mounts, 0, FORBIDDEN, "mount", 0 },
+	{ "leaves its namespaces", leaves, 0, FORBIDDEN, "unshare", 0 },
+	{ "joins a namespace", joins, 0, FORBIDDEN, "setns", 0 },
+	{ "becomes root", becomes_root, 0, FORBIDDEN, "setresuid", 0 },
+	{ "loads a module", loads_modules, 0, FORBIDDEN, "init_module", 0 },
+	{ "maps memory to run", makes_code, 0, FORBIDDEN, "mmap", 0 },
+	{ "makes memory run", turns_data_into_code, 0, FORBIDDEN, "mprotect", 0 },
+	{ "loads a BPF program", loads_bpf, 0, FORBIDDEN, "bpf", 0 },
+	{ "raises its limits", raises_limits, 0, FORBIDDEN, "prlimit64", 0 },
+	{ "ignores SIGSYS", silences_the_alarm, 0, FORBIDDEN, "", 0 },
+	{ "ignores SIGSYS by another number", silences_the_alarm_by_another_number, 0, FORBIDDEN, "rt_sigaction", 0 },
+	{ "blocks SIGSYS", blocks_the_alarm, 0, FORBIDDEN, "", 0 },
+	{ "sets the clock", sets_the_clock, 0, FORBIDDEN, "clock_settime", 0 },
+	{ "adds a key", adds_keys, 0, FORBIDDEN, "add_key", 0 },
+	{ "disobeys in a thread", disobeys_in_a_thread, 0, FORBIDDEN, NULL, 0 },
+	{ "makes a memory file", makes_a_file, KEYING | SOURCES, FORBIDDEN, "memfd_create", 0 },
+	{ "shares memory", shares_memory, 0, FORBIDDEN, "mmap", 0 },
+	{ "takes 3 GB", takes_all_memory, 0, REFUSED, "", 0 },
+	{ "takes all descriptors", takes_all_descriptors, 0, REFUSED, "", 0 },
+	{ "aborts", aborts, 0, ABORTED, "", 0 },
 };
 const size_t misdeed_count = ARRAY_LEN(misdeeds);

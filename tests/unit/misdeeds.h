@@ -14,6 +14,7 @@ struct misdeed {
 	unsigned may;      /* masks of ROLE_BIT */
 	enum way otherwise;
 	const char *call; /* that the parent is told of; NULL: it is not */
+	unsigned refused; /* masks of ROLE_BIT: for these it just has no effect */
 };
 extern const struct misdeed misdeeds[];
 extern const size_t misdeed_count;

@@ -1,0 +1,267 @@
+#include "daemon/keys/gss.h"
+
+#include "base/diag.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "daemon/keys/messages.h"
+#include "daemon/messages/kdc_wire.h"
+#include "identity/kerberos.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+_Static_assert((int)KERBEROS_TOKEN_MOST == (int)KEYING_TOKEN_MOST && (int)KERBEROS_TEXT_MOST == (int)KEYS_USE_MOST,
+	       "what a context makes goes into a message");
+
+/* Asked of sources, and not answered yet. */
+enum { KDC_ASKED_MOST = 64, KDC_PATIENCE_MS = 15000, LOOK_MS = 1000 };
+
+static struct {
+	uv_loop_t *loop;
+	uv_timer_t *look;
+	struct kerberos *kerberos;
+	struct channel *keying, *sources;
+	struct {
+		uint32_t number; /* 0: a free place */
+		uint64_t since_ms;
+	} asked[KDC_ASKED_MOST];
+} gss;
+
+static uint64_t now_ms(void)
+{
+	return uv_now(gss.loop);
+}
+
+/* ---- KDCs -------------------------------------------------------------------------------------------------------- */
+
+static bool asked_take(uint32_t number)
+{
+	for (size_t i = 0; i < KDC_ASKED_MOST; i++)
+		if (gss.asked[i].number == number && number) {
+			gss.asked[i].number = 0;
+			return true;
+		}
+	return false;
+}
+
+static void heard_none(uint32_t number, const char *why)
+{
+	kerberos_heard(gss.kerberos, number, NULL, why, now_ms());
+}
+
+/* Not from within: whoever asks for a ticket has not finished doing so. */
+static void ask(void *context, uint32_t number, const char *realm, const struct octets *request, bool tcp)
+{
+	struct kdc_ask m = { .number = number, .tcp = tcp, .request = *request };
+	size_t place = 0;
+
+	(void)context;
+	while (place < KDC_ASKED_MOST && gss.asked[place].number)
+		place++;
+	if (place == KDC_ASKED_MOST) /* the context ends by age */
+		return;
+	gss.asked[place].number = number;
+	gss.asked[place].since_ms = now_ms();
+	/* Without sources, or with what does not fit, it is overdue, and fails at the next look. */
+	if (!gss.sources || request->len > KDC_OCTETS_MOST || strlen(realm) >= sizeof m.realm) {
+		gss.asked[place].since_ms = 0;
+		return;
+	}
+	memcpy(m.realm, realm, strlen(realm) + 1);
+	kdc_put_ask(channel_begin(gss.sources, ASK_KDC), &m);
+	channel_end(gss.sources);
+}
+
+static void looked(uv_timer_t *t)
+{
+	(void)t;
+	for (size_t i = 0; i < KDC_ASKED_MOST; i++) {
+		uint32_t number = gss.asked[i].number;
+
+		if (!number || now_ms() - gss.asked[i].since_ms < KDC_PATIENCE_MS)
+			continue;
+		gss.asked[i].number = 0;
+		heard_none(number, gss.sources ? "the KDCs do not answer"
+					       : "the process that asks KDCs is away, and is started again");
+	}
+	kerberos_look(gss.kerberos, now_ms());
+}
+
+int gss_on_kdc_answer(void *context, struct channel *c, struct wire_in *body, int *fds)
+{
+	struct kdc_answer m;
+
+	(void)context, (void)c, (void)fds;
+	if (kdc_get_answer(body, &m) < 0)
+		return -EPROTO;
+	if (asked_take(m.number))
+		kerberos_heard(gss.kerberos, m.number, &m.answer, NULL, now_ms());
+	return 0;
+}
+
+int gss_on_kdc_failed(void *context, struct channel *c, struct wire_in *body, int *fds)
+{
+	struct kdc_failed m;
+
+	(void)context, (void)c, (void)fds;
+	if (kdc_get_failed(body, &m) < 0)
+		return -EPROTO;
+	if (asked_take(m.number))
+		heard_none(m.number, m.words);
+	return 0;
+}
+
+/* ---- contexts ---------------------------------------------------------------------------------------------------- */
+
+static void stepped(void *context, uint64_t job, const struct kerberos_stepped *s)
+{
+	struct keys_stepped *m;
+
+	(void)context;
+	if (!gss.keying)
+		return;
+	m = mem_new(1, sizeof *m);
+	m->job = job;
+	m->error = s->error;
+	m->complete = s->complete;
+	m->good_ms = s->good_ms;
+	m->token = s->token;
+	(void)snprintf(m->words, sizeof m->words, "%s", s->why);
+	if (s->complete)
+		m->peer = *s->peer;
+	if (m->token.len > (s->complete ? (size_t)KEYS_LAST_TOKEN_MOST : (size_t)KEYING_TOKEN_MOST)) {
+		*m = (struct keys_stepped){ .job = job, .error = -E2BIG };
+		(void)snprintf(m->words, sizeof m->words, "a Kerberos token of %zu octets", s->token.len);
+	}
+	keys_put_stepped(channel_begin(gss.keying, ASK_KEYS_GSS_STEPPED), m);
+	channel_end(gss.keying);
+	free(m);
+}
+
+int gss_on_step(void *context, struct channel *c, struct wire_in *body, int *fds)
+{
+	struct keys_gss m;
+
+	(void)context, (void)c, (void)fds;
+	if (keys_get_gss(body, &m) < 0)
+		return -EPROTO;
+	kerberos_step(gss.kerberos, &(struct kerberos_step){ .job = m.job,
+							     .gss = m.gss,
+							     .initiator = m.initiator,
+							     .target = m.target[0] ? m.target : NULL,
+							     .binding = m.binding,
+							     .token = m.token,
+							     .now_ms = now_ms() });
+	return 0;
+}
+
+static int use(const struct keys_gss_use *m, uint8_t ret[KERBEROS_TEXT_MOST], size_t *ret_len, struct diag *d)
+{
+	switch (m->use) {
+	case KEYS_USE_KEY:
+		*ret_len = m->len;
+		return kerberos_key(gss.kerberos, m->gss, &m->octets, ret, m->len, d);
+	case KEYS_USE_WRAP:
+		return kerberos_wrap(gss.kerberos, m->gss, &m->octets, ret, ret_len, d);
+	default:
+		return kerberos_unwrap(gss.kerberos, m->gss, &m->octets, ret, ret_len, d);
+	}
+}
+
+int gss_on_use(void *context, struct channel *c, struct wire_in *body, int *fds)
+{
+	uint8_t text[KERBEROS_TEXT_MOST];
+	struct keys_refused no = { 0 };
+	struct keys_gss_use m;
+	struct diag d = { 0 };
+	size_t len = 0;
+	int r;
+
+	(void)context, (void)fds;
+	if (keys_get_gss_use(body, &m) < 0)
+		return -EPROTO;
+	r = use(&m, text, &len, &d);
+	if (r < 0) {
+		no.job = m.job;
+		no.error = r;
+		(void)snprintf(no.words, sizeof no.words, "%.*s", (int)sizeof no.words - 1, d.text);
+		keys_put_refused(channel_begin(c, ASK_KEYS_REFUSED), &no);
+	} else {
+		keys_put_gss_text(channel_begin(c, ASK_KEYS_GSS_TEXT), &(struct keys_gss_text){ m.job, { text, len } });
+	}
+	channel_end(c);
+	explicit_bzero(text, sizeof text);
+	return 0;
+}
+
+int gss_on_end(void *context, struct channel *c, struct wire_in *body, int *fds)
+{
+	uint64_t number = wire_u64(body);
+
+	(void)context, (void)c, (void)fds;
+	if (!wire_done(body))
+		return -EPROTO;
+	kerberos_end(gss.kerberos, number);
+	return 0;
+}
+
+/* ---- from beginning to end --------------------------------------------------------------------------------------- */
+
+int gss_prepare(struct diag *d)
+{
+	return kerberos_prepare(d);
+}
+
+int gss_begin(uv_loop_t *loop, struct diag *d)
+{
+	gss.loop = loop;
+	gss.look = mem_new(1, sizeof *gss.look);
+	(void)uv_timer_init(loop, gss.look);
+	(void)uv_timer_start(gss.look, looked, LOOK_MS, LOOK_MS);
+	uv_unref((uv_handle_t *)gss.look);
+	return kerberos_new(&(struct kerberos_means){ .ask = ask, .stepped = stepped }, &gss.kerberos, d);
+}
+
+static void look_closed(uv_handle_t *h)
+{
+	free(h);
+}
+
+void gss_end(void)
+{
+	if (gss.look)
+		uv_close((uv_handle_t *)TAKE(gss.look), look_closed);
+	kerberos_free(TAKE(gss.kerberos));
+}
+
+void gss_set_keytab(const struct keytab *keytab)
+{
+	struct diag d = { 0 };
+
+	if (gss.kerberos && kerberos_set_keytab(gss.kerberos, keytab, &d) < 0)
+		log_error("%s", d.text);
+}
+
+void gss_came(struct channel *c)
+{
+	if (channel_peer(c) == ROLE_KEYING)
+		gss.keying = c;
+	if (channel_peer(c) == ROLE_SOURCES)
+		gss.sources = c;
+}
+
+void gss_went(enum role peer)
+{
+	if (peer == ROLE_KEYING) {
+		gss.keying = NULL;
+		if (gss.kerberos)
+			kerberos_end_all(gss.kerberos);
+	}
+	if (peer == ROLE_SOURCES) {
+		gss.sources = NULL;
+		for (size_t i = 0; i < KDC_ASKED_MOST; i++)
+			gss.asked[i].since_ms = 0;
+	}
+}
