@@ -294,6 +294,18 @@ static const char *own_proof(const struct ike_sa *sa, char buf[PROOF_TEXT])
 	return buf;
 }
 
+/* Otherwise than this one, which comes to nothing: what waits for it waits on. */
+static void begin_again(struct ike_sa *sa)
+{
+	struct keying *k = sa->k;
+	struct addr local = sa->local, remote = sa->remote;
+
+	ike_drop(sa);
+	struct contact *c = contact_find(k, &local, &remote);
+	if (c)
+		want_drive_all(c);
+}
+
 int auth_refused(struct ike_sa *sa, const struct step_input *in, struct diag *d)
 {
 	const struct ike_notification *n = ike_find_error(in->msg);
@@ -301,9 +313,18 @@ int auth_refused(struct ike_sa *sa, const struct step_input *in, struct diag *d)
 
 	(void)d;
 	exchange_done(sa);
-	ike_fault(sa, fault_of_notify(IKE_AUTH, n->type), "%s refused us in IKE_AUTH, %s",
-		  addr_text(&sa->remote, remote), refusal_words(IKE_AUTH, n->type, own_proof(sa, ours), words));
-	return 0;
+	(void)refusal_words(IKE_AUTH, n->type, own_proof(sa, ours), words);
+	if (!gspm_falls_back(sa)) {
+		ike_fault(sa, fault_of_notify(IKE_AUTH, n->type), "%s refused us in IKE_AUTH, %s",
+			  addr_text(&sa->remote, remote), words);
+		return 0;
+	}
+	contact_fault(sa->k, &sa->local, &sa->remote, ike_rule_name(sa), EVENT_MAIN_MODE_FAILED,
+		      fault_of_notify(IKE_AUTH, n->type),
+		      "%s refused us in IKE_AUTH, and we try what else '%s' names: %s", addr_text(&sa->remote, remote),
+		      sa->auth_set->name, words);
+	begin_again(sa);
+	return STEP_STAY;
 }
 
 /* "10.0.0.1 (CN=dc1)": the name is what it claims, nothing more. */
@@ -326,28 +347,32 @@ void auth_not_proven(struct ike_sa *sa, struct fault f, const char *why)
 	contact_fault(k, &sa->local, &sa->remote, ike_rule_name(sa), EVENT_MAIN_MODE_FAILED, f,
 		      "we refused the proof of %s in IKE_AUTH: %s (rule '%s')", who_text(sa, &f, who), why,
 		      ike_rule_name(sa));
+	auth_part(sa);
+}
+
+void auth_part(struct ike_sa *sa)
+{
+	bool again = gspm_falls_back(sa);
+
 	ike_name_rule(sa, ike_rule_name(sa));
 	if (sa->first)
 		child_drop(sa->first, NULL);
 	sa->state = IKE_DELETING;
 	exchange_queue(sa, TASK_NOT_PROVEN, 0);
-	want_fail_all(k, sa);
+	if (again)
+		want_drive_all(sa->contact);
+	else
+		want_fail_all(sa->k, sa);
 }
 
 /* INVALID_SYNTAX ends an IKE SA (2.21.3), even beside AUTH: so strongSwan answers a CHILD SA where it wants none. */
 static int not_understood(struct ike_sa *sa, const struct step_input *in, struct diag *d)
 {
-	struct keying *k = sa->k;
-	struct addr local = sa->local, remote = sa->remote;
-
 	if (!sa->making->childless_possible || sa->contact->childless)
 		return auth_refused(sa, in, d);
 	sa->contact->childless = true;
 	exchange_done(sa);
-	ike_drop(sa);
-	struct contact *c = contact_find(k, &local, &remote);
-	if (c)
-		want_drive_all(c);
+	begin_again(sa);
 	return STEP_STAY;
 }
 
@@ -360,7 +385,7 @@ int auth_verify(struct ike_sa *sa, const struct step_input *in, struct diag *d)
 		return not_understood(sa, in, d);
 
 	exchange_done(sa);
-	if (unwanted_in_auth(m, &why) < 0 || ppk_answered(sa, m, &why) < 0) {
+	if (unwanted_in_auth(m, &why) < 0 || (!gspm_in_use(sa) && ppk_answered(sa, m, &why) < 0)) {
 		auth_not_proven(sa, (struct fault){ .code = failure_of(why.code), .exchange = IKE_AUTH }, why.text);
 		return STEP_STAY;
 	}

@@ -102,10 +102,11 @@ struct contact {
 	LIST_HEAD(ike_list, ike_sa) ikes; /* proven, or ours; not what strangers have begun */
 	LIST_HEAD(want_list, want) wants;
 	struct failure_record *failure; /* NULL: none */
-	uint16_t nat_port; /* where its ESP in UDP came from, of which we know nothing: begin there, once */
-	bool childless;    /* it takes no CHILD SA in IKE_AUTH */
-	bool fell_back;    /* request modes talk to it in clear */
-	bool idle;         /* on the list of those that may be forgotten */
+	uint16_t nat_port;       /* where its ESP in UDP came from, of which we know nothing: begin there, once */
+	bool childless;          /* it takes no CHILD SA in IKE_AUTH */
+	uint64_t no_kerberos_ms; /* until then something else of the set proves us */
+	bool fell_back;          /* request modes talk to it in clear */
+	bool idle;               /* on the list of those that may be forgotten */
 	TAILQ_ENTRY(contact) entry;
 };
 
@@ -571,6 +572,7 @@ void auth_keep_peer(struct ike_sa *sa, const struct peer *p);
 void auth_begin_child(struct ike_sa *sa);                                 /* responder, when both are proven */
 void auth_refuse(struct ike_sa *sa, struct fault f, const char *why);     /* responder */
 void auth_not_proven(struct ike_sa *sa, struct fault f, const char *why); /* initiator */
+void auth_part(struct ike_sa *sa); /* its end, when why has been told: the peer hears of it */
 
 /* exchange.c: requests and replies under protection */
 enum season { SEASON_TAKEN, SEASON_PASSED_OVER, SEASON_REFUSED };

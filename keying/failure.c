@@ -32,7 +32,8 @@ static const struct refusal_row {
 	{ N_AUTHENTICATION_FAILED, ANY_EXCHANGE, FAILURE_NOT_ACCEPTED, true,
 	  "it does not accept our proof, and why stands in its own log only. Mostly its authentication asks for "
 	  "another "
-	  "issuer, usage or name, does not trust our issuer, or the pre-shared keys differ. We proved ourselves by " },
+	  "issuer, usage or name, does not trust our issuer, the pre-shared keys differ, or Kerberos fails there. We "
+	  "proved ourselves by " },
 	{ N_TS_UNACCEPTABLE, ANY_EXCHANGE, FAILURE_SELECTORS, true,
 	  "none of its rules protects just that traffic: the rules of the two policies differ in addresses, protocol "
 	  "or "

@@ -8,12 +8,18 @@
  * context 1. So each end has shown a ticket of its own, with its groups, and has opened one of the other's. */
 #include "keying/gspm.h"
 #include "base/crypto.h"
+#include "identity/principal.h"
+#include "keying/choose.h"
 #include "keying/engine.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { CONTEXTS = 2, PRF_INPUT_MOST = 32 + 2 * IKE_NONCE_MOST };
+enum {
+	NO_KERBEROS_MS = 60000, /* where it failed and the set names something else */
+	CONTEXTS = 2,
+	PRF_INPUT_MOST = 32 + 2 * IKE_NONCE_MOST
+};
 
 static const char key_label[] = "IKEv2 GSS-API key ";
 static const char *const auth_labels[] = { "IKEv2 GSS-API AUTH responder", "IKEv2 GSS-API AUTH initiator" };
@@ -47,7 +53,7 @@ static bool kerberos_for(const struct keying *k, const struct auth_set *set)
 
 bool gspm_offered(const struct ike_sa *sa)
 {
-	return sa->auth_set && kerberos_for(sa->k, sa->auth_set);
+	return sa->making->kerberos != GSPM_NEVER && sa->auth_set && kerberos_for(sa->k, sa->auth_set);
 }
 
 bool gspm_wanted(const struct keying *k, const struct addr *local, const struct addr *remote,
@@ -117,6 +123,11 @@ void gspm_free(struct ike_sa *sa)
 	sa->making->gspm = NULL;
 }
 
+void gspm_use(struct ike_sa *sa)
+{
+	sa->making->gspm->in_use = true;
+}
+
 bool gspm_agreed(const struct ike_sa *sa)
 {
 	return sa->making && sa->making->gspm;
@@ -124,11 +135,7 @@ bool gspm_agreed(const struct ike_sa *sa)
 
 bool gspm_in_use(const struct ike_sa *sa)
 {
-	const struct keying_credential *c = ike_credential(sa);
-
-	if (!gspm_agreed(sa))
-		return false;
-	return sa->initiator ? c && c->kind == AUTH_KERBEROS : sa->making->gspm->in_use;
+	return gspm_agreed(sa) && sa->making->gspm->in_use;
 }
 
 /* ---- what both ends digest --------------------------------------------------------------------------------------- */
@@ -323,7 +330,7 @@ int gspm_verify(struct ike_sa *sa, const struct ike_msg *m, struct diag *d)
 
 /* ---- initiator --------------------------------------------------------------------------------------------------- */
 
-/* The step failed, or the peer did: both ends hear of it. */
+/* Our step failed, or the peer's proof did: both ends hear of it. */
 static int give_up(struct ike_sa *sa, int error, const char *why)
 {
 	struct fault f = { .code = failure_of(error), .exchange = IKE_AUTH };
@@ -333,7 +340,15 @@ static int give_up(struct ike_sa *sa, int error, const char *why)
 		f.peer = g->peer->id;
 	else if (g->principal[0])
 		f.peer = g->principal;
-	auth_not_proven(sa, f, why);
+	if (sa->state != IKE_I_GSS_TICKET) {
+		auth_not_proven(sa, f, why);
+		return STEP_STAY;
+	}
+	char remote[ADDR_TEXT];
+	contact_fault(sa->k, &sa->local, &sa->remote, ike_rule_name(sa), EVENT_MAIN_MODE_FAILED, f,
+		      "we have no Kerberos ticket to show to %s (%.160s): %s (rule '%s')",
+		      addr_text(&sa->remote, remote), g->principal, why, ike_rule_name(sa));
+	auth_part(sa);
 	return STEP_STAY;
 }
 
@@ -345,6 +360,23 @@ void gspm_put_hello(struct ike_sa *sa, struct ike_writer *w)
 	if (put(sa, w, &(struct ike_gspm){ .kerberos = true }, &d) < 0)
 		w->out.failed = true;
 	ppk_put(sa, w);
+}
+
+/* Whoever answers has named it: tickets are asked for hosts of the policy's realms only, never for users or for another
+ * kind of service, in whose place somebody might use what we send. */
+static bool may_ask_for(const struct ike_sa *sa, const char *principal)
+{
+	const char *realm = principal_realm(principal);
+
+	if (!principal_is_host(principal) && !principal_is_machine(principal))
+		return false;
+	for (size_t i = 0; i < sa->auth_set->count; i++) {
+		const struct auth_method *m = &sa->auth_set->methods[i];
+
+		if (m->kind == AUTH_KERBEROS && *realm && (!m->realm || principal_realm_equal(m->realm, realm)))
+			return true;
+	}
+	return false;
 }
 
 int gspm_take_name(struct ike_sa *sa, const struct step_input *in, struct diag *d)
@@ -360,6 +392,12 @@ int gspm_take_name(struct ike_sa *sa, const struct step_input *in, struct diag *
 		return give_up(sa, why.code, why.text);
 	memcpy(g->principal, m->gspm.principal.at, m->gspm.principal.len); /* shorter, as decoded */
 	g->principal[m->gspm.principal.len] = '\0';
+	if (!may_ask_for(sa, g->principal)) {
+		(void)diag_fail(&why, ERR_AUTH,
+				"it calls itself %.200s, which is no host of a realm that authentication '%s' names",
+				g->principal, sa->auth_set->name);
+		return give_up(sa, -failure_error(FAILURE_IDENTITY), why.text);
+	}
 	owned_set(&sa->peer_id_body, m->id_r.body.at, m->id_r.body.len);
 	int r = note(sa, m->gspm.body, d);
 	if (r == 0)
@@ -481,7 +519,7 @@ int gspm_asked(struct ike_sa *sa, const struct ike_msg *m, struct diag *d)
 	if (!gspm_agreed(sa) || !m->gspm.kerberos || m->has_auth)
 		return diag_fail(d, failure_error(FAILURE_WRONG_METHOD),
 				 "it wants to prove itself by something else than what was agreed upon in IKE_SA_INIT");
-	sa->making->gspm->in_use = true;
+	gspm_use(sa);
 	owned_set(&sa->peer_id_body, m->id_i.body.at, m->id_i.body.len);
 	return note(sa, m->gspm.body, d);
 }
@@ -600,6 +638,17 @@ int gspm_check_proof(struct ike_sa *sa, const struct step_input *in, struct diag
 	peer_is_proven(sa);
 	auth_begin_child(sa);
 	return 0;
+}
+
+bool gspm_falls_back(struct ike_sa *sa)
+{
+	const struct choose_peer other = { .kerberos = GSPM_NEVER };
+
+	if (!gspm_in_use(sa) || !sa->contact || sa->k->closing ||
+	    !choose_credential(sa->k, sa->auth_set, &other, NULL, NULL))
+		return false;
+	sa->contact->no_kerberos_ms = sa->k->now_ms + NO_KERBEROS_MS;
+	return true;
 }
 
 bool gspm_waits(const struct ike_sa *sa)

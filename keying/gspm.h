@@ -35,9 +35,9 @@ bool gspm_wanted(const struct keying *k, const struct addr *local, const struct 
 void gspm_put_methods(struct ike_writer *w);
 bool gspm_named(const struct ike_msg *m, bool alone); /* alone: it is the one method in a reply */
 void gspm_agree(struct ike_sa *sa);
+void gspm_use(struct ike_sa *sa); /* it is how this SA is proven */
 void gspm_free(struct ike_sa *sa);
 bool gspm_agreed(const struct ike_sa *sa);
-/* Both have agreed, and it is how this SA is proven. */
 bool gspm_in_use(const struct ike_sa *sa);
 
 /* Initiator: what stands in its first IKE_AUTH in place of AUTH. */
@@ -47,6 +47,9 @@ int gspm_asked(struct ike_sa *sa, const struct ike_msg *m, struct diag *d);
 int gspm_tell_name(struct ike_sa *sa, struct diag *d); /* the reply to it */
 /* Initiator: is this AUTH the peer's? Then the SA knows who it is. */
 int gspm_verify(struct ike_sa *sa, const struct ike_msg *m, struct diag *d);
+/* Initiator: Kerberos has come to nothing. If the set names something else that we have, that is tried instead, now and
+ * for a while; false: it does not. */
+bool gspm_falls_back(struct ike_sa *sa);
 /* Responder, before there is an SA: the peer gives up. */
 void gspm_parted(struct ike_sa *sa, const struct ike_msg *m);
 /* Does the SA wait for a message with which Kerberos goes on? */

@@ -72,7 +72,12 @@ struct ike_sa *init_for(struct contact *c, const struct sa_selector *selector, c
 	k->initiating_count++;
 	sa->auth_set = rule->auth;
 	sa->ke_set = rule->key_exchange;
-	(void)choose_for(sa, NULL, NULL);
+	if (c->no_kerberos_ms > k->now_ms)
+		sa->making->kerberos = GSPM_NEVER;
+	if (choose_for(sa, NULL, NULL) < 0) { /* what there was besides has gone */
+		sa->making->kerberos = GSPM_MAYBE;
+		(void)choose_for(sa, NULL, NULL);
+	}
 	ike_join(sa, c);
 	sa->first = child_new(sa, true, selector, rule);
 	sa->first->state = CHILD_FIRST;
@@ -298,8 +303,11 @@ int init_reply(struct ike_sa *sa, const struct step_input *in, struct diag *d)
 	if (ike_find_notify(m, N_USE_PPK) && ppk_held(sa->k, sa->ke_set))
 		ppk_agree(sa);
 	sa->making->childless_possible = ike_find_notify(m, N_CHILDLESS_IKEV2_SUPPORTED);
-	if (kerberos)
+	if (kerberos) {
 		gspm_agree(sa);
+		if (ike_credential(sa)->kind == AUTH_KERBEROS)
+			gspm_use(sa);
+	}
 	owned_set(&sa->nonce_r, m->nonce.at, m->nonce.len);
 	sa->fragments = sa->k->config.fragment_octets && ike_find_notify(m, N_FRAGMENTATION_SUPPORTED);
 	owned_set(&sa->init_reply, m->raw.at, m->raw.len);

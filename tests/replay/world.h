@@ -107,6 +107,7 @@ struct world *world_new_ipv6(const char *policy);
 /* Are all worlds of IPv6 (CORDON_TEST_IPV6 is set)? Then every 10.0.0.N, and 192.0.2.N, of a policy is 2001:db8::N, and
  * 2001:db8:2::N; world_addr says which it is. */
 bool world_is_ipv6(void);
+/* If CORDON_TEST_KERBEROS is set every pre-shared key of a policy is Kerberos instead. */
 struct addr world_addr(uint8_t a, uint8_t b, uint8_t c, uint8_t n); /* 10.0.0.n or 192.0.2.n */
 void world_free(struct world *w);
 /* Play until nothing is on its way and no deadline before until_ms is left; the clock then stands at until_ms. */
