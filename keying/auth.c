@@ -306,24 +306,31 @@ static void begin_again(struct ike_sa *sa)
 		want_drive_all(c);
 }
 
-int auth_refused(struct ike_sa *sa, const struct step_input *in, struct diag *d)
+void auth_refused_as(struct ike_sa *sa, uint16_t notify, const char *why)
 {
-	const struct ike_notification *n = ike_find_error(in->msg);
+	const struct fault f = fault_of_notify(IKE_AUTH, notify);
 	char remote[ADDR_TEXT], ours[PROOF_TEXT], words[REFUSAL_TEXT];
 
+	(void)addr_text(&sa->remote, remote);
+	if (why)
+		(void)snprintf(words, sizeof words, "%s, because %.400s", ike_notify_name(notify), why);
+	else
+		(void)refusal_words(IKE_AUTH, notify, own_proof(sa, ours), words);
+	if (!gspm_falls_back(sa)) {
+		ike_fault(sa, f, "%s refused us in IKE_AUTH, %s", remote, words);
+		return;
+	}
+	contact_fault(sa->k, &sa->local, &sa->remote, ike_rule_name(sa), EVENT_MAIN_MODE_FAILED, f,
+		      "%s refused us in IKE_AUTH, and we try what else '%s' names: %s", remote, sa->auth_set->name,
+		      words);
+	begin_again(sa);
+}
+
+int auth_refused(struct ike_sa *sa, const struct step_input *in, struct diag *d)
+{
 	(void)d;
 	exchange_done(sa);
-	(void)refusal_words(IKE_AUTH, n->type, own_proof(sa, ours), words);
-	if (!gspm_falls_back(sa)) {
-		ike_fault(sa, fault_of_notify(IKE_AUTH, n->type), "%s refused us in IKE_AUTH, %s",
-			  addr_text(&sa->remote, remote), words);
-		return 0;
-	}
-	contact_fault(sa->k, &sa->local, &sa->remote, ike_rule_name(sa), EVENT_MAIN_MODE_FAILED,
-		      fault_of_notify(IKE_AUTH, n->type),
-		      "%s refused us in IKE_AUTH, and we try what else '%s' names: %s", addr_text(&sa->remote, remote),
-		      sa->auth_set->name, words);
-	begin_again(sa);
+	auth_refused_as(sa, ike_find_error(in->msg)->type, NULL);
 	return STEP_STAY;
 }
 
@@ -497,22 +504,29 @@ static const struct rule *any_rule(const struct ike_sa *sa, enum auth_kind kind)
 	return first;
 }
 
-/* The reply that ends it: AUTHENTICATION_FAILED and not a word more, and nothing stays. */
+/* The reply that ends it: AUTHENTICATION_FAILED and not a word more (but what Kerberos itself has to say), and nothing
+ * stays. */
 void auth_refuse(struct ike_sa *sa, struct fault f, const char *why)
 {
 	struct keying *k = sa->k;
 	const char *rule = ike_rule_name(sa);
 	char who[WHO_TEXT];
+	struct ike_writer w;
+	size_t sk;
 
 	f.exchange = IKE_AUTH;
 	contact_fault_stranger(k, &sa->local, &sa->remote, rule, f, "we refused %s in IKE_AUTH: %s%s%s%s",
 			       who_text(sa, &f, who), why, *rule ? " (rule '" : "", rule, *rule ? "')" : "");
-	exchange_reply_notify(sa, IKE_AUTH, N_AUTHENTICATION_FAILED, NULL, 0);
+	exchange_begin_message(sa, &w, IKE_AUTH, true, &sk);
+	ike_put_notify(&w, N_AUTHENTICATION_FAILED, NULL, 0);
+	gspm_put_parting(sa, &w);
+	exchange_reply(sa, &w, sk);
 	/* Stays as it is for repetitions of the request, until it is given up; but it is no longer half-open work. */
 	if (sa->first)
 		child_drop(sa->first, NULL);
 	sa->state = IKE_R_INIT_SENT;
 	sa->receive_id = UINT32_MAX; /* takes no request any more */
+	gspm_free(sa);
 }
 
 /* Kerberos goes on: by which principal tickets for us are asked. */

@@ -199,15 +199,16 @@ enum ike_state {
 	IKE_V1_MAKING, /* a main mode of IKEv1: how far it is stands in v1 */
 	IKE_I_BEGIN,   /* nonce, SPI and key pair are made */
 	IKE_I_INIT_SENT,
-	IKE_I_DERIVE,     /* the shared secret is made */
-	IKE_I_PPK,        /* a post-quantum pre-shared key is mixed in */
-	IKE_I_SIGN,       /* our proof is made */
-	IKE_I_SIGN_PLAIN, /* and another, for a peer without that key */
-	IKE_I_SPI,        /* the first CHILD SA's SPI is reserved */
-	IKE_I_GSS_ASKED,  /* Kerberos: by which principal are tickets for the peer asked? */
-	IKE_I_GSS_TICKET, /* our ticket for it is made */
-	IKE_I_GSS_SHOWN,  /* and shown */
-	IKE_I_GSS_OURS,   /* its answer to ours is read */
+	IKE_I_DERIVE,      /* the shared secret is made */
+	IKE_I_PPK,         /* a post-quantum pre-shared key is mixed in */
+	IKE_I_SIGN,        /* our proof is made */
+	IKE_I_SIGN_PLAIN,  /* and another, for a peer without that key */
+	IKE_I_SPI,         /* the first CHILD SA's SPI is reserved */
+	IKE_I_GSS_ASKED,   /* Kerberos: by which principal are tickets for the peer asked? */
+	IKE_I_GSS_TICKET,  /* our ticket for it is made */
+	IKE_I_GSS_SHOWN,   /* and shown */
+	IKE_I_GSS_REFUSED, /* why it refused ours is read */
+	IKE_I_GSS_OURS,    /* its answer to ours is read */
 	IKE_I_GSS_OUR_KEY,
 	IKE_I_GSS_THEIRS, /* its ticket for us is read */
 	IKE_I_GSS_THEIR_KEY,
@@ -553,8 +554,8 @@ ike_action init_begin, init_send, init_cookie, init_other_group, init_refused, i
 ike_action auth_sign, auth_mixed, auth_plain, auth_peer_mixed, auth_reserve, auth_send, auth_refused, auth_verify,
 	auth_established;
 ike_action auth_request, auth_answer, auth_child, auth_respond, auth_proven;
-ike_action gspm_take_name, gspm_send_ticket, gspm_take_tokens, gspm_ours_up, gspm_accept_peer, gspm_peer_up,
-	gspm_send_proof;
+ike_action gspm_take_name, gspm_send_ticket, gspm_refused, gspm_explained, gspm_take_tokens, gspm_ours_up,
+	gspm_accept_peer, gspm_peer_up, gspm_send_proof;
 ike_action gspm_take_ticket, gspm_peer_shown, gspm_ask_ticket, gspm_send_tokens, gspm_take_proof, gspm_check_proof;
 ike_action rekey_begun, rekey_derived, rekey_answered;
 void init_message(struct keying *k, const struct ike_header *h, const struct addr *local, uint16_t local_port,
@@ -569,9 +570,10 @@ void auth_put_proof_alone(struct ike_sa *sa, struct ike_writer *w); /* AUTH, and
 void auth_put_contact(struct ike_sa *sa, struct ike_writer *w);     /* INITIAL_CONTACT, our token */
 void auth_take_contact(struct ike_sa *sa, const struct ike_msg *m);
 void auth_keep_peer(struct ike_sa *sa, const struct peer *p);
-void auth_begin_child(struct ike_sa *sa);                                 /* responder, when both are proven */
-void auth_refuse(struct ike_sa *sa, struct fault f, const char *why);     /* responder */
-void auth_not_proven(struct ike_sa *sa, struct fault f, const char *why); /* initiator */
+void auth_begin_child(struct ike_sa *sa);                                  /* responder, when both are proven */
+void auth_refuse(struct ike_sa *sa, struct fault f, const char *why);      /* responder */
+void auth_not_proven(struct ike_sa *sa, struct fault f, const char *why);  /* initiator */
+void auth_refused_as(struct ike_sa *sa, uint16_t notify, const char *why); /* why NULL: it does not say */
 void auth_part(struct ike_sa *sa); /* its end, when why has been told: the peer hears of it */
 
 /* exchange.c: requests and replies under protection */

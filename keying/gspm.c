@@ -31,6 +31,8 @@ struct gspm_making {
 	struct key secrets[CONTEXTS];
 	char principal[KEYING_GSS_TARGET]; /* initiator: the responder's, as it says */
 	struct owned token;                /* waits for its turn */
+	bool parting;                      /* responder: it is what Kerberos says of a ticket that it refuses */
+	uint16_t notify;                   /* initiator: that the peer refused our ticket with */
 	struct owned proof;                /* responder: the peer's AUTH, until it can be checked */
 	uint8_t proof_method;
 	struct peer *peer;      /* as the peer's own ticket has it */
@@ -424,6 +426,25 @@ int gspm_send_ticket(struct ike_sa *sa, const struct step_input *in, struct diag
 	return 0;
 }
 
+int gspm_refused(struct ike_sa *sa, const struct step_input *in, struct diag *d)
+{
+	const struct ike_msg *m = in->msg;
+
+	if (!m->gspm.token_i.len)
+		return auth_refused(sa, in, d);
+	exchange_done(sa);
+	sa->making->gspm->notify = ike_find_error(m)->type;
+	ask_step(sa, 0, NULL, m->gspm.token_i);
+	return 0;
+}
+
+int gspm_explained(struct ike_sa *sa, const struct step_input *in, struct diag *d)
+{
+	(void)d;
+	auth_refused_as(sa, sa->making->gspm->notify, in->result->error ? in->result->why : NULL);
+	return STEP_STAY;
+}
+
 int gspm_take_tokens(struct ike_sa *sa, const struct step_input *in, struct diag *d)
 {
 	const struct ike_msg *m = in->msg;
@@ -524,6 +545,14 @@ int gspm_asked(struct ike_sa *sa, const struct ike_msg *m, struct diag *d)
 	return note(sa, m->gspm.body, d);
 }
 
+void gspm_put_parting(const struct ike_sa *sa, struct ike_writer *w)
+{
+	const struct gspm_making *g = sa->making->gspm;
+
+	if (g && g->parting && g->token.len)
+		(void)ike_put_gspm(w, &(struct ike_gspm){ .token_i = owned_octets(&g->token) });
+}
+
 int gspm_tell_name(struct ike_sa *sa, struct diag *d)
 {
 	const struct keying_credential *c = ike_credential(sa);
@@ -562,8 +591,11 @@ int gspm_peer_shown(struct ike_sa *sa, const struct step_input *in, struct diag 
 {
 	const struct keying_result *r = in->result;
 
-	if (r->error)
+	if (r->error) {
+		owned_set(&sa->making->gspm->token, r->token.at, r->token.len);
+		sa->making->gspm->parting = true;
 		return refused(sa, r->error, r->why);
+	}
 	if (!r->complete || !r->token.len)
 		return refused(sa, -ERR_SYNTAX, "it wants another Kerberos exchange than that with a proof both ways");
 	keep_told(sa, 0, r);

@@ -44,7 +44,8 @@ bool gspm_in_use(const struct ike_sa *sa);
 void gspm_put_hello(struct ike_sa *sa, struct ike_writer *w);
 /* Responder: the first request names the mechanism and no more. Keeps what AUTH will cover. */
 int gspm_asked(struct ike_sa *sa, const struct ike_msg *m, struct diag *d);
-int gspm_tell_name(struct ike_sa *sa, struct diag *d); /* the reply to it */
+void gspm_put_parting(const struct ike_sa *sa, struct ike_writer *w); /* what Kerberos says of it, in a refusal */
+int gspm_tell_name(struct ike_sa *sa, struct diag *d);                /* the reply to it */
 /* Initiator: is this AUTH the peer's? Then the SA knows who it is. */
 int gspm_verify(struct ike_sa *sa, const struct ike_msg *m, struct diag *d);
 /* Initiator: Kerberos has come to nothing. If the set names something else that we have, that is tried instead, now and

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TICKET = 1, ANSWER = 2, TOKEN_ROOM = KEYING_TOKEN_MOST };
+enum { TICKET = 1, ANSWER = 2, ERROR = 3, TOKEN_ROOM = KEYING_TOKEN_MOST };
 
 static struct kdc_context *find(struct kdc_host *h, uint64_t number)
 {
@@ -85,6 +85,9 @@ static int finish(struct kdc_context *c, const struct keying_job *job, struct ke
 
 	if (e < 0)
 		return e;
+	if (job->token.len && job->token.at[0] == ERROR)
+		return diag_fail(d, failure_error(FAILURE_NOT_ACCEPTED), "the peer's Kerberos says: %.*s",
+				 (int)job->token.len - 1, (const char *)job->token.at + 1);
 	if (job->token.len != 1 + KDC_KEY || job->token.at[0] != ANSWER ||
 	    memcmp(job->token.at + 1, want, KDC_KEY) != 0)
 		return diag_fail(d, failure_error(FAILURE_NOT_ACCEPTED), "the peer did not prove that it has its key");
@@ -101,7 +104,6 @@ static int accept_ticket(struct kdc_host *h, struct kdc_context *c, const struct
 	uint8_t kind = wire_u8(&in);
 	int e;
 
-	h->accepts++;
 	wire_text(&in, c->peer, sizeof c->peer);
 	wire_text(&in, server, sizeof server);
 	wire_copy(&in, c->key, KDC_KEY);
@@ -141,8 +143,14 @@ static int step(struct kdc_host *h, uint8_t seed, const struct keying_job *job, 
 	assert_true(!anew || job->gss_initiator == (job->gss_target != NULL));
 	if (c->initiator && anew && h->cannot)
 		return diag_fail(d, failure_error(FAILURE_NO_CREDENTIAL), "%s", h->cannot);
-	if (!c->initiator && h->rejects)
+	h->accepts += !c->initiator;
+	if (!c->initiator && h->rejects) {
+		uint8_t error[256] = { ERROR };
+
+		memcpy(error + 1, h->rejects, strlen(h->rejects));
+		give(r, error, 1 + strlen(h->rejects));
 		return diag_fail(d, failure_error(FAILURE_NOT_ACCEPTED), "%s", h->rejects);
+	}
 	e = !c->initiator ? accept_ticket(h, c, job, r, d) : anew ? begin(h, seed, c, job, r, d) : finish(c, job, r, d);
 	if (e < 0 || !c->complete)
 		return e;
