@@ -32,9 +32,6 @@ static void become_program(const struct cell *c)
 	for (size_t i = 0; c->environment && c->environment[i]; i++)
 		if (putenv((char *)(uintptr_t)c->environment[i]) != 0)
 			_exit(126);
-	(void)dup2(c->null, STDIN_FILENO);
-	(void)dup2(c->log, STDOUT_FILENO);
-	(void)dup2(c->log, STDERR_FILENO);
 	(void)execvp(c->argv[0], (char *const *)(uintptr_t)c->argv);
 	_exit(127);
 }
@@ -52,6 +49,9 @@ static void be_first(const struct cell *c)
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 	/* From here on we end with the lab. If it has ended before, nobody answers. */
 	(void)close(c->told[1]);
+	(void)dup2(c->null, STDIN_FILENO);
+	(void)dup2(c->log, STDOUT_FILENO);
+	(void)dup2(c->log, STDERR_FILENO);
 	if (send(c->told[0], "1", 1, MSG_NOSIGNAL) != 1 || recv(c->told[0], &octet, 1, 0) != 1 || setsid() < 0 ||
 	    setns(c->space, CLONE_NEWNET) < 0 || sethostname(c->host_name, strlen(c->host_name)) < 0 ||
 	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||

@@ -342,8 +342,8 @@ static int provision(struct directory *y, struct diag *d)
 {
 	const struct domain *m = y->options.domain;
 	SCOPED(str_wipe)
-	struct str realm = { 0 },
-		   short_name = { 0 }, target = { 0 }, machine = { 0 }, admin = { 0 }, host = { 0 }, address = { 0 };
+	struct str realm = { 0 }, short_name = { 0 }, target = { 0 }, machine = { 0 }, admin = { 0 }, host = { 0 },
+		   address = { 0 };
 	const char *argv[16] = { "samba-tool", "domain", "provision", "--server-role=dc",
 				 "--dns-backend=SAMBA_INTERNAL" };
 	struct str *const words[] = { &realm, &short_name, &target, &machine, &admin, &host, &address };

@@ -17,7 +17,8 @@ struct sight {
 struct probe {
 	struct addr from, to;
 	struct addr outer_from, outer_to; /* of the tunnel that it goes through; family 0: none */
-	unsigned opened;
+	unsigned opened, returned;        /* clear packets of its flows */
+	bool service;
 	struct sight attempts[JUDGE_ATTEMPTS_MOST];
 };
 
@@ -164,6 +165,11 @@ void judge_probe(struct judge *j, size_t probe, const struct addr *from, const s
 	}
 	j->probes[probe].from = *from;
 	j->probes[probe].to = *to;
+}
+
+void judge_service(struct judge *j, size_t probe)
+{
+	j->probes[probe].service = true;
 }
 
 /* ---- flows ----------------------------------------------------------------------------------------------------- */
@@ -364,8 +370,8 @@ static bool judge_clear(struct judge *j, const struct packet *p, const char *hos
 	judge_the_flow(j, f);
 	if (behind && f->tunnelled)
 		return false;
-	if (f->probe >= 0 && !back && !p->quotes)
-		j->probes[f->probe].opened++;
+	if (f->probe >= 0 && !p->quotes)
+		(*(back ? &j->probes[f->probe].returned : &j->probes[f->probe].opened))++;
 	if (f->leak[back])
 		note_leak(j, p, f, back, host, us);
 	return true;
@@ -447,8 +453,16 @@ struct judge_sight judge_sight(const struct judge *j, size_t probe, int answered
 		r.seen = heard ? SEEN_ONE_WAY : SEEN_BLOCKED;
 		return r;
 	}
-	const struct sight *s = &p->attempts[answered];
+	struct sight seen = p->attempts[answered];
+	const struct sight *s = &seen;
 
+	/* Its words hold no marker that we could count on. */
+	if (p->service && seen.clear[0])
+		seen.clear[1] = p->returned > 0;
+	if (p->service && seen.readable[0])
+		seen.readable[1] = pair && pair->sealed[0] && pair->sealed[1];
+	if (p->service && seen.readable[0])
+		seen.clear[1] = 0;
 	if (s->clear[0] && s->clear[1] && !s->readable[0] && !s->readable[1])
 		r.seen = SEEN_CLEAR;
 	else if (s->clear[0] || s->clear[1])

@@ -52,6 +52,8 @@ void judge_excuse(struct judge *j, const struct addr *one, const struct addr *ot
 
 /* Probe number `probe` asks from one address to another. */
 void judge_probe(struct judge *j, size_t probe, const struct addr *from, const struct addr *to);
+/* A real service answers it, in words of its own: its answers are known by their flow, not by a marker. */
+void judge_service(struct judge *j, size_t probe);
 /* A flow that the probe is about to open. */
 void judge_flow(struct judge *j, size_t probe, const struct packet_flow *f);
 

@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "tools/lab/judge.h"
 #include "tools/lab/network.h"
+#include "tools/lab/question.h"
 #include "tools/lab/space.h"
 
 #include <errno.h>
@@ -45,6 +46,7 @@ struct probe {
 	struct probe_result result;
 	struct attempt attempts[JUDGE_ATTEMPTS_MOST];
 	uint64_t started_ms, next_ms;
+	bool service;      /* a real one has the port there, and answers in its own words */
 	bool answered_now; /* by result.answered; looked at in the next step, when the wire has been read */
 	bool done;
 };
@@ -99,7 +101,9 @@ static int bound_socket(int space, const struct addr *at, int16_t protocol, uint
 
 	if (fd < 0)
 		return fd;
-	(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+	/* Of UDP it would take the port from a service that allows it. */
+	if (protocol == PACKET_TCP)
+		(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
 	if (bind(fd, (struct sockaddr *)&ss, len) < 0 || (protocol == PACKET_TCP && port && listen(fd, BACKLOG) < 0)) {
 		int e = -errno;
 
@@ -225,6 +229,8 @@ static size_t question(const struct probes *p, size_t probe, unsigned attempt, u
 	uint16_t sum;
 
 	judge_marker(p->judge, p->first + probe, attempt, marker);
+	if (p->probes[probe].service)
+		return question_write(w->protocol, w->port, marker, out);
 	if (!is_icmp(w->protocol)) {
 		memcpy(out, marker, JUDGE_MARKER);
 		return JUDGE_MARKER;
@@ -270,12 +276,14 @@ static void ask(struct probes *p, size_t probe, unsigned attempt)
 {
 	struct probe *pr = &p->probes[probe];
 	struct attempt *a = &pr->attempts[attempt];
-	uint8_t octets[64];
+	uint8_t octets[QUESTION_MOST];
 	size_t n = question(p, probe, attempt, octets);
 
 	a->connecting = false;
 	if (send(a->fd, octets, n, MSG_NOSIGNAL) != (ssize_t)n)
 		(void)snprintf(pr->result.note, sizeof pr->result.note, "%s", strerror(errno));
+	else if (pr->service && pr->want.protocol == PACKET_TCP)
+		(void)shutdown(a->fd, SHUT_WR); /* it would wait for the rest of what it takes for a question */
 }
 
 static void attempt_over(struct probe *pr, unsigned attempt, int error, uint64_t now_ms)
@@ -351,6 +359,13 @@ static void step_attempt(struct probes *p, size_t probe, unsigned attempt, uint6
 
 		if (n < 0 && (errno == EAGAIN || errno == EINTR))
 			return;
+		/* A service that took the connection has heard us, whatever it makes of the question. */
+		if (pr->service && (n > 0 || (pr->want.protocol == PACKET_TCP && (n == 0 || errno == ECONNRESET)))) {
+			pr->result.answered = (int)attempt;
+			pr->result.heard = pr->answered_now = true;
+			attempt_over(pr, attempt, 0, now_ms);
+			return;
+		}
 		if (n < 0 || (n == 0 && pr->want.protocol == PACKET_TCP)) {
 			attempt_over(pr, attempt, n < 0 ? errno : ECONNRESET, now_ms);
 			return;
@@ -421,7 +436,10 @@ struct probes *probes_new(const struct network *n, const struct probe_want *want
 		if (is_icmp(wants[i].protocol))
 			continue;
 		s = server_for(p, &wants[i]);
-		if (s->fd < 0) {
+		pr->service = s->fd == -EADDRINUSE && question_can_ask(wants[i].protocol, wants[i].port);
+		if (pr->service) {
+			judge_service(j, first + i);
+		} else if (s->fd < 0) {
 			(void)snprintf(pr->result.error, sizeof pr->result.error, "nobody can listen there: %s",
 				       strerror(-s->fd));
 			pr->done = true;
