@@ -20,9 +20,7 @@ static int check_rule(const struct rule *rule, struct diag *d)
 {
 	const char *what = NULL;
 
-	if (rule->machine_count > 0)
-		what = "authorised machines (machines:)";
-	else if (rule_mode_protects(rule->mode) && rule->auth && only_kerberos(rule->auth))
+	if (rule_mode_protects(rule->mode) && rule->auth && only_kerberos(rule->auth))
 		what = "Kerberos authentication";
 	if (!what)
 		return 0;

@@ -456,12 +456,15 @@ int auth_established(struct ike_sa *sa, const struct step_input *in, struct diag
 int auth_proven(struct ike_sa *sa, const struct step_input *in, struct diag *d)
 {
 	struct child *first = sa->first;
+	struct diag why = { 0 };
 
 	(void)in;
 	(void)d;
 	sa->state = IKE_ESTABLISHED; /* for whom the CHILD SA asks */
 	if (first && sa->making->hint[0])
 		child_fault(first, sa->making->hint_fault, "%s", sa->making->hint);
+	else if (first && !member_may(sa->k, sa->peer, &sa->remote, first->rule, &why))
+		child_not_member(first, why.text);
 	else if (first)
 		(void)child_step(first, CEV_PROVEN, NULL, NULL, NULL);
 	sa->making->hint[0] = '\0';
@@ -654,6 +657,12 @@ void auth_begin_child(struct ike_sa *sa)
 {
 	struct diag why = { 0 };
 
+	if (sa->first && !member_may(sa->k, sa->peer, &sa->remote, sa->first->rule, &why)) {
+		sa->refusal = (struct refusal){ .notify = N_TS_UNACCEPTABLE, .not_member = true };
+		words_copy(sa->making->hint, sizeof sa->making->hint, why.text);
+		sa->making->hint_fault = (struct fault){ .code = FAILURE_NOT_MEMBER, .exchange = IKE_AUTH };
+		child_drop(sa->first, NULL);
+	}
 	if (sa->first && child_step(sa->first, CEV_START, NULL, NULL, &why) < 0)
 		child_fail(sa->first, "%s", why.text);
 }
@@ -674,7 +683,6 @@ static void refuse_if_shared(struct ike_sa *sa)
 int auth_respond(struct ike_sa *sa, const struct step_input *in, struct diag *d)
 {
 	struct ike_writer w;
-	uint8_t group[2];
 	size_t sk;
 	int r;
 
@@ -686,14 +694,10 @@ int auth_respond(struct ike_sa *sa, const struct step_input *in, struct diag *d)
 	else if ((r = put_proof(sa, &w, false, d)) < 0)
 		return r;
 	reauth_put(sa, &w);
-	if (sa->first) {
+	if (sa->first)
 		child_put_answer(sa->first, &w);
-	} else if (!sa->making->childless) {
-		struct wire_out out = wire_out(group, sizeof group);
-		wire_put_u16(&out, sa->refusal.group);
-		ike_put_notify(&w, sa->refusal.notify ? sa->refusal.notify : N_NO_PROPOSAL_CHOSEN, group,
-			       sa->refusal.notify == N_INVALID_KE_PAYLOAD ? sizeof group : 0);
-	}
+	else if (!sa->making->childless)
+		child_put_refusal(&sa->refusal, &w);
 	if (!sa->contact)
 		ike_join(sa, contact_get(sa->k, &sa->local, &sa->remote));
 	exchange_reply(sa, &w, sk);

@@ -144,6 +144,8 @@ static void install(struct child *c, bool inbound)
 	capture_child(k, &spec);
 	c->installed = true;
 	todo_install(k, &spec, request_ask(k, c->pair, inbound ? WAIT_INBOUND : WAIT_OUTBOUND));
+	if (inbound)
+		member_tell(k, c->ike->peer, &c->ike->remote, &c->selector);
 }
 
 static void forget_keys(struct child *c)
@@ -472,6 +474,12 @@ void child_fault(struct child *c, struct fault f, const char *fmt, ...)
 	(void)vsnprintf(text, sizeof text, fmt, ap);
 	va_end(ap);
 	fail(c, f, text);
+}
+
+void child_not_member(struct child *c, const char *why)
+{
+	c->not_member = true;
+	child_fault(c, (struct fault){ .code = FAILURE_NOT_MEMBER }, "we refused quick mode: %s", why);
 }
 
 void child_fail(struct child *c, const char *fmt, ...)

@@ -76,6 +76,8 @@ struct child *child_asked(struct ike_sa *ike, const struct ike_msg *m, const str
 				e->rule->auth->name, ike->auth_set->name);
 		return refuse(ret_refusal, N_TS_UNACCEPTABLE);
 	}
+	if (ike->peer && !member_may(ike->k, ike->peer, &ike->remote, e->rule, d))
+		return refuse(ret_refusal, N_TS_UNACCEPTABLE);
 	if (!child_set_takes(e->rule->key_exchange, &ike->suite)) {
 		(void)diag_fail(d, failure_error(FAILURE_NO_PROPOSAL), "main mode is %s, rule '%s' wants %s",
 				ike_suite_text(&ike->suite, offered), e->rule->name,
@@ -110,7 +112,7 @@ struct child *child_asked(struct ike_sa *ike, const struct ike_msg *m, const str
 	}
 	const struct algorithm *group = choice.suite.group;
 	if (group && (!m->has_ke || m->ke_group != group->ikev2 || m->ke.len != group->public_octets)) {
-		*ret_refusal = (struct refusal){ N_INVALID_KE_PAYLOAD, group->ikev2 };
+		*ret_refusal = (struct refusal){ N_INVALID_KE_PAYLOAD, group->ikev2, false };
 		(void)diag_fail(d, ERR_NO_PROPOSAL, "it computed with another group than %s", group->name);
 		return NULL;
 	}
@@ -134,14 +136,26 @@ struct child *child_asked(struct ike_sa *ike, const struct ike_msg *m, const str
 	return c;
 }
 
-static void reply_refusal(struct ike_sa *ike, const struct refusal *why)
+void child_put_refusal(const struct refusal *why, struct ike_writer *w)
 {
 	uint8_t group[2];
 	struct wire_out out = wire_out(group, sizeof group);
 
 	wire_put_u16(&out, why->group);
-	exchange_reply_notify(ike, CREATE_CHILD_SA, why->notify, group,
-			      why->notify == N_INVALID_KE_PAYLOAD ? sizeof group : 0);
+	ike_put_notify(w, why->notify ? why->notify : N_NO_PROPOSAL_CHOSEN, group,
+		       why->notify == N_INVALID_KE_PAYLOAD ? sizeof group : 0);
+	if (why->not_member)
+		ike_put_notify(w, N_CORDON_NOT_MEMBER, NULL, 0);
+}
+
+static void reply_refusal(struct ike_sa *ike, const struct refusal *why)
+{
+	struct ike_writer w;
+	size_t sk;
+
+	exchange_begin_message(ike, &w, CREATE_CHILD_SA, true, &sk);
+	child_put_refusal(why, &w);
+	exchange_reply(ike, &w, sk);
 }
 
 void child_request(struct ike_sa *ike, const struct ike_msg *m)
@@ -171,6 +185,7 @@ void child_request(struct ike_sa *ike, const struct ike_msg *m)
 				      (struct fault){ failure_of(d.code), SIDE_HERE, CREATE_CHILD_SA, 0,
 						      peer_kept_id(ike->peer) },
 				      "%s asked for a quick mode, and we refused: %s", peer_kept_id(ike->peer), d.text);
+		refusal.not_member = failure_of(d.code) == FAILURE_NOT_MEMBER;
 		reply_refusal(ike, &refusal);
 		return;
 	}

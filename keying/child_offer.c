@@ -8,6 +8,10 @@ static void start(struct child *c)
 {
 	struct diag d = { 0 };
 
+	if (!member_may(c->ike->k, c->ike->peer, &c->ike->remote, c->rule, &d)) {
+		child_not_member(c, d.text);
+		return;
+	}
 	if (c->ike->v1) {
 		quick_start(c);
 		return;
@@ -207,13 +211,32 @@ void child_put_offer(struct child *c, struct ike_writer *w)
 	child_put_selectors(c, w);
 }
 
+/* A Cordon says why it calls the traffic unacceptable. */
+static bool refuses_member(const struct ike_msg *m, const struct ike_notification *error)
+{
+	return error->type == N_TS_UNACCEPTABLE && ike_find_notify(m, N_CORDON_NOT_MEMBER);
+}
+
 struct fault child_fault_of(const struct ike_msg *m, const struct diag *d)
 {
 	const struct ike_notification *error = ike_find_error(m);
 
+	if (error && refuses_member(m, error))
+		return (struct fault){ FAILURE_NOT_MEMBER, SIDE_PEER, CREATE_CHILD_SA, error->type, NULL };
 	if (error)
 		return fault_of_notify(CREATE_CHILD_SA, error->type);
 	return (struct fault){ .code = failure_of(d->code), .exchange = CREATE_CHILD_SA };
+}
+
+static int refused_member(const struct child *c, struct diag *d)
+{
+	char remote[ADDR_TEXT];
+
+	return diag_fail(
+		d, failure_error(FAILURE_NOT_MEMBER),
+		"%s refused quick mode: this host is not known there to be in a group that its rule admits. Its "
+		"`machines` and `groups` say who is, and its own log which rule (ours is '%s')",
+		addr_text(&c->ike->remote, remote), c->rule->name);
 }
 
 static int refused(const struct child *c, const struct ike_notification *error, struct diag *d)
@@ -239,6 +262,8 @@ int child_answered(struct child *c, const struct ike_msg *m, struct diag *d)
 	char text[PROPOSALS_TEXT], what[SELECTOR_TEXT];
 
 	c->refused = error ? error->type : 0;
+	if (error && refuses_member(m, error))
+		return refused_member(c, d);
 	if (error)
 		return refused(c, error, d);
 	if (m->has_sa && m->offer.count) { /* from here on the peer has it, whatever we think of it */

@@ -167,6 +167,7 @@ struct child {
 	struct sa_selector selector, asked; /* in force, maybe narrower; the whole that its rule wants */
 	struct plan_packet packet;          /* initiator: that it is made for */
 	bool names_packet;                  /* initiator: in front of its selectors */
+	bool not_member;                    /* initiator: why we delete it: the peer is in no group of the rule's */
 	uint16_t refused;                   /* initiator: the error that the peer answered with */
 	bool more_possible;                 /* responder: the peer asked for more than one CHILD SA holds */
 	const struct rule *rule;
@@ -259,6 +260,7 @@ enum ike_event {
 struct refusal {
 	uint16_t notify; /* 0: none */
 	uint16_t group;  /* of INVALID_KE_PAYLOAD */
+	bool not_member; /* the peer is in no group that the rule admits */
 };
 
 /* Our request that is out: at most one (window 1). */
@@ -387,8 +389,9 @@ struct task {
 
 struct todo_item {
 	struct keying_todo todo;
-	struct owned octets;  /* SEND */
-	struct sa_spec *spec; /* INSTALL */
+	struct owned octets;           /* SEND */
+	struct sa_spec *spec;          /* INSTALL */
+	struct membership *membership; /* INSTALL, MEMBERSHIP */
 	TAILQ_ENTRY(todo_item) entry;
 };
 
@@ -407,6 +410,7 @@ struct keying {
 	struct keying_config config;
 	struct arena *memory; /* of the config's copies */
 	struct plan *plan;
+	struct directory_names *names; /* NULL: nothing is known of any */
 	uint64_t now_ms;
 	bool closing;
 	struct nat_from from; /* the message in hand */
@@ -477,6 +481,15 @@ uint64_t request_ask(struct keying *k, uint64_t pair, enum sad_wait wait);
 /* Take the waiting one out of its table; false: nobody waits (any more). */
 bool job_take(struct keying *k, uint64_t number, struct waiting *ret);
 bool request_take(struct keying *k, uint64_t number, struct waiting *ret);
+
+/* member.c: whom a rule admits, and who is behind an SA */
+/* Is the peer, proven from that address, one that the rule takes? If not, words. */
+bool member_may(const struct keying *k, const struct peer_kept *peer, const struct addr *remote,
+		const struct rule *rule, struct diag *d);
+/* For the todo that was added last: who is behind an SA of that selector. */
+void member_tell(struct keying *k, const struct peer_kept *peer, const struct addr *remote,
+		 const struct sa_selector *selector);
+void member_review(struct keying *k); /* of all SAs, again */
 
 /* contact.c */
 struct contact *contact_find(struct keying *k, const struct addr *local, const struct addr *remote);
@@ -615,9 +628,11 @@ void child_put_answer(struct child *c, struct ike_writer *w);
 /* What a request asks for; old: that it rekeys. On refusal *ret_refusal says what the reply says; words in d. */
 struct child *child_asked(struct ike_sa *ike, const struct ike_msg *m, const struct child *old,
 			  struct refusal *ret_refusal, struct diag *d);
+void child_put_refusal(const struct refusal *why, struct ike_writer *w);
 int child_answered(struct child *c, const struct ike_msg *m, struct diag *d);
 struct fault child_fault_of(const struct ike_msg *m, const struct diag *d); /* when the reply was no success */
 void child_fault(struct child *c, struct fault f, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+void child_not_member(struct child *c, const char *why); /* the peer is in no group that the rule admits */
 void child_fail(struct child *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void child_delete(struct child *c);                   /* with a Delete */
 bool child_replaced_early(const struct child *old);   /* by ours, and the peer deletes it before we do */

@@ -57,6 +57,8 @@ static bool put_delete_child(struct ike_sa *sa, const struct task *t, struct ike
 	if (!c)
 		return false;
 	ike_put_delete(w, (uint8_t)c->choice.suite.protocol, &c->spi_in, 1);
+	if (c->not_member)
+		ike_put_notify(w, N_CORDON_NOT_MEMBER, NULL, 0);
 	return true;
 }
 

@@ -87,6 +87,7 @@ enum ike_notify {
 	N_USE_PPK = 16435, /* RFC 8784 */
 	N_PPK_IDENTITY = 16436,
 	N_NO_PPK_AUTH = 16437,
+	N_CORDON_NOT_MEMBER = 48411, /* private, between Cordons: beside TS_UNACCEPTABLE or a Delete, the reason */
 };
 
 enum { TRANSFORM_ESN = 5, ATTRIBUTE_KEY_LENGTH = 14 };

@@ -51,6 +51,15 @@ void informational_request(struct ike_sa *sa, const struct ike_msg *m)
 	}
 	if (early)
 		exchange_queue(rekey_done(sa) ? sa->replaced_by : sa, TASK_LIVENESS, 0);
+	if (m->delete_count && ike_find_notify(m, N_CORDON_NOT_MEMBER)) {
+		char remote[ADDR_TEXT];
+		contact_fault(sa->k, &sa->local, &sa->remote, ike_rule_name(sa), EVENT_QUICK_MODE_FAILED,
+			      (struct fault){ FAILURE_NOT_MEMBER, SIDE_PEER, INFORMATIONAL, N_CORDON_NOT_MEMBER,
+					      peer_kept_id(sa->peer) },
+			      "%s ended quick mode: this host is not known there to be in a group that its rule "
+			      "admits. Its `machines` and `groups` say who is",
+			      addr_text(&sa->remote, remote));
+	}
 	unwanted_redirect(sa, m);
 	reauth_told(sa, m);
 	crash_take(sa, m);

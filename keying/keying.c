@@ -160,6 +160,7 @@ void keying_free(struct keying *k)
 		todo_free(t);
 	}
 	todo_free(k->taken);
+	directory_names_free(k->names);
 	free_waiting(&k->jobs);
 	free_waiting(&k->requests);
 	table_wipe(&k->children);
@@ -700,6 +701,7 @@ void keying_set_plan(struct keying *k, const struct keying_config *c, struct pla
 		}
 	}
 	plan_free(old);
+	member_review(k);
 	end_unwanted(k);
 	for (contact = TAILQ_FIRST(&k->busy); contact; contact = after) {
 		after = TAILQ_NEXT(contact, entry);
@@ -721,6 +723,22 @@ void keying_set_credentials(struct keying *k, const struct keying_config *c, uin
 			w->failed = false;
 			w->failures = 0;
 		}
+		want_drive_all(contact);
+	}
+	keying_settle(k);
+}
+
+void keying_set_names(struct keying *k, struct directory_names *names, uint64_t now_ms)
+{
+	struct contact *contact, *after;
+
+	keying_tick(k, now_ms);
+	directory_names_free(k->names);
+	k->names = names;
+	member_review(k);
+	end_unwanted(k);
+	for (contact = TAILQ_FIRST(&k->busy); contact; contact = after) {
+		after = TAILQ_NEXT(contact, entry);
 		want_drive_all(contact);
 	}
 	keying_settle(k);

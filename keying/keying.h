@@ -12,6 +12,7 @@
 #include "base/key.h"
 #include "base/scope.h"
 #include "dataplane/sad.h"
+#include "identity/groups.h"
 #include "identity/peer.h"
 #include "observe/event.h"
 #include "policy/plan.h"
@@ -189,6 +190,7 @@ enum keying_todo_kind {
 	KEYING_RESERVE_SPI,  /* selector.local, .remote; request */
 	KEYING_RELEASE_SPI,  /* spi */
 	KEYING_INSTALL,      /* spec, request */
+	KEYING_MEMBERSHIP,   /* pair, membership: what is known of who is behind it has changed */
 	KEYING_STOP_SENDING, /* pair: the outbound half goes at once, REMOVE follows */
 	KEYING_REMOVE,       /* pair */
 	KEYING_RELEASE_HELD, /* selector, clear */
@@ -210,6 +212,9 @@ struct keying_todo {
 	uint32_t spi, seconds;
 	struct sa_selector selector;
 	struct sa_spec *spec; /* valid until the next call; then wiped */
+	/* INSTALL of an inbound half: who is behind it, to be told before it is installed; valid as the spec is. NULL:
+	 * the plan's firewall does not ask, or nobody alone is: a tunnel between networks. */
+	const struct membership *membership;
 	bool clear;
 	struct event event;
 	char text[1024]; /* KEYS */
@@ -233,6 +238,9 @@ void keying_usage(struct keying *k, uint64_t pair, uint64_t last_in_ms, uint64_t
 void keying_set_plan(struct keying *k, const struct keying_config *c, struct plan *plan, uint64_t now_ms);
 /* The plan is the same, our credentials are others: no SA ends, and what had failed is tried again. */
 void keying_set_credentials(struct keying *k, const struct keying_config *c, uint64_t now_ms);
+/* What the directory says of the policy's group names, taken over: who is in a group is judged again, and SAs of peers
+ * that may no longer (`machines` of a rule) end. NULL: nothing is known. */
+void keying_set_names(struct keying *k, struct directory_names *names, uint64_t now_ms);
 /* The certificate with this digest is no longer good, for the reason that `why` says: SAs of peers that proved
  * themselves by it end. Returns how many IKE SAs. */
 size_t keying_distrust(struct keying *k, const uint8_t certificate[PEER_DIGEST], const char *why, uint64_t now_ms);

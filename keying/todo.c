@@ -116,6 +116,7 @@ void todo_free(struct todo_item *t)
 		explicit_bzero(t->spec, sizeof *t->spec);
 		free(t->spec);
 	}
+	membership_free(t->membership);
 	keying_job_free(t->todo.job); /* NULL once it was taken */
 	explicit_bzero(t, sizeof *t); /* a line of exported keys, too */
 	free(t);

@@ -36,6 +36,7 @@ static const struct {
 	[FAILURE_USAGE] = { "usage-missing", "the certificate lacks an extended key usage" },
 	[FAILURE_CRITERIA] = { "criteria", "the certificate does not meet the criteria" },
 	[FAILURE_PPK] = { "ppk", "the post-quantum pre-shared keys differ" },
+	[FAILURE_NOT_MEMBER] = { "not-member", "the peer is in no group that the rule admits" },
 	[FAILURE_NO_ANSWER] = { "no-answer", "no answer" },
 	[FAILURE_NAT] = { "refused-nat", "a NAT is between" },
 	[FAILURE_NAT_SHARED] = { "nat-shared", "another host behind the same NAT has the traffic" },

@@ -33,6 +33,7 @@ enum failure_code {
 	FAILURE_USAGE,
 	FAILURE_CRITERIA,
 	FAILURE_PPK,
+	FAILURE_NOT_MEMBER,
 	/* nobody there, or something between */
 	FAILURE_NO_ANSWER,
 	FAILURE_NAT,

@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "base/table.h"
 #include "daemon/keying/known.h"
+#include "daemon/keying/members.h"
 #include "daemon/keying/sad_remote.h"
 #include "daemon/process/sockets.h"
 
@@ -40,6 +41,7 @@ struct driver {
 	struct heard *heard;
 	size_t heard_count, heard_cap, heard_next;
 	struct known *known;
+	struct members *members;
 	struct table secured, pairs; /* by addresses; by an SA's pair, the same rows */
 	bool carrying, closing;
 };
@@ -154,9 +156,29 @@ static void send_ike(struct driver *e, const struct datagram *g)
 	sockets_send(e->config.sockets, g);
 }
 
+static void install(void *context, const struct sa_spec *spec, uint64_t request)
+{
+	struct driver *e = context;
+	struct diag d = { 0 };
+
+	if (sad_install(e->sad, spec, request, &d) < 0)
+		hear_failure(e, request, &d);
+	else
+		child_up(e, spec);
+}
+
+static void not_installed(void *context, uint64_t request)
+{
+	struct diag d = { 0 };
+
+	(void)diag_fail(&d, EBUSY, "the firewall's sets of who is behind an address could not be changed");
+	hear_failure(context, request, &d);
+}
+
 static void do_one(struct driver *e, struct keying_todo *t)
 {
 	struct diag d = { 0 };
+	uint32_t spi;
 
 	switch (t->kind) {
 	case KEYING_SEND:
@@ -181,10 +203,11 @@ static void do_one(struct driver *e, struct keying_todo *t)
 		sad_release_spi(e->sad, t->spi);
 		break;
 	case KEYING_INSTALL:
-		if (sad_install(e->sad, t->spec, t->request, &d) < 0)
-			hear_failure(e, t->request, &d);
-		else
-			child_up(e, t->spec);
+		if (!members_hold(e->members, t->spec, t->request, t->membership))
+			install(e, t->spec, t->request);
+		break;
+	case KEYING_MEMBERSHIP:
+		members_set(e->members, t->pair, t->membership);
 		break;
 	case KEYING_STOP_SENDING:
 		child_down(e, t->pair);
@@ -192,7 +215,10 @@ static void do_one(struct driver *e, struct keying_todo *t)
 		break;
 	case KEYING_REMOVE:
 		child_down(e, t->pair);
-		if (sad_remove(e->sad, t->pair, t->request, &d) < 0)
+		if ((spi = members_gone(e->members, t->pair))) {
+			sad_release_spi(e->sad, spi);
+			hear(e, &(struct sad_event){ .kind = SAD_DONE, .request = t->request, .pair = t->pair });
+		} else if (sad_remove(e->sad, t->pair, t->request, &d) < 0)
 			hear_failure(e, t->request, &d);
 		break;
 	case KEYING_RELEASE_HELD:
@@ -245,19 +271,35 @@ static void carry(struct driver *e)
 			do_one(e, &t);
 			continue;
 		}
+		members_flush(e->members); /* which may bring news */
 		if (e->heard_next == e->heard_count)
 			break;
 		h = e->heard[e->heard_next++];
 		if (h.event.kind == SAD_FAILED)
 			h.event.why = &h.why;
-		if (h.event.kind == SAD_EXPIRE_HARD)
+		if (h.event.kind == SAD_EXPIRE_HARD) {
 			child_down(e, h.event.pair);
+			(void)members_gone(e->members, h.event.pair);
+		}
 		keying_sad_event(e->keying, &h.event, driver_now_ms());
 	}
 	e->heard_next = e->heard_count = 0;
 	e->carrying = false;
 	if (!e->closing)
 		set_timer(e);
+}
+
+void driver_members_answered(struct driver *e, uint64_t request, bool done)
+{
+	members_answered(e->members, request, done);
+	carry(e);
+}
+
+static void orphan_counted(void *context, const struct sa_selector *selector, bool there)
+{
+	const struct driver *e = context;
+
+	members_orphan(e->members, selector, there);
 }
 
 size_t driver_rekey(struct driver *e, const struct addr *peer, bool main_mode)
@@ -431,13 +473,34 @@ static int add_poll(struct driver *e, size_t i, int fd)
 	return 0;
 }
 
-static int open_parts(struct driver *e, struct plan *plan, const struct proofs *proofs, struct diag *d)
+static struct wire_out *members_begin(void *context)
 {
+	const struct driver *e = context;
+
+	return e->config.doors.members_begin(e->config.doors.context);
+}
+
+static void members_end(void *context)
+{
+	const struct driver *e = context;
+
+	e->config.doors.members_end(e->config.doors.context);
+}
+
+static int open_parts(struct driver *e, uint64_t number, struct plan *plan, const struct proofs *proofs, struct diag *d)
+{
+	e->members = members_new(&(struct members_calls){ .begin = members_begin,
+							  .end = members_end,
+							  .install = install,
+							  .failed = not_installed,
+							  .context = e });
+	members_plan(e->members, number, plan);
 	e->sad = sad_remote_new(&(struct sad_remote_config){ .loop = e->config.loop,
 							     .plan = plan,
 							     .event = plane_said,
 							     .ike = ike_came,
 							     .now_ms = plane_now,
+							     .orphan = orphan_counted,
 							     .context = e });
 	return keying_new(&proofs->keying, plan, &e->keying, d);
 }
@@ -447,18 +510,19 @@ static void close_parts(struct driver *e)
 	known_close(e->known);
 	sad_free(e->sad); /* whoever waits for its counters still wants keying's */
 	keying_free(e->keying);
+	members_free(e->members);
 	shared_store_release(e->store);
 	plan_free(e->plan);
 }
 
-int driver_new(const struct driver_config *c, struct plan *plan, const struct proofs *proofs, struct driver **ret,
-	       struct diag *d)
+int driver_new(const struct driver_config *c, uint64_t number, struct plan *plan, const struct proofs *proofs,
+	       struct driver **ret, struct diag *d)
 {
 	struct driver *e = mem_new(1, sizeof *e);
 	int r;
 
 	e->config = *c;
-	if ((r = open_parts(e, plan, proofs, d)) < 0) {
+	if ((r = open_parts(e, number, plan, proofs, d)) < 0) {
 		close_parts(e);
 		free(e);
 		return r;
@@ -508,7 +572,7 @@ void driver_address_gone(struct driver *e, const struct addr *a)
 	carry(e);
 }
 
-void driver_set_plan(struct driver *e, struct plan *plan, const struct proofs *proofs)
+void driver_set_plan(struct driver *e, uint64_t number, struct plan *plan, const struct proofs *proofs)
 {
 	struct shared_store *before = e->store;
 
@@ -520,6 +584,7 @@ void driver_set_plan(struct driver *e, struct plan *plan, const struct proofs *p
 	plan_free(e->plan);
 	e->plan = plan_ref(plan);
 	sad_set_plan(e->sad, plan);
+	members_plan(e->members, number, plan);
 	keying_set_plan(e->keying, &proofs->keying, plan, driver_now_ms());
 	carry(e);
 	driver_judge(e);

@@ -19,6 +19,9 @@ struct driver_doors {
 	void (*fallback)(void *context, const struct addr *local, const struct addr *remote, uint32_t seconds);
 	/* The first SA with that peer is up; the last one has gone. */
 	void (*secured)(void *context, const struct addr *local, const struct addr *remote, bool up);
+	/* Who is behind which addresses (members_wire.h): a message to be filled, and its end; answered later. */
+	struct wire_out *(*members_begin)(void *context);
+	void (*members_end)(void *context);
 	/* Keys for a capture decoder; only where that is wanted. */
 	void (*keys)(void *context, const char *line);
 	void *context;
@@ -41,15 +44,16 @@ struct proofs {
 	struct keying_config keying;
 };
 
-/* Nothing is heard before driver_start. */
-int driver_new(const struct driver_config *c, struct plan *plan, const struct proofs *proofs, struct driver **ret,
-	       struct diag *d);
+/* Nothing is heard before driver_start. number: the plan's, as the parent counts them. */
+int driver_new(const struct driver_config *c, uint64_t number, struct plan *plan, const struct proofs *proofs,
+	       struct driver **ret, struct diag *d);
 void driver_start(struct driver *e);
 /* The channel with the data plane's process, and its end: the SAs are then gone, and made anew. */
 void driver_plane_came(struct driver *e, struct channel *c);
 void driver_plane_went(struct driver *e);
+void driver_members_answered(struct driver *e, uint64_t request, bool done);
 void driver_address_gone(struct driver *e, const struct addr *a);
-void driver_set_plan(struct driver *e, struct plan *plan, const struct proofs *proofs);
+void driver_set_plan(struct driver *e, uint64_t number, struct plan *plan, const struct proofs *proofs);
 /* The plan is the same: other credentials, whom we trust, and what is revoked. No SA ends. */
 void driver_set_proofs(struct driver *e, const struct proofs *proofs);
 /* Whom we trust, or what is revoked, has changed: judge the certificates of the peers that we have SAs with again, on a

@@ -74,6 +74,20 @@ static void tell_secured(void *context, const struct addr *local, const struct a
 	channel_end(p->parent);
 }
 
+static struct wire_out *members_begin(void *context)
+{
+	const struct process *p = context;
+
+	return channel_begin(p->parent, ASK_KEYING_MEMBERS);
+}
+
+static void members_end(void *context)
+{
+	const struct process *p = context;
+
+	channel_end(p->parent);
+}
+
 static void tell_keys(void *context, const char *line)
 {
 	struct process *p = context;
@@ -106,11 +120,16 @@ static int begin(struct process *p, const struct plan_made *made, const struct p
 	if ((r = driver_new(&(struct driver_config){ .loop = p->loop,
 						     .sockets = p->sockets,
 						     .observer = &p->observer,
-						     .doors = { tell_fallback, tell_secured, tell_keys, p },
+						     .doors = { .fallback = tell_fallback,
+								.secured = tell_secured,
+								.members_begin = members_begin,
+								.members_end = members_end,
+								.keys = tell_keys,
+								.context = p },
 						     .asking = p->asking,
 						     .fetcher = lists_fetcher(),
 						     .fetched = p->fetched },
-			    made->plan, proofs, &p->driver, d)) < 0)
+			    made->number, made->plan, proofs, &p->driver, d)) < 0)
 		return r;
 	driver_start(p->driver);
 	if (p->plane)
@@ -130,7 +149,7 @@ static int on_plan(void *context, struct channel *c, struct wire_in *body, int *
 	if ((r = plan_wire_open(fds[0], &made, &d)) == 0 &&
 	    (r = proofs_receive(fds[1], made.policy, &proofs, &d)) == 0) {
 		if (p->driver)
-			driver_set_plan(p->driver, made.plan, &proofs.proofs);
+			driver_set_plan(p->driver, made.number, made.plan, &proofs.proofs);
 		else
 			r = begin(p, &made, &proofs.proofs, &d);
 	}
@@ -182,6 +201,20 @@ static int on_address_gone(void *context, struct channel *c, struct wire_in *bod
 		return -EPROTO;
 	if (p->driver)
 		driver_address_gone(p->driver, &a);
+	return 0;
+}
+
+static int on_members_done(void *context, struct channel *c, struct wire_in *body, int *fds)
+{
+	const struct process *p = context;
+	uint64_t request = wire_u64(body);
+	uint8_t done = wire_u8(body);
+
+	(void)c, (void)fds;
+	if (!wire_done(body) || done > 1)
+		return -EPROTO;
+	if (p->driver)
+		driver_members_answered(p->driver, request, done);
 	return 0;
 }
 
@@ -356,6 +389,7 @@ static ask_handler *const handlers[ASK_COUNT] = {
 	[ASK_KEYING_CLOSE] = on_close,
 	[ASK_KEYING_ADDRESS_GONE] = on_address_gone,
 	[ASK_KEYING_REKEY] = on_rekey,
+	[ASK_KEYING_MEMBERS_DONE] = on_members_done,
 	[ASK_KEYING_LOOK] = on_look,
 	[ASK_KEYS_SIGNED] = on_keys_signed,
 	[ASK_KEYS_PROVEN] = on_keys_proven,

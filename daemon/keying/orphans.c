@@ -22,7 +22,10 @@ struct orphans {
 /* The order is of no importance. */
 static void drop(struct orphans *o, struct orphan *orphan)
 {
+	struct sa_selector selector = orphan->selector;
+
 	*orphan = o->all[--o->count];
+	o->calls.counted(o->calls.context, &selector, false);
 }
 
 static bool is_over(const struct orphan *orphan, uint64_t now)
@@ -89,7 +92,8 @@ static void closed(uv_handle_t *h)
 
 void orphans_forget(struct orphans *o)
 {
-	o->count = 0;
+	while (o->count)
+		drop(o, &o->all[o->count - 1]);
 }
 
 void orphans_close(struct orphans *o)
@@ -104,6 +108,7 @@ void orphans_add(struct orphans *o, uint64_t pair, const struct sa_selector *sel
 		return;
 	o->all = mem_grow(o->all, o->count, &o->cap, sizeof *o->all);
 	o->all[o->count++] = (struct orphan){ .pair = pair, .selector = *selector, .since_ms = uv_now(o->loop) };
+	o->calls.counted(o->calls.context, selector, true);
 	if (!uv_is_active((uv_handle_t *)&o->turn))
 		(void)uv_timer_start(&o->turn, turn, ORPHANS_TURN_MS, ORPHANS_TURN_MS);
 }

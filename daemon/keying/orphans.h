@@ -13,6 +13,7 @@ struct orphans_calls {
 	void (*acquire)(void *context, const struct sa_selector *selector);
 	void (*stop)(void *context, uint64_t pair); /* nothing more is sent under it */
 	void (*remove)(void *context, uint64_t pair);
+	void (*counted)(void *context, const struct sa_selector *selector, bool there); /* there is one, or no more */
 	void *context;
 };
 

@@ -597,13 +597,22 @@ static void orphan_goes(void *context, uint64_t pair)
 	channel_end(s->channel);
 }
 
+static void orphan_counted(void *context, const struct sa_selector *selector, bool there)
+{
+	const struct sad *s = context;
+
+	if (s->config.orphan)
+		s->config.orphan(s->config.context, selector, there);
+}
+
 struct sad *sad_remote_new(const struct sad_remote_config *c)
 {
 	struct sad *s = mem_new(1, sizeof *s);
 
 	s->config = *c;
 	s->plan = c->plan ? plan_ref(c->plan) : NULL;
-	s->orphans = orphans_new(c->loop, &(struct orphans_calls){ orphan_acquires, orphan_stops, orphan_goes, s });
+	s->orphans = orphans_new(
+		c->loop, &(struct orphans_calls){ orphan_acquires, orphan_stops, orphan_goes, orphan_counted, s });
 	the = s;
 	return s;
 }

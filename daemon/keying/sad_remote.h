@@ -19,6 +19,8 @@ struct sad_remote_config {
 	void (*event)(void *context, const struct sad_event *e);
 	void (*ike)(void *context, const struct datagram *g); /* IKE that came to UDP port 4500 */
 	uint64_t (*now_ms)(void *context);
+	/* An SA of a keying process before this one is in force, or no more; may be NULL. */
+	void (*orphan)(void *context, const struct sa_selector *selector, bool there);
 	void *context;
 };
 

@@ -108,7 +108,7 @@ static void take_plan(struct engine *e, struct plan *plan, struct plan_file *fil
 	drop_plan(e);
 	e->plan = plan_ref(plan);
 	e->file = plan_file_ref(file);
-	doors_set_plan(e->doors, plan);
+	doors_set_plan(e->doors, plan_file_number(file), plan);
 }
 
 void engine_address_gone(struct engine *e, const struct addr *a)

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/table.h"
+#include "daemon/parts/members.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -30,6 +31,7 @@ struct doors {
 	struct table secured; /* by the remote address */
 	LIST_HEAD(, secured) all;
 	uint32_t keyings; /* how many there were */
+	struct members *members;
 	uv_timer_t stale;
 	struct limit_bucket asked;
 	struct limit refused;
@@ -203,13 +205,38 @@ static void forget_stale(uv_timer_t *t)
 		if (s->said != d->keyings)
 			let_go(d, s);
 	}
+	members_forget_stale(d->members);
 }
 
 void doors_keying_came(struct doors *d)
 {
 	d->keyings++;
-	if (d->secured.count)
-		(void)uv_timer_start(&d->stale, forget_stale, DOORS_STALE_MS, 0);
+	members_keying_came(d->members);
+	(void)uv_timer_start(&d->stale, forget_stale, DOORS_STALE_MS, 0);
+}
+
+/* ---- who is there --------------------------------------------------------------------------------------------------
+ */
+
+static bool may_be_there(void *context, const struct addr *local, const struct addr *remote)
+{
+	struct doors *d = context;
+
+	if (doors_may_secure(d->plan, local, remote))
+		return true;
+	if (!was_right(d, doors_may_secure, local, remote))
+		refuse(d, local, remote, "to take somebody for who is behind an address that no rule protects");
+	return false;
+}
+
+int doors_members(struct doors *d, struct wire_in *body, uint64_t *ret_request, bool *ret_done)
+{
+	struct diag why = { 0 };
+	int r = members_told(d->members, body, ret_request, ret_done, &why);
+
+	if (r == 0 && !*ret_done)
+		log_warning("who is behind which addresses: %s", why.text);
+	return r;
 }
 
 /* ---- keys, for a lab --------------------------------------------------------------------------------------------- */
@@ -233,6 +260,7 @@ struct doors *doors_new(const struct engine_config *c)
 	d->export_fd = c->export_fd;
 	d->refused.each = d->refused.all = (struct limit_rate){ 1, 5 };
 	d->stale.data = d;
+	d->members = members_new(&(struct members_config){ c->gate, may_be_there, d });
 	(void)uv_timer_init(c->loop, &d->stale);
 	return d;
 }
@@ -253,15 +281,17 @@ void doors_free(struct doors *d)
 		free(s);
 	}
 	table_wipe(&d->secured);
+	members_free(d->members);
 	plan_free(d->plan);
 	plan_free(d->before);
 	uv_close((uv_handle_t *)&d->stale, closed);
 }
 
-void doors_set_plan(struct doors *d, struct plan *plan)
+void doors_set_plan(struct doors *d, uint64_t number, struct plan *plan)
 {
 	plan_free(d->before);
 	d->before = d->plan;
 	d->plan = plan_ref(plan);
 	d->changed_ms = engine_now_ms();
+	members_set_plan(d->members, number, plan);
 }

@@ -5,6 +5,7 @@
  */
 #ifndef DAEMON_PARTS_ENGINE_DOORS_H
 #define DAEMON_PARTS_ENGINE_DOORS_H
+#include "base/wire.h"
 #include "daemon/parts/engine.h"
 
 struct doors;
@@ -20,12 +21,14 @@ enum {
 
 struct doors *doors_new(const struct engine_config *c);
 void doors_free(struct doors *d);
-void doors_set_plan(struct doors *d, struct plan *plan);
+void doors_set_plan(struct doors *d, uint64_t number, struct plan *plan);
 /* A new keying has begun: what it does not say again by and by is forgotten. */
 void doors_keying_came(struct doors *d);
 
 void doors_fallback(struct doors *d, const struct addr *local, const struct addr *remote, uint32_t seconds);
 void doors_secured(struct doors *d, const struct addr *local, const struct addr *remote, bool up);
+/* A message about who is behind which addresses (members.h), to be answered. Negative: not well-formed. */
+int doors_members(struct doors *d, struct wire_in *body, uint64_t *ret_request, bool *ret_done);
 void doors_keys(struct doors *d, const char *line);
 
 size_t doors_fallbacks(const struct doors *d, const struct engine_fallback **ret);

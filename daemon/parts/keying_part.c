@@ -70,6 +70,27 @@ int keying_on_secured(void *daemon, struct channel *c, struct wire_in *body, int
 	return 0;
 }
 
+int keying_on_members(void *daemon, struct channel *c, struct wire_in *body, int *fds)
+{
+	const struct daemon *d = daemon;
+	struct wire_out *out;
+	uint64_t request = 0;
+	bool done = false;
+	int r;
+
+	(void)fds;
+	if (!d->engine)
+		return 0; /* it is being closed */
+	if ((r = doors_members(engine_doors(d->engine), body, &request, &done)) < 0)
+		return r;
+	out = channel_begin(c, ASK_KEYING_MEMBERS_DONE);
+	wire_put_u64(out, request);
+	wire_put_u8(out, done);
+	channel_end(c);
+	channel_flush(c);
+	return 0;
+}
+
 /* One line: whoever reads the file shall not find two in it. */
 int keying_on_keys(void *daemon, struct channel *c, struct wire_in *body, int *fds)
 {

@@ -5,6 +5,7 @@
 #include "daemon/messages/datagram_wire.h"
 #include "daemon/keys/messages.h"
 #include "daemon/messages/kdc_wire.h"
+#include "daemon/messages/members_wire.h"
 #include "daemon/messages/sad_wire.h"
 #include "observe/event_wire.h"
 
@@ -29,10 +30,12 @@ const struct ask_row asks[ASK_COUNT] = {
 	[ASK_KEYING_ADDRESS_GONE] = { "keying-address-gone", PARENT, KEYING, 5, ADDR_WIRE_MOST, 0, CHANNEL_READY },
 	[ASK_KEYING_REKEY] = { "keying-rekey", PARENT, KEYING, 7, 7 + KEYING_REKEY_PEERS *ADDR_WIRE_MOST, 0,
 			       CHANNEL_READY },
+	[ASK_KEYING_MEMBERS_DONE] = { "keying-members-done", PARENT, KEYING, 9, 9, 0, CHANNEL_READY },
 	[ASK_KEYING_LOOK] = { "keying-look", PARENT, KEYING, 4, 4, 0, CHANNEL_READY },
 
 	[ASK_KEYING_FALLBACK] = { "keying-fallback", KEYING, PARENT, 14, 2 * ADDR_WIRE_MOST + 4, 0, CHANNEL_READY },
 	[ASK_KEYING_SECURED] = { "keying-secured", KEYING, PARENT, 11, 2 * ADDR_WIRE_MOST + 1, 0, CHANNEL_READY },
+	[ASK_KEYING_MEMBERS] = { "keying-members", KEYING, PARENT, MEMBERS_HEAD, MEMBERS_MOST, 0, CHANNEL_READY },
 	[ASK_KEYING_KEYS] = { "keying-keys", KEYING, PARENT, 1, KEYING_KEYS_MOST, 0, CHANNEL_READY },
 	[ASK_KEYING_REKEYED] = { "keying-rekeyed", KEYING, PARENT, 8, 8, 0, CHANNEL_READY },
 	[ASK_KEYING_ROWS] = { "keying-rows", KEYING, PARENT, 4, 4, 1, CHANNEL_READY },

@@ -28,9 +28,11 @@ enum ask {
 	ASK_KEYING_ADDRESS_GONE, /* address */
 	ASK_KEYING_REKEY,        /* u32 request, u8 main mode?, u16 count of addresses, they */
 	ASK_KEYING_LOOK,         /* u32 request */
+	ASK_KEYING_MEMBERS_DONE, /* u64 request, u8 done? */
 	/* Keying to the parent: looked at by engine_doors.h. */
 	ASK_KEYING_FALLBACK, /* local, remote, u32 seconds */
 	ASK_KEYING_SECURED,  /* local, remote, u8 up? */
+	ASK_KEYING_MEMBERS,  /* who is behind which addresses: members_wire.h */
 	ASK_KEYING_KEYS,     /* a line for a capture decoder */
 	ASK_KEYING_REKEYED,  /* u32 request, u32 how many begin */
 	ASK_KEYING_ROWS,     /* u32 request; keying_wire.h */

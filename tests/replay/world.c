@@ -403,6 +403,16 @@ void world_packet(struct world *w, unsigned host, int16_t protocol, uint16_t loc
 
 /* ---- things to do ------------------------------------------------------------------------------------------------ */
 
+/* Of the first group that the firewall asks about. */
+static void note_member(struct world_host *h, uint64_t pair, const struct membership *is)
+{
+	for (size_t i = 0; i < SAS_MOST && is && is->count; i++)
+		if (h->sas[i].used && h->sas[i].inbound && h->sas[i].pair == pair) {
+			h->sas[i].asked = true;
+			h->sas[i].member = membership_get(is, 0);
+		}
+}
+
 static bool do_next(struct world *w, unsigned host)
 {
 	struct world_host *h = &w->hosts[host];
@@ -435,8 +445,12 @@ static bool do_next(struct world *w, unsigned host)
 		break;
 	case KEYING_INSTALL:
 		install(w, host, t.spec);
+		note_member(h, t.spec->pair, t.membership);
 		e.request = t.request;
 		keying_sad_event(h->keying, &e, w->now_ms);
+		break;
+	case KEYING_MEMBERSHIP:
+		note_member(h, t.pair, t.membership);
 		break;
 	case KEYING_STOP_SENDING:
 		for (size_t i = 0; i < SAS_MOST; i++)

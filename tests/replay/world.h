@@ -24,6 +24,8 @@ struct world_sa {
 	struct child_suite suite;
 	struct key encr_key, integ_key;
 	char rule[64];
+	bool asked; /* who is behind it was said; inbound only */
+	enum member member;
 };
 
 struct world_host {

@@ -12,7 +12,7 @@
 /* ---- what stands in for the ruleset and the clock ---------------------------------------------------------------- */
 
 static struct {
-	unsigned fallback_adds, fallback_removes, secured_adds, secured_removes, events;
+	unsigned fallback_adds, fallback_removes, secured_adds, secured_removes, events, identities;
 	uint64_t now_ms;
 } seen;
 
@@ -48,6 +48,18 @@ int gate_secured_remove(struct gate *g, const struct addr *local, const struct a
 	(void)g, (void)local, (void)remote, (void)d;
 	seen.secured_removes++;
 	return 0;
+}
+
+int gate_identify(struct gate *g, const struct gate_identity *changes, size_t n, struct diag *d)
+{
+	(void)g, (void)changes, (void)d;
+	seen.identities += (unsigned)n;
+	return 0;
+}
+
+void gate_forget_identities(struct gate *g)
+{
+	(void)g;
 }
 
 static void count(void *context, const struct event *e)
@@ -101,7 +113,7 @@ static void open_world(struct world *w, int export_fd)
 	assert_int_equal(plan_compile(w->policy, &host, w->report, &w->plan), 0);
 	w->doors = doors_new(
 		&(struct engine_config){ .loop = &w->loop, .observer = &w->observer, .export_fd = export_fd });
-	doors_set_plan(w->doors, w->plan);
+	doors_set_plan(w->doors, 1, w->plan);
 }
 
 static void close_world(struct world *w)
@@ -231,7 +243,7 @@ static void a_change_of_plans_is_nobodys_fault(void **state)
 	(void)state;
 	open_world(&w, -1);
 	assert_int_equal(plan_compile(w.policy, &host, w.report, &other), 0);
-	doors_set_plan(w.doors, other);
+	doors_set_plan(w.doors, 2, other);
 	doors_fallback(w.doors, &here, &lenient, 60);
 	doors_secured(w.doors, &here, &strict, true);
 	assert_int_equal(seen.fallback_adds + seen.secured_adds, 0);
