@@ -83,7 +83,7 @@ static int check(struct ike_sa *sa, const struct plan_entry *e, struct diag *d)
 				 "rule '%s' asks for authentication '%s', and the peer proved '%s'", e->rule->name,
 				 e->rule->auth->name, sa->auth_set->name);
 	if (!member_may(sa->k, sa->peer, &sa->remote, e->rule, d))
-		return failure_error(FAILURE_NOT_MEMBER);
+		return -failure_error(FAILURE_NOT_MEMBER);
 	if (!mm_can(sa->k, e->rule))
 		return diag_fail(d, failure_error(FAILURE_NO_RULE), "rule '%s' is not to be negotiated by IKEv1",
 				 e->rule->name);
