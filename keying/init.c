@@ -89,7 +89,7 @@ struct ike_sa *init_for(struct contact *c, const struct sa_selector *selector, c
 
 bool init_initiate(struct contact *c, struct want *w)
 {
-	if (c->k->config.ikev1 == KEYING_IKEV1_BEGIN && mm_can(c->k, w->rule))
+	if (!(w->rule->modules & MODULE_IKEV2))
 		return mm_initiate(c, w->rule);
 	return init_for(c, &w->selector, w->rule);
 }

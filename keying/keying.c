@@ -454,9 +454,7 @@ void keying_sad_event(struct keying *k, const struct sad_event *e, uint64_t now_
 /* A job that failed where its step does not want to hear of it. */
 static void job_failed(struct ike_sa *sa, const char *why)
 {
-	if (sa->v1)
-		mm_job_failed(sa, why);
-	else if (sa->state == IKE_R_ANSWER) {
+	if (sa->state == IKE_R_ANSWER) {
 		char remote[ADDR_TEXT];
 		contact_fault_stranger(sa->k, &sa->local, &sa->remote, ike_rule_name(sa),
 				       (struct fault){ .code = FAILURE_MALFORMED, .exchange = IKE_SA_INIT },
@@ -472,9 +470,8 @@ static void job_failed(struct ike_sa *sa, const char *why)
 
 static bool wants_failure(const struct ike_sa *sa)
 {
-	return (sa->v1 && mm_wants_failure(sa)) || sa->state == IKE_I_VERIFY || sa->state == IKE_R_VERIFY ||
-	       sa->state == IKE_R_PPK || sa->state == IKE_R_SIGN ||
-	       (sa->state >= IKE_I_GSS_ASKED && sa->state <= IKE_I_GSS_THEIR_KEY) ||
+	return sa->state == IKE_I_VERIFY || sa->state == IKE_R_VERIFY || sa->state == IKE_R_PPK ||
+	       sa->state == IKE_R_SIGN || (sa->state >= IKE_I_GSS_ASKED && sa->state <= IKE_I_GSS_THEIR_KEY) ||
 	       (sa->state >= IKE_R_GSS_NAMED && sa->state <= IKE_R_GSS_OUR_KEY);
 }
 
@@ -484,10 +481,11 @@ static void ike_job_done(struct keying *k, struct ike_sa *sa, const struct keyin
 
 	(void)k;
 	sa->job = 0;
-	if (r->error && !wants_failure(sa))
+	if (sa->v1)
+		mm_job_done(sa, r);
+	else if (r->error && !wants_failure(sa))
 		job_failed(sa, r->why);
-	else if ((sa->v1 ? mm_step(sa, MEV_JOB, NULL, r, &d) : ike_step(sa, EV_JOB, NULL, r, &d)) < 0 &&
-		 sa->state != IKE_DEAD)
+	else if (ike_step(sa, EV_JOB, NULL, r, &d) < 0 && sa->state != IKE_DEAD)
 		job_failed(sa, d.text);
 }
 

@@ -54,8 +54,6 @@ struct keying_lack {
 
 enum { KEYING_CRASH_SECRET = 32 };
 
-enum { KEYING_IKEV1_NEVER, KEYING_IKEV1_ANSWER, KEYING_IKEV1_BEGIN };
-
 struct keying_config {
 	const struct keying_credential *credentials; /* copied */
 	size_t credential_count;
@@ -75,8 +73,8 @@ struct keying_config {
 	uint32_t half_open_most;      /* then new ones are dropped. Default 4096 */
 	uint32_t fragment_octets; /* longer IP packets are sent as IKE fragments (RFC 7383). Default 1280; 0: never */
 	uint8_t crash_secret[KEYING_CRASH_SECRET]; /* of this host, kept over restarts (RFC 6290); all 0: no tokens */
-	uint32_t ikev1;                            /* KEYING_IKEV1_. Default: never */
-	bool export_keys;                          /* debug, lab only: KEYING_KEYS things to do appear */
+	uint32_t v1_kerberos; /* how open points of Kerberos in IKEv1 are taken (v1/gss.h). Default 0 */
+	bool export_keys;     /* debug, lab only: KEYING_KEYS things to do appear */
 };
 extern const struct keying_config keying_default;
 

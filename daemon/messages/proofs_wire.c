@@ -83,7 +83,7 @@ static const size_t numbers[] = {
 	offsetof(struct keying_config, retransmit_tries), offsetof(struct keying_config, hold_ms),
 	offsetof(struct keying_config, fallback_s),       offsetof(struct keying_config, nat_keepalive_ms),
 	offsetof(struct keying_config, half_open_cookie), offsetof(struct keying_config, half_open_most),
-	offsetof(struct keying_config, fragment_octets),  offsetof(struct keying_config, ikev1),
+	offsetof(struct keying_config, fragment_octets),  offsetof(struct keying_config, v1_kerberos),
 };
 
 static void put_all(struct wire_out *out, const void *what)

@@ -1,6 +1,6 @@
 /* keying/v1/main.c - a main mode of IKEv1 from its first message to its last: one table of steps (RFC 2409 5), and what
  * all of them need. Once it is up it is an IKE SA like any other (ike.c). */
-#include "keying/v1/v1.h"
+#include "keying/v1/gss.h"
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,11 +18,14 @@ static const struct mm_row {
 	{ MM_I_SA_SENT, MEV_COOKIE, main_offer_again, MM_I_SA_SENT },
 	{ MM_I_SA_SENT, MEV_SA, main_take, MM_I_KEY },
 	{ MM_I_KEY, MEV_JOB, main_send_key, MM_I_KE_SENT },
+	{ MM_I_TOKEN, MEV_JOB, main_token, MM_I_KE_SENT },
 	{ MM_I_KE_SENT, MEV_KE, main_take_key, MM_I_DERIVE },
 	{ MM_I_DERIVE, MEV_JOB, main_derived, MM_I_SIGN },
 	{ MM_I_SKEYID, MEV_JOB, main_keyed, MM_I_SIGN },
+	{ MM_I_CONTEXT, MEV_JOB, main_context, MM_I_SIGN },
 	{ MM_I_SIGN, MEV_JOB, proof_made, MM_I_ID_SENT },
 	{ MM_I_ID_SENT, MEV_ID, proof_came, MM_I_VERIFY },
+	{ MM_I_UNWRAP, MEV_JOB, proof_unwrapped, MM_UP },
 	{ MM_I_VERIFY, MEV_JOB, proof_checked, MM_UP },
 
 	{ MM_IDLE, MEV_SA, main_draw, MM_R_BEGIN },
@@ -30,7 +33,9 @@ static const struct mm_row {
 	{ MM_R_SA_SENT, MEV_KE, main_answer_key, MM_R_ANSWER },
 	{ MM_R_ANSWER, MEV_JOB, main_answered, MM_R_KE_SENT },
 	{ MM_R_SKEYID, MEV_JOB, main_answer_keyed, MM_R_KE_SENT },
+	{ MM_R_TOKEN, MEV_JOB, main_answer_token, MM_R_KE_SENT },
 	{ MM_R_KE_SENT, MEV_ID, proof_asked, MM_R_VERIFY },
+	{ MM_R_UNWRAP, MEV_JOB, proof_unwrapped, MM_R_SIGN },
 	{ MM_R_VERIFY, MEV_JOB, proof_judged, MM_R_SIGN },
 	{ MM_R_SIGN, MEV_JOB, proof_answer, MM_UP },
 };
@@ -98,9 +103,32 @@ int mm_step(struct ike_sa *sa, enum mm_event ev, const struct v1_msg *m, const s
 	return diag_fail(d, ERR_UNEXPECTED, "event %d while %s", ev, mm_state_name(sa->v1->state));
 }
 
-bool mm_wants_failure(const struct ike_sa *sa)
+/* Its step hears of a job that failed. */
+static bool wants_failure(const struct ike_sa *sa)
 {
-	return sa->v1->state == MM_I_VERIFY || sa->v1->state == MM_R_VERIFY;
+	switch (sa->v1->state) {
+	case MM_I_TOKEN:
+	case MM_I_CONTEXT:
+	case MM_I_UNWRAP:
+	case MM_I_VERIFY:
+	case MM_R_TOKEN:
+	case MM_R_UNWRAP:
+	case MM_R_VERIFY:
+		return true;
+	default:
+		return false;
+	}
+}
+
+void mm_job_done(struct ike_sa *sa, const struct keying_result *r)
+{
+	struct diag d = { 0 };
+	int e = r->error && !wants_failure(sa)
+			? diag_fail(&d, r->error, "while %s: %s", mm_state_name(sa->v1->state), r->why)
+			: mm_step(sa, MEV_JOB, NULL, r, &d);
+
+	if (e < 0 && sa->state != IKE_DEAD)
+		mm_fail(sa, e, d.text);
 }
 
 /* ---- messages ---------------------------------------------------------------------------------------------------- */
@@ -178,9 +206,10 @@ void mm_describe(const struct ike_sa *sa, struct v1_main *ret)
 
 void mm_put_vendors(const struct ike_sa *sa, struct ike_writer *w)
 {
-	(void)sa;
 	v1_put_vendor(w, V1_VENDOR_CORDON);
 	v1_put_vendor(w, V1_VENDOR_DPD);
+	if (sa->v1->making->own_name.len || gss_used(sa)) /* without it Windows takes 65001 for something else */
+		v1_put_vendor(w, V1_VENDOR_GSSAPI);
 }
 
 void mm_take_vendors(struct ike_sa *sa, const struct v1_msg *m)
@@ -198,6 +227,8 @@ void mm_forget_making(struct ike_sa *sa)
 
 	if (!m)
 		return;
+	gss_free(sa);
+	owned_wipe(&m->own_name);
 	owned_wipe(&m->sa_body);
 	owned_wipe(&m->ke[0]);
 	owned_wipe(&m->ke[1]);
@@ -236,18 +267,21 @@ void mm_up(struct ike_sa *sa, const struct keying_result *proven)
 		renew_up(sa);
 }
 
-void mm_job_failed(struct ike_sa *sa, const char *why)
+/* It cannot go on, and nobody has been proven. */
+void mm_fail(struct ike_sa *sa, int error, const char *why)
 {
+	const struct fault f = { .code = failure_of(error), .exchange = V1_MAIN };
 	char remote[ADDR_TEXT];
 
 	if (sa->initiator) {
-		ike_fault(sa, (struct fault){ .exchange = V1_MAIN }, "while %s: %s", mm_state_name(sa->v1->state), why);
+		ike_fault(sa, f, "%s", why);
 		return;
 	}
-	contact_fault_stranger(sa->k, &sa->local, &sa->remote, ike_rule_name(sa),
-			       (struct fault){ .code = FAILURE_MALFORMED, .exchange = V1_MAIN },
-			       "%s asked for main mode by IKEv1, and we refused while %s: %s",
-			       addr_text(&sa->remote, remote), mm_state_name(sa->v1->state), why);
+	if (gss_used(sa) && sa->spi_r)
+		main_refuse(sa, V1_N_AUTHENTICATION_FAILED);
+	contact_fault_stranger(sa->k, &sa->local, &sa->remote, ike_rule_name(sa), f,
+			       "%s asked for main mode by IKEv1, and we refused: %s", addr_text(&sa->remote, remote),
+			       why);
 	ike_drop(sa);
 }
 

@@ -1,7 +1,7 @@
 /* keying/v1/main_answer.c - main mode, who is asked for it: messages 2 and 4 (RFC 2409 5). IKEv1 has no cookies that
  * prove an address before there is work, so the work is bounded: so many that have not proven themselves, so many of
  * one address, and when all room is taken, who has waited longest for a proof gives way. */
-#include "keying/v1/v1.h"
+#include "keying/v1/gss.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -52,7 +52,23 @@ static bool has_room(struct keying *k, const struct addr *remote)
 	return true;
 }
 
-/* In clear, as all that is said before there are keys. */
+void main_refuse(struct ike_sa *sa, uint16_t notify)
+{
+	const struct ike_header reply = { .spi_i = sa->spi_i, .spi_r = sa->spi_r, .exchange = V1_INFORMATIONAL };
+	struct owned message = { 0 };
+	struct ike_writer w;
+
+	v1_write_begin(&w, sa->k->out, sizeof sa->k->out, &reply);
+	v1_put_notify_main(&w, notify, sa->spi_i, sa->spi_r, NULL, 0);
+	ike_write_end(&w);
+	if (w.out.failed)
+		return;
+	owned_set(&message, w.out.buf, w.out.len);
+	todo_send_ike(sa, &message);
+	owned_wipe(&message);
+}
+
+/* The same of what we keep nothing of. */
 static void refuse(struct keying *k, const struct addr *local, const struct nat_from *from, const struct ike_header *h,
 		   uint16_t notify)
 {
@@ -64,6 +80,19 @@ static void refuse(struct keying *k, const struct addr *local, const struct nat_
 	ike_write_end(&w);
 	if (!w.out.failed)
 		todo_send(k, local, from->local_port, &from->remote, from->remote_port, w.out.buf, w.out.len);
+}
+
+/* 65001 is Kerberos for those who say so; for others it is a password beside a pre-shared key (XAUTH). */
+static size_t methods_for(const struct keying *k, const struct auth_set *set, const struct v1_msg *m,
+			  uint16_t ret[V1_METHODS_MOST])
+{
+	const uint32_t kerberos = 1u << V1_VENDOR_GSSAPI | 1u << V1_VENDOR_GSS_DRAFT | 1u << V1_VENDOR_WINDOWS;
+	size_t n = main_methods(k, set, ret), kept = 0;
+
+	for (size_t i = 0; i < n; i++)
+		if (ret[i] != V1_METHOD_GSS || m->vendors & kerberos)
+			ret[kept++] = ret[i];
+	return kept;
 }
 
 /* The first transform that some rule between the two allows; each rule that it is good for says who the peer must be.
@@ -85,7 +114,7 @@ static bool choose(struct keying *k, const struct ike_sa *sa, const struct v1_ms
 		if (!mm_can(k, rule))
 			continue;
 		*ret_any = true;
-		wish.method_count = main_methods(k, rule->auth, wish.methods);
+		wish.method_count = methods_for(k, rule->auth, m, wish.methods);
 		if (!v1_choose_main(&m->offer, &wish, &choice))
 			continue;
 		if (!*ret_rule) {
@@ -189,6 +218,13 @@ int main_draw(struct ike_sa *sa, const struct mm_input *in, struct diag *d)
 	if (!main_choose_credential(sa))
 		return diag_fail(d, failure_error(FAILURE_NO_CREDENTIAL), "this host has nothing to prove itself with");
 	mm_take_vendors(sa, m);
+	if (gss_used(sa)) {
+		struct owned own = { 0 };
+		int r = gss_own_name(k, sa->auth_set, &own, d);
+		if (r < 0)
+			return r;
+		gss_begin(sa, choice.of->gss_name, &own);
+	}
 	owned_set(&making->sa_body, m->sa_body.at, m->sa_body.len);
 	making->proposal = choice.proposal;
 	making->chosen = *choice.of;
@@ -228,7 +264,7 @@ int main_choose(struct ike_sa *sa, const struct mm_input *in, struct diag *d)
 	sa->spi_r = r->spi;
 	ike_set_spi(sa);
 	owned_set(&sa->nonce_r, r->nonce, sizeof r->nonce);
-	v1_answer_main(&choice, (struct keying_octets){ 0 }, &offer);
+	v1_answer_main(&choice, gss_used(sa) ? gss_name(sa) : (struct keying_octets){ 0 }, &offer);
 	mm_begin(sa, &w, V1_MAIN, 0);
 	v1_put_sa(&w, &offer);
 	mm_put_vendors(sa, &w);
@@ -244,6 +280,10 @@ int main_answer_key(struct ike_sa *sa, const struct mm_input *in, struct diag *d
 
 	if (m->ke.len != sa->group->public_octets || m->nonce.len < V1_NONCE_LEAST)
 		return diag_fail(d, ERR_SYNTAX, "the peer's key exchange is not of the group that was chosen");
+	if (gss_used(sa) && !m->has_token)
+		return diag_fail(d, failure_error(FAILURE_WRONG_METHOD), "the peer sent no Kerberos token");
+	if (gss_used(sa))
+		gss_take_token(sa, m);
 	owned_set(&sa->v1->making->ke[0], m->ke.at, m->ke.len);
 	owned_set(&sa->nonce_i, m->nonce.at, m->nonce.len);
 	mm_take_vendors(sa, m);
@@ -264,7 +304,9 @@ static int send_key(struct ike_sa *sa, struct diag *d)
 	mm_begin(sa, &w, V1_MAIN, 0);
 	v1_put_ke(&w, owned_octets(&making->ke[1]));
 	v1_put_nonce(&w, owned_octets(&sa->nonce_r));
-	if (sa->v1->method != V1_METHOD_PSK)
+	if (gss_used(sa))
+		gss_put_token(sa, &w);
+	else if (sa->v1->method != V1_METHOD_PSK)
 		v1_put_certreq(&w, (struct keying_octets){ 0 });
 	ike_write_end(&w);
 	sa->repeats = 0;
@@ -286,7 +328,20 @@ int main_answered(struct ike_sa *sa, const struct mm_input *in, struct diag *d)
 	}
 	if ((e = main_key(sa, NULL, d)) < 0)
 		return e;
-	return send_key(sa, d);
+	if (!gss_used(sa))
+		return send_key(sa, d);
+	if ((e = gss_ask_step(sa, d)) < 0)
+		return e;
+	sa->v1->state = MM_R_TOKEN;
+	return MM_STAY;
+}
+
+/* Its ticket says who the peer is; that it has the key that goes with it, message 5 shows. */
+int main_answer_token(struct ike_sa *sa, const struct mm_input *in, struct diag *d)
+{
+	int r = gss_stepped(sa, in->result, d);
+
+	return r < 0 ? r : send_key(sa, d);
 }
 
 int main_answer_keyed(struct ike_sa *sa, const struct mm_input *in, struct diag *d)

@@ -1,6 +1,6 @@
 /* keying/v1/main_offer.c - main mode, who begins it: messages 1 and 3 (RFC 2409 5). Nothing is protected yet, so an
  * answer that makes no sense is passed over, and a refusal is a hint. */
-#include "keying/v1/v1.h"
+#include "keying/v1/gss.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -8,9 +8,10 @@ bool mm_can(const struct keying *k, const struct rule *rule)
 {
 	bool possible = false;
 
+	(void)k;
 	for (size_t i = 0; i < rule->key_exchange->count; i++)
 		possible |= v1_suite_possible(&rule->key_exchange->suites[i]);
-	return k->config.ikev1 && possible && !rule->key_exchange->ppk_required;
+	return rule->modules & MODULE_IKEV1 && possible && !rule->key_exchange->ppk_required;
 }
 
 /* ---- how we can prove ourselves ---------------------------------------------------------------------------------- */
@@ -70,6 +71,7 @@ static void wish_of(const struct ike_sa *sa, struct v1_main_wish *ret)
 {
 	*ret = (struct v1_main_wish){ .set = sa->ke_set };
 	ret->method_count = main_methods(sa->k, sa->auth_set, ret->methods);
+	ret->gss_name = owned_octets(&sa->v1->making->own_name);
 }
 
 struct ike_sa *mm_initiate(struct contact *c, const struct rule *rule)
@@ -79,8 +81,9 @@ struct ike_sa *mm_initiate(struct contact *c, const struct rule *rule)
 	const char *why = NULL;
 	enum failure_code code = FAILURE_NO_CREDENTIAL;
 	struct diag d = { 0 };
+	size_t n = main_methods(k, rule->auth, methods);
 
-	if (!main_methods(k, rule->auth, methods))
+	if (!n)
 		why = "this host has nothing to prove itself with";
 	else if (k->initiating_count >= INITIATING_MOST)
 		code = FAILURE_BUSY, why = "too many main modes are being negotiated already; this one has to wait";
@@ -97,6 +100,9 @@ struct ike_sa *mm_initiate(struct contact *c, const struct rule *rule)
 	k->initiating_count++;
 	sa->auth_set = rule->auth;
 	sa->ke_set = rule->key_exchange;
+	for (size_t i = 0; i < n; i++)
+		if (methods[i] == V1_METHOD_GSS)
+			(void)gss_own_name(k, rule->auth, &sa->v1->making->own_name, &d);
 	ike_join(sa, c);
 	ike_name_rule(sa, rule->name);
 	(void)mm_step(sa, MEV_START, NULL, NULL, &d);
@@ -203,6 +209,8 @@ int main_take(struct ike_sa *sa, const struct mm_input *in, struct diag *d)
 	sa->v1->life_s = choice.life_s;
 	sa->group = choice.suite.group;
 	mm_take_vendors(sa, m);
+	if (gss_used(sa))
+		gss_begin(sa, choice.of->gss_name, &sa->v1->making->own_name);
 	exchange_done(sa);
 	sa->give_up_ms = UINT64_MAX;
 	sa->making->hint[0] = '\0';
@@ -210,22 +218,42 @@ int main_take(struct ike_sa *sa, const struct mm_input *in, struct diag *d)
 	return 0;
 }
 
-/* Message 3: HDR, KE, Ni. */
-int main_send_key(struct ike_sa *sa, const struct mm_input *in, struct diag *d)
+/* Message 3: HDR, KE, Ni [, token]. */
+static int send_key(struct ike_sa *sa, struct diag *d)
 {
-	const struct keying_result *r = in->result;
-	struct mm_making *making = sa->v1->making;
 	struct ike_writer w;
 
-	sa->making->private = r->private;
-	owned_set(&making->ke[0], r->public, r->public_len);
 	mm_begin(sa, &w, V1_MAIN, 0);
-	v1_put_ke(&w, owned_octets(&making->ke[0]));
+	v1_put_ke(&w, owned_octets(&sa->v1->making->ke[0]));
 	v1_put_nonce(&w, owned_octets(&sa->nonce_i));
-	if (sa->v1->method != V1_METHOD_PSK)
+	if (gss_used(sa))
+		gss_put_token(sa, &w);
+	else if (sa->v1->method != V1_METHOD_PSK)
 		v1_put_certreq(&w, (struct keying_octets){ 0 });
 	ike_write_end(&w);
 	return mm_send(sa, &w, true, d);
+}
+
+int main_send_key(struct ike_sa *sa, const struct mm_input *in, struct diag *d)
+{
+	const struct keying_result *r = in->result;
+	int e;
+
+	sa->making->private = r->private;
+	owned_set(&sa->v1->making->ke[0], r->public, r->public_len);
+	if (!gss_used(sa))
+		return send_key(sa, d);
+	if ((e = gss_ask_step(sa, d)) < 0)
+		return e;
+	sa->v1->state = MM_I_TOKEN;
+	return MM_STAY;
+}
+
+int main_token(struct ike_sa *sa, const struct mm_input *in, struct diag *d)
+{
+	int r = gss_stepped(sa, in->result, d);
+
+	return r < 0 ? r : send_key(sa, d);
 }
 
 /* Message 4. */
@@ -242,6 +270,15 @@ int main_take_key(struct ike_sa *sa, const struct mm_input *in, struct diag *d)
 			addr_text(&sa->remote, remote), sa->group->name);
 		return MM_STAY;
 	}
+	if (gss_used(sa) && !m->has_token) {
+		char remote[ADDR_TEXT];
+		mm_hint(sa, (struct fault){ .code = FAILURE_MALFORMED },
+			"%s answered our Kerberos ticket with no token of its own (IKEv1)",
+			addr_text(&sa->remote, remote));
+		return MM_STAY;
+	}
+	if (gss_used(sa))
+		gss_take_token(sa, m);
 	owned_set(&sa->v1->making->ke[1], m->ke.at, m->ke.len);
 	owned_set(&sa->nonce_r, m->nonce.at, m->nonce.len);
 	mm_take_vendors(sa, m);
@@ -307,7 +344,20 @@ int main_derived(struct ike_sa *sa, const struct mm_input *in, struct diag *d)
 	}
 	if ((r = main_key(sa, NULL, d)) < 0)
 		return r;
-	return proof_ask(sa, d);
+	if (!gss_used(sa))
+		return proof_ask(sa, d);
+	if ((r = gss_ask_step(sa, d)) < 0)
+		return r;
+	sa->v1->state = MM_I_CONTEXT;
+	return MM_STAY;
+}
+
+/* The peer is who its token says. */
+int main_context(struct ike_sa *sa, const struct mm_input *in, struct diag *d)
+{
+	int r = gss_stepped(sa, in->result, d);
+
+	return r < 0 ? r : proof_ask(sa, d);
 }
 
 int main_keyed(struct ike_sa *sa, const struct mm_input *in, struct diag *d)

@@ -574,8 +574,8 @@ static void clear_while_made(struct ike_sa *sa, const struct v1_msg *m)
 			ike_fail(sa, "%s", d.text);
 		return;
 	}
-	if (!n || !sa->request.out)
-		return;
+	if (!n || !sa->request.out || (n->type == V1_N_INVALID_COOKIE && sa->making->hint[0]))
+		return; /* who has refused us has forgotten us, too */
 	(void)snprintf(ours, sizeof ours, "%s (rule '%s')", proposal_set_text(sa->ke_set, offered), ike_rule_name(sa));
 	mm_hint(sa, mm_fault_of(V1_MAIN, n), "%s refused main mode by IKEv1, %s", addr_text(&sa->remote, remote),
 		mm_refusal_words(V1_MAIN, n, ours, words));

@@ -1,7 +1,7 @@
 /* keying/v1/proof.c - main mode's messages 5 and 6: who is who (RFC 2409 5.1, 5.4). HASH_I and HASH_R cover both keys,
  * both cookies, all that was offered, and the sender's name. A pre-shared key is in SKEYID and so in the hash itself;
  * with certificates the hash is signed. Jobs sign and judge; the peer is told of a refusal under protection. */
-#include "keying/v1/v1.h"
+#include "keying/v1/gss.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,6 +37,8 @@ static int own_hash(const struct ike_sa *sa, struct key *ret, struct diag *d)
 
 	if (!len)
 		return diag_fail(d, ERR_UNSUPPORTED, "our own name is too long for IKEv1");
+	if (gss_used(sa))
+		return gss_own_hash(sa, (struct keying_octets){ body, len }, ret, d);
 	return hash_of(sa, sa->initiator, (struct keying_octets){ body, len }, ret, d);
 }
 
@@ -65,7 +67,7 @@ static int send_proof(struct ike_sa *sa, struct keying_octets proof, struct diag
 		return diag_fail(d, failure_error(FAILURE_NO_CREDENTIAL), "our credential has gone meanwhile");
 	mm_begin(sa, &w, V1_MAIN, 0);
 	v1_put_id(&w, (struct keying_octets){ body, len });
-	if (sa->v1->method == V1_METHOD_PSK) {
+	if (sa->v1->method == V1_METHOD_PSK || gss_used(sa)) {
 		v1_put_hash(&w, proof);
 	} else {
 		for (size_t i = 0; i < c->chain_count; i++)
@@ -90,6 +92,8 @@ int proof_ask(struct ike_sa *sa, struct diag *d)
 		sa->v1->state = sa->initiator ? MM_I_ID_SENT : MM_UP;
 		return MM_STAY;
 	}
+	if (gss_used(sa))
+		return gss_ask_wrap(sa, &hash, d);
 	struct keying_job *job = job_new(JOB_SIGN);
 	job->ikev1 = true;
 	job->credential = sa->credential;
@@ -101,6 +105,8 @@ int proof_ask(struct ike_sa *sa, struct diag *d)
 
 static int keep_proof(struct ike_sa *sa, const struct keying_result *r, struct diag *d)
 {
+	if (gss_used(sa))
+		return send_proof(sa, r->token, d);
 	if (r->auth_method != (uint8_t)sa->v1->method)
 		return diag_fail(d, ERR_CRYPTO, "our key signs otherwise than the method that was agreed on asks for");
 	return send_proof(sa, (struct keying_octets){ r->auth, r->auth_len }, d);
@@ -170,27 +176,37 @@ static void put_refusal(struct ike_sa *sa, struct ike_writer *w, void *context)
 /* Message 6, at the initiator. */
 int proof_came(struct ike_sa *sa, const struct mm_input *in, struct diag *d)
 {
-	int r = ask_verify(sa, in->msg, d);
+	int r = gss_used(sa) ? gss_ask_unwrap(sa, in->msg, d) : ask_verify(sa, in->msg, d);
 
-	if (r == 0)
-		exchange_done(sa);
-	return r;
+	if (r < 0)
+		return r;
+	exchange_done(sa);
+	if (!gss_used(sa))
+		return 0;
+	sa->v1->state = MM_I_UNWRAP;
+	return MM_STAY;
+}
+
+/* The initiator refuses: the peer thinks that all is well. */
+static void not_proven(struct ike_sa *sa, int error, const char *claimed, const char *why)
+{
+	struct fault f = { .code = failure_of(error), .exchange = V1_MAIN, .peer = claimed };
+	char who[WHO_TEXT];
+
+	notice_send(sa, put_refusal, NULL);
+	ike_fault(sa, f, "we refused the proof of %s in main mode (IKEv1): %s (authentication '%s')",
+		  who_text(sa, claimed, who), why, sa->auth_set->name);
 }
 
 int proof_checked(struct ike_sa *sa, const struct mm_input *in, struct diag *d)
 {
 	const struct keying_result *r = in->result;
-	char who[WHO_TEXT];
 
 	(void)d;
-	if (!r->error) {
+	if (r->error)
+		not_proven(sa, r->error, r->claimed, r->why);
+	else
 		keep_peer(sa, r);
-		return 0;
-	}
-	notice_send(sa, put_refusal, NULL);
-	struct fault f = { .code = failure_of(r->error), .exchange = V1_MAIN, .peer = r->claimed };
-	ike_fault(sa, f, "we refused the proof of %s in main mode (IKEv1): %s (authentication '%s')",
-		  who_text(sa, r->claimed, who), r->why, sa->auth_set->name);
 	return 0;
 }
 
@@ -201,22 +217,24 @@ int proof_asked(struct ike_sa *sa, const struct mm_input *in, struct diag *d)
 	int r;
 
 	sa->initial_contact = v1_find_notify(m, V1_N_INITIAL_CONTACT);
-	sa->v1->making->set_at = 0;
-	if ((r = ask_verify(sa, m, d)) < 0)
+	if ((r = gss_used(sa) ? gss_ask_unwrap(sa, m, d) : ask_verify(sa, m, d)) < 0)
 		return r;
 	sa->answering = true;
-	return 0;
+	if (!gss_used(sa))
+		return 0;
+	sa->v1->state = MM_R_UNWRAP;
+	return MM_STAY;
 }
 
 /* It stays as it is for repetitions of the message, until it is given up, and takes no more. */
-static void refuse(struct ike_sa *sa, const struct keying_result *r)
+static void refuse(struct ike_sa *sa, int error, const char *claimed, const char *why)
 {
-	struct fault f = { .code = failure_of(r->error), .exchange = V1_MAIN, .peer = r->claimed };
+	struct fault f = { .code = failure_of(error), .exchange = V1_MAIN, .peer = claimed };
 	char who[WHO_TEXT];
 
 	contact_fault_stranger(sa->k, &sa->local, &sa->remote, ike_rule_name(sa), f,
 			       "we refused the proof of %s in main mode (IKEv1): %s (authentication '%s')",
-			       who_text(sa, r->claimed, who), r->why, sa->auth_set->name);
+			       who_text(sa, claimed, who), why, sa->auth_set->name);
 	notice_send(sa, put_refusal, NULL);
 	owned_wipe(&sa->last_reply);
 	sa->receive_id = UINT32_MAX;
@@ -225,12 +243,38 @@ static void refuse(struct ike_sa *sa, const struct keying_result *r)
 
 int proof_judged(struct ike_sa *sa, const struct mm_input *in, struct diag *d)
 {
-	if (in->result->error) {
-		refuse(sa, in->result);
+	const struct keying_result *r = in->result;
+
+	if (r->error) {
+		refuse(sa, r->error, r->claimed, r->why);
 		return MM_STAY;
 	}
-	keep_peer(sa, in->result);
+	keep_peer(sa, r);
 	return proof_ask(sa, d);
+}
+
+/* Kerberos, either end: the peer's hash is out of its wrapping. */
+int proof_unwrapped(struct ike_sa *sa, const struct mm_input *in, struct diag *d)
+{
+	const struct keying_result *r = in->result;
+	const char *how = NULL, *why = r->error ? r->why : "its hash does not cover what we have seen";
+	int error = r->error ? r->error : failure_error(FAILURE_NOT_ACCEPTED);
+
+	if (r->error || !gss_is_hash(sa, r->token, &how)) {
+		if (sa->initiator)
+			not_proven(sa, error, peer_kept_id(sa->peer), why);
+		else
+			refuse(sa, error, peer_kept_id(sa->peer), why);
+		return sa->initiator ? 0 : MM_STAY;
+	}
+	if (how) { /* told beside the news that it is up */
+		char words[EVENT_TEXT];
+		(void)snprintf(words, sizeof words, "its proof by Kerberos in IKEv1 was taken in another reading: %s",
+			       how);
+		free(sa->making->choice);
+		sa->making->choice = mem_string(words);
+	}
+	return sa->initiator ? 0 : proof_ask(sa, d);
 }
 
 int proof_answer(struct ike_sa *sa, const struct mm_input *in, struct diag *d)

@@ -81,9 +81,7 @@ static bool expected(enum mm_state s, enum mm_event *ev, enum v1_message_kind *k
 static void unreadable(struct ike_sa *sa)
 {
 	struct keying *k = sa->k;
-	const struct ike_header reply = { .spi_i = sa->spi_i, .spi_r = sa->spi_r, .exchange = V1_INFORMATIONAL };
 	char remote[ADDR_TEXT];
-	struct ike_writer w;
 
 	k->dropped[KEYING_DROP_BAD_ICV]++;
 	if (sa->initiator || sa->v1->method != V1_METHOD_PSK || sa->repeats >= V1_REPEATS_MOST ||
@@ -96,12 +94,7 @@ static void unreadable(struct ike_sa *sa)
 			       "the proof of %s in main mode (IKEv1) cannot be read: its pre-shared key is not ours "
 			       "(authentication '%s')",
 			       addr_text(&sa->remote, remote), sa->auth_set->name);
-	v1_write_begin(&w, k->out, sizeof k->out, &reply);
-	v1_put_notify_main(&w, V1_N_PAYLOAD_MALFORMED, sa->spi_i, sa->spi_r, NULL, 0);
-	ike_write_end(&w);
-	if (!w.out.failed)
-		todo_send(k, &sa->local, k->from.local_port, &k->from.remote, k->from.remote_port, w.out.buf,
-			  w.out.len);
+	main_refuse(sa, V1_N_PAYLOAD_MALFORMED);
 }
 
 static void step(struct ike_sa *sa, enum mm_event ev, const struct v1_msg *m, const uint8_t *digest, struct v1_iv iv,
@@ -109,7 +102,6 @@ static void step(struct ike_sa *sa, enum mm_event ev, const struct v1_msg *m, co
 {
 	struct v1_iv before = sa->v1->iv;
 	struct diag d = { 0 };
-	char remote[ADDR_TEXT];
 
 	if (sealed)
 		sa->v1->iv = iv;
@@ -127,15 +119,7 @@ static void step(struct ike_sa *sa, enum mm_event ev, const struct v1_msg *m, co
 		sa->v1->iv = before;
 	if (r == 0)
 		return;
-	if (sa->initiator) {
-		ike_fault(sa, (struct fault){ .code = failure_of(r), .exchange = V1_MAIN }, "%s", d.text);
-		return;
-	}
-	contact_fault_stranger(sa->k, &sa->local, &sa->remote, ike_rule_name(sa),
-			       (struct fault){ .code = failure_of(r), .exchange = V1_MAIN },
-			       "%s asked for main mode by IKEv1, and we refused: %s", addr_text(&sa->remote, remote),
-			       d.text);
-	ike_drop(sa);
+	mm_fail(sa, r, d.text);
 }
 
 static void main_came(struct ike_sa *sa, const struct ike_header *h, const uint8_t *octets, size_t len,

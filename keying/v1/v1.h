@@ -95,7 +95,8 @@ struct mm_making {
 	uint64_t cookie;                           /* initiator: that Windows wants to see (A12) */
 	const struct auth_set *sets[V1_SETS_MOST]; /* responder: who the peer must be */
 	size_t set_count, set_at;
-	struct mm_gss *gss; /* NULL: no Kerberos */
+	struct owned own_name; /* initiator: our principal, as it was offered */
+	struct mm_gss *gss;    /* NULL: no Kerberos */
 };
 
 struct mm {
@@ -117,11 +118,12 @@ struct mm {
 	uint64_t number;      /* of our message IDs: how many we have drawn */
 };
 
-bool mm_can(const struct keying *k, const struct rule *rule); /* may the rule be negotiated by IKEv1, and can we? */
+bool mm_can(const struct keying *k,
+	    const struct rule *rule); /* may it be negotiated by IKEv1, and has IKEv1 numbers for it? */
 struct ike_sa *mm_initiate(struct contact *c, const struct rule *rule); /* NULL: told why */
 int mm_step(struct ike_sa *sa, enum mm_event ev, const struct v1_msg *m, const struct keying_result *r, struct diag *d);
-bool mm_wants_failure(const struct ike_sa *sa); /* its step hears of a job that failed */
-void mm_job_failed(struct ike_sa *sa, const char *why);
+void mm_job_done(struct ike_sa *sa, const struct keying_result *r);
+void mm_fail(struct ike_sa *sa, int error, const char *why);
 void mm_unanswered(struct ike_sa *sa); /* our message was repeated often enough */
 const char *mm_state_name(enum mm_state s);
 extern const size_t mm_row_count;
@@ -145,6 +147,7 @@ enum { MM_REFUSAL = 512 };
 const char *mm_refusal_words(uint8_t exchange, const struct v1_notification *n, const char *ours, char buf[MM_REFUSAL]);
 
 /* main_offer.c, main_answer.c */
+mm_action main_token, main_context, main_answer_token;
 mm_action main_begin, main_offer, main_offer_again, main_take, main_send_key, main_take_key, main_derived, main_keyed;
 mm_action main_draw, main_choose, main_answer_key, main_answered, main_answer_keyed;
 bool main_request(struct keying *k, const struct ike_header *h, const struct nat_from *from, const struct addr *local,
@@ -153,10 +156,12 @@ int main_key(struct ike_sa *sa, const struct key *skeyid, struct diag *d);
 int main_ask_skeyid(struct ike_sa *sa, struct diag *d);
 size_t main_methods(const struct keying *k, const struct auth_set *set, uint16_t ret[V1_METHODS_MOST]);
 bool main_choose_credential(struct ike_sa *sa);
+/* In clear, as what is said before there are keys: about main mode. */
+void main_refuse(struct ike_sa *sa, uint16_t notify);
 
 /* proof.c: messages 5 and 6 */
 int proof_ask(struct ike_sa *sa, struct diag *d); /* our own is to be made: sends it, or leaves that to a job */
-mm_action proof_made, proof_came, proof_checked, proof_asked, proof_judged, proof_answer;
+mm_action proof_made, proof_came, proof_checked, proof_asked, proof_judged, proof_answer, proof_unwrapped;
 
 /* ---- quick mode -------------------------------------------------------------------------------------------------- */
 

@@ -160,6 +160,29 @@ static int step(struct kdc_host *h, uint8_t seed, const struct keying_job *job, 
 	return 0;
 }
 
+/* What was wrapped stands in it, with a check value of the context behind. */
+static int wrap(const struct kdc_context *c, const struct keying_job *job, struct keying_result *r, struct diag *d)
+{
+	bool open = job->kind == JOB_GSS_UNWRAP;
+	size_t n = job->octets.len;
+	uint8_t check[DIGEST_MAX], all[256];
+	size_t len;
+
+	if (n + KDC_KEY > sizeof all || (open && n < KDC_KEY))
+		return diag_fail(d, ERR_SYNTAX, "%zu octets to be wrapped", n);
+	n -= open ? KDC_KEY : 0;
+	int e = crypto_digest("SHA256", (struct octets[]){ { "wrap", 4 }, { c->key, KDC_KEY }, { job->octets.at, n } },
+			      3, check, &len, d);
+	if (e < 0)
+		return e;
+	if (open && memcmp(job->octets.at + n, check, KDC_KEY) != 0)
+		return diag_fail(d, failure_error(FAILURE_NOT_ACCEPTED), "it is not wrapped by this context");
+	memcpy(all, job->octets.at, n);
+	memcpy(all + n, check, KDC_KEY);
+	give(r, all, open ? n : n + KDC_KEY);
+	return 0;
+}
+
 int kdc_work(struct kdc_host *h, uint8_t seed, const struct keying_job *job, struct keying_result *r, struct diag *d)
 {
 	struct kdc_context *c = find(h, job->gss);
@@ -184,6 +207,10 @@ int kdc_work(struct kdc_host *h, uint8_t seed, const struct keying_job *job, str
 			h->now--;
 		}
 		return 0;
+	case JOB_GSS_WRAP:
+	case JOB_GSS_UNWRAP:
+		assert_true(c && c->complete);
+		return wrap(c, job, r, d);
 	default:
 		return -1;
 	}

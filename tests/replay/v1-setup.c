@@ -7,7 +7,7 @@
 
 static void a_packet_brings_up_one_of_each(void **state)
 {
-	struct world *w = v1_world(v1_policy);
+	struct world *w = world_new(v1_policy);
 
 	(void)state;
 	world_packet(w, 0, 6, 40000, 443);
@@ -56,14 +56,15 @@ static void kinds_of_quick_mode(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
 		char policy[1024];
-		(void)snprintf(policy, sizeof policy,
-			       "cordon: 1\nauthentication:\n  password: [ { pre-shared-key: { file: /etc/cordon/psk } } ]\n"
-			       "key-exchange:\n  default: { proposals: [aes256-sha384-ecp384] }\n"
-			       "protection:\n  p: { legacy: allow, proposals: [%s] }\n"
-			       "connection-security:\n  - { name: all, endpoint1: [10.0.0.1], endpoint2: [10.0.0.2], %s\n"
-			       "      mode: require, authentication: password, protection: p }\n",
-			       rows[i].proposals, rows[i].more);
-		struct world *w = v1_world(policy);
+		(void)snprintf(
+			policy, sizeof policy,
+			"cordon: 1\nauthentication:\n  password: [ { pre-shared-key: { file: /etc/cordon/psk } } ]\n"
+			"key-exchange:\n  default: { proposals: [aes256-sha384-ecp384] }\n"
+			"protection:\n  p: { legacy: allow, proposals: [%s] }\n"
+			"connection-security:\n  - { name: all, endpoint1: [10.0.0.1], endpoint2: [10.0.0.2], %s\n"
+			"      mode: require, authentication: password, protection: p, modules: ikev1 }\n",
+			rows[i].proposals, rows[i].more);
+		struct world *w = world_new(policy);
 		world_packet(w, 0, 6, 40000, 443);
 		world_run(w, 3000);
 		world_expect_one(w, 1);
@@ -76,12 +77,13 @@ static void kinds_of_quick_mode(void **state)
 /* IKEv1 names one port or all: of a range, the packet's own; each port that is used has a quick mode. */
 static void a_range_of_ports_is_negotiated_port_by_port(void **state)
 {
-	struct world *w = v1_world("cordon: 1\n"
-				   "authentication:\n  password: [ { pre-shared-key: { file: /etc/cordon/psk } } ]\n"
-				   "key-exchange:\n  default: { proposals: [aes256-sha384-ecp384] }\n"
-				   "connection-security:\n"
-				   "  - { name: all, endpoint1: [10.0.0.1], endpoint2: [10.0.0.2], protocol: tcp,\n"
-				   "      port2: 8000-8010, mode: require, authentication: password }\n");
+	struct world *w =
+		world_new("cordon: 1\n"
+			  "authentication:\n  password: [ { pre-shared-key: { file: /etc/cordon/psk } } ]\n"
+			  "key-exchange:\n  default: { proposals: [aes256-sha384-ecp384] }\n"
+			  "connection-security:\n"
+			  "  - { name: all, endpoint1: [10.0.0.1], endpoint2: [10.0.0.2], protocol: tcp,\n"
+			  "      port2: 8000-8010, mode: require, authentication: password, modules: ikev1 }\n");
 
 	(void)state;
 	world_packet(w, 0, 6, 40000, 8003);
@@ -134,7 +136,7 @@ static void any_message_may_be_lost_late_or_repeated(void **state)
 		for (int kind = LOSE; kind <= DELAY; kind++) {
 			if (kind == DAMAGE)
 				continue;
-			struct world *w = v1_world(v1_policy);
+			struct world *w = world_new(v1_policy);
 			struct mishap m = { .which = which, .kind = (unsigned)kind };
 			w->wire = mishap;
 			w->context = &m;
@@ -155,7 +157,7 @@ static void a_damaged_message_does_no_harm(void **state)
 	(void)state;
 	for (unsigned which = 0; which < MESSAGES; which++)
 		for (size_t octet = 0; octet < 280; octet += 3) {
-			struct world *w = v1_world(v1_policy);
+			struct world *w = world_new(v1_policy);
 			struct mishap m = { .which = which, .kind = DAMAGE, .octet = octet };
 			w->quick_keys = true;
 			w->wire = mishap;
@@ -201,7 +203,7 @@ static void a_storm_ends_in_one_of_each(void **state)
 {
 	(void)state;
 	for (unsigned seed = 1; seed <= 200; seed++) {
-		struct world *w = v1_world(v1_policy);
+		struct world *w = world_new(v1_policy);
 		struct storm s = { .state = seed, .lose_percent = 25, .repeat_percent = 20, .late_ms = 900 };
 		w->quick_keys = true;
 		w->wire = storm;

@@ -8,24 +8,7 @@ const char v1_policy[] = "cordon: 1\n"
 			 "  default: { proposals: [aes256-sha384-ecp384, aes256-sha256-ecp256] }\n"
 			 "connection-security:\n"
 			 "  - { name: all, endpoint1: [10.0.0.1], endpoint2: [10.0.0.2], mode: require,\n"
-			 "      authentication: password }\n";
-
-void v1_speak(struct world *w, unsigned host)
-{
-	struct world_host *h = &w->hosts[host];
-
-	h->config.ikev1 = KEYING_IKEV1_BEGIN;
-	keying_set_credentials(h->keying, &h->config, w->now_ms);
-}
-
-struct world *v1_world(const char *policy)
-{
-	struct world *w = world_new(policy);
-
-	for (unsigned i = 0; i < HOSTS; i++)
-		v1_speak(w, i);
-	return w;
-}
+			 "      authentication: password, modules: ikev1 }\n";
 
 struct world *v1_world_signing(uint8_t method)
 {
@@ -36,7 +19,7 @@ struct world *v1_world_signing(uint8_t method)
 				     "  default: { proposals: [aes256-sha384-ecp384] }\n"
 				     "connection-security:\n"
 				     "  - { name: all, endpoint1: [10.0.0.1], endpoint2: [10.0.0.2], mode: require,\n"
-				     "      authentication: machine }\n";
+				     "      authentication: machine, modules: ikev1 }\n";
 	struct world *w = world_new(policy);
 
 	w->certificates = true;
@@ -48,7 +31,34 @@ struct world *v1_world_signing(uint8_t method)
 		h->credential.signs_by = method;
 		h->satisfies[0] = &sets[0];
 		h->credential.satisfies_count = 1;
-		v1_speak(w, i);
+		keying_set_credentials(h->keying, &h->config, w->now_ms);
+	}
+	return w;
+}
+
+struct world *v1_world_kerberos(void)
+{
+	static const char policy[] = "cordon: 1\n"
+				     "authentication:\n"
+				     "  machine: [ { kerberos: { realm: EXAMPLE } } ]\n"
+				     "key-exchange:\n"
+				     "  default: { proposals: [aes256-sha384-ecp384] }\n"
+				     "connection-security:\n"
+				     "  - { name: all, endpoint1: [10.0.0.1], endpoint2: [10.0.0.2], mode: require,\n"
+				     "      authentication: machine, modules: ikev1 }\n";
+	static const char *const principals[HOSTS] = { "host/a.example@EXAMPLE", "host/b.example@EXAMPLE" };
+	struct world *w = world_new(policy);
+
+	for (unsigned i = 0; i < HOSTS; i++) {
+		struct world_host *h = &w->hosts[i];
+		const struct auth_set *sets;
+		assert_int_equal(policy_auth_sets(plan_policy(h->plan), &sets), 1);
+		h->credential.kind = AUTH_KERBEROS;
+		h->credential.subject = principals[i];
+		h->kdc.principal = principals[i];
+		h->satisfies[0] = &sets[0];
+		h->credential.satisfies_count = 1;
+		keying_set_credentials(h->keying, &h->config, w->now_ms);
 	}
 	return w;
 }

@@ -5,10 +5,9 @@
 
 /* One rule between the two, require, a pre-shared key; main mode that IKEv1 has numbers for. */
 extern const char v1_policy[];
-/* Both begin by IKEv1, and take it. */
-struct world *v1_world(const char *policy);
 /* The same with certificates, whose keys sign by that method; jobs that stand for them. */
 struct world *v1_world_signing(uint8_t method);
-void v1_speak(struct world *w, unsigned host); /* after a host has begun anew */
+/* By Kerberos: host/a.example@EXAMPLE and host/b.example@EXAMPLE. */
+struct world *v1_world_kerberos(void);
 
 #endif

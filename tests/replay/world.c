@@ -166,10 +166,9 @@ static int work(struct world *w, struct world_host *h, const struct keying_job *
 	case JOB_GSS:
 	case JOB_GSS_KEY:
 	case JOB_GSS_END:
-		return kdc_work(&h->kdc, (uint8_t)(h == &w->hosts[1]), job, r, d);
 	case JOB_GSS_WRAP:
 	case JOB_GSS_UNWRAP:
-		break;
+		return kdc_work(&h->kdc, (uint8_t)(h == &w->hosts[1]), job, r, d);
 	}
 	return -1;
 }
