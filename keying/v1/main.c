@@ -178,7 +178,7 @@ uint32_t mm_message_id(struct ike_sa *sa)
 {
 	struct mm *v1 = sa->v1;
 	SCOPED(key_wipe) struct key drawn = { 0 };
-	uint64_t what[2] = { ++v1->number, sa->number };
+	uint64_t what[3] = { ++v1->number, sa->number, sa->initiator }; /* the other end draws others */
 	struct octets part[] = { { "message ID", 10 }, { what, sizeof what } };
 	uint32_t id = 0;
 

@@ -9,6 +9,7 @@
 
 enum {
 	NONCE_OCTETS = 32,
+	SPIS_MOST = 64,
 	DELETE_TRIES = 6, /* [MS-IKEE] 3.8 */
 	HINT_EVERY_MS = 1000,
 	WINDOWS_XP = 3, /* 2000 does not know reliable deletes */
@@ -93,7 +94,8 @@ void quick_refuse(struct ike_sa *sa, uint32_t spi, uint16_t notify)
 /* Thirty-two octets that an outsider cannot foresee; the engine has no random source of its own. */
 static struct keying_octets nonce_of(const struct ike_sa *sa, uint32_t id, struct key *ret)
 {
-	struct octets parts[] = { { "nonce", 5 }, { &id, sizeof id }, { &sa->number, sizeof sa->number } };
+	const char *whose = sa->initiator ? "nonce of the initiator" : "nonce of the responder";
+	struct octets parts[] = { { whose, strlen(whose) }, { &id, sizeof id }, { &sa->number, sizeof sa->number } };
 
 	(void)crypto_prf(sa->suite.prf, sa->v1->keys.d.octets, sa->v1->keys.d.len, parts, ARRAY_LEN(parts), ret, NULL);
 	return (struct keying_octets){ ret->octets, ret->len < NONCE_OCTETS ? ret->len : NONCE_OCTETS };
@@ -106,6 +108,30 @@ static bool answers_deletes(const struct ike_sa *sa)
 {
 	return (sa->v1->vendors & 1u << V1_VENDOR_CORDON) ||
 	       ((sa->v1->vendors & 1u << V1_VENDOR_WINDOWS) && sa->v1->windows_version >= WINDOWS_XP);
+}
+
+/* What the peer has, or may have. */
+static bool is_known_there(const struct child *c)
+{
+	return c->chosen && (c->made || !c->initiator);
+}
+
+/* All that lives under it, in the message that ends main mode: what does not arrive is told again as a whole. Not to
+ * Windows, where each Delete has a message of its own. */
+static void put_children(const struct ike_sa *sa, struct ike_writer *w)
+{
+	static const uint8_t protocols[] = { V1_PROTO_ESP, V1_PROTO_AH };
+	const struct child *c;
+
+	for (size_t i = 0; i < ARRAY_LEN(protocols); i++) {
+		uint32_t spis[SPIS_MOST];
+		size_t n = 0;
+		LIST_FOREACH(c, &sa->children, entry)
+			if (is_known_there(c) && (uint8_t)c->choice.suite.protocol == protocols[i] && n < SPIS_MOST)
+				spis[n++] = c->spi_in;
+		if (n)
+			v1_put_delete(w, protocols[i], spis, n);
+	}
 }
 
 /* Of a quick mode, or (c NULL) of main mode. Returns whether an answer is waited for. */
@@ -121,10 +147,13 @@ static bool send_delete(struct ike_sa *sa, const struct child *c)
 		return false;
 	if (reliable)
 		v1_put_nonce(&w, nonce_of(sa, id, &nonce));
-	if (c)
+	if (c) {
 		v1_put_delete(&w, (uint8_t)c->choice.suite.protocol, &c->spi_in, 1);
-	else
+	} else {
+		if (reliable && !(sa->v1->vendors & 1u << V1_VENDOR_WINDOWS))
+			put_children(sa, &w);
 		v1_put_delete_main(&w, sa->spi_i, sa->spi_r);
+	}
 	if (!end(sa, &w, id, at, (struct keying_octets){ 0 }))
 		return false;
 	if (!reliable) {
@@ -206,7 +235,7 @@ static bool begin_task(struct ike_sa *sa, const struct task *t)
 		for (c = LIST_FIRST(&sa->children); c; c = next) { /* they do not end with it by themselves */
 			next = LIST_NEXT(c, entry);
 			child_stop_sending(c);
-			if (!sa->gone && c->chosen && (c->made || !c->initiator))
+			if (!sa->gone && is_known_there(c) && !(sa->v1->vendors & 1u << V1_VENDOR_CORDON))
 				notice_delete_child(sa, c);
 		}
 		return !sa->gone && send_delete(sa, NULL);
@@ -389,7 +418,7 @@ static void answer_delete(struct ike_sa *sa, const struct v1_msg *m)
 			v1_put_delete_main(&w, sa->spi_i, sa->spi_r);
 			continue;
 		}
-		uint32_t list[64];
+		uint32_t list[SPIS_MOST];
 		struct wire_in in = wire_in(del->spis, (size_t)4 * del->count);
 		size_t n = 0;
 		while (in.left >= 4 && n < ARRAY_LEN(list))
