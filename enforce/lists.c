@@ -38,6 +38,16 @@ static bool holds_back(const struct plan_entry *e)
 	return e->rule->mode != MODE_EXEMPT;
 }
 
+/* A stand-in before the rule itself says here what the rule says. */
+static bool says_nothing(struct plan_list l, size_t i)
+{
+	const struct rule *base = l.entries[i].rule->base;
+
+	while (base && ++i < l.count && l.entries[i].rule->base == base)
+		;
+	return base && i < l.count && l.entries[i].rule == base;
+}
+
 static void use(struct ruleset *r, const struct plan_entry *e)
 {
 	r->used[rule_as_written(e->rule)->index] = true;
@@ -155,7 +165,7 @@ static void add_tracked_chain(struct ruleset *r, uint32_t list, struct plan_list
 	for (size_t i = 0; i < l.count; i++) {
 		const struct plan_entry *e = &l.entries[i];
 
-		if (!(e->initiators & initiator))
+		if (!(e->initiators & initiator) || says_nothing(l, i))
 			continue;
 		use(r, e);
 		if (e->protocol == PROTOCOL_ANY && has_ports(e))
@@ -178,7 +188,7 @@ static void add_untracked(struct ruleset *r, struct plan_list l)
 	for (size_t i = 0; i < l.count; i++) {
 		const struct plan_entry *e = &l.entries[i];
 
-		if (!holds_back(e) && (has_ports(e) || e->initiators != INITIATOR_EITHER))
+		if ((!holds_back(e) && (has_ports(e) || e->initiators != INITIATOR_EITHER)) || says_nothing(l, i))
 			continue;
 		use(r, e);
 		if (holds_back(e) && first) {

@@ -85,12 +85,23 @@ static bool meet_number(int16_t *a, int16_t b)
 	return true;
 }
 
+/* One port here and another one there: only chance brings such a packet, and all pairs of rules would have an entry for
+ * it. It follows the rule as written. */
+static bool by_chance(const struct plan_entry *e, struct port_range local, struct port_range remote)
+{
+	bool here = port_given(e->local_port), there = port_given(e->remote_port);
+
+	return here != there && port_given(local) == there && port_given(remote) == here;
+}
+
 /* What of `e` the service speaks of; ours: its port 1 is on this side. */
 static bool meet_service(struct plan_entry *e, const struct service *s, bool ours)
 {
-	return meet_number(&e->protocol, s->protocol) && meet_number(&e->icmp_type, s->icmp_type) &&
-	       meet_number(&e->icmp_code, s->icmp_code) && meet_ports(&e->local_port, ours ? s->port1 : s->port2) &&
-	       meet_ports(&e->remote_port, ours ? s->port2 : s->port1);
+	struct port_range local = ours ? s->port1 : s->port2, remote = ours ? s->port2 : s->port1;
+
+	return !by_chance(e, local, remote) && meet_number(&e->protocol, s->protocol) &&
+	       meet_number(&e->icmp_type, s->icmp_type) && meet_number(&e->icmp_code, s->icmp_code) &&
+	       meet_ports(&e->local_port, local) && meet_ports(&e->remote_port, remote);
 }
 
 static bool same_match(const struct plan_entry *a, const struct plan_entry *b)

@@ -37,6 +37,8 @@ static void world_open(struct world *w, const char *firewall)
 		 "  - { name: dns, endpoint1: [net], endpoint2: [web], traffic: [udp/53], mode: exempt }\n"
 		 "  - { name: signed, endpoint1: [net], endpoint2: [web], protocol: tcp, port2: 90, mode: require,"
 		 " protection: sign }\n"
+		 "  - { name: port, endpoint1: [net], endpoint2: [web], protocol: tcp, port2: 91, mode: require,"
+		 " protection: both }\n"
 		 "firewall:\n  hosts: [web]\n  inbound: allow\n  outbound: allow\n  rules:\n%s",
 		 firewall);
 	w->report = report_new();
@@ -94,6 +96,7 @@ static void both_ends_come_to_the_same(void **state)
 #define HIDE "    - { name: f, action: allow, traffic: [tcp/80], secure: encrypted }\n"
 #define LATER "    - { name: g, action: allow, traffic: [tcp/80-81], secure: encrypted-on-demand }\n"
 #define OPS "    - { name: h, action: allow, remote: [ops], secure: encrypted }\n"
+#define FROM "    - { name: j, action: allow, protocol: tcp, remote-port: 40000, secure: encrypted }\n"
 #define ONE "    - { name: i, action: allow, local: [10.0.1.7], traffic: [tcp/80], secure: encrypted }\n"
 		{ HIDE, "10.0.2.2", "10.0.1.1", 6, 80, "all", ENCRYPTED },
 		{ HIDE, "10.0.2.2", "10.0.1.1", 6, 81, "all", AS_WRITTEN },
@@ -107,12 +110,16 @@ static void both_ends_come_to_the_same(void **state)
 		{ OPS, "10.0.3.2", "10.0.1.1", 1, 0, "all", AS_WRITTEN },
 		{ OPS, "10.0.2.2", "10.0.1.1", 17, 53, "dns", AS_WRITTEN },   /* exempt it stays */
 		{ OPS, "10.0.2.2", "10.0.1.1", 6, 90, "signed", AS_WRITTEN }, /* its set has nothing that encrypts */
+		{ FROM, "10.0.2.2", "10.0.1.1", 6, 91, "port",
+		  AS_WRITTEN }, /* the server's port of one, the client's of the other */
+		{ FROM, "10.0.2.2", "10.0.1.1", 6, 92, "all", ENCRYPTED },
 		{ ONE, "10.0.2.2", "10.0.1.7", 6, 80, "all", ENCRYPTED },
 		{ ONE, "10.0.2.2", "10.0.1.8", 6, 80, "all", AS_WRITTEN },
 #undef HIDE
 #undef LATER
 #undef OPS
 #undef ONE
+#undef FROM
 	};
 
 	(void)state;
@@ -150,7 +157,7 @@ static void suites_keep_their_order_and_lose_what_does_not_encrypt(void **state)
 	(void)state;
 	world_open(&w, "    - { name: f, action: allow, traffic: [tcp/80], secure: encrypted }\n"
 		       "    - { name: g, action: allow, traffic: [tcp/81], secure: encrypted-on-demand }\n");
-	assert_int_equal(policy_rules(w.policy, &rules), 3); /* as written */
+	assert_int_equal(policy_rules(w.policy, &rules), 4); /* as written */
 	s = rules[0].encrypted->protection;
 	assert_int_equal(s->count, 2);
 	assert_true(s->require_encryption);
