@@ -102,7 +102,7 @@ void kerberos_free(struct kerberos *k)
 		return;
 	k->means.stepped = NULL;
 	tickets_forget(k);
-	kerberos_end_all(k);
+	kerberos_end_range(k, 0, UINT64_MAX);
 	table_wipe(&k->contexts);
 	if (k->krb5) {
 		forget_keys(k);
@@ -218,12 +218,15 @@ void kerberos_end(struct kerberos *k, uint64_t gss)
 		context_free(k, c);
 }
 
-void kerberos_end_all(struct kerberos *k)
+void kerberos_end_range(struct kerberos *k, uint64_t first, uint64_t last)
 {
-	struct context *c;
+	struct context *c, *next;
 
-	while ((c = TAILQ_FIRST(&k->by_age)))
-		context_free(k, c);
+	for (c = TAILQ_FIRST(&k->by_age); c; c = next) {
+		next = TAILQ_NEXT(c, by_age);
+		if (c->gss >= first && c->gss <= last)
+			context_free(k, c);
+	}
 }
 
 void kerberos_look(struct kerberos *k, uint64_t now_ms)
@@ -575,7 +578,7 @@ static int keep_text(const gss_buffer_desc *from, uint8_t ret[KERBEROS_TEXT_MOST
 	return 0;
 }
 
-int kerberos_wrap(struct kerberos *k, uint64_t gss, const struct octets *text, uint8_t ret[KERBEROS_TEXT_MOST],
+int kerberos_wrap(struct kerberos *k, uint64_t gss, const struct octets *text, bool seal, uint8_t ret[KERBEROS_TEXT_MOST],
 		  size_t *ret_len, struct diag *d)
 {
 	struct context *c = complete_context(k, gss, d);
@@ -586,8 +589,7 @@ int kerberos_wrap(struct kerberos *k, uint64_t gss, const struct octets *text, u
 
 	if (!c)
 		return -ENOENT;
-	/* Sealed where the context can, else only signed: what is wrapped is no secret. */
-	major = gss_wrap(&minor, c->context, 1, GSS_C_QOP_DEFAULT, &in, &sealed, &out);
+	major = gss_wrap(&minor, c->context, seal, GSS_C_QOP_DEFAULT, &in, &sealed, &out);
 	return GSS_ERROR(major) ? fail_gss(major, minor, d) : keep_text(&out, ret, ret_len, d);
 }
 

@@ -72,12 +72,14 @@ void kerberos_step(struct kerberos *k, const struct kerberos_step *s);
 /* Of a complete context. -ENOENT: there is none. */
 int kerberos_key(struct kerberos *k, uint64_t gss, const struct octets *seed, uint8_t *ret, size_t len, struct diag *d);
 enum { KERBEROS_TEXT_MOST = 4096 };
-int kerberos_wrap(struct kerberos *k, uint64_t gss, const struct octets *text, uint8_t ret[KERBEROS_TEXT_MOST],
+/* seal: so that nobody can read it, where the context can do that; else signed. */
+int kerberos_wrap(struct kerberos *k, uint64_t gss, const struct octets *text, bool seal, uint8_t ret[KERBEROS_TEXT_MOST],
 		  size_t *ret_len, struct diag *d);
 int kerberos_unwrap(struct kerberos *k, uint64_t gss, const struct octets *text, uint8_t ret[KERBEROS_TEXT_MOST],
 		    size_t *ret_len, struct diag *d);
 void kerberos_end(struct kerberos *k, uint64_t gss);
-void kerberos_end_all(struct kerberos *k);
+/* Those with numbers from first to last; what they wait for is not told. */
+void kerberos_end_range(struct kerberos *k, uint64_t first, uint64_t last);
 
 /* The KDC's answer; NULL: none came, and why. A number that is not waited for is passed over. */
 void kerberos_heard(struct kerberos *k, uint32_t number, const struct octets *answer, const char *why, uint64_t now_ms);

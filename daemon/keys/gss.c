@@ -22,7 +22,7 @@ static struct {
 	uv_loop_t *loop;
 	uv_timer_t *look;
 	struct kerberos *kerberos;
-	struct channel *keying, *sources;
+	struct channel *askers[ROLE_COUNT]; /* NULL: away */
 	struct {
 		uint32_t number; /* 0: a free place */
 		uint64_t since_ms;
@@ -32,6 +32,15 @@ static struct {
 static uint64_t now_ms(void)
 {
 	return uv_now(gss.loop);
+}
+
+/* Each asker has numbers of its own, of contexts and of jobs: here its role stands above them. */
+enum { NUMBER_BITS = 56 };
+#define NUMBERS (((uint64_t)1 << NUMBER_BITS) - 1)
+
+static uint64_t of_role(enum role role, uint64_t number)
+{
+	return (uint64_t)role << NUMBER_BITS | number;
 }
 
 /* ---- KDCs -------------------------------------------------------------------------------------------------------- */
@@ -65,13 +74,13 @@ static void ask(void *context, uint32_t number, const char *realm, const struct 
 	gss.asked[place].number = number;
 	gss.asked[place].since_ms = now_ms();
 	/* Without sources, or with what does not fit, it is overdue, and fails at the next look. */
-	if (!gss.sources || request->len > KDC_OCTETS_MOST || strlen(realm) >= sizeof m.realm) {
+	if (!gss.askers[ROLE_SOURCES] || request->len > KDC_OCTETS_MOST || strlen(realm) >= sizeof m.realm) {
 		gss.asked[place].since_ms = 0;
 		return;
 	}
 	memcpy(m.realm, realm, strlen(realm) + 1);
-	kdc_put_ask(channel_begin(gss.sources, ASK_KDC), &m);
-	channel_end(gss.sources);
+	kdc_put_ask(channel_begin(gss.askers[ROLE_SOURCES], ASK_KDC), &m);
+	channel_end(gss.askers[ROLE_SOURCES]);
 }
 
 static void looked(uv_timer_t *t)
@@ -83,8 +92,9 @@ static void looked(uv_timer_t *t)
 		if (!number || now_ms() - gss.asked[i].since_ms < KDC_PATIENCE_MS)
 			continue;
 		gss.asked[i].number = 0;
-		heard_none(number, gss.sources ? "the KDCs do not answer"
-					       : "the process that asks KDCs is away, and is started again");
+		heard_none(number, gss.askers[ROLE_SOURCES]
+					   ? "the KDCs do not answer"
+					   : "the process that asks KDCs is away, and is started again");
 	}
 	kerberos_look(gss.kerberos, now_ms());
 }
@@ -117,13 +127,14 @@ int gss_on_kdc_failed(void *context, struct channel *c, struct wire_in *body, in
 
 static void stepped(void *context, uint64_t job, const struct kerberos_stepped *s)
 {
+	struct channel *asker = gss.askers[job >> NUMBER_BITS];
 	struct keys_stepped *m;
 
 	(void)context;
-	if (!gss.keying)
+	if (!asker)
 		return;
 	m = mem_new(1, sizeof *m);
-	m->job = job;
+	m->job = job & NUMBERS;
 	m->error = s->error;
 	m->complete = s->complete;
 	m->good_ms = s->good_ms;
@@ -132,23 +143,25 @@ static void stepped(void *context, uint64_t job, const struct kerberos_stepped *
 	if (s->complete)
 		m->peer = *s->peer;
 	if (m->token.len > (s->complete ? (size_t)KEYS_LAST_TOKEN_MOST : (size_t)KEYING_TOKEN_MOST)) {
-		*m = (struct keys_stepped){ .job = job, .error = -E2BIG };
+		*m = (struct keys_stepped){ .job = job & NUMBERS, .error = -E2BIG };
 		(void)snprintf(m->words, sizeof m->words, "a Kerberos token of %zu octets", s->token.len);
 	}
-	keys_put_stepped(channel_begin(gss.keying, ASK_KEYS_GSS_STEPPED), m);
-	channel_end(gss.keying);
+	keys_put_stepped(channel_begin(asker, ASK_KEYS_GSS_STEPPED), m);
+	channel_end(asker);
 	free(m);
 }
 
 int gss_on_step(void *context, struct channel *c, struct wire_in *body, int *fds)
 {
+	enum role asker = channel_peer(c);
 	struct keys_gss m;
 
-	(void)context, (void)c, (void)fds;
-	if (keys_get_gss(body, &m) < 0)
+	(void)context, (void)fds;
+	/* Nobody proves itself to the one that asks directories. */
+	if (keys_get_gss(body, &m) < 0 || m.job > NUMBERS || m.gss > NUMBERS || (asker != ROLE_KEYING && !m.initiator))
 		return -EPROTO;
-	kerberos_step(gss.kerberos, &(struct kerberos_step){ .job = m.job,
-							     .gss = m.gss,
+	kerberos_step(gss.kerberos, &(struct kerberos_step){ .job = of_role(asker, m.job),
+							     .gss = of_role(asker, m.gss),
 							     .initiator = m.initiator,
 							     .target = m.target[0] ? m.target : NULL,
 							     .binding = m.binding,
@@ -157,16 +170,18 @@ int gss_on_step(void *context, struct channel *c, struct wire_in *body, int *fds
 	return 0;
 }
 
-static int use(const struct keys_gss_use *m, uint8_t ret[KERBEROS_TEXT_MOST], size_t *ret_len, struct diag *d)
+static int use(const struct keys_gss_use *m, uint64_t number, uint8_t ret[KERBEROS_TEXT_MOST], size_t *ret_len,
+	       struct diag *d)
 {
 	switch (m->use) {
 	case KEYS_USE_KEY:
 		*ret_len = m->len;
-		return kerberos_key(gss.kerberos, m->gss, &m->octets, ret, m->len, d);
+		return kerberos_key(gss.kerberos, number, &m->octets, ret, m->len, d);
 	case KEYS_USE_WRAP:
-		return kerberos_wrap(gss.kerberos, m->gss, &m->octets, ret, ret_len, d);
+	case KEYS_USE_SIGN:
+		return kerberos_wrap(gss.kerberos, number, &m->octets, m->use == KEYS_USE_WRAP, ret, ret_len, d);
 	default:
-		return kerberos_unwrap(gss.kerberos, m->gss, &m->octets, ret, ret_len, d);
+		return kerberos_unwrap(gss.kerberos, number, &m->octets, ret, ret_len, d);
 	}
 }
 
@@ -180,9 +195,9 @@ int gss_on_use(void *context, struct channel *c, struct wire_in *body, int *fds)
 	int r;
 
 	(void)context, (void)fds;
-	if (keys_get_gss_use(body, &m) < 0)
+	if (keys_get_gss_use(body, &m) < 0 || m.gss > NUMBERS)
 		return -EPROTO;
-	r = use(&m, text, &len, &d);
+	r = use(&m, of_role(channel_peer(c), m.gss), text, &len, &d);
 	if (r < 0) {
 		no.job = m.job;
 		no.error = r;
@@ -200,10 +215,10 @@ int gss_on_end(void *context, struct channel *c, struct wire_in *body, int *fds)
 {
 	uint64_t number = wire_u64(body);
 
-	(void)context, (void)c, (void)fds;
-	if (!wire_done(body))
+	(void)context, (void)fds;
+	if (!wire_done(body) || number > NUMBERS)
 		return -EPROTO;
-	kerberos_end(gss.kerberos, number);
+	kerberos_end(gss.kerberos, of_role(channel_peer(c), number));
 	return 0;
 }
 
@@ -246,21 +261,15 @@ void gss_set_keytab(const struct keytab *keytab)
 
 void gss_came(struct channel *c)
 {
-	if (channel_peer(c) == ROLE_KEYING)
-		gss.keying = c;
-	if (channel_peer(c) == ROLE_SOURCES)
-		gss.sources = c;
+	gss.askers[channel_peer(c)] = c;
 }
 
 void gss_went(enum role peer)
 {
-	if (peer == ROLE_KEYING) {
-		gss.keying = NULL;
-		if (gss.kerberos)
-			kerberos_end_all(gss.kerberos);
-	}
+	gss.askers[peer] = NULL;
+	if (gss.kerberos)
+		kerberos_end_range(gss.kerberos, of_role(peer, 0), of_role(peer, NUMBERS));
 	if (peer == ROLE_SOURCES) {
-		gss.sources = NULL;
 		for (size_t i = 0; i < KDC_ASKED_MOST; i++)
 			gss.asked[i].since_ms = 0;
 	}

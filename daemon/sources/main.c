@@ -8,10 +8,12 @@
 #include "daemon/process/memory_file.h"
 #include "daemon/sources/directory.h"
 #include "daemon/sources/guard.h"
+#include "daemon/sources/kdc.h"
 #include "daemon/sources/transfer.h"
 #include "identity/revocation.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
@@ -28,7 +30,7 @@ struct request {
 
 static struct sources {
 	struct transfers *transfers;
-	struct channel *parent;
+	struct channel *parent, *keys;
 	LIST_HEAD(requests, request) requests;
 	uint32_t last;
 } sources;
@@ -143,13 +145,56 @@ static void directory_said(void *context, uint32_t number, const struct director
 	channel_end(s->parent);
 }
 
+/* ---- KDCs -------------------------------------------------------------------------------------------------------- */
+
+static int on_kdc(void *context, struct channel *c, struct wire_in *body, int *fds)
+{
+	struct kdc_ask m;
+
+	(void)context, (void)c, (void)fds;
+	if (kdc_get_ask(body, &m) < 0)
+		return -EPROTO;
+	kdc_ask(&m);
+	return 0;
+}
+
+static int on_kdcs(void *context, struct channel *c, struct wire_in *body, int *fds)
+{
+	static struct kdc_realms m;
+
+	(void)context, (void)c, (void)fds;
+	if (kdc_get_realms(body, &m) < 0)
+		return -EPROTO;
+	kdc_realms(&m);
+	return 0;
+}
+
+static void kdc_said(void *context, uint32_t number, const struct octets *reply, const char *why)
+{
+	const struct sources *s = context;
+	struct kdc_failed failed = { .number = number };
+
+	if (!s->keys)
+		return;
+	if (reply) {
+		kdc_put_answer(channel_begin(s->keys, ASK_KDC_ANSWER), &(struct kdc_answer){ number, *reply });
+	} else {
+		(void)snprintf(failed.words, sizeof failed.words, "%s", why);
+		kdc_put_failed(channel_begin(s->keys, ASK_KDC_FAILED), &failed);
+	}
+	channel_end(s->keys);
+}
+
 /* ---- the process ------------------------------------------------------------------------------------------------- */
 
 static void came(void *context, struct channel *peer)
 {
-	(void)context;
-	if (channel_peer(peer) == ROLE_KEYS)
-		guard_keys(peer);
+	struct sources *s = context;
+
+	if (channel_peer(peer) != ROLE_KEYS)
+		return;
+	s->keys = peer;
+	guard_keys(peer);
 }
 
 static void went(void *context, enum role peer)
@@ -157,8 +202,11 @@ static void went(void *context, enum role peer)
 	struct sources *s = context;
 	struct request *r;
 
-	if (peer == ROLE_KEYS)
+	if (peer == ROLE_KEYS) {
+		s->keys = NULL;
+		kdc_forget();
 		guard_keys(NULL);
+	}
 	LIST_FOREACH(r, &s->requests, entry)
 		if (r->asker && channel_peer(r->asker) == peer)
 			r->asker = NULL;
@@ -178,6 +226,7 @@ static int begin(void *context, uv_loop_t *loop, struct channel *parent, struct 
 
 	s->parent = parent;
 	LIST_INIT(&s->requests);
+	kdc_start(loop, kdc_said, s);
 	if ((r = transfers_new(loop, REVOCATION_OCTETS_MOST, done, s, &s->transfers, d)) == 0)
 		directory_start(loop, directory_said, s);
 	return r;
@@ -187,6 +236,8 @@ static ask_handler *const handlers[ASK_COUNT] = {
 	[ASK_PEER] = child_peer,
 	[ASK_FETCH] = on_fetch,
 	[ASK_NAMES] = on_names,
+	[ASK_KDC] = on_kdc,
+	[ASK_KDCS] = on_kdcs,
 	[ASK_DIRECTORY] = on_directory,
 	[ASK_KEYS_GSS_STEPPED] = guard_on_stepped,
 	[ASK_KEYS_GSS_TEXT] = guard_on_text,

@@ -209,7 +209,7 @@ static size_t wrapped(const struct end *i, const struct end *a, uint64_t gss)
 	size_t len = 0, opened_len = 0;
 	struct diag d;
 
-	if (kerberos_wrap(i->kerberos, gss, &hash, text, &len, &d) < 0 ||
+	if (kerberos_wrap(i->kerberos, gss, &hash, true, text, &len, &d) < 0 ||
 	    kerberos_unwrap(a->kerberos, gss, &(struct octets){ text, len }, opened, &opened_len, &d) < 0 ||
 	    opened_len != 20 || memcmp(opened, hash.at, 20) != 0)
 		return 0;
