@@ -7,6 +7,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 enum {
 	PAGE_OCTETS_MOST = 1 << 20,
@@ -142,6 +143,59 @@ static void read_interfaces(struct page *p, uint32_t node)
 	}
 }
 
+static void read_kdcs(struct page *p, uint32_t node, struct host_realm *realm)
+{
+	realm->kdcs = arena_new(p->rd.memory, item_count(&p->rd, node), sizeof *realm->kdcs);
+	for (uint32_t i = item_first(&p->rd, node); i; i = item_next(&p->rd, node, i)) {
+		struct diag why;
+		const char *text;
+		size_t len;
+
+		if (!read_word(&p->rd, i, "the address of a KDC", &text, &len))
+			continue;
+		if (addr_parse(text, len, &realm->kdcs[realm->kdc_count], &why) < 0)
+			finding_advise(read_error(&p->rd, "bad-address", i, "%s", why.text),
+				       "kdc takes addresses; leave it out where DNS shall name the KDCs");
+		else
+			realm->kdc_count++;
+	}
+}
+
+/* kerberos: { CORP.EXAMPLE: { kdc: [10.0.0.1] } } */
+static void read_kerberos(struct page *p, uint32_t node)
+{
+	static const struct map_key keys[] = { { "kdc", true } };
+	struct host_config *c = p->c;
+
+	if (!read_pairs(&p->rd, node, "kerberos:"))
+		return;
+	if (yaml_at(p->rd.y, node)->count > 2 * HOST_REALMS_MOST) {
+		read_error(&p->rd, "too-many", node, "kerberos has over %d realms", HOST_REALMS_MOST);
+		return;
+	}
+	c->realms = arena_new(p->rd.memory, yaml_at(p->rd.y, node)->count, sizeof *c->realms);
+	for (uint32_t i = pair_first(&p->rd, node); i; i = pair_next(&p->rd, i)) {
+		struct host_realm *one = &c->realms[c->realm_count];
+		uint32_t v[1], value = pair_value(&p->rd, i);
+
+		if (!read_string(&p->rd, i, "the name of a realm", &one->name) ||
+		    !read_map(&p->rd, value, "a Kerberos realm", keys, ARRAY_LEN(keys), v))
+			continue;
+		if (strlen(one->name) > HOST_REALM_TEXT)
+			read_error(&p->rd, "bad-value", i, "the name of a realm has at most %d characters",
+				   HOST_REALM_TEXT);
+		for (size_t k = 0; k < c->realm_count; k++)
+			if (strcasecmp(c->realms[k].name, one->name) == 0)
+				read_error(&p->rd, "duplicate-key", i, "realm '%.60s' is there twice", one->name);
+		if (item_count(&p->rd, v[0]) > HOST_KDCS_MOST || item_count(&p->rd, v[0]) == 0) {
+			read_error(&p->rd, "bad-value", v[0], "kdc is a list of 1 to %d addresses", HOST_KDCS_MOST);
+			continue;
+		}
+		read_kdcs(p, v[0], one);
+		c->realm_count++;
+	}
+}
+
 static void read_keepalive(struct page *p, uint32_t node)
 {
 	uint64_t ms;
@@ -201,6 +255,7 @@ static void read_page(struct page *p)
 		TRUST,
 		LISTS,
 		KEYTAB,
+		KERBEROS,
 		POLICY,
 		INTERFACES,
 		PLANE,
@@ -216,6 +271,7 @@ static void read_page(struct page *p)
 		[TRUST] = { "trust", false },
 		[LISTS] = { "revocation-lists", false },
 		[KEYTAB] = { "keytab", false },
+		[KERBEROS] = { "kerberos", false },
 		[POLICY] = { "policy", false },
 		[INTERFACES] = { "interfaces", false },
 		[PLANE] = { "data-plane", false },
@@ -250,6 +306,8 @@ static void read_page(struct page *p)
 				   &p->c->revocation_lists);
 	if (v[KEYTAB])
 		(void)read_path(p, v[KEYTAB], "keytab", &p->c->keytab);
+	if (v[KERBEROS])
+		read_kerberos(p, v[KERBEROS]);
 	if (v[POLICY])
 		read_sources(p, v[POLICY]);
 	if (v[INTERFACES])

@@ -2,6 +2,7 @@
  * same errors as a policy; JSON Schema in docs/host.schema.json. */
 #ifndef POLICY_HOST_CONFIG_H
 #define POLICY_HOST_CONFIG_H
+#include "base/addr.h"
 #include "base/report.h"
 #include "base/scope.h"
 #include <stdbool.h>
@@ -24,6 +25,14 @@ struct host_interface {
 	unsigned profile; /* PROFILE_ bit */
 };
 
+/* Where a Kerberos realm's KDCs are, in the order in which they are asked. */
+enum { HOST_REALMS_MOST = 16, HOST_KDCS_MOST = 16, HOST_REALM_TEXT = 255 };
+struct host_realm {
+	const char *name; /* "CORP.EXAMPLE" */
+	struct addr *kdcs;
+	size_t kdc_count;
+};
+
 /* The file of events. */
 struct host_events {
 	const char *file; /* NULL: the usual one */
@@ -42,6 +51,8 @@ struct host_config {
 	const char **revocation_lists; /* files, or folders of them */
 	size_t revocation_list_count;
 	const char *keytab;        /* NULL: none */
+	struct host_realm *realms; /* others are known by the policy's role kdc, or by DNS */
+	size_t realm_count;
 	const char **policy_files; /* sources, in order; default /etc/cordon/policy.yaml */
 	size_t policy_file_count;
 	struct host_interface *interfaces;

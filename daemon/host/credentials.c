@@ -9,6 +9,7 @@
 #include "daemon/keys/filling.h"
 #include "daemon/host/proofs.h"
 #include "daemon/host/watch.h"
+#include "daemon/parts/kdcs.h"
 #include "identity/keytab.h"
 #include "identity/revocation.h"
 
@@ -92,6 +93,7 @@ void credentials_loaded(struct daemon *d)
 	c->good = good_now(d);
 	note_lineage(d);
 	watch_files(c);
+	kdcs_tell(d, NULL);
 	tell_ends(c);
 }
 

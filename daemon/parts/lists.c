@@ -1,6 +1,7 @@
 #include "daemon/parts/lists.h"
 
 #include "base/mem.h"
+#include "daemon/parts/kdcs.h"
 #include "daemon/parts/list_cache.h"
 #include "daemon/parts/parts.h"
 #include "daemon/host/watch.h"
@@ -58,6 +59,7 @@ void lists_sources_came(void *context, struct channel *c)
 	struct daemon *d = context;
 
 	tell_names(d->lists, c);
+	kdcs_tell(d, c);
 }
 
 /* ---- for keying's fetcher -----------------------------------------------------------------------------------------
