@@ -27,9 +27,22 @@ static bool end_has(const struct compiler *c, const struct end *e, const struct 
 	return e->count == 0;
 }
 
+/* A section that names one of a host's addresses rules the host: ours are known, another's as the policy has them. */
+static bool host_has(const struct compiler *c, const struct end *hosts, const struct addr *a, bool ruled)
+{
+	const struct host *h = ruled ? NULL : policy_host_by_address(c->p, a);
+	bool has = end_has(c, hosts, a, ruled);
+
+	for (size_t i = 0; !has && ruled && i < c->plan->local_count; i++)
+		has = end_has(c, hosts, &c->plan->locals[i], true);
+	for (size_t i = 0; !has && h && i < h->address_count; i++)
+		has = end_has(c, hosts, &h->addresses[i].addr, false);
+	return has;
+}
+
 static bool ruled_has(const struct compiler *c, const struct encryption_ask *k, const struct addr *a, bool ruled)
 {
-	return end_has(c, &k->section->hosts, a, ruled) && end_has(c, &k->rule->local, a, ruled);
+	return host_has(c, &k->section->hosts, a, ruled) && end_has(c, &k->rule->local, a, ruled);
 }
 
 static void add_border(struct compiler *c, const struct addr_range *r)
@@ -50,6 +63,18 @@ static void mark_end(struct compiler *c, const struct end *e)
 	}
 }
 
+/* The addresses of hosts that the section may rule by another one. */
+static void mark_hosts(struct compiler *c, const struct end *hosts)
+{
+	mark_end(c, hosts);
+	for (size_t i = 0; i < c->p->host_count; i++) {
+		const struct host *h = &c->p->hosts[i];
+
+		for (size_t k = 0; h->address_count > 1 && k < h->address_count; k++)
+			add_border(c, &(struct addr_range){ h->addresses[k].addr, h->addresses[k].addr });
+	}
+}
+
 void compiler_find_asks(struct compiler *c)
 {
 	c->ask_count = c->border_count = 0;
@@ -64,7 +89,7 @@ void compiler_find_asks(struct compiler *c)
 		if (ours)
 			mark_end(c, &k->rule->remote);
 		if (theirs) {
-			mark_end(c, &k->section->hosts);
+			mark_hosts(c, &k->section->hosts);
 			mark_end(c, &k->rule->local);
 		}
 	}

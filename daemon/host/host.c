@@ -18,7 +18,6 @@
 
 struct reading {
 	struct host_facts *facts;
-	const struct host_config *config;
 };
 
 static struct addr addr_from(uint8_t family, const void *octets)
@@ -48,17 +47,32 @@ static void add_server(struct host_facts *f, enum keyword k, const struct addr *
 /* ---- rtnetlink --------------------------------------------------------------------------------------------------- */
 
 /* An interface that the page does not name is public, the narrowest trust, once it names any. */
-static unsigned profile_of(const struct host_config *c, unsigned index)
+static unsigned profile_of(const struct host_facts *f, unsigned index)
 {
 	char name[IF_NAMESIZE] = "";
 
-	if (c->interface_count == 0)
+	if (f->interface_count == 0)
 		return 0;
 	(void)if_indextoname(index, name);
-	for (size_t i = 0; i < c->interface_count; i++)
-		if (strcmp(c->interfaces[i].name, name) == 0)
-			return c->interfaces[i].profile;
+	for (size_t i = 0; i < f->interface_count; i++)
+		if (strcmp(f->interfaces[i].name, name) == 0)
+			return f->interfaces[i].profile;
 	return PROFILE_PUBLIC;
+}
+
+/* Those of the page. A name that is too long is no interface's. */
+static void read_interfaces(struct host_facts *f, const struct host_config *c)
+{
+	f->interfaces = mem_new(c->interface_count + 1, sizeof *f->interfaces);
+	for (size_t i = 0; i < c->interface_count; i++) {
+		struct plan_interface *to = &f->interfaces[f->interface_count];
+
+		if (strlen(c->interfaces[i].name) >= sizeof to->name)
+			continue;
+		(void)snprintf(to->name, sizeof to->name, "%s", c->interfaces[i].name);
+		to->profile = c->interfaces[i].profile;
+		f->interface_count++;
+	}
 }
 
 /* The attributes of a message, by type. */
@@ -104,7 +118,7 @@ static int take_address(const struct nlmsghdr *h, void *context)
 		return MNL_CB_OK;
 	f->own = mem_grow(f->own, f->own_count, &f->own_cap, sizeof *f->own);
 	f->own[f->own_count++] = a;
-	f->profiles |= profile_of(r->config, m->ifa_index);
+	f->profiles |= profile_of(f, m->ifa_index);
 	return MNL_CB_OK;
 }
 
@@ -228,9 +242,10 @@ static int by_address(const void *a, const void *b)
 int host_facts_read(const struct host_config *config, const char *root, struct host_facts **ret, struct diag *d)
 {
 	SCOPED(host_facts_freep) struct host_facts *f = mem_new(1, sizeof *f);
-	struct reading reading = { f, config };
+	struct reading reading = { f };
 	int r;
 
+	read_interfaces(f, config);
 	if ((r = read_kernel(&reading, d)) < 0)
 		return r;
 	if (f->own_count)
@@ -245,6 +260,7 @@ void host_facts_free(struct host_facts *f)
 	if (!f)
 		return;
 	free(f->own);
+	free(f->interfaces);
 	free(f);
 }
 
@@ -258,7 +274,8 @@ bool host_facts_have(const struct host_facts *f, const struct addr *a)
 
 bool host_facts_equal(const struct host_facts *a, const struct host_facts *b)
 {
-	if (a->own_count != b->own_count || a->profiles != b->profiles)
+	if (a->own_count != b->own_count || a->profiles != b->profiles || a->interface_count != b->interface_count ||
+	    memcmp(a->interfaces, b->interfaces, a->interface_count * sizeof *a->interfaces) != 0)
 		return false;
 	for (size_t i = 0; i < a->own_count; i++)
 		if (by_address(&a->own[i], &b->own[i]) != 0)
@@ -300,7 +317,12 @@ void host_plan(const struct host_facts *f, const struct policy *p, const char *n
 			own->all[n++] = h->addresses[i];
 	}
 	*ret = (struct plan_host){
-		.name = h ? h->name : NULL, .own = own->all, .own_count = n, .profiles = f->profiles
+		.name = h ? h->name : NULL,
+		.own = own->all,
+		.own_count = n,
+		.profiles = f->profiles,
+		.interfaces = f->interfaces,
+		.interface_count = f->interface_count,
 	};
 	for (size_t k = 0; k < KEYWORDS; k++) {
 		ret->servers[k] = f->servers[k];

@@ -18,6 +18,8 @@ struct host_facts {
 	size_t own_count, own_cap;
 	struct addr servers[KEYWORDS][HOST_SERVERS_MOST];
 	size_t server_counts[KEYWORDS];
+	struct plan_interface *interfaces; /* whose profile is known */
+	size_t interface_count;
 	unsigned profiles; /* PROFILE_ bits of the interfaces that have an address; 0: the host's page names none */
 };
 

@@ -2,11 +2,12 @@
  * are about the gate alone. The stand-in hides a packet (XOR with a running number) in IP protocol 50, sent by a raw
  * socket with our mark, and shows it again on the other side: no keys, no negotiation, no promise.
  *
- *     gate-tool [--no-tun] ADDRESS...
+ *     gate-tool [--no-tun] [--interface NAME=PROFILE] ADDRESS...
  *
  * It reads commands, a line each, and answers each with "ok", "ok NUMBER" or "error: ...":
  *     apply FILE | disable | enable-plane | hold | fallback L R SECONDS | secured L R | unsecured L R | exempt R MS
- *     counters | check | close-tun | open-tun
+ *     identify L R GROUPS | forget L R | counters | check | close-tun | open-tun
+ * identify: a letter for each group that the plan asks about, y, n or m (may be).
  * hold: the plane swallows what it gets from the TUN, as while negotiating; release: sends it in clear, in order, as
  * when a peer has no IKE. When somebody changes our rules it restores them and says "restored" between answers. */
 #include "base/addr.h"
@@ -14,6 +15,7 @@
 #include "base/report.h"
 #include "base/str.h"
 #include "enforce/gate.h"
+#include "identity/groups.h"
 #include "policy/plan.h"
 
 #include <arpa/inet.h>
@@ -32,7 +34,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { ADDRESSES_MOST = 64, PACKET_MOST = 65536, HELD_MOST = 64 };
+enum { ADDRESSES_MOST = 64, INTERFACES_MOST = 4, PACKET_MOST = 65536, HELD_MOST = 64 };
 
 struct held {
 	uint8_t *packet;
@@ -44,6 +46,8 @@ struct tool {
 	struct plan *plan;
 	struct host_address own[ADDRESSES_MOST];
 	size_t own_count;
+	struct plan_interface interfaces[INTERFACES_MOST];
+	size_t interface_count;
 	int tun, esp4, esp6, clear4, clear6;
 	bool holding;
 	struct held held[HELD_MOST];
@@ -174,7 +178,10 @@ static int apply(struct tool *h, const char *file, struct diag *d)
 	SCOPED(policy_freep) struct policy *policy = NULL;
 	SCOPED(plan_freep) struct plan *plan = NULL;
 	SCOPED(str_wipe) struct str text = { 0 };
-	struct plan_host host = { .own = h->own, .own_count = h->own_count };
+	struct plan_host host = { .own = h->own,
+				  .own_count = h->own_count,
+				  .interfaces = h->interfaces,
+				  .interface_count = h->interface_count };
 	int r;
 
 	if ((r = policy_load(file, NULL, report, &policy)) < 0 ||
@@ -205,7 +212,9 @@ static int count(struct tool *h, struct diag *d)
 
 	for (size_t i = 0; i < n && i < ARRAY_LEN(rows); i++)
 		printf("count %s %" PRIu64 " %s\n", rows[i].name, rows[i].packets,
-		       rows[i].rule ? rows[i].rule->name : "-");
+		       rows[i].rule       ? rows[i].rule->name
+		       : rows[i].firewall ? rows[i].firewall->name
+					  : "-");
 	return 0;
 }
 
@@ -216,6 +225,39 @@ static int exempt(struct tool *h, const char *remote, uint64_t for_ms, struct di
 
 	(void)clock_gettime(CLOCK_BOOTTIME, &now);
 	return gate_exempt_add(h->gate, &a, (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000 + for_ms, d);
+}
+
+static int identify(struct tool *h, const char *local, const char *remote, const char *groups, struct diag *d)
+{
+	struct gate_identity change = { .local = parse(local), .remote = parse(remote) };
+	struct membership *m = groups ? membership_new((uint32_t)strlen(groups)) : NULL;
+	int r;
+
+	for (size_t i = 0; groups && groups[i]; i++)
+		membership_put(m, i, groups[i] == 'y' ? MEMBER_YES : groups[i] == 'm' ? MEMBER_MAYBE : MEMBER_NO);
+	change.is = m;
+	r = gate_identify(h->gate, &change, 1, d);
+	membership_free(m);
+	return r;
+}
+
+static void take_interface(struct tool *h, const char *text)
+{
+	static const struct {
+		const char *name;
+		unsigned profile;
+	} profiles[] = { { "domain", PROFILE_DOMAIN }, { "private", PROFILE_PRIVATE }, { "public", PROFILE_PUBLIC } };
+	struct plan_interface *i = &h->interfaces[h->interface_count];
+	const char *at = strchr(text, '=');
+
+	for (size_t k = 0; at && k < ARRAY_LEN(profiles); k++)
+		if (strcmp(at + 1, profiles[k].name) == 0 && h->interface_count < INTERFACES_MOST) {
+			snprintf(i->name, sizeof i->name, "%.*s", (int)(at - text), text);
+			i->profile = profiles[k].profile;
+			h->interface_count++;
+			return;
+		}
+	die(text);
 }
 
 static int obey(struct tool *h, char *line, struct diag *d)
@@ -235,6 +277,8 @@ static int obey(struct tool *h, char *line, struct diag *d)
 
 		return gate_fallback_add(h->gate, &local, &remote, (uint32_t)atoi(words[3]), d);
 	}
+	if (n >= 3 && (strcmp(words[0], "identify") == 0 || strcmp(words[0], "forget") == 0))
+		return identify(h, words[1], words[2], *words[0] == 'i' ? words[3] ? words[3] : "" : NULL, d);
 	if (n == 3 && strcmp(words[0], "exempt") == 0)
 		return exempt(h, words[1], (uint64_t)atoi(words[2]), d);
 	if (n == 3) {
@@ -293,6 +337,8 @@ int main(int argc, char **argv)
 	for (int i = 1; i < argc; i++) {
 		if (strcmp(argv[i], "--no-tun") == 0)
 			tun = false;
+		else if (strcmp(argv[i], "--interface") == 0 && i + 1 < argc)
+			take_interface(&h, argv[++i]);
 		else if (h.own_count < ADDRESSES_MOST)
 			h.own[h.own_count++] = (struct host_address){ parse(argv[i]), -1 };
 	}
