@@ -166,17 +166,12 @@ static void add_profile(const struct link *l)
 
 /* ---- program ----------------------------------------------------------------------------------------------------- */
 
-static const struct ruleset_program *program_of(const struct firewall_rule *rule, const struct ruleset_carry *carry)
-{
-	for (size_t i = 0; carry && i < carry->program_count; i++)
-		if (strcmp(carry->programs[i].name, rule->program) == 0)
-			return &carry->programs[i];
-	return NULL;
-}
-
 bool firewall_rule_possible(const struct firewall_rule *rule, const struct ruleset_carry *carry)
 {
-	return !rule->program || program_of(rule, carry);
+	for (size_t i = 0; rule->program && carry && i < carry->program_count; i++)
+		if (strcmp(carry->programs[i].name, rule->program) == 0)
+			return true;
+	return !rule->program;
 }
 
 static bool asks_program(const struct link *l)
@@ -186,10 +181,13 @@ static bool asks_program(const struct link *l)
 
 static void add_program(const struct link *l)
 {
-	const struct ruleset_program *p = program_of(l->rule, l->carry);
+	for (size_t i = 0; l->carry && i < l->carry->program_count; i++) {
+		const struct ruleset_program *p = &l->carry->programs[i];
 
-	if (p)
-		str_addf(l->r->out, "\t\tsocket cgroupv2 level %u \"%s\" goto %s\n", p->level, p->path, l->next);
+		if (strcmp(p->name, l->rule->program) == 0)
+			str_addf(l->r->out, "\t\tsocket cgroupv2 level %u \"%s\" goto %s\n", p->level, p->path,
+				 l->next);
+	}
 }
 
 /* ---- all together ------------------------------------------------------------------------------------------------ */

@@ -9,6 +9,7 @@
 #include "enforce/guard.h"
 #include "enforce/identities.h"
 #include "enforce/nft.h"
+#include "enforce/programs.h"
 #include "enforce/routes.h"
 #include "enforce/table.h"
 #include "enforce/toucher.h"
@@ -58,6 +59,7 @@ struct gate {
 	struct exempted exempted;
 	struct identities identities; /* of g->plan */
 	struct guard guard;
+	struct programs programs; /* of the plan in force, or of the one that is being put in force */
 	uint64_t guarded_told;
 	bool table_touched, routes_touched;
 	bool table_named; /* `by` is of the table's change, which counts most */
@@ -78,7 +80,8 @@ static int open_watch(struct gate *g, struct diag *d)
 	g->watch = epoll_create1(EPOLL_CLOEXEC);
 	g->retry = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 	if (g->watch < 0 || g->retry < 0 ||
-	    epoll_ctl(g->watch, EPOLL_CTL_ADD, g->retry, &(struct epoll_event){ .events = EPOLLIN }) < 0)
+	    epoll_ctl(g->watch, EPOLL_CTL_ADD, g->retry, &(struct epoll_event){ .events = EPOLLIN }) < 0 ||
+	    epoll_ctl(g->watch, EPOLL_CTL_ADD, g->programs.watch, &(struct epoll_event){ .events = EPOLLIN }) < 0)
 		return diag_errno(d, errno, "watch netlink");
 	for (size_t i = 0; i < ARRAY_LEN(both); i++) {
 		struct epoll_event e = { .events = EPOLLIN };
@@ -95,10 +98,10 @@ int gate_new(const struct gate_config *c, struct gate **ret, struct diag *d)
 	int r;
 
 	g->config = c ? *c : gate_default;
-	g->watch = g->retry = -1;
+	g->watch = g->retry = g->programs.watch = -1;
 	if ((r = netlink_open(&g->nft, NETLINK_NETFILTER, d)) < 0 ||
 	    (r = netlink_open(&g->route, NETLINK_ROUTE, d)) < 0 || (r = guard_open(&g->guard, &g->config, d)) < 0 ||
-	    (r = open_watch(g, d)) < 0)
+	    (r = programs_open(&g->programs, d)) < 0 || (r = open_watch(g, d)) < 0)
 		return diag_wrap(d, r, "the gate");
 	*ret = TAKE(g);
 	return 0;
@@ -111,6 +114,7 @@ void gate_free(struct gate *g)
 	netlink_close(&g->nft);
 	netlink_close(&g->route);
 	guard_close(&g->guard);
+	programs_close(&g->programs);
 	netlink_close(&g->nft_events);
 	netlink_close(&g->route_events);
 	if (g->watch >= 0)
@@ -283,6 +287,20 @@ static int read_carry(struct gate *g, const struct plan *plan, struct ruleset_ca
 	return table_counters(&g->nft, carry_count, &c, d);
 }
 
+/* A program's group may go between our look and nft's. */
+static int replace_with_programs(struct gate *g, const struct plan *plan, struct ruleset_carry *carry, struct diag *d)
+{
+	int r;
+
+	for (int tries = 2;; tries--) {
+		(void)programs_find(&g->programs, plan);
+		carry->programs = g->programs.rows;
+		carry->program_count = tries ? g->programs.count : 0;
+		if ((r = replace(g, plan, carry, d)) == 0 || !carry->program_count)
+			return r;
+	}
+}
+
 static int enforce(struct gate *g, const struct plan *plan, const struct identities *known, struct diag *d)
 {
 	SCOPED(carry_wipe) struct ruleset_carry carry = { .identities = known };
@@ -291,7 +309,7 @@ static int enforce(struct gate *g, const struct plan *plan, const struct identit
 
 	/* routes first: they do nothing until something is marked */
 	if ((r = read_carry(g, plan, &carry, d)) < 0 || (r = routes_ensure(&g->route, &g->config, &made, d)) < 0 ||
-	    (r = replace(g, plan, &carry, d)) < 0 || (r = guard_set(&g->guard, plan, d)) < 0)
+	    (r = replace_with_programs(g, plan, &carry, d)) < 0 || (r = guard_set(&g->guard, plan, d)) < 0)
 		return r;
 	return settle(g, d);
 }
@@ -635,6 +653,9 @@ int gate_check(struct gate *g, struct gate_restored *ret, struct diag *d)
 		r = restore_table(g, &restored.table, d);
 	if (r == 0 && g->routes_touched)
 		r = restore_routes(g, &restored, d);
+	programs_drain(&g->programs);
+	if (r == 0 && g->state == GATE_ENFORCING && programs_find(&g->programs, g->plan))
+		r = enforce(g, g->plan, &g->identities, d);
 	if (r < 0) {
 		try_again_soon(g);
 		return diag_wrap(d, r, "restore our rules, which somebody has changed");

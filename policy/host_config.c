@@ -132,7 +132,7 @@ static void read_interfaces(struct page *p, uint32_t node)
 	for (uint32_t i = pair_first(&p->rd, node); i; i = pair_next(&p->rd, i)) {
 		struct host_interface *one = &c->interfaces[c->interface_count];
 
-		if (!read_string(&p->rd, i, "the name of an interface", &one->name) ||
+		if (!read_interface(&p->rd, i, &one->name) ||
 		    !read_choice(&p->rd, pair_value(&p->rd, i), "the profile of an interface", profiles,
 				 ARRAY_LEN(profiles), &one->profile))
 			continue;

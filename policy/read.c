@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { KEYS_MOST = 48, WORD_MOST = 1024 };
+enum { KEYS_MOST = 48, WORD_MOST = 1024, INTERFACE_MOST = 15 };
 
 struct finding *read_error(const struct reading *rd, const char *code, uint32_t node, const char *fmt, ...)
 {
@@ -191,6 +191,31 @@ bool read_string(const struct reading *rd, uint32_t node, const char *what, cons
 	if (!read_word(rd, node, what, &text, &len))
 		return false;
 	*ret = arena_string(rd->memory, text, len);
+	return true;
+}
+
+bool text_plain(const char *text, const char *forbidden)
+{
+	for (const char *at = text; *at; at++)
+		if (*at <= ' ' || *at > '~' || strchr(forbidden, *at))
+			return false;
+	return *text;
+}
+
+bool read_interface(const struct reading *rd, uint32_t node, const char **ret)
+{
+	const char *name;
+
+	if (!read_string(rd, node, "the name of an interface", &name))
+		return false;
+	if (!text_plain(name, "\"*/\\") || strlen(name) > INTERFACE_MOST) {
+		read_error(rd, "bad-interface", node,
+			   "'%.60s' cannot be an interface: a name has up to %d letters, digits and signs, no space, * "
+			   "or /",
+			   name, INTERFACE_MOST);
+		return false;
+	}
+	*ret = name;
 	return true;
 }
 

@@ -44,6 +44,9 @@ bool node_is(const struct reading *rd, uint32_t node, const char *text);
 /* A word, not empty, in place. */
 bool read_word(const struct reading *rd, uint32_t node, const char *what, const char **ret, size_t *ret_len);
 bool read_string(const struct reading *rd, uint32_t node, const char *what, const char **ret); /* a copy */
+/* Printable, without spaces and without any of these: what may stand in a ruleset as it is. Not empty. */
+bool text_plain(const char *text, const char *forbidden);
+bool read_interface(const struct reading *rd, uint32_t node, const char **ret); /* the name of one */
 bool read_bool(const struct reading *rd, uint32_t node, const char *what, bool *ret);
 bool read_number(const struct reading *rd, uint32_t node, const char *what, uint64_t most, uint64_t *ret);
 /* "90s", "2h", "500ms" or 0. */

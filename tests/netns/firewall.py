@@ -43,12 +43,12 @@ def require(protection, mode="require", **more):
 class Host:
     """a is ruled; b is the other one, with a second address."""
 
-    def __init__(self, policy, protected=False, interfaces=()):
+    def __init__(self, policy, protected=False, interfaces=(), system=False):
         self.a, self.b = Namespace("a"), Namespace("b")
         wire(self.a, self.b)
         address(self.a, "eth0", A4 + "/24", A6 + "/64")
         address(self.b, "eth0", B4 + "/24", B6 + "/64", C4 + "/24", C6 + "/64")
-        self.tool = Tool(self.a, A4, A6, interfaces=interfaces)
+        self.tool = Tool(self.a, A4, A6, interfaces=interfaces, system=system)
         self.other = Tool(self.b, B4, B6) if protected else None
         self.apply(policy)
 
@@ -317,6 +317,58 @@ def held_in_clear():
     expect("it is not on the wire", not wires.has(mark))
 
 
+def programs():
+    """A program is known by its control group: by path or unit, when it starts as when it is there already."""
+    top = next((t for t in ("/sys/fs/cgroup", "/sys/fs/cgroup/unified") if os.path.exists(t + "/cgroup.procs")), None)
+    own = "cordon-test-%d" % os.getpid()
+    slices = ["%s/%s.slice" % (top, own), "%s/%s.slice/%s-web.service" % (top, own, own)]
+
+    def start(*folders):
+        for f in folders:
+            os.mkdir(f)
+
+    def stop(*folders):
+        for f in folders:
+            if os.path.exists(f):
+                os.rmdir(f)
+
+    def ear(port, group=None):
+        """A socket of a program in that group: a socket belongs where it was made."""
+        if not group:
+            return h.a.udp(A4, port)
+        with open("/proc/self/cgroup", encoding="ascii") as f:
+            home = next(l.split(":", 2)[2].strip() for l in f if l.startswith("0::"))
+        with open(group + "/cgroup.procs", "w", encoding="ascii") as f:
+            f.write(str(os.getpid()))
+        try:
+            return h.a.udp(A4, port)
+        finally:
+            with open(top + home + "/cgroup.procs", "w", encoding="ascii") as f:
+                f.write(str(os.getpid()))
+
+    def heard(group=None):
+        return udp_reaches(h.b.udp(B4), ear(7000, group), A4, 7000)[1]
+
+    try:
+        start(slices[0])
+    except (OSError, TypeError):
+        skip("no control groups of version 2 to write to")
+    on_exit(lambda: stop(*reversed(slices)))
+    h = Host(firewall("name: by unit, action: allow, protocol: udp, program: %s-web.service" % own), system=True)
+    expect("a program that is not there", not heard())
+    start(slices[1])
+    time.sleep(1)
+    expect("a program that has started", heard(slices[1]))
+    expect("its slice is another matter", not heard(slices[0]))
+    expect("everybody else", not heard())
+    stop(slices[1])
+    start(slices[1])
+    time.sleep(1)
+    expect("a program that was started again", heard(slices[1]))
+    h.apply(firewall("name: by path, action: block, protocol: udp, program: /%s.slice" % own, inbound="allow"))
+    expect("all of a slice are blocked", not heard(slices[1]) and not heard(slices[0]) and heard())
+
+
 def many():
     """A thousand rules at random do what a reader of the file expects of each packet."""
     dice = random.Random(int(os.environ.get("SEED", "1")))
@@ -355,4 +407,5 @@ def many():
 
 
 main([defaults, actions, answers, matchers, interfaces, profiles, bypass, except_alone, lost_membership, encrypted, outward,
-      always, held_in_clear, many])
+      always, held_in_clear,
+      programs, many])

@@ -171,9 +171,11 @@ class Capture:
 class Tool:
     """gate-tool in a namespace."""
 
-    def __init__(self, host, *addresses, tun=True, interfaces=()):
+    def __init__(self, host, *addresses, tun=True, interfaces=(), system=False):
         program = os.environ.get("GATE_TOOL", "build/tests/netns/gate-tool")
-        words = ["ip", "netns", "exec", host.name, program] + ([] if tun else ["--no-tun"]) + list(addresses)
+        # `ip netns exec` has a /sys without control groups
+        enter = ["nsenter", "--net=/var/run/netns/" + host.name] if system else ["ip", "netns", "exec", host.name]
+        words = enter + [program] + ([] if tun else ["--no-tun"]) + list(addresses)
         for i in interfaces:
             words += ["--interface", i]
         self.p = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
