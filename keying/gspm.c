@@ -21,6 +21,7 @@ enum {
 	PRF_INPUT_MOST = 32 + 2 * IKE_NONCE_MOST
 };
 
+static const char binding_label[] = "IKEv2 GSS-API binding ";
 static const char key_label[] = "IKEv2 GSS-API key ";
 static const char *const auth_labels[] = { "IKEv2 GSS-API AUTH responder", "IKEv2 GSS-API AUTH initiator" };
 
@@ -176,10 +177,35 @@ static size_t ours(const struct ike_sa *sa)
 	return sa->initiator ? 0 : 1;
 }
 
-static void ask_step(struct ike_sa *sa, size_t context, const char *target, struct keying_octets token)
+/* Channel bindings: a token is good for the IKE SA that began with these two messages, and for no other. */
+static int bind(const struct ike_sa *sa, struct keying_octets *ret, struct diag *d)
+{
+	uint8_t digest[DIGEST_MAX], all[sizeof binding_label + DIGEST_MAX];
+	struct wire_out out = wire_out(all, sizeof all);
+	size_t len;
+	int r = crypto_digest("SHA256",
+			      (struct octets[]){ { sa->init_request.at, sa->init_request.len },
+						 { sa->init_reply.at, sa->init_reply.len } },
+			      2, digest, &len, d);
+
+	if (r < 0)
+		return r;
+	wire_put(&out, binding_label, sizeof binding_label - 1);
+	wire_put(&out, digest, len);
+	*ret = job_octets((struct keying_octets){ all, out.len });
+	return 0;
+}
+
+static int ask_step(struct ike_sa *sa, size_t context, const char *target, struct keying_octets token, struct diag *d)
 {
 	struct gspm_making *g = sa->making->gspm;
+	struct keying_octets binding;
+	int r = bind(sa, &binding, d);
+
+	if (r < 0)
+		return r;
 	struct keying_job *job = job_new(JOB_GSS);
+	job->octets = binding;
 
 	if (!g->contexts[context])
 		g->contexts[context] = keying_number(sa->k);
@@ -192,6 +218,7 @@ static void ask_step(struct ike_sa *sa, size_t context, const char *target, stru
 	job->policy = policy_ref(plan_policy(sa->k->plan));
 	job->remote = sa->remote;
 	sa->job = job_ask(sa->k, OWNER_IKE, sa->number, job);
+	return 0;
 }
 
 /* What gss_pseudo_random is given: which context, and of which IKE SA. */
@@ -402,9 +429,7 @@ int gspm_take_name(struct ike_sa *sa, const struct step_input *in, struct diag *
 	}
 	owned_set(&sa->peer_id_body, m->id_r.body.at, m->id_r.body.len);
 	int r = note(sa, m->gspm.body, d);
-	if (r == 0)
-		ask_step(sa, 0, g->principal, (struct keying_octets){ 0 });
-	return r;
+	return r < 0 ? r : ask_step(sa, 0, g->principal, (struct keying_octets){ 0 }, d);
 }
 
 int gspm_send_ticket(struct ike_sa *sa, const struct step_input *in, struct diag *d)
@@ -434,8 +459,7 @@ int gspm_refused(struct ike_sa *sa, const struct step_input *in, struct diag *d)
 		return auth_refused(sa, in, d);
 	exchange_done(sa);
 	sa->making->gspm->notify = ike_find_error(m)->type;
-	ask_step(sa, 0, NULL, m->gspm.token_i);
-	return 0;
+	return ask_step(sa, 0, NULL, m->gspm.token_i, d);
 }
 
 int gspm_explained(struct ike_sa *sa, const struct step_input *in, struct diag *d)
@@ -456,8 +480,7 @@ int gspm_take_tokens(struct ike_sa *sa, const struct step_input *in, struct diag
 	if ((r = note(sa, m->gspm.body, d)) < 0)
 		return r;
 	owned_set(&sa->making->gspm->token, m->gspm.token_r.at, m->gspm.token_r.len);
-	ask_step(sa, 0, NULL, m->gspm.token_i);
-	return 0;
+	return ask_step(sa, 0, NULL, m->gspm.token_i, d);
 }
 
 /* The context that we have begun is whole. */
@@ -485,9 +508,9 @@ int gspm_accept_peer(struct ike_sa *sa, const struct step_input *in, struct diag
 		return give_up(sa, in->result->error, in->result->why);
 	if ((r = keep_key(sa, 0, in->result, d)) < 0)
 		return r;
-	ask_step(sa, 1, NULL, owned_octets(&g->token));
+	r = ask_step(sa, 1, NULL, owned_octets(&g->token), d);
 	owned_wipe(&g->token);
-	return 0;
+	return r;
 }
 
 int gspm_peer_up(struct ike_sa *sa, const struct step_input *in, struct diag *d)
@@ -583,8 +606,7 @@ int gspm_take_ticket(struct ike_sa *sa, const struct step_input *in, struct diag
 		return refused(sa, -ERR_SYNTAX, "it sent no Kerberos token");
 	if ((r = note(sa, m->gspm.body, d)) < 0)
 		return r;
-	ask_step(sa, 0, NULL, m->gspm.token_i);
-	return 0;
+	return ask_step(sa, 0, NULL, m->gspm.token_i, d);
 }
 
 int gspm_peer_shown(struct ike_sa *sa, const struct step_input *in, struct diag *d)
@@ -612,8 +634,7 @@ int gspm_ask_ticket(struct ike_sa *sa, const struct step_input *in, struct diag 
 		return refused(sa, in->result->error, in->result->why);
 	if ((r = keep_key(sa, 0, in->result, d)) < 0)
 		return r;
-	ask_step(sa, 1, sa->making->gspm->peer->id, (struct keying_octets){ 0 });
-	return 0;
+	return ask_step(sa, 1, sa->making->gspm->peer->id, (struct keying_octets){ 0 }, d);
 }
 
 int gspm_send_tokens(struct ike_sa *sa, const struct step_input *in, struct diag *d)
@@ -649,8 +670,7 @@ int gspm_take_proof(struct ike_sa *sa, const struct step_input *in, struct diag 
 	owned_set(&g->proof, m->auth.at, m->auth.len);
 	g->proof_method = m->auth_method;
 	auth_take_contact(sa, m);
-	ask_step(sa, 1, NULL, m->gspm.token_r);
-	return 0;
+	return ask_step(sa, 1, NULL, m->gspm.token_r, d);
 }
 
 int gspm_check_proof(struct ike_sa *sa, const struct step_input *in, struct diag *d)

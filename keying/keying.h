@@ -143,7 +143,8 @@ struct keying_job {
 	size_t chain_count;
 	uint16_t other_encodings; /* bit n: it also sent a certificate in encoding n (RFC 7296 3.6) */
 	struct addr remote;
-	/* GSS*, with auth_set and policy at JOB_GSS: the peer's realm must be one of a Kerberos method's; NULL: any */
+	/* GSS*, with auth_set and policy at JOB_GSS: the peer's realm must be one of a Kerberos method's; NULL: any.
+	 * There `octets` are the channel bindings, at every step; empty: none */
 	uint64_t gss;
 	bool gss_initiator; /* GSS: the same at each step of a context; the initiator's first has no token */
 	char *gss_target;   /* GSS, initiator's first: the peer's principal, "host/dc1.corp.example@CORP.EXAMPLE" */

@@ -69,6 +69,8 @@ static int begin(struct kdc_host *h, uint8_t seed, struct kdc_context *c, const 
 		wire_put_text(&out, c->peer, PEER_TEXT);
 		wire_put(&out, c->key, KDC_KEY);
 		wire_put(&out, seal, KDC_KEY);
+		wire_put_u8(&out, (uint8_t)job->octets.len);
+		wire_put(&out, job->octets.at, job->octets.len);
 		if (out.len < h->token_octets)
 			(void)wire_put_space(&out, h->token_octets - out.len);
 		assert_false(out.failed);
@@ -108,12 +110,16 @@ static int accept_ticket(struct kdc_host *h, struct kdc_context *c, const struct
 	wire_text(&in, server, sizeof server);
 	wire_copy(&in, c->key, KDC_KEY);
 	wire_copy(&in, seal, KDC_KEY);
+	size_t bound_len = wire_u8(&in);
+	const uint8_t *bound = wire_octets(&in, bound_len);
 	if (in.failed || kind != TICKET)
 		return diag_fail(d, ERR_SYNTAX, "its token is no Kerberos token");
 	if ((e = seal_of(c->key, c->peer, h->principal, want, d)) < 0)
 		return e;
 	if (h->other_key || memcmp(seal, want, KDC_KEY) != 0)
 		return diag_fail(d, failure_error(FAILURE_NOT_ACCEPTED), "its ticket is not for this host's key");
+	if (bound_len < KDC_KEY || bound_len != job->octets.len || memcmp(bound, job->octets.at, bound_len) != 0)
+		return diag_fail(d, failure_error(FAILURE_NOT_ACCEPTED), "its token is bound to another exchange");
 	if ((e = digest("answer", c->key, "", answer + 1, d)) < 0)
 		return e;
 	give(r, answer, sizeof answer);
