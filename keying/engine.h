@@ -7,7 +7,7 @@
  *	exchange.c    requests and replies      rekey.c   a new IKE SA in place of an old one
  *	fragment.c    messages in pieces      drops.c   what had no effect
  *	twin.c line.c two that should be one    choose.c which of our credentials
- *	gspm.c        Kerberos in IKE_AUTH
+ *	gspm.c gspm_proof.c gspm_initiate.c gspm_respond.c: Kerberos in IKE_AUTH
  *	todo.c, job.c, timer.c, table.c, cookie.c, row.c
  *
  * Who ends an object only marks it; keying_settle frees it when the event has been dealt with, so no caller on the way
