@@ -118,7 +118,7 @@ static int accept_ticket(struct kdc_host *h, struct kdc_context *c, const struct
 		return e;
 	if (h->other_key || memcmp(seal, want, KDC_KEY) != 0)
 		return diag_fail(d, failure_error(FAILURE_NOT_ACCEPTED), "its ticket is not for this host's key");
-	if (bound_len < KDC_KEY || bound_len != job->octets.len || memcmp(bound, job->octets.at, bound_len) != 0)
+	if (bound_len != job->octets.len || (bound_len && memcmp(bound, job->octets.at, bound_len) != 0))
 		return diag_fail(d, failure_error(FAILURE_NOT_ACCEPTED), "its token is bound to another exchange");
 	if ((e = digest("answer", c->key, "", answer + 1, d)) < 0)
 		return e;
