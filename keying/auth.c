@@ -364,6 +364,7 @@ void auth_part(struct ike_sa *sa)
 	ike_name_rule(sa, ike_rule_name(sa));
 	if (sa->first)
 		child_drop(sa->first, NULL);
+	gspm_free(sa);
 	sa->state = IKE_DELETING;
 	exchange_queue(sa, TASK_NOT_PROVEN, 0);
 	if (again)
