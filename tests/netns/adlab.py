@@ -149,5 +149,76 @@ def gone(how, before):
     check(links() <= before, "%s: interfaces are left: %s" % (how, links() - before))
 
 
-ROWS = {f.__name__: f for f in (directory, leaves_nothing)}
+def bypass():
+    """The shipped policy, and the same while the group's members change: at a member server and at the controller."""
+    with Lab(CORDON, None) as lab:
+        play(lab, example("ipsec-bypass.yaml"))
+        play(lab, example("bypass"))
+        play(lab, os.path.join(HERE, "scenarios", "bypass-on-controller.yaml"))
+    print("the group decides, and nothing else")
+
+
+def circle():
+    """check names it, the lab shows the lock-out, and the policy that is mended works."""
+    said = subprocess.run([CORDON, "check", example("kerberos-circle/circle.yaml")], stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True).stdout
+    check("[kerberos-circle]" in said, "check: " + said)
+    said = subprocess.run([CORDON, "check", example("kerberos-circle/policy.yaml")], stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True).stdout
+    check("warning" not in said, "check of what is mended: " + said)
+    with Lab(CORDON, None) as lab:
+        play(lab, example("kerberos-circle"))
+    print("locked out, and out of it")
+
+
+def cold_start():
+    """All off, then started in some order: every pair that may, does."""
+    seed = int(os.environ.get("CORDON_TEST_SEED", "5"))
+    order, hosts = random.Random(seed), ["dc1", "srv1", "paw1"]
+    steps = []
+    for _ in range(10 if LONG else 2):
+        order.shuffle(hosts)
+        steps += ["off: " + h for h in order.sample(hosts, len(hosts))] + ["boot: " + h for h in hosts]
+        steps += ["probe: { from: %s, to: %s, traffic: %s, expect: %s }" % p for p in (
+            ("paw1", "srv1", "tcp/445", "encrypted"), ("srv1", "paw1", "tcp/445", "encrypted"),
+            ("paw1", "dc1", "tcp/3000", "encrypted"), ("dc1", "srv1", "tcp/445", "encrypted"),
+            ("srv1", "dc1", "udp/53", "clear"), ("paw1", "dc1", "tcp/88", "clear"),
+            ("help", "srv1", "tcp/445", "blocked"))]
+    with Lab(CORDON, None) as lab:
+        try:
+            scenario(lab, "cold", example("kerberos-circle/policy.yaml"), steps, timeout=900 if LONG else 200)
+        finally:
+            print("seed %d" % seed)
+
+
+def scenario(lab, name, policy, steps, timeout=200):
+    folder = os.path.join(lab.folder, name)
+    os.mkdir(folder)
+    shutil.copy(policy, os.path.join(folder, "policy.yaml"))
+    with open(os.path.join(folder, "scenario.yaml"), "w") as f:
+        f.write("cordon: 1\nsteps:\n" + "".join("  - %s\n" % s for s in steps))
+    return play(lab, folder, timeout)
+
+
+def controller_down():
+    """The KDC is away: what is up lives on, what is new fails; when it is back all is well. So with a group that is
+    deleted: it lets nobody in."""
+    with Lab(CORDON, None) as lab:
+        scenario(lab, "down", example("kerberos-circle/policy.yaml"), (
+            "probe: { from: paw1, to: srv1, traffic: tcp/445, expect: encrypted }",
+            "cut: dc1",
+            "probe: { from: paw1, to: srv1, traffic: tcp/446, expect: encrypted }",
+            "off: paw1", "boot: paw1",
+            "probe: { from: paw1, to: srv1, traffic: tcp/447, expect: blocked }",
+            "mend: dc1", "wait: 5s",
+            "probe: { from: paw1, to: srv1, traffic: tcp/448, expect: encrypted }"))
+        scenario(lab, "gone", example("ipsec-bypass.yaml"), (
+            "probe: { from: xpclient, to: server1, traffic: tcp/80, expect: authenticated }",
+            "directory: { delete: trusted }",
+            "off: server1", "off: xpclient", "boot: server1", "boot: xpclient",
+            "probe: { from: xpclient, to: server1, traffic: tcp/80, expect: blocked }"))
+    print("established lives on, new waits, a group that is not there lets nobody in")
+
+
+ROWS = {f.__name__: f for f in (directory, leaves_nothing, bypass, circle, cold_start, controller_down)}
 ROWS[ROW]()
