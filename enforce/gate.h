@@ -36,9 +36,6 @@ SCOPE_FREEP(struct gate, gate)
 
 /* The whole ruleset as nft text: a pure function of its arguments. plan NULL: the empty table of `cordon disable`. */
 void gate_ruleset(const struct gate_config *c, const struct plan *plan, struct str *out);
-/* What of this plan cannot be enforced yet (authorised machines, Kerberos): -ERR_UNSUPPORTED and words.
- */
-int gate_can_enforce(const struct plan *plan, struct diag *d);
 
 /* Put the plan in force: ruleset in one transaction, then routes. On failure the old one stays. Fallback peers and the
  * conntrack marks survive. */

@@ -45,9 +45,7 @@ int candidate_make(struct daemon *d, struct text *text, struct candidate *ret, s
 	*ret = (struct candidate){ .report = report_new() };
 	if ((r = policy_parse(text, &(struct policy_load_options){ 0 }, ret->report, &ret->policy)) < 0)
 		return diag_fail(why, r, "the policy has errors");
-	if ((r = compile(d, ret->policy, ret->report, ret, why)) < 0)
-		return r;
-	return gate_can_enforce(ret->plan, why);
+	return compile(d, ret->policy, ret->report, ret, why);
 }
 
 /* ---- ruleset, plane and keying ----------------------------------------------------------------------------------- */
@@ -227,8 +225,7 @@ int force_again(struct daemon *d, struct diag *why)
 		return 0;
 	/* The report keeps what was found before; new findings for new addresses go to one of their own. */
 	c.report = report_new();
-	if ((r = compile(d, d->policy, d->report, &c, why)) < 0 || (r = gate_can_enforce(c.plan, why)) < 0 ||
-	    (r = put_plan(d, c.plan, c.file, why)) < 0)
+	if ((r = compile(d, d->policy, d->report, &c, why)) < 0 || (r = put_plan(d, c.plan, c.file, why)) < 0)
 		return r;
 	plan_file_free(d->plan_file);
 	d->plan_file = TAKE(c.file);

@@ -189,7 +189,7 @@ static int apply(struct tool *h, const char *file, struct diag *d)
 		report_text(report, false, &text);
 		return diag_fail(d, r, "%.400s", str_text(&text));
 	}
-	if ((r = gate_can_enforce(plan, d)) < 0 || (r = gate_apply(h->gate, plan, d)) < 0)
+	if ((r = gate_apply(h->gate, plan, d)) < 0)
 		return r;
 	plan_free(h->plan);
 	h->plan = TAKE(plan);
