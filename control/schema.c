@@ -39,7 +39,7 @@ const struct control_row control_requests[CONTROL_REQUESTS] = {
 	[CONTROL_REFRESH] = { "refresh", "look at the policy's source now", { { 0 } } },
 	[CONTROL_REKEY] = { "rekey",
 			    "renew the SAs with a peer, or all",
-			    { { "peer", JSON_STRING, false, 128 }, { "main_mode", JSON_TRUE, false, 0 } } },
+			    { { "peer", JSON_STRING, false, 128 }, { "main_mode", JSON_TRUE, false, 0 }, { "proof", JSON_TRUE, false, 0 } } },
 	[CONTROL_EXEMPT] = { "exempt",
 			     "let one host speak in clear for a time",
 			     { { "host", JSON_STRING, true, 127 },

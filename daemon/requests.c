@@ -309,7 +309,9 @@ static json_t *renewing_of(struct daemon *d, const struct look *l, const struct 
 static void on_rekey(struct daemon *d, struct control_call *call, const json_t *request)
 {
 	const char *peer = json_string_value(json_object_get(request, "peer"));
-	bool main_mode = json_is_true(json_object_get(request, "main_mode"));
+	enum keying_renewal what = json_is_true(json_object_get(request, "proof"))       ? KEYING_RENEW_PROOF
+				   : json_is_true(json_object_get(request, "main_mode")) ? KEYING_RENEW_IKE
+											 : KEYING_RENEW_CHILD;
 	struct addr *all = NULL;
 	struct diag why = { 0 };
 	size_t n = 0;
@@ -321,7 +323,7 @@ static void on_rekey(struct daemon *d, struct control_call *call, const json_t *
 	if (*why.text)
 		refuse(call, &why);
 	else
-		engine_rekey(d->engine, all, n, main_mode, begun, wait_for(d, call, renewing_of, NULL));
+		engine_rekey(d->engine, all, n, what, begun, wait_for(d, call, renewing_of, NULL));
 	free(all);
 }
 

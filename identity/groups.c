@@ -127,3 +127,17 @@ struct membership *membership_of(const struct plan *plan, const struct peer *pee
 	free(j.known);
 	return m;
 }
+
+struct membership *membership_of_all(const struct group_asker *a)
+{
+	const struct group *groups;
+	size_t n = policy_groups(a->policy, &groups);
+	struct membership *m = membership_new((uint32_t)n);
+	struct judging j;
+
+	judging_begin(&j, a);
+	for (size_t i = 0; i < n; i++)
+		membership_put(m, i, judge_proven(&j, &groups[i]));
+	free(j.known);
+	return m;
+}

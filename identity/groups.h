@@ -44,6 +44,8 @@ struct membership *membership_new(uint32_t count); /* in none */
 void membership_free(struct membership *m);
 struct membership *membership_of(const struct plan *plan, const struct peer *peer, const struct addr *remote,
 				 const struct directory_names *names);
+/* The same of all groups of the policy, in its order (policy_groups). */
+struct membership *membership_of_all(const struct group_asker *a);
 struct membership *membership_copy(const struct membership *m);
 bool membership_equal(const struct membership *a, const struct membership *b);
 void membership_put(struct membership *m, size_t group, enum member is);

@@ -419,6 +419,7 @@ int auth_verify(struct ike_sa *sa, const struct step_input *in, struct diag *d)
 void auth_keep_peer(struct ike_sa *sa, const struct peer *p)
 {
 	free(sa->peer);
+	membership_free(TAKE(sa->groups));
 	sa->peer = peer_keep(p);
 }
 

@@ -347,7 +347,8 @@ struct ike_sa {
 	uint16_t path_octets;             /* of an IP packet that may get through; 0: as configured */
 	struct reassembly *reassembly[2]; /* of the peer's request, of its reply; NULL: none */
 	LIST_HEAD(child_list, child) children;
-	struct peer_kept *peer; /* NULL: not proven */
+	struct peer_kept *peer;    /* NULL: not proven */
+	struct membership *groups; /* of all of the policy, once somebody has asked; NULL: not yet */
 
 	uint64_t job;
 	uint64_t created_ms, up_ms, rekey_ms, expire_ms, heard_ms, childless_ms, twin_ms;
@@ -489,7 +490,8 @@ bool member_may(const struct keying *k, const struct peer_kept *peer, const stru
 /* For the todo that was added last: who is behind an SA of that selector. */
 void member_tell(struct keying *k, const struct peer_kept *peer, const struct addr *remote,
 		 const struct sa_selector *selector);
-void member_review(struct keying *k); /* of all SAs, again */
+const struct membership *member_groups(struct ike_sa *sa); /* NULL: not proven */
+void member_review(struct keying *k);                      /* of all SAs, again */
 
 /* contact.c */
 struct contact *contact_find(struct keying *k, const struct addr *local, const struct addr *remote);

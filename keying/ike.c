@@ -663,6 +663,7 @@ void ike_free(struct ike_sa *sa)
 	owned_wipe(&sa->nonce_i);
 	owned_wipe(&sa->nonce_r);
 	free(sa->first_rule);
+	membership_free(sa->groups);
 	free(sa->peer);
 	explicit_bzero(sa, sizeof *sa);
 	free(sa);

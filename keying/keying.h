@@ -265,7 +265,8 @@ struct keying_ike_row { /* main mode */
 	struct addr outer; /* where the peer's packets come from */
 	uint16_t local_port, remote_port;
 	struct ike_suite suite;
-	const struct peer_kept *peer; /* the engine's, until its next event; NULL: not proven */
+	const struct peer_kept *peer;    /* the engine's, until its next event; NULL: not proven */
+	const struct membership *groups; /* likewise: of all groups of the policy (membership_of_all) */
 	const char *auth_set;
 	uint32_t credential; /* of ours that was shown */
 	bool ppk;            /* a post-quantum pre-shared key is in its keys */

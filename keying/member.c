@@ -75,12 +75,26 @@ static void review(struct child *c)
 	member_tell(k, c->ike->peer, &c->ike->remote, &c->selector);
 }
 
+const struct membership *member_groups(struct ike_sa *sa)
+{
+	struct peer peer;
+
+	if (!sa->groups && sa->peer) {
+		peer_of_kept(sa->peer, &peer);
+		sa->groups = membership_of_all(
+			&(struct group_asker){ plan_policy(sa->k->plan), &peer, &sa->remote, sa->k->names });
+	}
+	return sa->groups;
+}
+
 void member_review(struct keying *k)
 {
 	struct ike_sa *sa;
 	struct child *c;
 
-	TAILQ_FOREACH(sa, &k->ikes, entry)
+	TAILQ_FOREACH(sa, &k->ikes, entry) {
+		membership_free(TAKE(sa->groups));
 		LIST_FOREACH(c, &sa->children, entry)
 			review(c);
+	}
 }

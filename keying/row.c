@@ -3,7 +3,7 @@
 
 size_t keying_ike_rows(const struct keying *k, struct keying_ike_row *rows, size_t cap)
 {
-	const struct ike_sa *sa;
+	struct ike_sa *sa;
 	const struct child *c;
 	size_t n = 0;
 
@@ -23,6 +23,7 @@ size_t keying_ike_rows(const struct keying *k, struct keying_ike_row *rows, size
 				.remote_port = sa->remote_port,
 				.suite = sa->suite,
 				.peer = sa->peer,
+				.groups = member_groups(sa),
 				.ppk = sa->ppk,
 				.auth_set = sa->auth_set ? sa->auth_set->name : "",
 				.credential = sa->credential,

@@ -302,9 +302,9 @@ static void orphan_counted(void *context, const struct sa_selector *selector, bo
 	members_orphan(e->members, selector, there);
 }
 
-size_t driver_rekey(struct driver *e, const struct addr *peer, bool main_mode)
+size_t driver_rekey(struct driver *e, const struct addr *peer, enum keying_renewal what)
 {
-	size_t n = keying_renew(e->keying, main_mode ? KEYING_RENEW_IKE : KEYING_RENEW_CHILD, peer, driver_now_ms());
+	size_t n = keying_renew(e->keying, what, peer, driver_now_ms());
 
 	carry(e);
 	return n;

@@ -63,7 +63,7 @@ void driver_judge(struct driver *e);
 void driver_close(struct driver *e);
 
 /* Renew SAs now (keying_renew). */
-size_t driver_rekey(struct driver *e, const struct addr *peer, bool main_mode);
+size_t driver_rekey(struct driver *e, const struct addr *peer, enum keying_renewal what);
 /* Ask the data plane for its counters; `seen` is called once, when they are here or cannot be had. */
 void driver_look(struct driver *e, void (*seen)(struct driver *e, void *context), void *context);
 const struct keying *driver_keying(const struct driver *e);

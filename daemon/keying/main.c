@@ -222,21 +222,23 @@ static int on_rekey(void *context, struct channel *c, struct wire_in *body, int 
 {
 	struct process *p = context;
 	uint32_t request = wire_u32(body);
-	bool main_mode = wire_u8(body) != 0;
+	uint8_t what = wire_u8(body);
 	size_t count = wire_u16(body), n = 0;
 	struct wire_out *out;
 
 	(void)fds;
+	if (what > KEYING_RENEW_PROOF)
+		return -EPROTO;
 	for (size_t i = 0; i < count && !body->failed; i++) {
 		struct addr a = addr_decode(body);
 
 		if (p->driver && a.family)
-			n += driver_rekey(p->driver, &a, main_mode);
+			n += driver_rekey(p->driver, &a, (enum keying_renewal)what);
 	}
 	if (!wire_done(body))
 		return -EPROTO;
 	if (count == 0 && p->driver)
-		n = driver_rekey(p->driver, NULL, main_mode);
+		n = driver_rekey(p->driver, NULL, (enum keying_renewal)what);
 	out = channel_begin(c, ASK_KEYING_REKEYED);
 	wire_put_u32(out, request);
 	wire_put_u32(out, (uint32_t)n);

@@ -178,6 +178,30 @@ static const struct peer_kept *get_peer(struct wire_in *in, struct keying_rows *
 	return k;
 }
 
+static void put_groups(struct wire_out *out, const struct membership *is)
+{
+	uint32_t n = is && is->count <= KEYING_WIRE_GROUPS_MOST ? is->count : 0;
+
+	wire_put_u32(out, n);
+	if (n)
+		wire_put(out, is->bits, 2 * MEMBERSHIP_OCTETS(n));
+}
+
+static const struct membership *get_groups(struct wire_in *in, struct keying_rows *h)
+{
+	uint32_t n = wire_u32(in);
+	struct membership *is;
+
+	if (n > KEYING_WIRE_GROUPS_MOST || 2 * MEMBERSHIP_OCTETS(n) > in->left)
+		in->failed = true;
+	if (in->failed || n == 0)
+		return NULL;
+	is = arena_new(&h->memory, 1, sizeof *is + 2 * MEMBERSHIP_OCTETS(n));
+	is->count = n;
+	wire_copy(in, is->bits, 2 * MEMBERSHIP_OCTETS(n));
+	return is;
+}
+
 /* ---- rows -------------------------------------------------------------------------------------------------------- */
 
 enum { IKE_INITIATOR = 1, IKE_UP = 2, IKE_PPK = 4, FAILURE_STRANGER = 1 };
@@ -196,6 +220,7 @@ static void put_ike(struct wire_out *out, const struct keying_ike_row *r)
 	wire_put_u16(out, r->remote_port);
 	put_ike_suite(out, &r->suite);
 	put_peer(out, r->peer);
+	put_groups(out, r->peer ? r->groups : NULL);
 	wire_put_text(out, r->auth_set, PEER_TEXT);
 	wire_put_u32(out, r->credential);
 	wire_put_u64(out, r->up_at_ms);
@@ -221,6 +246,7 @@ static void get_ike(struct wire_in *in, struct keying_rows *h, struct keying_ike
 	r->remote_port = wire_u16(in);
 	r->suite = get_ike_suite(in);
 	r->peer = get_peer(in, h);
+	r->groups = get_groups(in, h);
 	r->auth_set = get_name(in, PEER_TEXT, &h->memory);
 	r->credential = wire_u32(in);
 	r->up_at_ms = wire_u64(in);

@@ -9,7 +9,11 @@
 
 struct diag;
 
-enum { KEYING_WIRE_MOST = 128 << 20, KEYING_WIRE_ROWS_MOST = 1 << 17 }; /* of a kind */
+enum {
+	KEYING_WIRE_MOST = 128 << 20,
+	KEYING_WIRE_ROWS_MOST = 1 << 17,
+	KEYING_WIRE_GROUPS_MOST = 1 << 16
+}; /* of a kind */
 
 struct keying_rows {
 	struct keying_ike_row *ike;

@@ -208,7 +208,7 @@ static void lost_patience(uv_timer_t *t)
 	answer_nothing(t->data);
 }
 
-void engine_rekey(struct engine *e, const struct addr *peers, size_t count, bool main_mode,
+void engine_rekey(struct engine *e, const struct addr *peers, size_t count, enum keying_renewal what,
 		  void (*begun)(void *context, size_t n), void *context)
 {
 	struct asking *a;
@@ -224,7 +224,7 @@ void engine_rekey(struct engine *e, const struct addr *peers, size_t count, bool
 	count = count < KEYING_REKEY_PEERS ? count : KEYING_REKEY_PEERS;
 	out = channel_begin(e->keying, ASK_KEYING_REKEY);
 	wire_put_u32(out, a->request);
-	wire_put_u8(out, main_mode);
+	wire_put_u8(out, (uint8_t)what);
 	wire_put_u16(out, (uint16_t)count);
 	for (size_t i = 0; i < count; i++)
 		addr_encode(out, &peers[i]);

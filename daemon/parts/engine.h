@@ -46,7 +46,7 @@ void engine_set_proofs(struct engine *e, const struct proofs *proofs);
 void engine_close(struct engine *e);
 
 /* Renew SAs now (keying_renew) with these peers, none: all; `begun` is told how many begin. */
-void engine_rekey(struct engine *e, const struct addr *peers, size_t count, bool main_mode,
+void engine_rekey(struct engine *e, const struct addr *peers, size_t count, enum keying_renewal what,
 		  void (*begun)(void *context, size_t n), void *context);
 
 /* What keying and the data plane said when they were asked. Valid while `seen` runs. */

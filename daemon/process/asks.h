@@ -26,7 +26,7 @@ enum ask {
 	ASK_KEYING_PROOFS,       /* proofs_wire.h, for the same plan */
 	ASK_KEYING_CLOSE,        /* no plan any more: tell the peers */
 	ASK_KEYING_ADDRESS_GONE, /* address */
-	ASK_KEYING_REKEY,        /* u32 request, u8 main mode?, u16 count of addresses, they */
+	ASK_KEYING_REKEY,        /* u32 request, u8 which of keying_renewal, u16 count of addresses, they */
 	ASK_KEYING_LOOK,         /* u32 request */
 	ASK_KEYING_MEMBERS_DONE, /* u64 request, u8 done? */
 	/* Keying to the parent: looked at by engine_doors.h. */

@@ -326,12 +326,45 @@ static json_t *peer_row(struct daemon *d, json_t *by_address, const struct addr 
 	put(o, "octets_in", number(0));
 	put(o, "octets_out", number(0));
 	put(o, "method", json_null());
+	put(o, "groups", json_array());
+	put(o, "groups_not_known", json_array());
+	put(o, "sids", json_array());
+	put(o, "sids_cut", json_false());
+	put(o, "membership_ms", json_null());
 	put(o, "negotiating", number(0));
 	put(o, "failure", json_null());
 	put(o, "failed_ms", json_null());
 	put(o, "failed", json_null());
 	put(by_address, text, o);
 	return o;
+}
+
+/* What is known of who it is: the policy's groups that it is in, the SIDs of its account, and since when. */
+static void put_membership(const struct daemon *d, json_t *o, const struct keying_ike_row *k)
+{
+	const struct group *groups = NULL;
+	size_t n = d->policy ? policy_groups(d->policy, &groups) : 0;
+	uint64_t learnt_s = peer_kept_learnt_s(k->peer);
+	json_t *in = json_array(), *may = json_array(), *sids = json_array();
+	struct sid_walk w = { 0 };
+	struct sid_list list;
+	struct sid sid;
+	char text[SID_TEXT];
+
+	for (size_t i = 0; k->groups && k->groups->count == n && i < n; i++) {
+		enum member is = membership_get(k->groups, i);
+
+		if (is != MEMBER_NO)
+			(void)json_array_append_new(is == MEMBER_YES ? in : may, words(groups[i].name));
+	}
+	peer_kept_sids(k->peer, &list);
+	while (sid_list_next(&list, &w, &sid))
+		(void)json_array_append_new(sids, json_string(sid_text(&sid, text)));
+	put(o, "groups", in);
+	put(o, "groups_not_known", may);
+	put(o, "sids", sids);
+	put(o, "sids_cut", json_boolean(list.cut));
+	put(o, "membership_ms", learnt_s ? number(learnt_s * 1000) : number(unix_ms(k->up_at_ms)));
 }
 
 static void add_to(json_t *o, const char *name, uint64_t n)
@@ -398,6 +431,7 @@ static void peer_rows(struct daemon *d, const struct live *l, json_t *rows)
 		if (l->v->ike[i].established) {
 			put(o, "identity", words(peer_kept_id(l->v->ike[i].peer)));
 			put(o, "method", json_string(peer_method_name(peer_kept_method(l->v->ike[i].peer))));
+			put_membership(d, o, &l->v->ike[i]);
 			add_to(o, "main_modes", 1);
 		} else {
 			add_to(o, "negotiating", 1);

@@ -176,6 +176,23 @@ def lost():
     stream.close()
 
 
+def told():
+    """show peers and why say who is known to be what, and since when; cordon rekey --proof has it proven anew"""
+    a, b, ca = world(policy())
+    expect("a member reaches it", web(a, b))
+    row = b.json("show", "peers")["rows"][0]
+    expect("show peers has its groups: %s" % row, row["groups"] == ["trusted"] and row["method"] == "certificate" and
+           abs(row["membership_ms"] / 1000 - time.time()) < 60 and row["sids"] == [])
+    expect("for people, too", "trusted (" in b.cordon("show", "peers")[1])
+    said = b.cordon("why", "--policy", b.folder + "/policy.yaml", A, B, "udp/%d" % WEB)[1]
+    expect("why says so: %s" % said.replace("\n", " "), "Membership" in said and "in trusted, learnt" in " ".join(said.split()))
+    ca.issue("a", pki_of(a), cn="a/OU=Other")
+    time.sleep(2) # until the page was read again
+    expect("who asks for it is proven anew", "renewed" in a.cordon("rekey", "--proof")[1])
+    expect("and is no member any more", wait_until(lambda: b.json("show", "peers")["rows"][0]["groups"] == [] and
+                                                   members(b)[1] == 0, 15) and not web(a, b, 1))
+
+
 def deaths():
     """each process of the host that asks dies, and the host: a member comes in again, another never does"""
     a, b, ca = world(policy())
@@ -249,4 +266,4 @@ def many():
 
 
 if __name__ == "__main__":
-    sys.exit(main([admitted, refused, unknown, of_rules, lost, deaths, replaced, many]))
+    sys.exit(main([admitted, refused, unknown, of_rules, lost, told, deaths, replaced, many]))

@@ -104,6 +104,35 @@ void live_exempted_words(const json_t *row, struct str *out)
 		 exempt_who(row, who), exempt_left(ask_number(row, "left_s"), left), ask_text(row, "reason"));
 }
 
+static void add_names(const json_t *names, const char *before, struct str *out)
+{
+	const json_t *one;
+	size_t i;
+
+	json_array_foreach(names, i, one)
+	{
+		str_addf(out, "%s%s", i ? ", " : before, json_string_value(one));
+	}
+}
+
+void live_membership_words(const json_t *row, struct str *out)
+{
+	const json_t *in = json_object_get(row, "groups"), *may = json_object_get(row, "groups_not_known");
+	uint64_t now_ms = ask_now_ms(), at_ms = ask_number(row, "membership_ms");
+	char span[AGO_TEXT];
+
+	if (!at_ms)
+		return;
+	str_addf(out, "%s is %s", ask_text(row, "identity"),
+		 json_array_size(in) ? "in " : "known to be in no group of the policy");
+	add_names(in, "", out);
+	str_addf(out, ", learnt %s ago.", ask_span(now_ms > at_ms ? (now_ms - at_ms) / 1000 : 0, span));
+	if (json_array_size(may)) {
+		add_names(may, " Not known, so that it is let in nowhere by it: whether it is in ", out);
+		str_add(out, ".");
+	}
+}
+
 void live_words(const json_t *row, struct str *out)
 {
 	const json_t *failed = json_object_get(row, "failed");

@@ -12,6 +12,8 @@ struct live_answer {
 	json_t *peer, *exempted;
 };
 struct live_answer live_ask(const struct addr *a, const struct addr *b);
+/* Of whom the daemon takes the peer for, and since when; nothing where it has not proven itself. */
+void live_membership_words(const json_t *row, struct str *out);
 void live_exempted_words(const json_t *row, struct str *out);
 /* As a sentence: "main mode failed 40 s ago (usage-missing), ...". */
 void live_words(const json_t *row, struct str *out);

@@ -8,10 +8,12 @@ static int run(int argc, char **argv);
 
 const struct command command_rekey = {
 	"rekey", "renew the SAs with a peer, or with all, now",
-	"usage: cordon rekey [PEER] [--main-mode] [--json]\n\n"
+	"usage: cordon rekey [PEER] [--main-mode | --proof] [--json]\n\n"
 	"Makes new SAs in place of those that are up, as happens by itself before their lifetime ends; no packet\n"
 	"is lost by it. PEER is an address or the name of a host of the policy; without it, all peers.\n\n"
-	"  --main-mode    the IKE SAs; otherwise the quick mode SAs\n" ASK_HELP,
+	"  --main-mode    the IKE SAs; otherwise the quick mode SAs\n"
+	"  --proof        the IKE SAs from scratch: both ends prove anew who they are, and what they are members of\n"
+	"                 counts from then on\n" ASK_HELP,
 	run
 };
 
@@ -29,8 +31,10 @@ static void say_renewing(uint64_t count, const char *mode, const char *peer)
 static int run(int argc, char **argv)
 {
 	struct ask ask = { 0 };
-	bool main_mode = false;
-	const struct argument_option options[] = { ASK_OPTIONS(ask), { "--main-mode", &main_mode, NULL } };
+	bool main_mode = false, proof = false;
+	const struct argument_option options[] = { ASK_OPTIONS(ask),
+						   { "--main-mode", &main_mode, NULL },
+						   { "--proof", &proof, NULL } };
 	const char *peer = NULL;
 	json_t *request, *reply;
 	size_t n;
@@ -43,9 +47,11 @@ static int run(int argc, char **argv)
 		(void)json_object_set_new(request, "peer", json_string(peer));
 	if (main_mode)
 		(void)json_object_set_new(request, "main_mode", json_true());
+	if (proof)
+		(void)json_object_set_new(request, "proof", json_true());
 	r = ask_daemon(&ask, request, &reply);
 	if (r == EXIT_OK && reply)
-		say_renewing(ask_number(reply, "renewing"), main_mode ? "main mode" : "quick mode", peer);
+		say_renewing(ask_number(reply, "renewing"), main_mode || proof ? "main mode" : "quick mode", peer);
 	else if (reply)
 		r = ask_refused(&ask, reply);
 	json_decref(reply);

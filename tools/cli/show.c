@@ -1,6 +1,7 @@
 /* cordon show WHAT: one table of live state. */
 #include "base/report.h"
 #include "base/scope.h"
+#include "base/str.h"
 #include "tools/cli/ask.h"
 #include "tools/cli/columns.h"
 #include "tools/cli/exempt.h"
@@ -175,6 +176,23 @@ static void add_failure(struct columns *c, const json_t *row)
 	columns_add(c, "%s: %s", str_text(&text), ask_text(row, "failure"));
 }
 
+/* "trusted, servers (3 min ago)": when that was learnt */
+static void add_groups(struct columns *c, const json_t *row)
+{
+	const json_t *groups = json_object_get(row, "groups"), *one;
+	SCOPED(str_wipe) struct str list = { 0 };
+	uint64_t now_ms = ask_now_ms(), at_ms = ask_number(row, "membership_ms");
+	char ago[AGO_TEXT];
+	size_t i;
+
+	json_array_foreach(groups, i, one) str_addf(&list, "%s%s", i ? ", " : "", json_string_value(one));
+	if (!list.len) {
+		columns_add(c, "-");
+		return;
+	}
+	columns_add(c, "%s (%s ago)", str_text(&list), ask_span(now_ms > at_ms ? (now_ms - at_ms) / 1000 : 0, ago));
+}
+
 static void peer(struct columns *c, const json_t *row)
 {
 	columns_add(c, "%s", or_dash(ask_text(row, "host")));
@@ -185,6 +203,7 @@ static void peer(struct columns *c, const json_t *row)
 						: "-");
 	columns_add(c, "%s", or_dash(ask_text(row, "identity")));
 	columns_add(c, "%s", or_dash(ask_text(row, "method")));
+	add_groups(c, row);
 	add_modes(c, row);
 	add_octets(c, row, "octets_in");
 	add_octets(c, row, "octets_out");
@@ -282,7 +301,8 @@ static const struct {
 	{ "quick-mode", "child-sa", "PEER|RULE|PROTECTION|TRAFFIC|>IN|>OUT|>REKEY IN", quick_mode,
 	  "No quick mode: nothing that needs protection was said yet." },
 	{ "rules", "rule", "RULE|MODE|>LINE|HERE|PROPOSAL|>QUICK|>DROPPED", rule, "No rule: there is no policy." },
-	{ "peers", "peer", "HOST|ADDRESS|OUTCOME|IDENTITY|METHOD|MODES|>IN|>OUT|LAST FAILURE", peer, "No peer yet." },
+	{ "peers", "peer", "HOST|ADDRESS|OUTCOME|IDENTITY|METHOD|GROUPS|MODES|>IN|>OUT|LAST FAILURE", peer,
+	  "No peer yet." },
 	{ "credentials", "credential", "SUBJECT|ISSUER|KEY|>ENDS IN|>MAIN MODES|SATISFIES", credential,
 	  "This host has nothing to prove itself with: name certificates in host.yaml." },
 	{ "revocation-lists", "revocation-list", "ISSUER|>REVOKED|>GOOD FOR|FROM", list,

@@ -265,6 +265,11 @@ static void say_live(const struct live_answer *live, struct str *out)
 	if (s.len)
 		say_paragraph("Live", str_text(&s), out);
 	str_wipe(&s);
+	if (live->peer)
+		live_membership_words(live->peer, &s);
+	if (s.len)
+		say_paragraph("Membership", str_text(&s), out);
+	str_wipe(&s);
 }
 
 static void print_text(struct why *w, const struct question *q, const struct answer *a, const struct live_answer *live,
