@@ -361,15 +361,17 @@ void members_answered(struct members *m, uint64_t request, bool done)
 
 void members_free(struct members *m)
 {
-	struct held *held;
+	struct held *held, *next;
 	struct claim *c;
 	struct hosts *h;
 	uint64_t key;
 
 	if (!m)
 		return;
-	while ((held = TAILQ_FIRST(&m->held)))
+	for (held = TAILQ_FIRST(&m->held); held; held = next) {
+		next = TAILQ_NEXT(held, entry);
 		held_drop(m, held);
+	}
 	while ((c = table_any(&m->claims, &key)))
 		claim_drop(m, key, c);
 	while ((h = table_any(&m->hosts, &key)))
