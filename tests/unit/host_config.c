@@ -62,6 +62,7 @@ static void every_key_is_taken_and_paths_begin_in_the_folder(void **state)
 			      "trust: [ca.pem, /etc/other.pem]\n"
 			      "revocation-lists: [crls, /var/lib/crls/root.crl]\n"
 			      "keytab: /etc/krb5.keytab\n"
+			      "kerberos: { CORP.EXAMPLE: { kdc: [10.0.0.1, 2001:db8::1] }, B: { kdc: 10.0.0.2 } }\n"
 			      "policy: [ { file: office.yaml }, /etc/cordon/more.yaml ]\n"
 			      "interfaces: { eth0: domain, wlan0: public }\n"
 			      "data-plane: userspace\n"
@@ -81,6 +82,11 @@ static void every_key_is_taken_and_paths_begin_in_the_folder(void **state)
 	assert_int_equal(c->revocation_list_count, 2);
 	assert_string_equal(c->revocation_lists[1], "/var/lib/crls/root.crl");
 	assert_string_equal(c->keytab, "/etc/krb5.keytab");
+	assert_int_equal(c->realm_count, 2);
+	assert_string_equal(c->realms[0].name, "CORP.EXAMPLE");
+	assert_int_equal(c->realms[0].kdc_count, 2);
+	assert_int_equal(c->realms[0].kdcs[1].family, 6);
+	assert_int_equal(c->realms[1].kdc_count, 1);
 	assert_int_equal(c->nat_keepalive_ms, 120000);
 	assert_int_equal(c->longest_exemption_ms, 90 * 60 * 1000);
 	assert_true(strstr(c->events.file, "/events.json") && c->events.file[0] == '/');
@@ -116,6 +122,11 @@ static void mistakes_are_named(void **state)
 		{ "cordon: 1\nnat-keepalive: 2h\n", "nat-keepalive is 1s to 1h, or 0 for never" },
 		{ "cordon: 1\nlongest-exemption: 59s\n", "longest-exemption is 1m to 168h, or 0 for none" },
 		{ "cordon: 1\nlongest-exemption: 169h\n", "longest-exemption is 1m to 168h, or 0 for none" },
+		{ "cordon: 1\nkerberos: { R: { kdc: [dc1] } }\n", "kdc takes addresses" },
+		{ "cordon: 1\nkerberos: { R: { kdc: [] } }\n", "kdc is a list of 1 to 16 addresses" },
+		{ "cordon: 1\nkerberos: { R: { } }\n", "a Kerberos realm needs 'kdc'" },
+		{ "cordon: 1\nkerberos: { R: { kdc: 10.0.0.1 }, r: { kdc: 10.0.0.1 } }\n", "realm 'r' is there twice" },
+		{ "cordon: 1\nkerberos: [R]\n", "kerberos" },
 		{ "cordon: 1\ndata-plane: kernal\n", "did you mean 'kernel'?\n" },
 		{ "cordon: 1\ninterfaces: { eth0: home }\n",
 		  "the profile of an interface is domain, private or public" },
