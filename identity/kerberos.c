@@ -330,7 +330,7 @@ static uint64_t good_ms(const struct context *c, OM_uint32 lifetime_s)
 static const char *lacks(const struct context *c, gss_OID used, OM_uint32 flags)
 {
 	if (used &&
-	    (used->length != mechanism()->length || memcmp(used->elements, mechanism()->elements, used->length)))
+	    (used->length != mechanism()->length || memcmp(used->elements, mechanism()->elements, used->length) != 0))
 		return "its GSS-API token is of another mechanism than Kerberos";
 	if ((flags & FLAGS_NEEDED) != FLAGS_NEEDED)
 		return "its Kerberos context lacks mutual authentication or integrity";
@@ -578,8 +578,8 @@ static int keep_text(const gss_buffer_desc *from, uint8_t ret[KERBEROS_TEXT_MOST
 	return 0;
 }
 
-int kerberos_wrap(struct kerberos *k, uint64_t gss, const struct octets *text, bool seal, uint8_t ret[KERBEROS_TEXT_MOST],
-		  size_t *ret_len, struct diag *d)
+int kerberos_wrap(struct kerberos *k, uint64_t gss, const struct octets *text, bool seal,
+		  uint8_t ret[KERBEROS_TEXT_MOST], size_t *ret_len, struct diag *d)
 {
 	struct context *c = complete_context(k, gss, d);
 	gss_buffer_desc in = { text->len, (void *)(uintptr_t)text->at };

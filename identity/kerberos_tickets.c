@@ -462,14 +462,15 @@ void tickets_make_stale(struct kerberos *k)
 
 void tickets_forget(struct kerberos *k)
 {
-	struct ticket *t;
+	struct ticket *t, *next;
 
-	if (k->krb5)
+	if (k->krb5) {
 		granting_stop(k);
-	if (k->krb5)
 		granting_drop(k);
+	}
 	k->granting = (struct held){ 0 };
-	while ((t = TAILQ_FIRST(&k->tickets))) {
+	for (t = TAILQ_FIRST(&k->tickets); t; t = next) {
+		next = TAILQ_NEXT(t, entry);
 		stop_asking(k, t);
 		disappoint(k, t, EAGAIN, "this host's keytab is another now");
 		ticket_free(k, t);

@@ -71,7 +71,8 @@ struct end {
 	bool done, complete;
 	int error;
 	char why[512], peer[PEER_TEXT];
-	uint64_t good_ms;
+	uint64_t good_ms, learnt_s;
+	size_t sids;
 	uint8_t token[65536];
 	size_t token_len;
 	/* What it wants of a KDC. */
@@ -107,6 +108,8 @@ static void stepped(void *context, uint64_t job, const struct kerberos_stepped *
 	e->good_ms = s->good_ms;
 	(void)snprintf(e->why, sizeof e->why, "%s", s->why);
 	(void)snprintf(e->peer, sizeof e->peer, "%s", s->peer ? s->peer->id : "");
+	e->sids = s->peer ? sid_list_count(&s->peer->sids) : 0;
+	e->learnt_s = s->peer ? s->peer->learnt_s : 0;
 	if (s->token.len)
 		memcpy(e->token, s->token.at, s->token.len);
 	e->token_len = s->token.len;
@@ -261,9 +264,9 @@ static void round_of(struct end *i, struct end *a, const struct options *o, uint
 		printf("failed: %s / %s\n", i->why, a->why);
 		return;
 	}
-	printf("complete %s of %s good=%llu/%llu wrap=%zu token=%zu %s\n", a->peer, i->peer,
+	printf("complete %s of %s good=%llu/%llu wrap=%zu token=%zu sids=%zu learnt=%llu %s\n", a->peer, i->peer,
 	       (unsigned long long)i->good_ms / 1000, (unsigned long long)a->good_ms / 1000, wrapped(i, a, gss), token,
-	       a->why);
+	       a->sids, (unsigned long long)a->learnt_s, a->why);
 	if (o->twice) {
 		struct kerberos_step again = { .job = 2, .gss = gss + 1000, .now_ms = now_ms };
 

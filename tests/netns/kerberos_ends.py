@@ -50,7 +50,7 @@ def run(k):
     k.trust(R, "OTHER.EXAMPLE")
     a, b = k.keytab("a", A, MACHINE), k.keytab("b", B)
     o = k.keytab("o", "host/o.other.example@OTHER.EXAMPLE")
-    done = rf"^complete A\$@{R} of {B} good=(359\d\d|36000)/(359\d\d|36000) wrap=\d\d token=\d+ $"
+    done = rf"^complete A\$@{R} of {B} good=(359\d\d|36000)/(359\d\d|36000) wrap=\d\d token=\d+ sids=0 learnt=\d+ $"
 
     expect("a context, by the account's key", ends(a, b, B), done)
     expect("small requests by datagram", ends(a, b, B, "udp"), done, r"^udp [1-9]\d* tcp \d+$")
