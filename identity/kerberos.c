@@ -233,6 +233,7 @@ void kerberos_look(struct kerberos *k, uint64_t now_ms)
 {
 	struct context *c;
 
+	tickets_look(k, now_ms);
 	while ((c = TAILQ_FIRST(&k->by_age)) && now_ms - c->since_ms >= KERBEROS_CONTEXT_MS) {
 		if (c->ticket)
 			context_fail(k, c, ETIMEDOUT, "no KDC answered in time");

@@ -26,8 +26,10 @@ enum {
 	KERBEROS_TICKETS_MOST = 1024, /* the one that was not used for longest goes */
 	KERBEROS_STEPS_MOST = 32,     /* messages to KDCs for one ticket */
 	KERBEROS_TOKEN_MOST = 49152,
-	KERBEROS_FAILED_MS = 3000, /* so long after a failure no KDC is asked for the same ticket */
-	KERBEROS_LOOK_MS = 5000,
+	KERBEROS_FAILED_MS = 3000,   /* so long after a failure no KDC is asked for the same ticket */
+	KERBEROS_SPARE_MS = 30000,   /* the same where a former ticket still does */
+	KERBEROS_PATIENCE_MS = 2000, /* then the former one is used while the KDC is still being asked */
+	KERBEROS_LOOK_MS = 1000,
 };
 
 struct kerberos_stepped {
@@ -73,8 +75,8 @@ void kerberos_step(struct kerberos *k, const struct kerberos_step *s);
 int kerberos_key(struct kerberos *k, uint64_t gss, const struct octets *seed, uint8_t *ret, size_t len, struct diag *d);
 enum { KERBEROS_TEXT_MOST = 4096 };
 /* seal: so that nobody can read it, where the context can do that; else signed. */
-int kerberos_wrap(struct kerberos *k, uint64_t gss, const struct octets *text, bool seal, uint8_t ret[KERBEROS_TEXT_MOST],
-		  size_t *ret_len, struct diag *d);
+int kerberos_wrap(struct kerberos *k, uint64_t gss, const struct octets *text, bool seal,
+		  uint8_t ret[KERBEROS_TEXT_MOST], size_t *ret_len, struct diag *d);
 int kerberos_unwrap(struct kerberos *k, uint64_t gss, const struct octets *text, uint8_t ret[KERBEROS_TEXT_MOST],
 		    size_t *ret_len, struct diag *d);
 void kerberos_end(struct kerberos *k, uint64_t gss);
@@ -83,7 +85,7 @@ void kerberos_end_range(struct kerberos *k, uint64_t first, uint64_t last);
 
 /* The KDC's answer; NULL: none came, and why. A number that is not waited for is passed over. */
 void kerberos_heard(struct kerberos *k, uint32_t number, const struct octets *answer, const char *why, uint64_t now_ms);
-/* Now and then, KERBEROS_LOOK_MS apart: contexts that are old. */
+/* Now and then, KERBEROS_LOOK_MS apart: contexts that are old, or have waited long enough. */
 void kerberos_look(struct kerberos *k, uint64_t now_ms);
 
 /* For status. */

@@ -84,6 +84,7 @@ struct kerberos {
 void tickets_want(struct kerberos *k, struct context *c, const char *target, uint64_t now_ms);
 void tickets_forget(struct kerberos *k); /* all; who waits fails */
 void tickets_make_stale(struct kerberos *k);
+void tickets_look(struct kerberos *k, uint64_t now_ms);
 void context_leave(struct context *c); /* waits for nothing any more */
 
 /* kerberos.c */

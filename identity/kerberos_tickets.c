@@ -39,7 +39,7 @@ static void hold(struct held *h, const krb5_creds *creds)
 
 static bool failed_lately(const struct held *h, uint64_t now_ms)
 {
-	return h->failed_ms && now_ms - h->failed_ms < KERBEROS_FAILED_MS;
+	return h->failed_ms && now_ms - h->failed_ms < (is_good(h) ? KERBEROS_SPARE_MS : KERBEROS_FAILED_MS);
 }
 
 static void note_failure(struct held *h, const char *why, uint64_t now_ms)
@@ -446,6 +446,18 @@ void kerberos_heard(struct kerberos *k, uint32_t number, const struct octets *an
 	}
 	note_answer(&t->exchange, answer);
 	service_step(k, t, answer, now_ms);
+}
+
+void tickets_look(struct kerberos *k, uint64_t now_ms)
+{
+	struct ticket *t;
+
+	TAILQ_FOREACH(t, &k->tickets, entry) {
+		const struct context *first = TAILQ_FIRST(&t->waiting);
+
+		if (first && is_good(&t->held) && now_ms - first->since_ms >= KERBEROS_PATIENCE_MS)
+			serve(k, t);
+	}
 }
 
 void tickets_make_stale(struct kerberos *k)

@@ -16,7 +16,7 @@ _Static_assert((int)KERBEROS_TOKEN_MOST == (int)KEYING_TOKEN_MOST && (int)KERBER
 	       "what a context makes goes into a message");
 
 /* Asked of sources, and not answered yet. */
-enum { KDC_ASKED_MOST = 64, KDC_PATIENCE_MS = 15000, LOOK_MS = 1000 };
+enum { KDC_ASKED_MOST = 64, KDC_PATIENCE_MS = 15000 };
 
 static struct {
 	uv_loop_t *loop;
@@ -142,6 +142,8 @@ static void stepped(void *context, uint64_t job, const struct kerberos_stepped *
 	(void)snprintf(m->words, sizeof m->words, "%s", s->why);
 	if (s->complete)
 		m->peer = *s->peer;
+	if (s->complete && m->words[0])
+		log_warning("%s: %s", m->peer.id, m->words);
 	if (m->token.len > (s->complete ? (size_t)KEYS_LAST_TOKEN_MOST : (size_t)KEYING_TOKEN_MOST)) {
 		*m = (struct keys_stepped){ .job = job & NUMBERS, .error = -E2BIG };
 		(void)snprintf(m->words, sizeof m->words, "a Kerberos token of %zu octets", s->token.len);
@@ -234,7 +236,7 @@ int gss_begin(uv_loop_t *loop, struct diag *d)
 	gss.loop = loop;
 	gss.look = mem_new(1, sizeof *gss.look);
 	(void)uv_timer_init(loop, gss.look);
-	(void)uv_timer_start(gss.look, looked, LOOK_MS, LOOK_MS);
+	(void)uv_timer_start(gss.look, looked, KERBEROS_LOOK_MS, KERBEROS_LOOK_MS);
 	uv_unref((uv_handle_t *)gss.look);
 	return kerberos_new(&(struct kerberos_means){ .ask = ask, .stepped = stepped }, &gss.kerberos, d);
 }
