@@ -1,0 +1,107 @@
+#!/usr/bin/env python3
+"""A host's keytab while cordond runs: what is told of it, one that changes, one that is bad, and the death of who holds it;
+and the KDC, where the host's own page says that it is. Of the exchange itself kerberos.py is the test.
+
+usage: keytab.py [TEST ...]; CORDON and CORDOND name the programs
+"""
+import os
+import shutil
+import signal
+
+from daemon import A, B, two_hosts, wait_until, write
+from kdc import Kdc
+from lib import expect, main, on_exit
+
+REALM = "KRB.EXAMPLE"
+NAMES = {"a": "host/a.krb.example@" + REALM, "b": "host/b.krb.example@" + REALM}
+POLICY = """cordon: 1
+zones: { a: [%s], b: [%s] }
+authentication: { domain: [ { kerberos: { realm: %s } } ] }
+connection-security:
+  - { name: all, endpoint1: [a], endpoint2: [b], mode: require, authentication: domain }
+  - { name: tickets, endpoint1: [a], endpoint2: [b], traffic: [kerberos], mode: exempt }
+""" % (A, B, REALM)
+
+
+def put(host, keytab, mode=0o600):
+    shutil.copy(keytab, host.root + "/keytab.new")
+    os.chmod(host.root + "/keytab.new", mode)
+    os.rename(host.root + "/keytab.new", host.root + "/keytab")
+
+
+def hosts():
+    """The KDC is on b; where, only the hosts' own pages say."""
+    a, b = two_hosts()
+    k = Kdc(b.name, B, realms=(REALM,))
+    on_exit(k.close)
+    for name in NAMES.values():
+        k.add(name)
+    k.start()
+    for host, name in ((a, "a"), (b, "b")):
+        put(host, k.keytab(name, NAMES[name]))
+        write(host.root + "/host.yaml", "cordon: 1\nname: %s\nkeytab: /keytab\nkerberos: { %s: { kdc: [192.0.2.1, %s] } }\n"
+              % (name, REALM, B))
+        host.start("--config", host.root + "/host.yaml", policy=POLICY)
+    return a, b, k
+
+
+def again(host):
+    """Its SAs are gone: peers have to prove themselves anew."""
+    host.kill()
+    host.start("--config", host.root + "/host.yaml", policy=POLICY)
+
+
+def kept(host):
+    return [c for c in host.json("show", "credentials")["rows"] if c["kind"] == "kerberos"]
+
+
+def versions(host):
+    rows = kept(host)
+    return rows[0]["keytab"][0]["key_versions"] if rows else []
+
+
+def main_modes(host):
+    return [(m.get("spi_i"), m["method"]) for m in host.json("show", "main-mode")["rows"] if m.get("state") == "established"]
+
+
+def changes():
+    """a new password and keytab: SAs stay, new ones are made with it"""
+    a, b, k = hosts()
+    told = kept(b)
+    expect("the keytab is told: %s" % told, [c["subject"] for c in told] == [NAMES["b"]] and told[0]["satisfies"] == ["domain"])
+    expect("with its keys", told[0]["keytab"][0]["encryption_types"] == ["aes256-cts", "aes128-cts"] and versions(b) == [2])
+    expect("by the KDC that the page names second", a.pings(B, 10))
+    before = main_modes(a)
+    expect("it is Kerberos: %s" % before, [m[1] for m in before] == ["kerberos"])
+    put(b, k.keytab("b", NAMES["b"]))
+    expect("the new keytab is read by itself", wait_until(lambda: versions(b) == [3]))
+    expect("and the SA stayed", a.pings(B) and main_modes(a) == before)
+    a.cordon("refresh")  # a new ticket, when one is needed
+    again(b)
+    expect("a ticket under the new key is taken", wait_until(lambda: a.pings(B) and main_modes(a) not in ([], before), 20))
+    put(b, k.keytab("b", NAMES["b"]), 0o644)
+    expect("one that everybody may read is refused in words",
+           wait_until(lambda: "is open to other users" in b.cordon("events")[1]))
+    expect("and the former stays in use", versions(b) == [3] and a.pings(B))
+    write(b.root + "/keytab", "", 0o600)
+    expect("so is an empty one", wait_until(lambda: "is empty" in b.cordon("events")[1]))
+
+
+def holder_dies():
+    """its keytab is given to the next one, and what is up stays up"""
+    a, b, _ = hosts()
+    expect("it works", a.pings(B, 10))
+    for host in (a, b):
+        pid = [c["pid"] for c in host.json("status")["processes"] if c["name"] == "keys"][0]
+        os.kill(pid, signal.SIGKILL)
+        expect("another one begins", wait_until(
+            lambda h=host, p=pid: [c for c in h.json("status")["processes"] if c["name"] == "keys" and c["ready"] and c["pid"] != p]))
+    expect("what is up stays up", a.pings(B))
+    before = main_modes(a)
+    again(b)
+    expect("a new SA is proven by Kerberos", wait_until(lambda: a.pings(B) and main_modes(a) not in ([], before), 20))
+    expect("and the keytab is told as before", [c["subject"] for c in kept(a)] == [NAMES["a"]])
+
+
+if __name__ == "__main__":
+    main([changes, holder_dies])
