@@ -56,6 +56,7 @@ struct daemon {
 	struct lineage *lineage;         /* which own certificates followed which */
 	struct credentials *credentials; /* credentials.h; NULL: not running */
 	struct lists *lists;             /* lists.h */
+	struct directory *directory;     /* directory.h; NULL: not running */
 
 	/* In force; NULL while there is no policy. engine is NULL also while protection is disabled. */
 	struct report *report; /* has the text that the policy's places speak of */

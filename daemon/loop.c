@@ -7,6 +7,7 @@
 #include "daemon/tell/follow.h"
 #include "daemon/force/force.h"
 #include "daemon/keys/filling.h"
+#include "daemon/parts/directory.h"
 #include "daemon/parts/lists.h"
 #include "daemon/parts/parts.h"
 #include "daemon/parts/ready.h"
@@ -145,6 +146,7 @@ int daemon_loop_start(struct daemon *d, struct diag *why)
 	(void)uv_timer_init(&d->loop, &d->settle);
 	watch(d, &d->host_poll, d->host_fd, host_changed);
 	lists_new(d);
+	directory_new(d);
 	follow_open(d);
 	credentials_new(d);
 	exempt_start(d);
@@ -180,6 +182,7 @@ void daemon_stop(struct daemon *d)
 	plane_close(TAKE(d->plane));
 	keys_filling_close(TAKE(d->filling));
 	lists_close(d);
+	directory_close(d);
 	control_server_close(d->control);
 	for (size_t i = 0; i < ARRAY_LEN(d->signals); i++)
 		close_handle((uv_handle_t *)&d->signals[i]);

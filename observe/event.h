@@ -37,6 +37,9 @@ enum event_id {
 	EVENT_CERTIFICATE_EXPIRES, /* in 30, 14, 3 days, or now */
 	EVENT_REVOCATION,          /* a list was fetched */
 	EVENT_REVOCATION_FAILED,   /* or could not be */
+	EVENT_DIRECTORY_READ,      /* the directory was asked about the policy's groups */
+	EVENT_DIRECTORY_FAILED,    /* or could not be */
+	EVENT_GROUP_MISSING,       /* it has no such group */
 	EVENT_PROCESS_ENDED,       /* one of ours, and not because we stop */
 	EVENT_PROCESS_MISBEHAVED,  /* likewise: it did what it may not; maybe others rule it */
 	EVENT_PROCESS_STARTED,     /* it works again */

@@ -16,6 +16,9 @@ enum {
 	EXEMPTION_MOST_MS = 7 * 24 * 3600 * 1000,
 	KEEPALIVE_LEAST_MS = 1000,
 	KEEPALIVE_MOST_MS = 3600000,
+	SERVERS_MOST = 16,
+	REFRESH_LEAST_MS = 60000,
+	REFRESH_MOST_MS = 24 * 3600 * 1000,
 };
 #define EVENTS_SIZE_LEAST UINT64_C(100000)
 #define EVENTS_SIZE_MOST UINT64_C(100000000000)
@@ -246,6 +249,50 @@ static void read_events(struct page *p, uint32_t node)
 		e->count = (unsigned)n;
 }
 
+/* directory: a server, a list of them, or { realm: CORP.EXAMPLE, servers: [...], refresh: 15m } */
+static void read_servers(struct page *p, uint32_t node)
+{
+	struct host_directory *t = &p->c->directory;
+
+	if (node_is_map(&p->rd, node) || item_count(&p->rd, node) > SERVERS_MOST) {
+		read_error(&p->rd, "wrong-type", node, "the servers of the directory are a list of at most %d",
+			   SERVERS_MOST);
+		return;
+	}
+	t->servers = arena_new(p->rd.memory, item_count(&p->rd, node), sizeof(char *));
+	for (uint32_t i = item_first(&p->rd, node); i; i = item_next(&p->rd, node, i))
+		if (read_string(&p->rd, i, "a server of the directory", &t->servers[t->server_count]))
+			t->server_count++;
+}
+
+static void read_directory(struct page *p, uint32_t node)
+{
+	enum { REALM, SERVERS, REFRESH, KEYS };
+	static const struct map_key keys[KEYS] = {
+		[REALM] = { "realm", false }, [SERVERS] = { "servers", false }, [REFRESH] = { "refresh", false }
+	};
+	struct host_directory *t = &p->c->directory;
+	uint32_t v[KEYS];
+	uint64_t ms;
+
+	if (!node_is_map(&p->rd, node)) {
+		read_servers(p, node);
+		return;
+	}
+	if (!read_map(&p->rd, node, "directory", keys, KEYS, v))
+		return;
+	if (v[REALM])
+		(void)read_string(&p->rd, v[REALM], "realm", &t->realm);
+	if (v[SERVERS])
+		read_servers(p, v[SERVERS]);
+	if (!v[REFRESH] || !read_duration_ms_or(&p->rd, v[REFRESH], "refresh", "", &ms))
+		return;
+	if (ms < REFRESH_LEAST_MS || ms > REFRESH_MOST_MS)
+		read_error(&p->rd, "bad-value", v[REFRESH], "the directory is asked again after 1m to 24h");
+	else
+		t->refresh_ms = (uint32_t)ms;
+}
+
 static void read_page(struct page *p)
 {
 	enum {
@@ -262,6 +309,7 @@ static void read_page(struct page *p)
 		KEEPALIVE,
 		EXEMPTION,
 		EVENTS,
+		DIRECTORY,
 		KEYS
 	};
 	static const struct map_key keys[KEYS] = {
@@ -278,6 +326,7 @@ static void read_page(struct page *p)
 		[KEEPALIVE] = { "nat-keepalive", false },
 		[EXEMPTION] = { "longest-exemption", false },
 		[EVENTS] = { "events", false },
+		[DIRECTORY] = { "directory", false },
 	};
 	static const struct choice planes[] = {
 		{ "auto", DATA_PLANE_AUTO },
@@ -322,6 +371,8 @@ static void read_page(struct page *p)
 		read_exemption(p, v[EXEMPTION]);
 	if (v[EVENTS])
 		read_events(p, v[EVENTS]);
+	if (v[DIRECTORY])
+		read_directory(p, v[DIRECTORY]);
 	p->c->data_plane = (enum data_plane)plane;
 }
 
@@ -342,6 +393,7 @@ int host_config_parse(struct text *text, struct report *r, struct host_config **
 	c->policy_files = arena_new(c->memory, 1, sizeof(char *));
 	c->policy_files[0] = default_policy;
 	c->policy_file_count = 1;
+	c->directory.refresh_ms = HOST_DIRECTORY_REFRESH_MS;
 	c->events = (struct host_events){ .size = HOST_EVENTS_SIZE, .count = HOST_EVENTS_COUNT };
 	read_page(&page);
 	if (report_count(r, SEVERITY_ERROR) > before)

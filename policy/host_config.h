@@ -13,6 +13,15 @@ struct text;
 
 enum { HOST_NAT_KEEPALIVE_MS = 20000 /* RFC 3948 4 */, HOST_LONGEST_EXEMPTION_MS = 24 * 3600 * 1000 };
 
+/* Where the directory is, and how often it is asked. */
+struct host_directory {
+	const char *realm;    /* NULL: that of the policy's Kerberos sets */
+	const char **servers; /* names or addresses; none: the policy's hosts that are a kdc, else whom DNS names */
+	size_t server_count;
+	uint32_t refresh_ms;
+};
+enum { HOST_DIRECTORY_REFRESH_MS = 15 * 60 * 1000 };
+
 enum data_plane { DATA_PLANE_AUTO, DATA_PLANE_KERNEL, DATA_PLANE_USERSPACE };
 
 struct host_certificate {
@@ -61,6 +70,7 @@ struct host_config {
 	uint32_t nat_keepalive_ms;     /* 0: never */
 	uint32_t longest_exemption_ms; /* of `cordon exempt`; 0: none at all */
 	struct host_events events;
+	struct host_directory directory;
 	struct arena *memory; /* owns all the above */
 };
 

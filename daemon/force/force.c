@@ -7,6 +7,7 @@
 #include "daemon/force/boot.h"
 #include "daemon/host/credentials.h"
 #include "daemon/keys/filling.h"
+#include "daemon/parts/directory.h"
 #include "daemon/parts/parts.h"
 #include "daemon/host/proofs.h"
 #include "daemon/service.h"
@@ -168,6 +169,7 @@ int force_candidate(struct daemon *d, struct candidate *c, struct diag *why)
 		return r;
 	replace(d, c);
 	credentials_loaded(d);
+	directory_loaded(d);
 	service_say(d);
 	return 0;
 }
@@ -193,6 +195,7 @@ int force_nothing(struct daemon *d, struct diag *why)
 	if (r < 0)
 		return r;
 	replace(d, &none);
+	directory_loaded(d);
 	boot_keep(d, NULL);
 	service_say(d);
 	return 0;
@@ -212,6 +215,7 @@ int force_enable(struct daemon *d, struct diag *why)
 
 	if (r == 0)
 		credentials_loaded(d);
+	directory_loaded(d);
 	service_say(d);
 	return r;
 }
@@ -232,5 +236,6 @@ int force_again(struct daemon *d, struct diag *why)
 	plan_free(d->plan);
 	d->plan = TAKE(c.plan);
 	credentials_loaded(d);
+	directory_loaded(d);
 	return 0;
 }

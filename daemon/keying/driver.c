@@ -590,6 +590,12 @@ void driver_set_plan(struct driver *e, uint64_t number, struct plan *plan, const
 	driver_judge(e);
 }
 
+void driver_set_names(struct driver *e, struct directory_names *names)
+{
+	keying_set_names(e->keying, names, driver_now_ms());
+	carry(e);
+}
+
 void driver_set_proofs(struct driver *e, const struct proofs *proofs)
 {
 	struct shared_store *before = e->store;

@@ -56,6 +56,8 @@ void driver_address_gone(struct driver *e, const struct addr *a);
 void driver_set_plan(struct driver *e, uint64_t number, struct plan *plan, const struct proofs *proofs);
 /* The plan is the same: other credentials, whom we trust, and what is revoked. No SA ends. */
 void driver_set_proofs(struct driver *e, const struct proofs *proofs);
+/* What the directory says of the policy's groups, taken over. */
+void driver_set_names(struct driver *e, struct directory_names *names);
 /* Whom we trust, or what is revoked, has changed: judge the certificates of the peers that we have SAs with again, on a
  * worker. Those that are no longer good end theirs. */
 void driver_judge(struct driver *e);

@@ -9,7 +9,10 @@
 #include "daemon/keying/rows.h"
 #include "daemon/keys/asking.h"
 #include "daemon/messages/plan_wire.h"
+#include "base/text.h"
 #include "daemon/process/child.h"
+#include "daemon/process/memory_file.h"
+#include "identity/directory.h"
 #include "daemon/messages/proofs_wire.h"
 #include "daemon/keying/sad_remote.h"
 #include "daemon/process/sockets.h"
@@ -32,6 +35,7 @@ struct process {
 	struct revocation_lists *fetched;
 	struct plan_made plan;
 	struct driver *driver; /* NULL: there is no plan */
+	struct text *names;    /* what the directory said last, as it came; NULL: nothing */
 	unsigned events_left_out;
 };
 
@@ -111,6 +115,21 @@ static int on_socket(void *context, struct channel *c, struct wire_in *body, int
 	return 0;
 }
 
+/* What the directory says of the policy's groups: kept for a driver that begins later. */
+static int tell_names(struct process *p)
+{
+	struct wire_in in = wire_in(p->names->octets, p->names->len);
+	struct directory_names *names = directory_names_get(&in);
+
+	if (!names)
+		return -EPROTO;
+	if (p->driver)
+		driver_set_names(p->driver, names);
+	else
+		directory_names_free(names);
+	return 0;
+}
+
 static int begin(struct process *p, const struct plan_made *made, const struct proofs *proofs, struct diag *d)
 {
 	int r;
@@ -131,6 +150,8 @@ static int begin(struct process *p, const struct plan_made *made, const struct p
 						     .fetched = p->fetched },
 			    made->number, made->plan, proofs, &p->driver, d)) < 0)
 		return r;
+	if (p->names)
+		(void)tell_names(p);
 	driver_start(p->driver);
 	if (p->plane)
 		driver_plane_came(p->driver, p->plane);
@@ -179,6 +200,18 @@ static int on_proofs(void *context, struct channel *c, struct wire_in *body, int
 	}
 	driver_set_proofs(p->driver, &proofs.proofs);
 	return 0;
+}
+
+static int on_names(void *context, struct channel *c, struct wire_in *body, int *fds)
+{
+	struct process *p = context;
+	struct diag d;
+
+	(void)c, (void)body;
+	text_free(TAKE(p->names));
+	if (memory_file_read(fds[0], DIRECTORY_NAMES_WIRE_MOST, &p->names, &d) < 0)
+		return -EPROTO;
+	return tell_names(p);
 }
 
 static int on_close(void *context, struct channel *c, struct wire_in *body, int *fds)
@@ -388,6 +421,7 @@ static ask_handler *const handlers[ASK_COUNT] = {
 	[ASK_KEYING_SOCKET] = on_socket,
 	[ASK_KEYING_PLAN] = on_plan,
 	[ASK_KEYING_PROOFS] = on_proofs,
+	[ASK_KEYING_NAMES] = on_names,
 	[ASK_KEYING_CLOSE] = on_close,
 	[ASK_KEYING_ADDRESS_GONE] = on_address_gone,
 	[ASK_KEYING_REKEY] = on_rekey,

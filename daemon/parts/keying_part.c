@@ -2,6 +2,7 @@
 
 #include "base/addr_wire.h"
 #include "daemon/daemon.h"
+#include "daemon/parts/directory.h"
 #include "daemon/parts/engine_doors.h"
 #include "daemon/process/sockets.h"
 
@@ -20,6 +21,7 @@ void keying_came(void *daemon, struct channel *c)
 		wire_put_u8(channel_begin(c, ASK_KEYING_SOCKET), (uint8_t)i);
 		channel_end_fds(c, &fd, 1);
 	}
+	directory_tell_keying(d, c);
 	if (d->engine)
 		engine_keying_came(d->engine, c);
 }

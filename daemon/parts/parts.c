@@ -3,6 +3,7 @@
 #include "base/diag.h"
 #include "daemon/parts/keying_part.h"
 #include "daemon/keys/filling.h"
+#include "daemon/parts/directory.h"
 #include "daemon/parts/lists.h"
 #include "observe/event_wire.h"
 
@@ -63,6 +64,8 @@ static ask_handler *const handlers[ASK_COUNT] = {
 	[ASK_KEYS_ANSWER] = on_keys_answer,
 	[ASK_LIST_RECALL] = lists_on_recall,
 	[ASK_LIST_KEEP] = lists_on_keep,
+	[ASK_DIRECTORY_SAID] = directory_on_said,
+	[ASK_DIRECTORY_FAILED] = directory_on_failed,
 };
 
 /* ---- who is told when one comes or goes -------------------------------------------------------------------------- */
@@ -81,6 +84,19 @@ static void dataplane_went(void *context)
 	plane_went(d->plane);
 }
 
+static void sources_came(void *context, struct channel *c)
+{
+	struct daemon *d = context;
+
+	lists_sources_came(d, c);
+	directory_sources_came(d);
+}
+
+static void sources_went(void *context)
+{
+	directory_sources_went(context);
+}
+
 static const struct {
 	enum role role;
 	void (*came)(void *context, struct channel *c);
@@ -89,7 +105,7 @@ static const struct {
 	{ ROLE_KEYING, keying_came, keying_went },
 	{ ROLE_DATAPLANE, dataplane_came, dataplane_went },
 	{ ROLE_KEYS, keys_came, NULL },
-	{ ROLE_SOURCES, lists_sources_came, NULL },
+	{ ROLE_SOURCES, sources_came, sources_went },
 };
 _Static_assert(ARRAY_LEN(rows) <= PARTS_MOST, "there is room for all");
 

@@ -26,6 +26,7 @@ const struct ask_row asks[ASK_COUNT] = {
 	[ASK_KEYING_SOCKET] = { "keying-socket", PARENT, KEYING, 1, 1, 1, CHANNEL_READY },
 	[ASK_KEYING_PLAN] = { "keying-plan", PARENT, KEYING, 0, 0, 2, CHANNEL_READY },
 	[ASK_KEYING_PROOFS] = { "keying-proofs", PARENT, KEYING, 0, 0, 1, CHANNEL_READY },
+	[ASK_KEYING_NAMES] = { "keying-names", PARENT, KEYING, 0, 0, 1, CHANNEL_READY },
 	[ASK_KEYING_CLOSE] = { "keying-close", PARENT, KEYING, 0, 0, 0, CHANNEL_READY },
 	[ASK_KEYING_ADDRESS_GONE] = { "keying-address-gone", PARENT, KEYING, 5, ADDR_WIRE_MOST, 0, CHANNEL_READY },
 	[ASK_KEYING_REKEY] = { "keying-rekey", PARENT, KEYING, 7, 7 + KEYING_REKEY_PEERS *ADDR_WIRE_MOST, 0,

@@ -24,6 +24,7 @@ enum ask {
 	ASK_KEYING_SOCKET,       /* u8 which of SOCKETS_COUNT, and it */
 	ASK_KEYING_PLAN,         /* plan_wire.h, proofs_wire.h */
 	ASK_KEYING_PROOFS,       /* proofs_wire.h, for the same plan */
+	ASK_KEYING_NAMES,        /* identity/directory.h: what the directory says of groups */
 	ASK_KEYING_CLOSE,        /* no plan any more: tell the peers */
 	ASK_KEYING_ADDRESS_GONE, /* address */
 	ASK_KEYING_REKEY,        /* u32 request, u8 which of keying_renewal, u16 count of addresses, they */
@@ -92,17 +93,17 @@ enum ask {
 	ASK_KDC_FAILED,
 	ASK_KDCS, /* the parent to sources: where each realm's are */
 	/* Files that others publish: whoever reads them asks `sources`, and the parent keeps what was good. */
-	ASK_NAMES,         /* two descriptors: resolv.conf and hosts, as they are now */
-	ASK_FETCH,         /* u32 number, URL */
-	ASK_FETCHED,       /* u32 number; what came: a sealed memory file */
-	ASK_FETCH_FAILED,  /* u32 number, why in words */
+	ASK_NAMES,            /* two descriptors: resolv.conf and hosts, as they are now */
+	ASK_FETCH,            /* u32 number, URL */
+	ASK_FETCHED,          /* u32 number; what came: a sealed memory file */
+	ASK_FETCH_FAILED,     /* u32 number, why in words */
 	ASK_DIRECTORY,        /* u32 number; directory_wire.h: a task. It ends the one before */
 	ASK_DIRECTORY_SAID,   /* u32 number; directory_wire.h: replies */
 	ASK_DIRECTORY_FAILED, /* u32 number, why in words */
-	ASK_LIST_RECALL,   /* u32 number, URL: what is kept of it? */
-	ASK_LIST_RECALLED, /* u32 number; the file on disk, to be read */
-	ASK_LIST_NONE,     /* u32 number */
-	ASK_LIST_KEEP,     /* URL; a sealed memory file */
+	ASK_LIST_RECALL,      /* u32 number, URL: what is kept of it? */
+	ASK_LIST_RECALLED,    /* u32 number; the file on disk, to be read */
+	ASK_LIST_NONE,        /* u32 number */
+	ASK_LIST_KEEP,        /* URL; a sealed memory file */
 	ASK_COUNT
 };
 

@@ -7,6 +7,7 @@
 #include "daemon/tell/flows.h"
 #include "daemon/tell/follow.h"
 #include "daemon/force/exempt.h"
+#include "daemon/parts/directory.h"
 #include "daemon/parts/parts.h"
 #include "dataplane/sad.h"
 
@@ -752,6 +753,7 @@ json_t *show_status(struct daemon *d, const struct engine_view *v)
 	put(o, "certificates", certificates_json(d));
 	put(o, "expires", credentials_expiry(d));
 	put(o, "exemptions", exemptions(d));
+	put(o, "directory", directory_json(d));
 	json_decref(rows);
 	return o;
 }

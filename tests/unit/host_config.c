@@ -68,6 +68,7 @@ static void every_key_is_taken_and_paths_begin_in_the_folder(void **state)
 			      "data-plane: userspace\n"
 			      "nat-keepalive: 2m\n"
 			      "longest-exemption: 90m\n"
+			      "directory: { realm: CORP.EXAMPLE, servers: [dc1.corp.example, 10.0.0.1], refresh: 1h }\n"
 			      "events: { file: events.json, size: 200MB, count: 0 }\n",
 			      r, &c),
 			 0);
@@ -88,6 +89,10 @@ static void every_key_is_taken_and_paths_begin_in_the_folder(void **state)
 	assert_int_equal(c->realms[0].kdcs[1].family, 6);
 	assert_int_equal(c->realms[1].kdc_count, 1);
 	assert_int_equal(c->nat_keepalive_ms, 120000);
+	assert_string_equal(c->directory.realm, "CORP.EXAMPLE");
+	assert_int_equal(c->directory.server_count, 2);
+	assert_string_equal(c->directory.servers[1], "10.0.0.1");
+	assert_int_equal(c->directory.refresh_ms, 3600000);
 	assert_int_equal(c->longest_exemption_ms, 90 * 60 * 1000);
 	assert_true(strstr(c->events.file, "/events.json") && c->events.file[0] == '/');
 	assert_int_equal(c->events.size, 200000000);
@@ -114,6 +119,9 @@ static void mistakes_are_named(void **state)
 		  ":2:15: error: certificates is a list of { certificate: FILE, key: FILE }" },
 		{ "cordon: 1\ncertificates: [ { certificate: x } ]\n", ":2:17: error: a certificate needs 'key'\n" },
 		{ "cordon: 1\nnat-keepalive: 999ms\n", "nat-keepalive is 1s to 1h, or 0 for never" },
+		{ "cordon: 1\ndirectory: { refresh: 59s }\n", "the directory is asked again after 1m to 24h" },
+		{ "cordon: 1\ndirectory: { server: x }\n", "server" },
+		{ "cordon: 1\ndirectory: { servers: { a: b } }\n", "the servers of the directory are a list" },
 		{ "cordon: 1\nevents: { size: 99kB }\n", "the file of events is of 100kB to 100GB" },
 		{ "cordon: 1\nevents: { size: 101GB }\n", "the file of events is of 100kB to 100GB" },
 		{ "cordon: 1\nevents: { count: 101 }\n", "count" },

@@ -124,6 +124,40 @@ static void print_keying(const json_t *k)
 	}
 }
 
+static void print_first(const char *what, const json_t *names)
+{
+	const json_t *name;
+	size_t i;
+
+	if (!json_array_size(names))
+		return;
+	(void)printf("          %s: ", what);
+	json_array_foreach(names, i, name)
+	{
+		(void)printf("%s%s", i ? ", " : "", json_string_value(name));
+	}
+	(void)putchar('\n');
+}
+
+/* Only where the policy names groups of the directory. */
+static void print_directory(const json_t *t)
+{
+	uint64_t now_ms = ask_now_ms(), at_ms = ask_number(t, "learnt_ms");
+	char ago[AGO_TEXT];
+
+	if (!json_is_object(t))
+		return;
+	(void)printf("Directory %" PRIu64 " of %" PRIu64 " group%s of the policy known", ask_number(t, "known"),
+		     ask_number(t, "groups"), ask_number(t, "groups") == 1 ? "" : "s");
+	if (at_ms)
+		(void)printf(", as it was %s ago", ask_span(now_ms > at_ms ? (now_ms - at_ms) / 1000 : 0, ago));
+	(void)putchar('\n');
+	print_first("not there, so nobody is let in as a member of", json_object_get(t, "missing"));
+	print_first("not learnt yet, so nobody is let in as a member of", json_object_get(t, "not_learnt"));
+	if (*ask_text(t, "failure"))
+		(void)printf("          it can't be asked now: %s\n", ask_text(t, "failure"));
+}
+
 static void print_expiry(const json_t *first)
 {
 	uint64_t now_s = (uint64_t)time(NULL), end_s = ask_number(first, "not_after_ms") / 1000;
@@ -220,6 +254,7 @@ static int run(int argc, char **argv)
 				   "nftables\n"
 				   "          ruleset opens this host for some milliseconds");
 		print_processes(json_object_get(s, "processes"));
+		print_directory(json_object_get(s, "directory"));
 		print_expiry(json_object_get(s, "expires"));
 	}
 	r = is_well(s) ? EXIT_OK : EXIT_FAILED;

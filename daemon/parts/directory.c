@@ -1,0 +1,435 @@
+#include "daemon/parts/directory.h"
+
+#include "base/diag.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/text.h"
+#include "daemon/messages/directory_wire.h"
+#include "daemon/parts/directory_cache.h"
+#include "daemon/parts/parts.h"
+#include "daemon/process/memory_file.h"
+#include "identity/credential.h"
+#include "identity/directory.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { PATH_TEXT = 4096, NAMED_MOST = 5 };
+
+struct directory {
+	struct daemon *d;
+	struct directory_names *names; /* of the policy in force; and what is known of each */
+	struct directory_cache *cache;
+	uv_timer_t timer;
+	struct directory_task running; /* what was asked last; without questions: nothing is */
+	uint32_t number;               /* of that */
+	unsigned failures;             /* since the last answer */
+	uint64_t answered_s;           /* when the directory said something last, Unix time */
+	char why[ASK_WHY_MOST + 1];    /* it did not; empty: it did */
+};
+
+/* ---- what is asked ----------------------------------------------------------------------------------------------- */
+
+static const char *realm_of(const struct daemon *d)
+{
+	const struct auth_set *sets;
+	size_t n = d->policy ? policy_auth_sets(d->policy, &sets) : 0;
+
+	if (d->config && d->config->directory.realm)
+		return d->config->directory.realm;
+	for (size_t i = 0; i < n; i++)
+		for (size_t j = 0; j < sets[i].count; j++)
+			if (sets[i].methods[j].kind == AUTH_KERBEROS && sets[i].methods[j].realm)
+				return sets[i].methods[j].realm;
+	return NULL;
+}
+
+static void add_server(struct directory_task *t, const char *text)
+{
+	if (t->server_count < DIRECTORY_SERVERS_MOST && strlen(text) < DIRECTORY_NAME)
+		(void)snprintf(t->servers[t->server_count++], DIRECTORY_NAME, "%s", text);
+}
+
+/* The page's; else those that the policy gives the role; else whom DNS names, which is for `sources` to ask. */
+static void add_servers(const struct daemon *d, struct directory_task *t)
+{
+	const struct host *hosts;
+	size_t n = policy_hosts(d->policy, &hosts);
+	char text[ADDR_TEXT];
+
+	for (size_t i = 0; d->config && i < d->config->directory.server_count; i++)
+		add_server(t, d->config->directory.servers[i]);
+	for (size_t i = 0; !(d->config && d->config->directory.server_count) && i < n; i++)
+		for (size_t j = 0; hosts[i].roles & ROLE_KDC && j < hosts[i].address_count; j++)
+			add_server(t, addr_text(&hosts[i].addresses[j].addr, text));
+}
+
+static bool has_keytab(const struct daemon *d, uint32_t *ret_number)
+{
+	const struct credential_store *s = d->engine ? engine_store(d->engine) : NULL;
+
+	for (size_t i = 0; s && i < credential_count(s); i++)
+		if (credential_get(s, i)->kind == AUTH_KERBEROS) {
+			*ret_number = credential_get(s, i)->number;
+			return true;
+		}
+	return false;
+}
+
+/* Negative: it can't be asked, and why. */
+static int make_task(const struct directory *t, struct directory_task *ret, struct diag *why)
+{
+	const struct daemon *d = t->d;
+	const char *realm = realm_of(d);
+	size_t n = directory_names_count(t->names);
+
+	*ret = (struct directory_task){ 0 };
+	if (!realm)
+		return diag_fail(why, ENOENT,
+				 "of which domain? Neither an authentication set names a Kerberos realm nor does "
+				 "host.yaml (directory: { realm: ... })");
+	if (!has_keytab(d, &ret->credential))
+		return diag_fail(why, ENOENT,
+				 "this host has no keytab to prove itself to the directory with (keytab: in "
+				 "host.yaml)");
+	(void)snprintf(ret->realm, sizeof ret->realm, "%.250s", realm);
+	add_servers(d, ret);
+	ret->questions = mem_new(n + 1, sizeof *ret->questions);
+	for (; ret->question_count < n; ret->question_count++) {
+		struct directory_question *q = &ret->questions[ret->question_count];
+
+		q->kind = QUESTION_GROUP;
+		memcpy(q->text, directory_names_at(t->names, ret->question_count)->text, sizeof q->text);
+	}
+	return 0;
+}
+
+static void put_task(struct wire_out *out, const void *what)
+{
+	directory_task_put(out, what);
+}
+
+/* ---- when -------------------------------------------------------------------------------------------------------- */
+
+static void ask_now(struct directory *t);
+
+static void due(uv_timer_t *timer)
+{
+	ask_now(timer->data);
+}
+
+static void ask_in(struct directory *t, uint64_t ms)
+{
+	(void)uv_timer_start(&t->timer, due, ms, 0);
+}
+
+static void ask_when_failed(struct directory *t)
+{
+	uint64_t ms = DIRECTORY_RETRY_MS;
+
+	for (unsigned i = 1; i < t->failures && ms < DIRECTORY_RETRY_MOST_MS; i++)
+		ms *= 2;
+	ask_in(t, ms < DIRECTORY_RETRY_MOST_MS ? ms : DIRECTORY_RETRY_MOST_MS);
+}
+
+static void failed(struct directory *t, const char *why)
+{
+	struct event e = { .id = EVENT_DIRECTORY_FAILED };
+	bool news = strcmp(t->why, why) != 0;
+
+	directory_task_wipe(&t->running);
+	t->failures++;
+	(void)snprintf(t->why, sizeof t->why, "%s", why);
+	if (news) {
+		(void)snprintf(e.text, sizeof e.text,
+			       "the directory does not answer: %.200s. What it said before stays in force", t->why);
+		observe(&t->d->observer, &e);
+	}
+	ask_when_failed(t);
+}
+
+static void ask_now(struct directory *t)
+{
+	struct channel *c = parts_channel(t->d, ROLE_SOURCES);
+	struct diag why = { 0 };
+	int fd;
+
+	if (!directory_names_count(t->names))
+		return;
+	if (!c) /* it comes, and then this is called */
+		return;
+	directory_task_wipe(&t->running);
+	if (make_task(t, &t->running, &why) < 0 ||
+	    (fd = memory_file_make("cordon-directory-task", DIRECTORY_TASK_WIRE_MOST, put_task, &t->running, &why)) <
+		    0) {
+		failed(t, why.text);
+		return;
+	}
+	wire_put_u32(channel_begin(c, ASK_DIRECTORY), ++t->number);
+	channel_end_fds(c, &fd, 1);
+	(void)close(fd);
+	ask_in(t, DIRECTORY_PATIENCE_MS);
+}
+
+/* ---- what it said ------------------------------------------------------------------------------------------------ */
+
+static void put_names(struct wire_out *out, const void *what)
+{
+	directory_names_put(out, what);
+}
+
+void directory_tell_keying(struct daemon *d, struct channel *keying)
+{
+	struct diag why = { 0 };
+	int fd;
+
+	if (!keying || !d->directory)
+		return;
+	if ((fd = memory_file_make("cordon-directory-names", DIRECTORY_NAMES_WIRE_MOST, put_names, d->directory->names,
+				   &why)) < 0) {
+		log_error("keying is not told what the directory says: %s", why.text);
+		return;
+	}
+	(void)channel_begin(keying, ASK_KEYING_NAMES);
+	channel_end_fds(keying, &fd, 1);
+	(void)close(fd);
+}
+
+static void tell_missing(const struct directory *t, const char *name)
+{
+	struct event e = { .id = EVENT_GROUP_MISSING };
+
+	(void)snprintf(e.text, sizeof e.text,
+		       "there is no group %.200s in the directory: a rule that lets it in lets nobody in, one that "
+		       "excepts it excepts everybody",
+		       name);
+	observe(&t->d->observer, &e);
+}
+
+/* True: whoever judges by it must know. */
+static bool learn(const struct directory *t, struct directory_name *n, const struct directory_reply *r, uint64_t now_s)
+{
+	bool news = n->state != r->state || (r->state == DIRECTORY_FOUND && !sid_equal(&n->sid, &r->sid));
+
+	if (news && r->state == DIRECTORY_MISSING)
+		tell_missing(t, n->text);
+	n->state = r->state;
+	n->sid = r->sid;
+	n->learnt_s = now_s;
+	return news;
+}
+
+static void learn_all(struct directory *t, const struct directory_replies *r)
+{
+	uint64_t now_s = (uint64_t)time(NULL);
+	struct event e = { .id = EVENT_DIRECTORY_READ };
+	bool news = false, was_away = t->failures > 0 || t->answered_s == 0;
+
+	for (size_t i = 0; i < r->count; i++)
+		news |= learn(t, directory_names_add(t->names, t->running.questions[i].text), &r->replies[i], now_s);
+	t->failures = 0;
+	t->answered_s = now_s;
+	*t->why = '\0';
+	if (news || was_away) {
+		(void)snprintf(e.text, sizeof e.text, "the directory of %.120s was asked about %zu group%s",
+			       t->running.realm, r->count, r->count == 1 ? "" : "s");
+		observe(&t->d->observer, &e);
+	}
+	if (news)
+		directory_tell_keying(t->d, parts_channel(t->d, ROLE_KEYING));
+	directory_cache_keep(t->cache, t->running.realm, t->names);
+	directory_task_wipe(&t->running);
+	ask_in(t, t->d->config ? t->d->config->directory.refresh_ms : HOST_DIRECTORY_REFRESH_MS);
+}
+
+int directory_on_said(void *context, struct channel *c, struct wire_in *body, int *fds)
+{
+	const struct daemon *d = context;
+	struct directory *t = d->directory;
+	SCOPED(directory_replies_wipe) struct directory_replies replies = { 0 };
+	SCOPED(text_freep) struct text *text = NULL;
+	uint32_t number = wire_u32(body);
+	struct diag why;
+	struct wire_in in;
+
+	(void)c;
+	if (!wire_done(body) || memory_file_read(fds[0], DIRECTORY_REPLIES_WIRE_MOST, &text, &why) < 0)
+		return -EPROTO;
+	in = wire_in(text->octets, text->len);
+	if (directory_replies_get(&in, &replies, &why) < 0)
+		return -EPROTO;
+	if (number != t->number || !t->running.questions) /* late */
+		return 0;
+	if (replies.count != t->running.question_count)
+		return -EPROTO;
+	for (size_t i = 0; i < replies.count; i++)
+		if (replies.replies[i].sids)
+			return -EPROTO;
+	learn_all(t, &replies);
+	return 0;
+}
+
+int directory_on_failed(void *context, struct channel *c, struct wire_in *body, int *fds)
+{
+	const struct daemon *d = context;
+	struct directory *t = d->directory;
+	uint32_t number = wire_u32(body);
+	size_t len = body->left;
+	const uint8_t *at = wire_octets(body, len);
+	char why[ASK_WHY_MOST + 1] = "";
+
+	(void)c, (void)fds;
+	if (!wire_done(body) || len > ASK_WHY_MOST)
+		return -EPROTO;
+	for (size_t i = 0; i < len; i++)
+		why[i] = at[i] >= ' ' && at[i] != 0x7f ? (char)at[i] : '?';
+	if (number == t->number && t->running.questions)
+		failed(t, why);
+	return 0;
+}
+
+void directory_sources_came(struct daemon *d)
+{
+	if (d->directory)
+		ask_now(d->directory);
+}
+
+void directory_sources_went(struct daemon *d)
+{
+	if (d->directory)
+		directory_task_wipe(&d->directory->running); /* it is asked again when it is back */
+}
+
+/* ---- a policy ---------------------------------------------------------------------------------------------------- */
+
+static void add_names(const struct daemon *d, struct directory_names *to)
+{
+	const struct group *groups;
+	size_t n = d->policy ? policy_groups(d->policy, &groups) : 0;
+
+	for (size_t i = 0; i < n; i++)
+		for (size_t j = 0; j < groups[i].count; j++)
+			if (groups[i].members[j].kind == MEMBER_DIRECTORY_GROUP &&
+			    !directory_names_add(to, groups[i].members[j].text))
+				log_error("the directory is not asked about %.100s: it is too long, or one of over %d",
+					  groups[i].members[j].text, DIRECTORY_NAMES_MOST);
+}
+
+/* What was known of them, from memory or from disk. */
+static void remember(const struct directory *t, struct directory_names *names)
+{
+	const struct directory_names *kept = directory_cache_names(t->cache, realm_of(t->d));
+
+	for (size_t i = 0; i < directory_names_count(names); i++) {
+		const char *text = directory_names_at(names, i)->text;
+		const struct directory_name *old = directory_names_find(t->names, text);
+
+		if (!old || old->state == DIRECTORY_NOT_LEARNT)
+			old = directory_names_find(kept, text);
+		if (old)
+			*directory_names_add(names, text) = *old;
+	}
+}
+
+static bool same(const struct directory_names *a, const struct directory_names *b)
+{
+	bool is = directory_names_count(a) == directory_names_count(b);
+
+	for (size_t i = 0; is && i < directory_names_count(a); i++)
+		is = strcmp(directory_names_at(a, i)->text, directory_names_at(b, i)->text) == 0;
+	return is;
+}
+
+void directory_loaded(struct daemon *d)
+{
+	struct directory *t = d->directory;
+	struct directory_names *names;
+	bool news;
+
+	if (!t)
+		return;
+	names = directory_names_new();
+	add_names(d, names);
+	remember(t, names);
+	news = !same(names, t->names);
+	directory_names_free(t->names);
+	t->names = names;
+	if (news) {
+		t->answered_s = 0;
+		directory_tell_keying(d, parts_channel(d, ROLE_KEYING));
+	}
+	if (!directory_names_count(names)) {
+		(void)uv_timer_stop(&t->timer);
+		directory_task_wipe(&t->running);
+		*t->why = '\0';
+		t->failures = 0;
+		return;
+	}
+	ask_now(t);
+}
+
+/* ---- for people -------------------------------------------------------------------------------------------------- */
+
+json_t *directory_json(const struct daemon *d)
+{
+	const struct directory *t = d->directory;
+	size_t n = t ? directory_names_count(t->names) : 0;
+	json_t *missing = json_array(), *unknown = json_array();
+	uint64_t oldest_s = 0;
+	json_int_t known = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		const struct directory_name *one = directory_names_at(t->names, i);
+
+		if (one->state == DIRECTORY_FOUND)
+			known++;
+		else if (json_array_size(one->state == DIRECTORY_MISSING ? missing : unknown) < NAMED_MOST)
+			(void)json_array_append_new(one->state == DIRECTORY_MISSING ? missing : unknown,
+						    json_string(one->text));
+		if (one->learnt_s && (!oldest_s || one->learnt_s < oldest_s))
+			oldest_s = one->learnt_s;
+	}
+	if (!n) {
+		json_decref(missing);
+		json_decref(unknown);
+		return json_null();
+	}
+	return json_pack("{s:I,s:I,s:o,s:o,s:I,s:o}", "groups", (json_int_t)n, "known", known, "missing", missing,
+			 "not_learnt", unknown, "learnt_ms", (json_int_t)oldest_s * 1000, "failure",
+			 *t->why ? json_string(t->why) : json_null());
+}
+
+void directory_new(struct daemon *d)
+{
+	struct directory *t = mem_new(1, sizeof *t);
+	char path[PATH_TEXT];
+
+	t->d = d;
+	t->names = directory_names_new();
+	t->timer.data = t;
+	(void)uv_timer_init(&d->loop, &t->timer);
+	(void)snprintf(path, sizeof path, "%.4000s/directory", d->options.state_dir);
+	t->cache = directory_cache_new(&d->loop, path);
+	d->directory = t;
+}
+
+static void timer_closed(uv_handle_t *h)
+{
+	free(h->data);
+}
+
+void directory_close(struct daemon *d)
+{
+	struct directory *t = TAKE(d->directory);
+
+	if (!t)
+		return;
+	directory_names_free(TAKE(t->names));
+	directory_task_wipe(&t->running);
+	directory_cache_close(t->cache);
+	uv_close((uv_handle_t *)&t->timer, timer_closed);
+}
