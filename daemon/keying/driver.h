@@ -10,6 +10,7 @@
 
 struct channel;
 struct diag;
+struct directory_names;
 struct driver;
 struct sockets;
 

@@ -153,14 +153,23 @@ static void stepped(void *context, uint64_t job, const struct kerberos_stepped *
 	free(m);
 }
 
+/* The process that has a network speaks in this host's name with the directory's servers, and nobody proves itself to
+ * it. */
+static bool may_step(enum role asker, const struct keys_gss *m)
+{
+	static const char service[] = "ldap/";
+
+	return asker == ROLE_KEYING ||
+	       (m->initiator && (!m->target[0] || strncmp(m->target, service, strlen(service)) == 0));
+}
+
 int gss_on_step(void *context, struct channel *c, struct wire_in *body, int *fds)
 {
 	enum role asker = channel_peer(c);
 	struct keys_gss m;
 
 	(void)context, (void)fds;
-	/* Nobody proves itself to the one that asks directories. */
-	if (keys_get_gss(body, &m) < 0 || m.job > NUMBERS || m.gss > NUMBERS || (asker != ROLE_KEYING && !m.initiator))
+	if (keys_get_gss(body, &m) < 0 || m.job > NUMBERS || m.gss > NUMBERS || !may_step(asker, &m))
 		return -EPROTO;
 	kerberos_step(gss.kerberos, &(struct kerberos_step){ .job = of_role(asker, m.job),
 							     .gss = of_role(asker, m.gss),
@@ -197,7 +206,8 @@ int gss_on_use(void *context, struct channel *c, struct wire_in *body, int *fds)
 	int r;
 
 	(void)context, (void)fds;
-	if (keys_get_gss_use(body, &m) < 0 || m.gss > NUMBERS)
+	if (keys_get_gss_use(body, &m) < 0 || m.gss > NUMBERS ||
+	    (m.use == KEYS_USE_KEY && channel_peer(c) != ROLE_KEYING))
 		return -EPROTO;
 	r = use(&m, of_role(channel_peer(c), m.gss), text, &len, &d);
 	if (r < 0) {

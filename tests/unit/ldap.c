@@ -6,6 +6,7 @@
 #include "daemon/sources/ldap_dialog.h"
 #include "daemon/sources/ldap_message.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -128,7 +129,7 @@ static void steps(void *context, const char *target, struct octets token)
 	(void)token;
 	o->steps++;
 	if (target)
-		(void)strncpy(o->target, target, sizeof o->target - 1);
+		(void)snprintf(o->target, sizeof o->target, "%s", target);
 }
 
 static void asks(struct other *o, struct octets text)
@@ -162,7 +163,7 @@ static void ends(void *context, struct directory_replies *replies, const struct 
 	o->ends++;
 	o->replies = replies;
 	if (why)
-		(void)strncpy(o->why, why->text, sizeof o->why - 1);
+		(void)snprintf(o->why, sizeof o->why, "%.200s", why->text);
 }
 
 static void begin(struct other *o, const struct directory_task *task)
