@@ -326,6 +326,41 @@ static const ASN1_STRING *alternative_string(const GENERAL_NAME *g)
 	return g->d.otherName->value->value.utf8string;
 }
 
+static size_t count_of(const X509 *certificate, int type, char to[PEER_TEXT])
+{
+	SCOPED(general_names_freep) GENERAL_NAMES *names = alternatives(certificate);
+	size_t n = 0;
+
+	for (int i = 0; i < sk_GENERAL_NAME_num(names); i++) {
+		const GENERAL_NAME *g = sk_GENERAL_NAME_value(names, i);
+		const ASN1_STRING *s = g->type == type ? alternative_string(g) : NULL;
+
+		if (!s)
+			continue;
+		n++;
+		if (s->length >= PEER_TEXT || memchr(s->data, 0, (size_t)s->length))
+			return 0;
+		memcpy(to, s->data, (size_t)s->length);
+		to[s->length] = '\0';
+	}
+	return n;
+}
+
+bool name_account(const X509 *certificate, char to[PEER_TEXT], bool *ret_upn)
+{
+	char text[PEER_TEXT] = "";
+	size_t n = count_of(certificate, GEN_DNS, text);
+	bool upn = n == 0;
+
+	if (upn)
+		n = count_of(certificate, GEN_OTHERNAME, text);
+	if (n != 1 || !*text)
+		return false;
+	memcpy(to, text, sizeof text);
+	*ret_upn = upn;
+	return true;
+}
+
 bool name_criterion(const X509 *certificate, enum certificate_name type, const char *name)
 {
 	SCOPED(general_names_freep) GENERAL_NAMES *names = NULL;

@@ -20,6 +20,9 @@ int name_parse(const char *text, X509_NAME **ret, struct diag *d);
 bool name_same(const X509_NAME *a, const X509_NAME *b);
 
 /* Subject alternative names as text, at most PEER_NAMES; returns how many. */
+/* The alternative name by which a directory knows the certificate's account: the only DNS name, or without one the only
+ * user principal name. False: it has none, or several of that kind. */
+bool name_account(const X509 *certificate, char to[PEER_TEXT], bool *ret_upn);
 size_t name_alternatives(const X509 *certificate, char to[PEER_NAMES][PEER_TEXT]);
 
 /* Does one of the certificate's names of that kind (alternative names: DNS, UPN, e-mail; parts of the subject: CN, OU,

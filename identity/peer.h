@@ -20,6 +20,8 @@ struct peer {
 	size_t name_count;
 	uint64_t not_after_s;             /* certificate: end of validity, Unix time; 0: none */
 	uint8_t certificate[PEER_DIGEST]; /* the first half of its SHA-256 */
+	char account[PEER_TEXT];          /* its certificate's name in the directory, to be looked up; not kept */
+	bool account_is_upn;              /* a user principal name; else a DNS name */
 	struct sid_list sids;             /* its account and its groups in the directory; empty: none, or not known */
 	uint64_t learnt_s;                /* when they were, Unix time; 0: they were not */
 };

@@ -242,6 +242,8 @@ static int verify_certificate(const struct credential_store *s, const struct cre
 	if ((r = check_revocation(s, p, &c, first, d)) < 0)
 		return r;
 	describe(&c, peer);
+	if (p->set->methods[first].maps_account)
+		(void)name_account(leaf, peer->account, &peer->account_is_upn);
 	return 0;
 }
 

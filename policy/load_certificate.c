@@ -177,7 +177,7 @@ static void read_criteria(struct load *l, uint32_t node, const char *what, bool 
 
 void load_certificate_method(struct load *l, uint32_t node, struct auth_method *m)
 {
-	enum { ISSUER = CRITERIA, ISSUER_TYPE, SELECTION, VALIDATION, REVOCATION, IDENTITY, KEYS };
+	enum { ISSUER = CRITERIA, ISSUER_TYPE, SELECTION, VALIDATION, REVOCATION, IDENTITY, ACCOUNT, KEYS };
 	static const struct map_key keys[KEYS] = {
 		[USAGE] = { "extended-key-usage", false },
 		[SUBJECT] = { "subject", false },
@@ -189,6 +189,7 @@ void load_certificate_method(struct load *l, uint32_t node, struct auth_method *
 		[VALIDATION] = { "validation", false },
 		[REVOCATION] = { "revocation", false },
 		[IDENTITY] = { "identity", false },
+		[ACCOUNT] = { "map-to-account", false },
 	};
 	static const struct choice revocations[] = {
 		{ "off", REVOCATION_OFF },
@@ -226,4 +227,6 @@ void load_certificate_method(struct load *l, uint32_t node, struct auth_method *
 	m->issuer_type = (enum issuer_type)issuer_type;
 	m->revocation = (enum revocation)revocation;
 	m->address_identity = identity == 1;
+	if (v[ACCOUNT])
+		(void)read_bool(&l->rd, v[ACCOUNT], "map-to-account", &m->maps_account);
 }

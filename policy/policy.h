@@ -105,7 +105,8 @@ struct auth_method {
 	enum revocation revocation;
 	bool address_identity; /* a peer that calls itself by the address that it speaks from may, whatever its
 				  certificate says */
-	const char *realm;     /* AUTH_KERBEROS */
+	bool maps_account; /* the peer's groups are those of the account that the directory has for its certificate */
+	const char *realm; /* AUTH_KERBEROS */
 };
 
 struct auth_set {
@@ -139,7 +140,8 @@ static inline bool auth_method_equal(const struct auth_method *a, const struct a
 	       auth_text_equal(a->issuer, b->issuer) && a->issuer_type == b->issuer_type &&
 	       certificate_criteria_equal(&a->both, &b->both) && certificate_criteria_equal(&a->own, &b->own) &&
 	       certificate_criteria_equal(&a->peer, &b->peer) && a->revocation == b->revocation &&
-	       a->address_identity == b->address_identity && auth_text_equal(a->realm, b->realm);
+	       a->address_identity == b->address_identity && a->maps_account == b->maps_account &&
+	       auth_text_equal(a->realm, b->realm);
 }
 
 /* A post-quantum pre-shared key (RFC 8784): known to both ends by its id. */

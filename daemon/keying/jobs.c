@@ -3,6 +3,7 @@
 #include "base/crypto.h"
 #include "base/diag.h"
 #include "base/mem.h"
+#include "daemon/keying/accounts.h"
 #include "daemon/keying/fetch.h"
 #include "daemon/keys/asking.h"
 #include "daemon/keys/messages.h"
@@ -164,6 +165,8 @@ void job_do(const struct keying_job *j, const struct shared_store *store, struct
 
 /* ---- on a thread ------------------------------------------------------------------------------------------------- */
 
+enum { ACCOUNT_GOOD_MS = 4 * 3600 * 1000, ACCOUNT_UNKNOWN_MS = 10 * 60 * 1000 };
+
 struct work {
 	uv_work_t request;
 	struct job_means means; /* with a reference on the store */
@@ -171,6 +174,7 @@ struct work {
 	job_done done;
 	void *context;
 	struct revocation_verdict *unknown; /* where lists could be had; NULL: that was tried, or is not needed */
+	bool account_asked;
 	struct keying_result result;
 };
 
@@ -193,6 +197,28 @@ static void work_again(void *context)
 		work_done(&w->request, -ECANCELED);
 }
 
+/* The proof holds for as long as what the account is in may have changed unseen; less, if that is not known yet. */
+static void account_learnt(void *context, uint64_t learnt_s, const struct sid_list *sids)
+{
+	struct work *w = context;
+	uint64_t most = learnt_s ? ACCOUNT_GOOD_MS : ACCOUNT_UNKNOWN_MS;
+
+	w->result.peer.sids = *sids;
+	w->result.peer.learnt_s = learnt_s;
+	if (!w->result.good_ms || w->result.good_ms > most)
+		w->result.good_ms = most;
+	work_done(&w->request, 0);
+}
+
+static bool asks_account(struct work *w)
+{
+	if (w->account_asked || w->job->kind != JOB_VERIFY || w->result.error || !w->result.peer.account[0])
+		return false;
+	w->account_asked = true;
+	accounts_ask(w->result.peer.account, w->result.peer.account_is_upn, account_learnt, w);
+	return true;
+}
+
 static void work_done(uv_work_t *request, int status)
 {
 	struct work *w = request->data;
@@ -205,6 +231,8 @@ static void work_done(uv_work_t *request, int status)
 			work_again(w);
 		return;
 	}
+	if (status == 0 && asks_account(w))
+		return;
 	if (status < 0) {
 		w->result.number = w->job->number;
 		w->result.error = -ECANCELED;

@@ -4,6 +4,7 @@
 #include "base/diag.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "daemon/keying/accounts.h"
 #include "daemon/keying/driver.h"
 #include "daemon/keying/lists.h"
 #include "daemon/keying/rows.h"
@@ -404,6 +405,7 @@ static int started(void *context, uv_loop_t *loop, struct channel *parent, struc
 		p->fds[i] = -1;
 	p->asking = keys_asking_new(loop);
 	p->fetched = revocation_lists_new();
+	accounts_begin(loop, parent);
 	lists_begin(loop, parent, p->fetched, &p->observer, lists_changed, p);
 	return 0;
 }
@@ -422,6 +424,7 @@ static ask_handler *const handlers[ASK_COUNT] = {
 	[ASK_KEYING_PLAN] = on_plan,
 	[ASK_KEYING_PROOFS] = on_proofs,
 	[ASK_KEYING_NAMES] = on_names,
+	[ASK_ACCOUNT_SAID] = accounts_on_said,
 	[ASK_KEYING_CLOSE] = on_close,
 	[ASK_KEYING_ADDRESS_GONE] = on_address_gone,
 	[ASK_KEYING_REKEY] = on_rekey,

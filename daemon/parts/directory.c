@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "daemon/messages/directory_wire.h"
+#include "daemon/parts/accounts.h"
 #include "daemon/parts/directory_cache.h"
 #include "daemon/parts/parts.h"
 #include "daemon/process/memory_file.h"
@@ -24,6 +25,8 @@ struct directory {
 	struct daemon *d;
 	struct directory_names *names; /* of the policy in force; and what is known of each */
 	struct directory_cache *cache;
+	struct accounts *accounts;
+	bool wants_accounts; /* some group of the policy is one of SIDs */
 	uv_timer_t timer;
 	struct directory_task running; /* what was asked last; without questions: nothing is */
 	uint32_t number;               /* of that */
@@ -86,6 +89,8 @@ static int make_task(const struct directory *t, struct directory_task *ret, stru
 	const struct daemon *d = t->d;
 	const char *realm = realm_of(d);
 	size_t n = directory_names_count(t->names);
+	struct directory_question accounts[ACCOUNTS_AT_ONCE];
+	size_t m = accounts_questions(t->accounts, accounts);
 
 	*ret = (struct directory_task){ 0 };
 	if (!realm)
@@ -98,13 +103,15 @@ static int make_task(const struct directory *t, struct directory_task *ret, stru
 				 "host.yaml)");
 	(void)snprintf(ret->realm, sizeof ret->realm, "%.250s", realm);
 	add_servers(d, ret);
-	ret->questions = mem_new(n + 1, sizeof *ret->questions);
+	ret->questions = mem_new(n + m + 1, sizeof *ret->questions);
 	for (; ret->question_count < n; ret->question_count++) {
 		struct directory_question *q = &ret->questions[ret->question_count];
 
 		q->kind = QUESTION_GROUP;
 		memcpy(q->text, directory_names_at(t->names, ret->question_count)->text, sizeof q->text);
 	}
+	memcpy(ret->questions + n, accounts, m * sizeof *accounts);
+	ret->question_count += m;
 	return 0;
 }
 
@@ -127,6 +134,11 @@ static void ask_in(struct directory *t, uint64_t ms)
 	(void)uv_timer_start(&t->timer, due, ms, 0);
 }
 
+static uint64_t refresh_ms(const struct directory *t)
+{
+	return t->d->config ? t->d->config->directory.refresh_ms : HOST_DIRECTORY_REFRESH_MS;
+}
+
 static void ask_when_failed(struct directory *t)
 {
 	uint64_t ms = DIRECTORY_RETRY_MS;
@@ -142,6 +154,7 @@ static void failed(struct directory *t, const char *why)
 	bool news = strcmp(t->why, why) != 0;
 
 	directory_task_wipe(&t->running);
+	accounts_failed(t->accounts, parts_channel(t->d, ROLE_KEYING));
 	t->failures++;
 	(void)snprintf(t->why, sizeof t->why, "%s", why);
 	if (news) {
@@ -158,7 +171,9 @@ static void ask_now(struct directory *t)
 	struct diag why = { 0 };
 	int fd;
 
-	if (!directory_names_count(t->names))
+	struct directory_question waiting[ACCOUNTS_AT_ONCE];
+
+	if (!directory_names_count(t->names) && !accounts_questions(t->accounts, waiting))
 		return;
 	if (!c) /* it comes, and then this is called */
 		return;
@@ -227,23 +242,35 @@ static void learn_all(struct directory *t, const struct directory_replies *r)
 {
 	uint64_t now_s = (uint64_t)time(NULL);
 	struct event e = { .id = EVENT_DIRECTORY_READ };
+	struct channel *keying = parts_channel(t->d, ROLE_KEYING);
+	struct directory_question waiting[ACCOUNTS_AT_ONCE];
+	size_t groups = directory_names_count(t->names);
 	bool news = false, was_away = t->failures > 0 || t->answered_s == 0;
 
-	for (size_t i = 0; i < r->count; i++)
-		news |= learn(t, directory_names_add(t->names, t->running.questions[i].text), &r->replies[i], now_s);
+	for (size_t i = 0; i < r->count; i++) {
+		const struct directory_question *q = &t->running.questions[i];
+
+		if (q->kind != QUESTION_GROUP)
+			accounts_said(t->accounts, keying, q, &r->replies[i]);
+		else
+			news |= learn(t, directory_names_add(t->names, q->text), &r->replies[i], now_s);
+	}
 	t->failures = 0;
 	t->answered_s = now_s;
 	*t->why = '\0';
 	if (news || was_away) {
 		(void)snprintf(e.text, sizeof e.text, "the directory of %.120s was asked about %zu group%s",
-			       t->running.realm, r->count, r->count == 1 ? "" : "s");
+			       t->running.realm, groups, groups == 1 ? "" : "s");
 		observe(&t->d->observer, &e);
 	}
 	if (news)
-		directory_tell_keying(t->d, parts_channel(t->d, ROLE_KEYING));
+		directory_tell_keying(t->d, keying);
 	directory_cache_keep(t->cache, t->running.realm, t->names);
 	directory_task_wipe(&t->running);
-	ask_in(t, t->d->config ? t->d->config->directory.refresh_ms : HOST_DIRECTORY_REFRESH_MS);
+	if (accounts_questions(t->accounts, waiting))
+		ask_now(t);
+	else
+		ask_in(t, refresh_ms(t));
 }
 
 int directory_on_said(void *context, struct channel *c, struct wire_in *body, int *fds)
@@ -267,7 +294,8 @@ int directory_on_said(void *context, struct channel *c, struct wire_in *body, in
 	if (replies.count != t->running.question_count)
 		return -EPROTO;
 	for (size_t i = 0; i < replies.count; i++)
-		if (replies.replies[i].sids)
+		if (!replies.replies[i].sids !=
+		    (t->running.questions[i].kind == QUESTION_GROUP || replies.replies[i].state == DIRECTORY_MISSING))
 			return -EPROTO;
 	learn_all(t, &replies);
 	return 0;
@@ -304,19 +332,54 @@ void directory_sources_went(struct daemon *d)
 		directory_task_wipe(&d->directory->running); /* it is asked again when it is back */
 }
 
+/* ---- accounts ---------------------------------------------------------------------------------------------------- */
+
+int directory_on_account(void *context, struct channel *c, struct wire_in *body, int *fds)
+{
+	const struct daemon *d = context;
+	struct directory *t = d->directory;
+	uint32_t number = wire_u32(body);
+	uint8_t upn = wire_u8(body);
+	size_t len = body->left;
+	const uint8_t *at = wire_octets(body, len);
+	char name[DIRECTORY_NAME] = "";
+
+	(void)fds;
+	if (!wire_done(body) || upn > 1 || len == 0 || len >= sizeof name || memchr(at, '\0', len))
+		return -EPROTO;
+	memcpy(name, at, len);
+	if (accounts_want(t->accounts, c, number, upn, name, refresh_ms(t) / 1000))
+		return 0;
+	if (!t->wants_accounts || t->failures > 1) /* it is asked by itself again; nobody waits for that */
+		accounts_failed(t->accounts, c);
+	else if (!t->running.questions)
+		ask_now(t);
+	return 0;
+}
+
+void directory_keying_went(struct daemon *d)
+{
+	if (d->directory)
+		accounts_forget_askers(d->directory->accounts);
+}
+
 /* ---- a policy ---------------------------------------------------------------------------------------------------- */
 
-static void add_names(const struct daemon *d, struct directory_names *to)
+static void add_names(const struct daemon *d, struct directory_names *to, bool *ret_sids)
 {
 	const struct group *groups;
 	size_t n = d->policy ? policy_groups(d->policy, &groups) : 0;
 
+	*ret_sids = false;
 	for (size_t i = 0; i < n; i++)
-		for (size_t j = 0; j < groups[i].count; j++)
+		for (size_t j = 0; j < groups[i].count; j++) {
+			*ret_sids |= groups[i].members[j].kind == MEMBER_DIRECTORY_GROUP ||
+				     groups[i].members[j].kind == MEMBER_SID;
 			if (groups[i].members[j].kind == MEMBER_DIRECTORY_GROUP &&
 			    !directory_names_add(to, groups[i].members[j].text))
 				log_error("the directory is not asked about %.100s: it is too long, or one of over %d",
 					  groups[i].members[j].text, DIRECTORY_NAMES_MOST);
+		}
 }
 
 /* What was known of them, from memory or from disk. */
@@ -353,7 +416,7 @@ void directory_loaded(struct daemon *d)
 	if (!t)
 		return;
 	names = directory_names_new();
-	add_names(d, names);
+	add_names(d, names, &t->wants_accounts);
 	remember(t, names);
 	news = !same(names, t->names);
 	directory_names_free(t->names);
@@ -410,6 +473,7 @@ void directory_new(struct daemon *d)
 
 	t->d = d;
 	t->names = directory_names_new();
+	t->accounts = accounts_new();
 	t->timer.data = t;
 	(void)uv_timer_init(&d->loop, &t->timer);
 	(void)snprintf(path, sizeof path, "%.4000s/directory", d->options.state_dir);
@@ -431,5 +495,6 @@ void directory_close(struct daemon *d)
 	directory_names_free(TAKE(t->names));
 	directory_task_wipe(&t->running);
 	directory_cache_close(t->cache);
+	accounts_free(t->accounts);
 	uv_close((uv_handle_t *)&t->timer, timer_closed);
 }

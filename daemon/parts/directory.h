@@ -24,6 +24,7 @@ json_t *directory_json(const struct daemon *d);
 void directory_sources_came(struct daemon *d);
 void directory_sources_went(struct daemon *d);
 void directory_tell_keying(struct daemon *d, struct channel *keying);
-ask_handler directory_on_said, directory_on_failed;
+void directory_keying_went(struct daemon *d);
+ask_handler directory_on_said, directory_on_failed, directory_on_account;
 
 #endif

@@ -30,6 +30,7 @@ void keying_went(void *daemon)
 {
 	struct daemon *d = daemon;
 
+	directory_keying_went(d);
 	if (d->engine)
 		engine_keying_went(d->engine);
 }

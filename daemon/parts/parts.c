@@ -66,6 +66,7 @@ static ask_handler *const handlers[ASK_COUNT] = {
 	[ASK_LIST_KEEP] = lists_on_keep,
 	[ASK_DIRECTORY_SAID] = directory_on_said,
 	[ASK_DIRECTORY_FAILED] = directory_on_failed,
+	[ASK_ACCOUNT] = directory_on_account,
 };
 
 /* ---- who is told when one comes or goes -------------------------------------------------------------------------- */

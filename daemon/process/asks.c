@@ -7,6 +7,7 @@
 #include "daemon/messages/kdc_wire.h"
 #include "daemon/messages/members_wire.h"
 #include "daemon/messages/sad_wire.h"
+#include "identity/sid.h"
 #include "observe/event_wire.h"
 
 enum {
@@ -109,6 +110,8 @@ const struct ask_row asks[ASK_COUNT] = {
 	[ASK_FETCH] = { "fetch", KEYING, SOURCES, 5, 4 + ASK_URL_MOST, 0, CHANNEL_READY },
 	[ASK_FETCHED] = { "fetched", SOURCES, KEYING, 4, 4, 1, CHANNEL_READY },
 	[ASK_FETCH_FAILED] = { "fetch-failed", SOURCES, KEYING, 4, 4 + ASK_WHY_MOST, 0, CHANNEL_READY },
+	[ASK_ACCOUNT] = { "account", KEYING, PARENT, 6, 5 + ASK_NAME_MOST, 0, CHANNEL_READY },
+	[ASK_ACCOUNT_SAID] = { "account-said", PARENT, KEYING, 13 + 3, 13 + SID_LIST_WIRE_MOST, 0, CHANNEL_READY },
 	[ASK_LIST_RECALL] = { "list-recall", KEYING, PARENT, 5, 4 + ASK_URL_MOST, 0, CHANNEL_READY },
 	[ASK_LIST_RECALLED] = { "list-recalled", PARENT, KEYING, 4, 4, 1, CHANNEL_READY },
 	[ASK_LIST_NONE] = { "list-none", PARENT, KEYING, 4, 4, 0, CHANNEL_READY },

@@ -100,6 +100,8 @@ enum ask {
 	ASK_DIRECTORY,        /* u32 number; directory_wire.h: a task. It ends the one before */
 	ASK_DIRECTORY_SAID,   /* u32 number; directory_wire.h: replies */
 	ASK_DIRECTORY_FAILED, /* u32 number, why in words */
+	ASK_ACCOUNT,          /* keying to the parent: u32 number, u8 user principal name?, the name: its SIDs? */
+	ASK_ACCOUNT_SAID,     /* and back: u32 number, u8 directory_state, u64 when learnt, a sid_list */
 	ASK_LIST_RECALL,      /* u32 number, URL: what is kept of it? */
 	ASK_LIST_RECALLED,    /* u32 number; the file on disk, to be read */
 	ASK_LIST_NONE,        /* u32 number */
@@ -112,6 +114,7 @@ enum {
 	ASK_FDS_MOST = 8,
 	ASK_URL_MOST = 511,
 	ASK_WHY_MOST = 200,
+	ASK_NAME_MOST = 255,
 };
 
 enum { KEYING_REKEY_PEERS = 2048, KEYING_KEYS_MOST = 1024 };
