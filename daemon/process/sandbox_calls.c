@@ -195,10 +195,11 @@ static const struct call too_new[] = {
 	{ "statx", ALL },
 };
 
-/* What a library tries, and does without where there is no file: libkrb5 looks for plug-ins whenever it begins anew.
+/* What a library tries, and does without where there is no file: libkrb5 looks for plug-ins whenever it begins anew,
+ * libuv at its first stream wants a descriptor to spare.
  * The kernel does not do the call. */
 static const struct call no_file[] = {
-	{ "openat", KEYS },
+	{ "openat", KEYS | SOURCES },
 };
 
 /* A name that is no call of this architecture is negative. */

@@ -1,0 +1,108 @@
+#!/usr/bin/env python3
+"""Groups of the directory, against a real Active Directory: Samba in a namespace, cordond on a member.
+
+usage: directory.py [TEST ...]; CORDON and CORDOND name the programs
+"""
+import os
+import shutil
+
+from daemon import Host, wait_until, write
+from lib import Namespace, address, expect, main, wire
+from samba_dc import Domain
+
+DC, MEMBER = "10.78.0.10", "10.78.0.20"
+REALM = "CORP.EXAMPLE"
+
+POLICY = """cordon: 1
+hosts:
+  dc1: { address: %s, roles: [dns, kdc], agent: none }
+  m1:  { address: %s }
+zones: { far: [10.78.0.99] }
+groups:
+%%s
+authentication: { domain: [ { pre-shared-key: { file: /etc/cordon/psk } } ] }
+connection-security:
+  - { name: far, endpoint1: [far], endpoint2: [m1], mode: require, authentication: domain, machines: [%%s] }
+""" % (DC, MEMBER)
+
+
+def policy(**groups):
+    return POLICY % ("\n".join("  %s: [ { directory-group: '%s' } ]" % pair for pair in groups.items()), ", ".join(groups))
+
+
+def world():
+    dc, member = Namespace("dc"), Host("m")
+    wire(dc, member)
+    address(dc, "eth0", DC + "/24")
+    address(member, "eth0", MEMBER + "/24")
+    return Domain(dc, DC), member
+
+
+def join(domain, member, more=""):
+    keytab = domain.machine("m1")
+    write(member.root + "/etc/cordon/host.yaml", "cordon: 1\nname: m1\nkeytab: m1.keytab\ndirectory: { realm: %s }\n" % REALM + more)
+    shutil.copy(keytab, member.root + "/etc/cordon/m1.keytab")
+    os.chmod(member.root + "/etc/cordon/m1.keytab", 0o600)
+
+
+def start(member, **more):
+    return member.start("--config", member.root + "/etc/cordon/host.yaml", **more)
+
+
+def known(member):
+    return member.json("status")["directory"] or {}
+
+
+def failure(member):
+    return known(member).get("failure") or ""
+
+
+def found():
+    """names of every form become SIDs; a group that is not there is told, and found once it is; what was learnt outlives the controller"""
+    domain, member = world()
+    domain.group("trusted")
+    join(domain, member)
+    text = policy(a="CORP\\trusted", b="trusted@corp.example", c="Domain Computers", d="ghosts", e="OTHER\\trusted")
+    start(member, policy=text)
+    expect("three of five are known: %s %s" % (known(member), member.log()), wait_until(lambda: known(member).get("known") == 3, 20))
+    expect("the others are missing: %s" % known(member), sorted(known(member)["missing"]) == ["OTHER\\trusted", "ghosts"])
+    expect("which is told loudly", member.events().count("group-missing") == 2)
+    expect("status says so", "not there, so nobody is let in as a member of: " in member.cordon("status")[1])
+    domain.group("ghosts")
+    code, said = member.cordon("apply", member.policy(text + "\n"))
+    expect("another policy has the directory asked again: %s" % said, wait_until(lambda: known(member).get("known") == 4, 20))
+
+    domain.stop()
+    member.kill(15)
+    start(member)
+    expect("without a controller what was learnt is there: %s" % known(member), known(member).get("known") == 4)
+    expect("and why nothing newer is", wait_until(lambda: "not reached" in failure(member) or "KDC" in failure(member), 60))
+    expect("which is told: %s" % failure(member), "directory-failed" in member.events())
+    domain.start()
+    expect("it is asked again by itself", wait_until(lambda: known(member).get("failure") is None, 90))
+
+
+def down_at_start():
+    """without a controller and without a cache nothing is known, and status says why; when one comes, all is"""
+    domain, member = world()
+    domain.group("trusted")
+    join(domain, member)
+    domain.stop()
+    start(member, policy=policy(a="trusted"))
+    expect("it is said what is not known", wait_until(lambda: failure(member) != "", 60))
+    expect("it is not learnt: %s" % known(member), known(member)["not_learnt"] == ["trusted"] and known(member)["known"] == 0)
+    domain.start()
+    expect("it is found when a controller is there: %s" % failure(member), wait_until(lambda: known(member).get("known") == 1, 90))
+
+
+def no_keytab():
+    """a host that can't prove itself to the directory says so"""
+    domain, member = world()
+    del domain
+    write(member.root + "/etc/cordon/host.yaml", "cordon: 1\nname: m1\ndirectory: { realm: %s }\n" % REALM)
+    start(member, policy=policy(a="trusted"))
+    expect("in words: %s" % failure(member), wait_until(lambda: "no keytab" in failure(member), 20))
+
+
+if __name__ == "__main__":
+    main([found, down_at_start, no_keytab])
