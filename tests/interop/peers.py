@@ -38,6 +38,11 @@ def child_parts(proposal):
     return "esp", words[0], words[1] if len(words) > 1 else "", group
 
 
+def version(row):
+    """What the peer speaks."""
+    return 1 if "v1" in row.options or "v1-fallback" in row.options else 2
+
+
 def has_ppk(row):
     """A post-quantum pre-shared key at the peer (RFC 8784)."""
     return any(o in ("peer-ppk", "peer-ppk-required", "peer-ppk-other") for o in row.options)
@@ -84,7 +89,7 @@ class Strongswan(Peer):
             ours = pki.KINDS[trusted]
             remote = "auth = pubkey\n    cacerts = %s.pem\n    id = \"%s\"" % (
                 trusted, pki.forwards(pki.host_name(row.proof, "cordon")) if ours.subject else pki.dns_name(row.proof, "cordon"))
-        lines = ["version = 2", "unique = never", "local_addrs = %s" % w.peer_own(row), "remote_addrs = %s" % w.local_seen(row),
+        lines = ["version = %d" % version(row), "unique = never", "local_addrs = %s" % w.peer_own(row), "remote_addrs = %s" % w.local_seen(row),
                  "proposals = %s" % ",".join(map(self.ike, row.peer_ike or row.ike)),
                  "local {\n    %s\n  }" % local, "remote {\n    %s\n  }" % remote]
         child = ["mode = %s" % ("tunnel" if "tunnel" in o else "transport"), "start_action = none"]
@@ -92,6 +97,8 @@ class Strongswan(Peer):
             child.append("remote_ts = %s" % w.local_net(row))
         if "peer-net" in o:
             child.append("local_ts = %s" % w.remote_net(row))
+        if version(row) == 1 and kind != "psk":
+            lines.append("send_cert = always")
         protocol = child_parts((row.peer_esp or row.esp)[0])[0]
         child.append("%s_proposals = %s" % (protocol, ",".join(map(self.child, row.peer_esp or row.esp))))
         if has_ppk(row):
@@ -169,7 +176,7 @@ class Libreswan(Peer):
         w, kind = self.world, self.proof(row)
         proposals = row.peer_esp or row.esp
         protocol, _, _, group = child_parts(proposals[0])
-        lines = ["ikev2=insist", "auto=add", "left=%s" % w.peer_own(row), "right=%s" % w.local_seen(row),
+        lines = ["ikev2=%s" % ("no" if version(row) == 1 else "insist"), "auto=add", "left=%s" % w.peer_own(row), "right=%s" % w.local_seen(row),
                  "type=%s" % ("tunnel" if "tunnel" in row.options else "transport"), "leftupdown=%disabled",
                  "ike=%s" % ",".join(map(self.ike, row.peer_ike or row.ike)),
                  "phase2=%s" % protocol, "phase2alg=%s" % ",".join(map(self.child, proposals)),

@@ -225,6 +225,47 @@ ROWS += [
 ]
 both("ne", "The peer insists on UDP without a NAT", options=("swan:encap = yes", "pluto:encapsulation=yes"), peers=NSS, **NAT)
 
+# ---- IKEv1: main mode and quick mode. Libreswan's has no ECDSA certificates.
+V1 = {"options": ("v1",), "peers": NSS}
+both("1psk", "IKEv1, pre-shared key", **V1)
+both("1psk6", "IKEv1, pre-shared key over IPv6", family=6, long=True, **V1)
+both("1rsa", "IKEv1, RSA 3072 certificates", proof="rsa-3072", **V1)
+both("1ec", "IKEv1, ECDSA P-256 certificates", proof="ecdsa-p256", options=("v1",), peers=SWAN)
+both("1old", "IKEv1 as old peers have it: aes128-sha1-modp2048, then esp-aes128-sha1-modp2048", options=("v1", "legacy"), peers=NSS,
+     ike=("aes128-sha1-modp2048",), esp=("esp-aes128-sha1-modp2048",))
+both("1many", "IKEv1, several suites at both ends", ike=("aes256gcm-sha256-x25519", "aes128-sha256-ecp256", "aes256-sha384-ecp384"),
+     peer_ike=("aes256-sha512-modp3072", "aes256-sha384-ecp384"), esp=("esp-aes256gcm", "esp-aes256-sha256"),
+     peer_esp=("esp-aes128-sha1", "esp-aes256-sha256"), **V1)
+both("1null", "IKEv1, quick mode esp-sha256-null", esp=("esp-sha256-null",), expect="authenticated", **V1)
+both("1ah", "IKEv1, AH, ah-sha256", esp=("ah-sha256",), expect="authenticated", **V1)
+both("1tun", "IKEv1, tunnel mode, a network behind each", options=("v1", "tunnel", "our-net", "peer-net"), peers=NSS)
+both("1rc", "IKEv1, quick mode renewed by the peer", spis=3, **V1,
+     steps=("up", "begin 60", "rekey child", "sleep 3", "rekey child", "sleep 3", "end"))
+both("1ri", "IKEv1, main mode renewed by the peer", long=True, **V1,
+     steps=("up", "begin 100", "rekey ike", "sleep 4", "rekey child", "sleep 3", "end"))
+both("1cc", "IKEv1, quick mode renewed by Cordon", child_life=12, steps=("up", "begin 125", "end"), spis=3, **V1)
+both("1ci", "IKEv1, main mode renewed by Cordon", ike_life=12, steps=("up", "begin 125", "end"), **V1)
+both("1di", "IKEv1, deleted by the peer, then traffic again", steps=("up", "delete ike", "sleep 2", "again", "count 5"), spis=2, **V1)
+both("1dpd", "IKEv1, liveness checks by the peer", steps=("up", "sleep 12", "count 5"), spis_most=1, peers=NSS,
+     options=("v1", "swan:dpd_delay = 2s", "pluto:dpddelay=2", "pluto:dpdtimeout=10", "pluto:dpdaction=clear"),
+     says={"strongswan": [r"generating INFORMATIONAL_V1 request \d+ \[ HASH N\(DPD\) \]",
+                          r"parsed INFORMATIONAL_V1 request \d+ \[ HASH N\(DPD_ACK\) \]"]})
+both("1wp", "IKEv1, another pre-shared key", options=("v1", "wrong-secret"), peers=NSS, **REFUSED)
+both("1we", "IKEv1, no quick mode suite in common", peer_esp=("esp-aes128-sha256",), esp=("esp-aes256-sha512",), **V1, **REFUSED,
+     says={"cordon": ["-failed .*NO.PROPOSAL.CHOSEN|quick-mode-failed"]})
+ROWS += [
+    Row("1fb", "A rule for both, and the peer has IKEv1 alone", options=("v1-fallback",), peers=NSS,
+        says={"cordon": [r"main-mode-up .*IKEv1"]}),
+    Row("1fbp", "A rule for both, and the peer has IKEv1 alone", options=("v1-fallback",), peers=NSS, starts="peer"),
+    Row("12", "A rule for both, and the peer has both", options=("v1-both",), peers=NSS, says={"cordon": [r"main-mode-up (?!.*IKEv1)"]}),
+    Row("12p", "A rule for both, and the peer has both", options=("v1-both",), peers=NSS, starts="peer"),
+    Row("1no", "IKEv1. " + OURS_IS + "transport mode", options=("v1", "nat-ours"), peers=NSS, **NAT),
+    Row("1np", "IKEv1. " + PEERS_IS + "transport mode", options=("v1", "nat-peer"), starts="peer", peers=NSS, **NAT),
+    Row("1not", "IKEv1. " + OURS_IS + "tunnel mode, RSA certificates", options=("v1", "nat-ours") + NETS, peers=NSS, proof="rsa-3072", **NAT),
+    Row("1npt", "IKEv1. " + PEERS_IS + "tunnel mode, RSA certificates", options=("v1", "nat-peer") + NETS, starts="peer", peers=NSS,
+        proof="rsa-3072", **NAT),
+]
+
 # ---- we lose our memory, in a world of its own
 ROWS += [
     Row("sc", "Cordon is killed and starts again, then it has traffic", steps=("up", "count 5", "restart cordon", "again", "count 5"),

@@ -151,11 +151,17 @@ class World:
             tunnel = (', tunnel: { endpoint1: "%s", endpoint2: "%s" }' % (self.local(r), self.remote(r))
                       if "tunnel" in r.options else "")
             rules.append('  - { name: %s, endpoint1: ["%s"], endpoint2: ["%s"], mode: require, authentication: %s, '
-                         'key-exchange: %s, protection: %s%s }' % (r.name, self.local_net(r), self.remote_net(r), r.name, r.name,
-                                                                   r.name, tunnel))
+                         'key-exchange: %s, protection: %s%s%s }' % (r.name, self.local_net(r), self.remote_net(r), r.name, r.name,
+                                                                     r.name, tunnel, self.modules(r)))
         nat = "nat-traversal: both\n" if any(r.world == "nat" for r in rows) else ""
         return "cordon: 1\n" + nat + "authentication:\n%s\nkey-exchange:\n%s\nprotection:\n%s\nconnection-security:\n%s\n" % tuple(
             map("\n".join, (auth, ike, child, rules)))
+
+    @staticmethod
+    def modules(row):
+        if "v1" in row.options:
+            return ", modules: ikev1"
+        return ", modules: [ikev2, ikev1]" if "v1-fallback" in row.options or "v1-both" in row.options else ""
 
     def ppk(self, row):
         if "ppk" not in row.options and "ppk-required" not in row.options:
