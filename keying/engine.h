@@ -107,6 +107,7 @@ struct contact {
 	uint64_t no_kerberos_ms; /* until then something else of the set proves us */
 	bool fell_back;          /* request modes talk to it in clear */
 	bool idle;               /* on the list of those that may be forgotten */
+	uint64_t without_v2_ms;  /* until then: it has no IKEv2 (v1/module.c) */
 	TAILQ_ENTRY(contact) entry;
 };
 
@@ -444,6 +445,9 @@ struct keying {
 	uint64_t probe_ms;
 	unsigned probes;
 
+	struct module_met *met; /* peers that have IKEv2; NULL: none */
+	size_t v1_pieces;       /* octets of IKEv1 messages in pieces */
+	uint16_t v1_fragment;   /* the last number of a message in pieces */
 	struct reassembly_pool pools[POOLS];
 	uint64_t dropped[KEYING_DROP_COUNT];
 	struct keying_rows rows;
@@ -576,6 +580,8 @@ ike_action rekey_begun, rekey_derived, rekey_answered;
 void init_message(struct keying *k, const struct ike_header *h, const struct addr *local, uint16_t local_port,
 		  const struct addr *remote, uint16_t remote_port, const uint8_t *octets, size_t len);
 bool init_initiate(struct contact *c, struct want *w);
+/* Does the rule ask for one? Then that was told: neither version has it. */
+bool init_second_auth(struct contact *c, const struct rule *rule);
 struct ike_sa *init_for(struct contact *c, const struct sa_selector *s, const struct rule *rule); /* NULL: told why */
 
 /* auth.c, for gspm.c: parts of what proves somebody, whatever the method */

@@ -1,6 +1,6 @@
 /* keying/ike.c - an IKE SA from its first message to its end: one table of steps, and what happens to all of them. */
 #include "keying/engine.h"
-#include "keying/v1/v1.h"
+#include "keying/v1/module.h"
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -355,6 +355,7 @@ static void forget_oldest(const struct ike_sa *newest)
 void ike_established(struct ike_sa *sa)
 {
 	struct keying *k = sa->k;
+	module_proven(sa);
 	uint64_t life = (sa->ke_set ? sa->ke_set->lifetime_s : 0) * UINT64_C(1000);
 	char suite[SUITE_TEXT];
 
@@ -449,6 +450,8 @@ static void unanswered(struct ike_sa *sa)
 	char remote[ADDR_TEXT];
 	const char *there = addr_text(&sa->remote, remote);
 
+	if (module_fall_back(sa))
+		return;
 	if (sa->v1 && sa->state < IKE_ESTABLISHED)
 		mm_unanswered(sa);
 	else if (sa->state == IKE_DELETING)
@@ -512,6 +515,8 @@ static void fire(void *owner)
 	uint64_t now = sa->k->now_ms;
 
 	if (sa->give_up_ms <= now) {
+		if (module_fall_back(sa))
+			return;
 		if (sa->initiator)
 			ike_fault(sa, sa->making->hint_fault, "%s", sa->making->hint);
 		else

@@ -2,7 +2,7 @@
  * is passed over, and a refusal is a hint that is believed only when nothing better comes. */
 #include "keying/choose.h"
 #include "keying/engine.h"
-#include "keying/v1/v1.h"
+#include "keying/v1/module.h"
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -31,19 +31,25 @@ static uint16_t hashes_of(const struct ike_msg *m)
 
 /* ---- initiator --------------------------------------------------------------------------------------------------- */
 
+bool init_second_auth(struct contact *c, const struct rule *rule)
+{
+	if (!rule->second_auth)
+		return false;
+	contact_fault(c->k, &c->local, &c->remote, rule->name, EVENT_MAIN_MODE_FAILED,
+		      (struct fault){ .code = FAILURE_MULTIPLE_AUTH },
+		      "rule '%s' asks for a second authentication ('%s'), and neither IKEv2 nor IKEv1 has one: "
+		      "nothing is negotiated for it. Leave second-authentication out",
+		      rule->name, rule->second_auth->name);
+	return true;
+}
+
 struct ike_sa *init_for(struct contact *c, const struct sa_selector *selector, const struct rule *rule)
 {
 	struct keying *k = c->k;
 	struct diag d = { 0 };
 
-	if (rule->second_auth) {
-		contact_fault(k, &c->local, &c->remote, rule->name, EVENT_MAIN_MODE_FAILED,
-			      (struct fault){ .code = FAILURE_MULTIPLE_AUTH },
-			      "rule '%s' asks for a second authentication ('%s'), and neither IKEv2 nor IKEv1 has one: "
-			      "nothing is negotiated for it. Leave second-authentication out",
-			      rule->name, rule->second_auth->name);
+	if (init_second_auth(c, rule))
 		return NULL;
-	}
 	if (!choose_credential(k, rule->auth, &(struct choose_peer){ 0 }, NULL, &d)) {
 		contact_fault(k, &c->local, &c->remote, rule->name, EVENT_MAIN_MODE_FAILED,
 			      (struct fault){ .code = FAILURE_NO_CREDENTIAL }, "%s", d.text);
@@ -89,9 +95,12 @@ struct ike_sa *init_for(struct contact *c, const struct sa_selector *selector, c
 
 bool init_initiate(struct contact *c, struct want *w)
 {
-	if (!(w->rule->modules & MODULE_IKEV2))
+	if (module_first(c, w->rule) == MODULE_IKEV1)
 		return mm_initiate(c, w->rule);
-	return init_for(c, &w->selector, w->rule);
+	struct ike_sa *sa = init_for(c, &w->selector, w->rule);
+	if (sa)
+		module_begun(sa, w->rule);
+	return sa;
 }
 
 static void ask_begin(struct ike_sa *sa, const struct algorithm *group)
@@ -383,6 +392,8 @@ static size_t acceptable(const struct plan *plan, const struct path *p, const st
 	*ret_rule = NULL;
 	while (selector_next(&w, &c)) {
 		const struct rule *rule = c.entry->rule;
+		if (!(rule->modules & MODULE_IKEV2))
+			continue;
 		if (!*ret_rule)
 			*ret_rule = rule;
 		for (size_t s = 0; s < rule->key_exchange->count && n < SUITES_MOST; s++)

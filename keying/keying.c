@@ -1,6 +1,6 @@
 /* keying/keying.c - the way in: events are told to whom they concern, and what has ended meanwhile is freed. */
 #include "keying/engine.h"
-#include "keying/v1/v1.h"
+#include "keying/v1/module.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -154,6 +154,7 @@ void keying_free(struct keying *k)
 	while ((c = TAILQ_FIRST(&k->idle)))
 		contact_free(c);
 	life_forget_fading(k);
+	module_forget(k);
 	keying_settle(k);
 	while ((t = TAILQ_FIRST(&k->todos))) {
 		TAILQ_REMOVE(&k->todos, t, entry);

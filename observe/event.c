@@ -53,6 +53,8 @@ const struct event_row event_rows[EVENT_COUNT] = {
 				     TELLER_KEYING, PEERS | FIELD_FAILURE | FIELD_LEFT_OUT, "A peer does not answer" },
 	[EVENT_FALLBACK] = { "fallback", CATEGORY_MAIN, EVENT_WARNING, EVENT_FAILURE, 0, 0, TELLER_KEYING, PEERS,
 			     "A rule only requests protection, and a peer without it is talked to in clear" },
+	[EVENT_OLDER_PROTOCOL] = { "older-protocol", CATEGORY_MAIN, EVENT_WARNING, EVENT_FAILURE, 0, 0, TELLER_KEYING,
+				   PEERS, "A peer does not take IKEv2, and its rule allows IKEv1, which is tried" },
 	[EVENT_REDIRECT_REFUSED] = { "redirect-refused", CATEGORY_MAIN, EVENT_WARNING, EVENT_FAILURE, 0, 0,
 				     TELLER_KEYING, PEERS, "A peer wanted to send us to another gateway" },
 	[EVENT_RULES_RESTORED] = { "rules-restored", CATEGORY_POLICY, EVENT_WARNING, EVENT_SUCCESS, 0, 0, TELLER_PARENT,

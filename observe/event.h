@@ -28,6 +28,7 @@ enum event_id {
 	EVENT_QUICK_MODE_FAILED,
 	EVENT_PEER_UNREACHABLE, /* no answer at all; request modes fall back */
 	EVENT_FALLBACK,         /* a peer is talked to in clear because it has no IKE */
+	EVENT_OLDER_PROTOCOL,   /* a peer seems to have no IKEv2, and its rule allows IKEv1 */
 	EVENT_REDIRECT_REFUSED, /* a peer wants to send us to another gateway */
 	EVENT_RULES_RESTORED,   /* somebody changed our rules, routes or table; they are back */
 	EVENT_ADDRESSES_CHANGED,

@@ -1,6 +1,9 @@
 /* keying/v1/main.c - a main mode of IKEv1 from its first message to its last: one table of steps (RFC 2409 5), and what
  * all of them need. Once it is up it is an IKE SA like any other (ike.c). */
 #include "keying/v1/gss.h"
+#include "keying/v1/module.h"
+#include "keying/v1/nat.h"
+#include "keying/v1/pieces.h"
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -167,6 +170,8 @@ int mm_send_sealed(struct ike_sa *sa, struct ike_writer *w, bool repeats, struct
 	struct v1_iv iv = sa->v1->iv;
 	int r = v1_seal(w, &sa->suite, &sa->v1->keys.cipher, &iv, d);
 
+	if (r == 0)
+		pieces_cut(sa, w);
 	if (r < 0 || (r = mm_send(sa, w, repeats, d)) < 0)
 		return r;
 	sa->v1->iv = iv;
@@ -206,6 +211,9 @@ void mm_describe(const struct ike_sa *sa, struct v1_main *ret)
 
 void mm_put_vendors(const struct ike_sa *sa, struct ike_writer *w)
 {
+	v1_nat_put_vendors(w);
+	if (sa->k->config.fragment_octets)
+		v1_put_vendor(w, V1_VENDOR_FRAGMENTATION);
 	v1_put_vendor(w, V1_VENDOR_CORDON);
 	v1_put_vendor(w, V1_VENDOR_DPD);
 	if (sa->v1->making->own_name.len || gss_used(sa)) /* without it Windows takes 65001 for something else */
@@ -225,6 +233,7 @@ void mm_forget_making(struct ike_sa *sa)
 {
 	struct mm_making *m = sa->v1->making;
 
+	pieces_forget(sa);
 	if (!m)
 		return;
 	gss_free(sa);
@@ -291,6 +300,7 @@ void mm_unanswered(struct ike_sa *sa)
 	char remote[ADDR_TEXT];
 	const char *there = addr_text(&sa->remote, remote);
 
+	module_silent(sa);
 	if (sa->making && sa->making->hint[0])
 		ike_fault(sa, sa->making->hint_fault, "%s", sa->making->hint);
 	else if (sa->v1->state == MM_I_SA_SENT)

@@ -2,6 +2,8 @@
  * prove an address before there is work, so the work is bounded: so many that have not proven themselves, so many of
  * one address, and when all room is taken, who has waited longest for a proof gives way. */
 #include "keying/v1/gss.h"
+#include "keying/v1/module.h"
+#include "keying/v1/nat.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -111,7 +113,7 @@ static bool choose(struct keying *k, const struct ike_sa *sa, const struct v1_ms
 		struct v1_main_wish wish = { .set = rule->key_exchange };
 		struct v1_main_choice choice;
 
-		if (!mm_can(k, rule))
+		if (!module_takes_v1(k, rule, &sa->local, &sa->remote))
 			continue;
 		*ret_any = true;
 		wish.method_count = methods_for(k, rule->auth, m, wish.methods);
@@ -287,6 +289,9 @@ int main_answer_key(struct ike_sa *sa, const struct mm_input *in, struct diag *d
 	owned_set(&sa->v1->making->ke[0], m->ke.at, m->ke.len);
 	owned_set(&sa->nonce_i, m->nonce.at, m->nonce.len);
 	mm_take_vendors(sa, m);
+	int r = v1_nat_take(sa, m, d);
+	if (r < 0)
+		return r;
 	sa->answering = true;
 	job = job_new(JOB_ANSWER);
 	job->group = sa->group;
@@ -308,6 +313,7 @@ static int send_key(struct ike_sa *sa, struct diag *d)
 		gss_put_token(sa, &w);
 	else if (sa->v1->method != V1_METHOD_PSK)
 		v1_put_certreq(&w, (struct keying_octets){ 0 });
+	v1_nat_put(sa, &w);
 	ike_write_end(&w);
 	sa->repeats = 0;
 	return mm_send(sa, &w, false, d);

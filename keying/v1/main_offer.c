@@ -1,17 +1,21 @@
 /* keying/v1/main_offer.c - main mode, who begins it: messages 1 and 3 (RFC 2409 5). Nothing is protected yet, so an
  * answer that makes no sense is passed over, and a refusal is a hint. */
 #include "keying/v1/gss.h"
+#include "keying/v1/nat.h"
 #include <stdio.h>
 #include <string.h>
 
 bool mm_can(const struct keying *k, const struct rule *rule)
 {
-	bool possible = false;
+	bool main = false, quick = false;
 
 	(void)k;
 	for (size_t i = 0; i < rule->key_exchange->count; i++)
-		possible |= v1_suite_possible(&rule->key_exchange->suites[i]);
-	return rule->modules & MODULE_IKEV1 && possible && !rule->key_exchange->ppk_required;
+		main |= ike_suite_ikev1(&rule->key_exchange->suites[i]);
+	for (size_t i = 0; i < rule->protection->count; i++)
+		quick |= child_suite_ikev1(&rule->protection->suites[i]);
+	return (rule->modules & MODULE_IKEV1) && main && quick && !rule->key_exchange->ppk_required &&
+	       !rule->second_auth;
 }
 
 /* ---- how we can prove ourselves ---------------------------------------------------------------------------------- */
@@ -83,6 +87,8 @@ struct ike_sa *mm_initiate(struct contact *c, const struct rule *rule)
 	struct diag d = { 0 };
 	size_t n = main_methods(k, rule->auth, methods);
 
+	if (init_second_auth(c, rule))
+		return NULL;
 	if (!n)
 		why = "this host has nothing to prove itself with";
 	else if (k->initiating_count >= INITIATING_MOST)
@@ -230,6 +236,7 @@ static int send_key(struct ike_sa *sa, struct diag *d)
 		gss_put_token(sa, &w);
 	else if (sa->v1->method != V1_METHOD_PSK)
 		v1_put_certreq(&w, (struct keying_octets){ 0 });
+	v1_nat_put(sa, &w);
 	ike_write_end(&w);
 	return mm_send(sa, &w, true, d);
 }
@@ -277,11 +284,16 @@ int main_take_key(struct ike_sa *sa, const struct mm_input *in, struct diag *d)
 			addr_text(&sa->remote, remote));
 		return MM_STAY;
 	}
+	mm_take_vendors(sa, m);
+	struct diag why = { 0 };
+	if (v1_nat_take(sa, m, &why) < 0) {
+		mm_hint(sa, (struct fault){ .code = FAILURE_NAT }, "%s", why.text);
+		return MM_STAY;
+	}
 	if (gss_used(sa))
 		gss_take_token(sa, m);
 	owned_set(&sa->v1->making->ke[1], m->ke.at, m->ke.len);
 	owned_set(&sa->nonce_r, m->nonce.at, m->nonce.len);
-	mm_take_vendors(sa, m);
 	exchange_done(sa);
 	sa->give_up_ms = UINT64_MAX;
 	sa->making->hint[0] = '\0';

@@ -1,6 +1,7 @@
 /* keying/v1/quick_answer.c - quick mode, who is asked for it: what of it is taken, message 2 and, to Windows, CONNECTED
  * (RFC 2409 5.5, [MS-IKEE] 3.7). IKEv1 does not narrow: what is asked for is given as it is, or refused. */
-#include "keying/v1/v1.h"
+#include "keying/v1/module.h"
+#include "keying/v1/nat.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -239,6 +240,7 @@ int quick_answer(struct child *c, const struct quick_input *in, struct diag *d)
 		v1_put_id(&w, (struct keying_octets){ q->asked.at, q->asked_first });
 		v1_put_id(&w, (struct keying_octets){ q->asked.at + q->asked_first, q->asked.len - q->asked_first });
 	}
+	v1_nat_put_addresses(sa, &w, false, c->rule->tunnel);
 	if (w.out.failed)
 		return diag_fail(d, ERR_UNSUPPORTED, "quick mode does not fit %d octets", IKE_MESSAGE_MOST);
 	if ((r = v1_hash_quick_2(sa->suite.prf, &sa->v1->keys.a, q->id, owned_octets(&c->nonce_i),

@@ -1,6 +1,6 @@
 /* keying/v1/quick_offer.c - quick mode, who begins it: messages 1 and 3 (RFC 2409 5.5), and what the answer makes of
  * the offer. */
-#include "keying/v1/v1.h"
+#include "keying/v1/nat.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -77,6 +77,7 @@ int quick_offer(struct child *c, const struct quick_input *in, struct diag *d)
 		return diag_fail(d, failure_error(FAILURE_SELECTORS),
 				 "IKEv1 can name one port or all, not %s: give rule '%s' single ports, or IKEv2",
 				 selector_text(&c->selector, what), c->rule->name);
+	v1_nat_put_addresses(sa, &w, true, c->rule->tunnel);
 	if (w.out.failed)
 		return diag_fail(d, ERR_UNSUPPORTED, "quick mode does not fit %d octets", IKE_MESSAGE_MOST);
 	if ((r = v1_hash_quick_1(sa->suite.prf, &sa->v1->keys.a, c->v1->id, v1_hash_covers(&w, at, sa->suite.prf->key),

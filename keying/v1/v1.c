@@ -1,5 +1,6 @@
 /* keying/v1/v1.c - what comes in by IKEv1: whom it concerns, and what of it is passed over. */
-#include "keying/v1/v1.h"
+#include "keying/v1/module.h"
+#include "keying/v1/pieces.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,7 +22,7 @@ static bool have_rule(struct keying *k, const struct addr *local, const struct a
 	struct candidate c;
 
 	while (selector_next(&w, &c))
-		if (mm_can(k, c.entry->rule))
+		if (module_takes_v1(k, c.entry->rule, local, remote))
 			return true;
 	return false;
 }
@@ -144,7 +145,7 @@ static void main_came(struct ike_sa *sa, const struct ike_header *h, const uint8
 		return;
 	}
 	struct v1_msg *m = mem_new(1, sizeof *m);
-	memcpy(k->in, octets, len);
+	memmove(k->in, octets, len); /* it is there already if it came in pieces */
 	struct wire_in in = wire_in(k->in + IKE_HEADER, len - IKE_HEADER);
 	m->h = *h;
 	m->raw = (struct keying_octets){ octets, len };
@@ -153,7 +154,7 @@ static void main_came(struct ike_sa *sa, const struct ike_header *h, const uint8
 		unreadable(sa);
 	else if (!sealed && v1_decode_payloads(&in, kind, m, NULL) < 0)
 		k->dropped[KEYING_DROP_MALFORMED]++;
-	else
+	else if (!sealed || nat_heard(sa)) /* from message 5 on another port may be used (RFC 3947 4) */
 		step(sa, ev, m, digest, iv, sealed);
 	free(m);
 }
@@ -161,15 +162,38 @@ static void main_came(struct ike_sa *sa, const struct ike_header *h, const uint8
 /* ---- the way in -------------------------------------------------------------------------------------------------- */
 
 static void known(struct ike_sa *sa, const struct ike_header *h, const struct addr *local, const uint8_t *octets,
+		  size_t len);
+
+/* What came in pieces: a message of the same IKE SA, and not a piece itself. */
+static void whole_came(struct ike_sa *sa, const struct addr *local, struct keying_octets whole)
+{
+	struct wire_in in = wire_in(whole.at, whole.len);
+	struct ike_header h;
+
+	if (v1_decode_header(&in, &h, NULL) < 0 || h.spi_i != sa->spi_i || h.spi_r != sa->spi_r ||
+	    h.next == V1_PL_FRAGMENT) {
+		sa->k->dropped[KEYING_DROP_FRAGMENT]++;
+		return;
+	}
+	known(sa, &h, local, whole.at, whole.len);
+}
+
+static void known(struct ike_sa *sa, const struct ike_header *h, const struct addr *local, const uint8_t *octets,
 		  size_t len)
 {
 	struct keying *k = sa->k;
 	struct octets all = { octets, len };
+	struct keying_octets whole;
 	uint8_t digest[DIGEST_MAX];
 	size_t digest_len;
 
 	if (!nat_may_come(sa, local, &k->from.remote)) {
 		k->dropped[KEYING_DROP_ADDRESS]++;
+		return;
+	}
+	if (h->next == V1_PL_FRAGMENT) {
+		if (pieces_take(sa, h, octets, len, &whole))
+			whole_came(sa, local, whole);
 		return;
 	}
 	if (crypto_digest("SHA256", &all, 1, digest, &digest_len, NULL) < 0)

@@ -113,9 +113,10 @@ struct mm {
 	size_t seen_at;
 	uint32_t dpd_send, dpd_seen; /* sequence numbers of RFC 3706: of our next question, the peer's last */
 	bool dpd_asked;
-	uint32_t answered_id; /* of the peer's Delete that we answered last */
-	uint32_t notice_id;   /* message ID of the Delete that waits for an answer; 0: none does */
-	uint64_t number;      /* of our message IDs: how many we have drawn */
+	struct v1_reassembly *pieces; /* of a message of main mode; NULL: none */
+	uint32_t answered_id;         /* of the peer's Delete that we answered last */
+	uint32_t notice_id;           /* message ID of the Delete that waits for an answer; 0: none does */
+	uint64_t number;              /* of our message IDs: how many we have drawn */
 };
 
 bool mm_can(const struct keying *k,
