@@ -602,9 +602,17 @@ static const struct rule *rule_under(const struct plan *plan, const struct child
 {
 	const struct plan_entry *e = selector_find(plan, &c->asked, c->rule->name);
 
-	if (!e || e->rule->auth != auth || (c->chosen && !protection_takes(e->rule->protection, &c->choice.suite)))
+	if (!e || (e->rule->auth != auth && !(c->v1 && mm_proved(c->ike, e->rule->auth))) ||
+	    (c->chosen && !protection_takes(e->rule->protection, &c->choice.suite)))
 		return NULL;
 	return e->rule;
+}
+
+static const struct auth_set *auth_under(const void *policy, const struct auth_set *old)
+{
+	const struct auth_set *now = same_auth(policy, old);
+
+	return now && auth_alike(now, old) ? now : NULL;
 }
 
 /* Carry an IKE SA and its children over to the new plan, or end what no rule wants any more. */
@@ -617,6 +625,8 @@ static void review_ike(struct ike_sa *sa, struct plan *plan, const struct rule *
 	bool keep = auth && ke && auth_alike(auth, sa->auth_set) && nat_allowed(p, sa->nat.began, sa->nat.behind) &&
 		    ppk_stays(sa, ke);
 
+	if (sa->v1)
+		mm_review(sa, auth_under, p);
 	for (size_t i = 0, fits = 0; keep && sa->suite.encr; i++) {
 		if (i == ke->count) {
 			keep = fits;

@@ -192,6 +192,23 @@ uint32_t mm_message_id(struct ike_sa *sa)
 	return id ? id : (uint32_t)v1->number;
 }
 
+bool mm_proved(const struct ike_sa *sa, const struct auth_set *set)
+{
+	bool proved = set == sa->auth_set;
+
+	for (size_t i = 0; i < V1_SETS_MOST; i++)
+		proved |= set == sa->v1->proved[i];
+	return set && proved;
+}
+
+void mm_review(struct ike_sa *sa, const struct auth_set *(*now)(const void *context, const struct auth_set *old),
+	       const void *context)
+{
+	for (size_t i = 0; i < V1_SETS_MOST; i++)
+		if (sa->v1->proved[i])
+			sa->v1->proved[i] = now(context, sa->v1->proved[i]);
+}
+
 void mm_describe(const struct ike_sa *sa, struct v1_main *ret)
 {
 	const struct mm_making *m = sa->v1->making;
@@ -242,10 +259,11 @@ void mm_forget_making(struct ike_sa *sa)
 	owned_wipe(&m->ke[0]);
 	owned_wipe(&m->ke[1]);
 	owned_wipe(&m->secret);
-	owned_wipe(&m->theirs);
-	owned_wipe(&m->proof_octets);
 	owned_wipe(&m->chosen_raw);
-	free(m->proof);
+	keying_job_free(m->proof);
+	if (m->good)
+		keying_result_wipe(m->good);
+	free(m->good);
 	explicit_bzero(m, sizeof *m);
 	free(m);
 	sa->v1->making = NULL;

@@ -97,6 +97,20 @@ static size_t methods_for(const struct keying *k, const struct auth_set *set, co
 	return kept;
 }
 
+static uint32_t key_of_set(const struct keying *k, const struct auth_set *set)
+{
+	for (size_t i = 0; i < k->config.credential_count; i++)
+		for (size_t s = 0; s < k->config.credentials[i].satisfies_count; s++)
+			if (k->config.credentials[i].kind == AUTH_PSK && k->config.credentials[i].satisfies[s] == set)
+				return k->config.credentials[i].number;
+	return UINT32_MAX;
+}
+
+static bool same_key(const struct keying *k, const struct auth_set *a, const struct auth_set *b)
+{
+	return key_of_set(k, a) == key_of_set(k, b);
+}
+
 /* The first transform that some rule between the two allows; each rule that it is good for says who the peer must be.
  */
 static bool choose(struct keying *k, const struct ike_sa *sa, const struct v1_msg *m, struct v1_main_choice *ret,
@@ -126,6 +140,11 @@ static bool choose(struct keying *k, const struct ike_sa *sa, const struct v1_ms
 		bool have = choice.of != ret->of; /* one that another transform is for */
 		for (size_t i = 0; i < making->set_count; i++)
 			have |= making->sets[i] == rule->auth;
+		/* a pre-shared key, a realm: only those that are the same everywhere prove another set, too */
+		if (making->set_count && choice.method == V1_METHOD_GSS)
+			have = true;
+		if (making->set_count && choice.method == V1_METHOD_PSK)
+			have |= !same_key(k, making->sets[0], rule->auth);
 		if (!have && making->set_count < V1_SETS_MOST)
 			making->sets[making->set_count++] = rule->auth;
 	}

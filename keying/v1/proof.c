@@ -119,7 +119,8 @@ int proof_made(struct ike_sa *sa, const struct mm_input *in, struct diag *d)
 
 /* ---- the peer's -------------------------------------------------------------------------------------------------- */
 
-static int ask_verify(struct ike_sa *sa, const struct v1_msg *m, struct diag *d)
+/* What a job judges by sa->auth_set. */
+static int verify_job(struct ike_sa *sa, const struct v1_msg *m, struct keying_job **ret, struct diag *d)
 {
 	SCOPED(key_wipe) struct key hash = { 0 };
 	bool psk = sa->v1->method == V1_METHOD_PSK;
@@ -146,8 +147,18 @@ static int ask_verify(struct ike_sa *sa, const struct v1_msg *m, struct diag *d)
 		job->chain[job->chain_count] = job_octets(m->certs[job->chain_count]);
 	job->other_encodings = m->cert_others;
 	job->remote = sa->remote;
-	sa->job = job_ask(sa->k, OWNER_IKE, sa->number, job);
+	*ret = job;
 	return 0;
+}
+
+static int ask_verify(struct ike_sa *sa, const struct v1_msg *m, struct diag *d)
+{
+	struct keying_job *job = NULL;
+	int r = verify_job(sa, m, &job, d);
+
+	if (r == 0)
+		sa->job = job_ask(sa->k, OWNER_IKE, sa->number, job);
+	return r;
 }
 
 static void keep_peer(struct ike_sa *sa, const struct keying_result *r)
@@ -210,20 +221,58 @@ int proof_checked(struct ike_sa *sa, const struct mm_input *in, struct diag *d)
 	return 0;
 }
 
-/* Message 5, at the responder. Kept until it is judged, for it may have to be judged by several sets. */
+/* The same job for another set. */
+static struct keying_job *again(const struct keying_job *from, const struct auth_set *set)
+{
+	struct keying_job *job = job_new(JOB_VERIFY);
+
+	job->ikev1 = true;
+	job->prf = from->prf;
+	job->policy = policy_ref(from->policy);
+	job->auth_set = set;
+	job->auth_method = from->auth_method;
+	job->auth = job_octets(from->auth);
+	job->octets = job_octets(from->octets);
+	job->id_type = from->id_type;
+	job->id = job_octets(from->id);
+	for (; job->chain_count < from->chain_count; job->chain_count++)
+		job->chain[job->chain_count] = job_octets(from->chain[job->chain_count]);
+	job->other_encodings = from->other_encodings;
+	job->remote = from->remote;
+	return job;
+}
+
+static void ask_set(struct ike_sa *sa)
+{
+	struct mm_making *m = sa->v1->making;
+
+	sa->job = job_ask(sa->k, OWNER_IKE, sa->number, again(m->proof, m->sets[m->set_at]));
+}
+
+/* Message 5, at the responder. Which rule the peer's quick modes will be for is not known yet: its certificate is
+ * judged by the set of each that this main mode is good for. */
 int proof_asked(struct ike_sa *sa, const struct mm_input *in, struct diag *d)
 {
 	const struct v1_msg *m = in->msg;
+	struct mm_making *making = sa->v1->making;
 	int r;
 
 	sa->initial_contact = v1_find_notify(m, V1_N_INITIAL_CONTACT);
-	if ((r = gss_used(sa) ? gss_ask_unwrap(sa, m, d) : ask_verify(sa, m, d)) < 0)
+	if (gss_used(sa)) {
+		if ((r = gss_ask_unwrap(sa, m, d)) < 0)
+			return r;
+		sa->answering = true;
+		sa->v1->state = MM_R_UNWRAP;
+		return MM_STAY;
+	}
+	keying_job_free(making->proof);
+	making->proof = NULL;
+	if ((r = verify_job(sa, m, &making->proof, d)) < 0)
 		return r;
+	making->set_at = 0;
+	ask_set(sa);
 	sa->answering = true;
-	if (!gss_used(sa))
-		return 0;
-	sa->v1->state = MM_R_UNWRAP;
-	return MM_STAY;
+	return 0;
 }
 
 /* It stays as it is for repetitions of the message, until it is given up, and takes no more. */
@@ -241,15 +290,43 @@ static void refuse(struct ike_sa *sa, int error, const char *claimed, const char
 	sa->v1->state = MM_R_KE_SENT;
 }
 
+/* The answer of one set. The first that it satisfies is that of this main mode. */
+static void note_judgement(struct ike_sa *sa, const struct keying_result *r)
+{
+	struct mm_making *m = sa->v1->making;
+	const struct auth_set *set = m->sets[m->set_at];
+
+	if (!r->error && !m->good) {
+		sa->auth_set = set;
+		m->good = mem_copy(r, sizeof *r);
+		m->good->token = (struct keying_octets){ 0 };
+		return;
+	}
+	for (size_t i = 0; !r->error && i < V1_SETS_MOST; i++)
+		if (!sa->v1->proved[i]) {
+			sa->v1->proved[i] = set;
+			return;
+		}
+}
+
 int proof_judged(struct ike_sa *sa, const struct mm_input *in, struct diag *d)
 {
 	const struct keying_result *r = in->result;
+	struct mm_making *m = sa->v1->making;
 
-	if (r->error) {
+	note_judgement(sa, r);
+	if (++m->set_at < m->set_count) {
+		ask_set(sa);
+		return MM_STAY;
+	}
+	if (!m->good) {
+		sa->auth_set = m->sets[m->set_count - 1]; /* whose answer this is */
 		refuse(sa, r->error, r->claimed, r->why);
 		return MM_STAY;
 	}
-	keep_peer(sa, r);
+	keep_peer(sa, m->good);
+	if (!main_choose_credential(sa))
+		return diag_fail(d, failure_error(FAILURE_NO_CREDENTIAL), "our credential has gone meanwhile");
 	return proof_ask(sa, d);
 }
 

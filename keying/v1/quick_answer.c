@@ -79,7 +79,7 @@ static int check(struct ike_sa *sa, const struct plan_entry *e, struct diag *d)
 {
 	char offered[PROPOSALS_TEXT], wanted[PROPOSALS_TEXT];
 
-	if (sa->auth_set && e->rule->auth != sa->auth_set)
+	if (!mm_proved(sa, e->rule->auth))
 		return diag_fail(d, failure_error(FAILURE_WRONG_METHOD),
 				 "rule '%s' asks for authentication '%s', and the peer proved '%s'", e->rule->name,
 				 e->rule->auth->name, sa->auth_set->name);
@@ -212,6 +212,27 @@ int quick_key(struct child *c, const struct quick_input *in, struct diag *d)
 	return r;
 }
 
+/* Ours ends sooner than the peer's proposal says (RFC 2407 4.6.3.1). */
+static void put_lifetime(const struct child *c, struct ike_writer *w)
+{
+	enum { SECONDS = 0x80010001u, DURATION = 0x00020004u }; /* attributes: life type, and its four octets */
+	uint32_t ours = c->rule->protection->lifetime_s, theirs = c->v1->life_s ? c->v1->life_s : V1_LIFE_S_DEFAULT;
+	uint8_t data[12], spi[4];
+	struct wire_out out = wire_out(data, sizeof data), of = wire_out(spi, sizeof spi);
+
+	if (!ours || ours >= theirs)
+		return;
+	wire_put_u32(&out, (uint32_t)SECONDS);
+	wire_put_u32(&out, (uint32_t)DURATION);
+	wire_put_u32(&out, ours);
+	wire_put_u32(&of, c->spi_in);
+	v1_put_notify(w, &(struct v1_notification){ .doi = V1_DOI_IPSEC,
+						    .protocol = (uint8_t)c->choice.suite.protocol,
+						    .type = V1_N_RESPONDER_LIFETIME,
+						    .spi = { spi, sizeof spi },
+						    .data = { data, sizeof data } });
+}
+
 /* Message 2: HDR*, HASH(2), SA, Nr [, KE] [, IDci, IDcr]. */
 int quick_answer(struct child *c, const struct quick_input *in, struct diag *d)
 {
@@ -241,6 +262,7 @@ int quick_answer(struct child *c, const struct quick_input *in, struct diag *d)
 		v1_put_id(&w, (struct keying_octets){ q->asked.at + q->asked_first, q->asked.len - q->asked_first });
 	}
 	v1_nat_put_addresses(sa, &w, false, c->rule->tunnel);
+	put_lifetime(c, &w);
 	if (w.out.failed)
 		return diag_fail(d, ERR_UNSUPPORTED, "quick mode does not fit %d octets", IKE_MESSAGE_MOST);
 	if ((r = v1_hash_quick_2(sa->suite.prf, &sa->v1->keys.a, q->id, owned_octets(&c->nonce_i),

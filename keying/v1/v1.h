@@ -83,27 +83,27 @@ typedef int mm_action(struct ike_sa *sa, const struct mm_input *in, struct diag 
 
 /* What only the making of a main mode needs. */
 struct mm_making {
-	struct owned sa_body; /* of the initiator's SA payload: hashes cover it */
-	struct owned ke[2];   /* the initiator's, the responder's */
-	struct owned secret;  /* g^xy, until SKEYID is there */
-	struct owned theirs;  /* what the peer's HASH has to be */
-	struct v1_msg *proof; /* message 5 while a job is under way; its pointers lead into proof_octets */
-	struct owned proof_octets;
+	struct owned sa_body;       /* of the initiator's SA payload: hashes cover it */
+	struct owned ke[2];         /* the initiator's, the responder's */
+	struct owned secret;        /* g^xy, until SKEYID is there */
+	struct keying_job *proof;   /* responder: what is to be judged by each of the sets */
 	struct v1_transform chosen; /* responder: the transform that it took */
 	struct owned chosen_raw;
 	uint8_t proposal;
-	uint64_t cookie;                           /* initiator: that Windows wants to see (A12) */
-	const struct auth_set *sets[V1_SETS_MOST]; /* responder: who the peer must be */
+	uint64_t cookie;                           /* initiator: that Windows wants to see ([MS-IKEE] 3.9) */
+	const struct auth_set *sets[V1_SETS_MOST]; /* responder: who the peer may have to be */
 	size_t set_count, set_at;
-	struct owned own_name; /* initiator: our principal, as it was offered */
-	struct mm_gss *gss;    /* NULL: no Kerberos */
+	struct keying_result *good; /* of the first of them that it satisfies */
+	struct owned own_name;      /* initiator: our principal, as it was offered */
+	struct mm_gss *gss;         /* NULL: no Kerberos */
 };
 
 struct mm {
 	enum mm_state state;
-	uint16_t method;                   /* enum v1_method */
-	uint32_t vendors, windows_version; /* the peer's */
-	uint32_t life_s;                   /* that was agreed on; 0: nothing was said */
+	uint16_t method;                             /* enum v1_method */
+	uint32_t vendors, windows_version;           /* the peer's */
+	uint32_t life_s;                             /* that was agreed on; 0: nothing was said */
+	const struct auth_set *proved[V1_SETS_MOST]; /* responder: sets that its proof satisfies, beside auth_set */
 	struct v1_keys keys;
 	bool keyed;
 	struct v1_iv iv;          /* main mode's last block */
@@ -134,6 +134,10 @@ void mm_begin(struct ike_sa *sa, struct ike_writer *w, enum v1_exchange exchange
 /* Our message of main mode: kept to be repeated; repeats: by us (initiator), else when the peer asks again. */
 int mm_send(struct ike_sa *sa, struct ike_writer *w, bool repeats, struct diag *d);
 int mm_send_sealed(struct ike_sa *sa, struct ike_writer *w, bool repeats, struct diag *d);
+bool mm_proved(const struct ike_sa *sa, const struct auth_set *set); /* the peer's proof satisfies that set */
+/* A new plan: of each set that was proved, the one of the same name, if it asks for the same; else NULL. */
+void mm_review(struct ike_sa *sa, const struct auth_set *(*now)(const void *context, const struct auth_set *old),
+	       const void *context);
 void mm_describe(const struct ike_sa *sa, struct v1_main *ret);
 void mm_forget_making(struct ike_sa *sa);
 void mm_free(struct mm *v1);

@@ -169,7 +169,7 @@ static unsigned change_inner(struct world *w, struct datagram *d)
 	struct wire_in *left = w->context, all = wire_in(d->octets, d->len);
 	static uint8_t text[DATAGRAM_MOST];
 	struct ike_header h;
-	struct v1_iv iv, before;
+	struct v1_iv iv = { 0 }, before;
 
 	if (d->esp || !left->left || v1_decode_header(&all, &h, NULL) < 0)
 		return 1;

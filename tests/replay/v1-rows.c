@@ -272,7 +272,7 @@ static void half_open_ones_are_bounded(void **state)
 		ike_write_end(&out);
 		keying_message(k, &w->hosts[0].addr, 500, &from, 500, m, out.out.len, w->now_ms);
 		world_run(w, w->now_ms + 20);
-		most = k->half_open_v1 > most ? k->half_open_v1 : most;
+		most = k->half_open_v1 > most ? (unsigned)k->half_open_v1 : most;
 	}
 	assert_int_equal(most, 16);
 	world_packet(w, 0, 6, 40000, 443); /* and we are not kept from our own */

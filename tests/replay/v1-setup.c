@@ -95,6 +95,68 @@ static void a_range_of_ports_is_negotiated_port_by_port(void **state)
 	world_free(w);
 }
 
+/* Which rule a main mode is for is not said in it: one proof may be good for the sets of several. */
+static void a_proof_counts_for_every_set_that_it_satisfies(void **state)
+{
+	static const char policy[] = "cordon: 1\n"
+				     "authentication:\n"
+				     "  one: [ { certificate: { issuer: \"CN=CA\" } } ]\n"
+				     "  other: [ { certificate: { issuer: \"CN=CA 2\" } } ]\n"
+				     "key-exchange:\n  default: { proposals: [aes256-sha384-ecp384] }\n"
+				     "connection-security:\n"
+				     "  - { name: web, endpoint1: [10.0.0.1], endpoint2: [10.0.0.2], protocol: tcp, "
+				     "port2: 80, mode: require,\n"
+				     "      authentication: one, modules: ikev1 }\n"
+				     "  - { name: all, endpoint1: [10.0.0.1], endpoint2: [10.0.0.2], mode: require,\n"
+				     "      authentication: other, modules: ikev1 }\n";
+
+	(void)state;
+	for (unsigned from = 0; from < HOSTS; from++) {
+		struct world *w = world_new(policy);
+		v1_sign(w, 3);
+		world_packet(w, from, 6, from ? 80 : 40000, from ? 40000 : 80);
+		world_run(w, 4000);
+		world_packet(w, from, 6, 22, 22);
+		world_run(w, 8000);
+		assert_int_equal(world_children(w, 0), 2);
+		assert_int_equal(world_children(w, 1), 2);
+		assert_int_equal(w->hosts[1 - from].esp_received, 2);
+		world_set_plan(w, 0, policy); /* and lives on under a new plan that asks for the same */
+		world_set_plan(w, 1, policy);
+		world_run(w, 20000);
+		assert_int_equal(world_children(w, 0), 2);
+		assert_int_equal(world_children(w, 1), 2);
+		world_free(w);
+	}
+}
+
+/* Each end has its own wish for how long: the shorter one counts at both, said by attribute or by notification. */
+static void the_shorter_life_counts(void **state)
+{
+#define LIFE(main_mode, quick_mode) \
+	"cordon: 1\nauthentication:\n  password: [ { pre-shared-key: { file: /etc/cordon/psk } } ]\n" \
+	"key-exchange:\n  default: { proposals: [aes256-sha384-ecp384], lifetime: " main_mode " }\n" \
+	"protection:\n  p: { proposals: [esp-aes256gcm], lifetime: " quick_mode " }\n" \
+	"connection-security:\n  - { name: all, endpoint1: [10.0.0.1], endpoint2: [10.0.0.2], mode: require,\n" \
+	"      authentication: password, protection: p, modules: ikev1 }\n"
+	(void)state;
+	for (unsigned from = 0; from < HOSTS; from++) {
+		struct world *w = world_new_two(LIFE("8h", "1h"), LIFE("1h", "10m"));
+		struct keying_child_row child;
+		struct keying_ike_row ike;
+		world_packet(w, from, 6, 443, 443);
+		world_run(w, 4000);
+		for (unsigned host = 0; host < HOSTS; host++) {
+			assert_int_equal(keying_child_rows(w->hosts[host].keying, &child, 1), 1);
+			assert_in_range(child.rekey_at_ms, 400000, 602000);
+			assert_int_equal(keying_ike_rows(w->hosts[host].keying, &ike, 1), 1);
+			if (host == 1 || from == 1)
+				assert_in_range(ike.rekey_at_ms, 2000000, 3602000);
+		}
+		world_free(w);
+	}
+}
+
 /* ---- the wire ---------------------------------------------------------------------------------------------------- */
 
 struct mishap {
@@ -234,6 +296,8 @@ int main(void)
 		cmocka_unit_test(signatures_prove),
 		cmocka_unit_test(kinds_of_quick_mode),
 		cmocka_unit_test(a_range_of_ports_is_negotiated_port_by_port),
+		cmocka_unit_test(a_proof_counts_for_every_set_that_it_satisfies),
+		cmocka_unit_test(the_shorter_life_counts),
 		cmocka_unit_test(any_message_may_be_lost_late_or_repeated),
 		cmocka_unit_test(a_damaged_message_does_no_harm),
 		cmocka_unit_test(a_storm_ends_in_one_of_each),

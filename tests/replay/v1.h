@@ -7,6 +7,8 @@
 extern const char v1_policy[];
 /* The same with certificates, whose keys sign by that method; jobs that stand for them. */
 struct world *v1_world_signing(uint8_t method);
+/* All sets of both hosts' policies are proved so. */
+void v1_sign(struct world *w, uint8_t method);
 /* By Kerberos: host/a.example@EXAMPLE and host/b.example@EXAMPLE. */
 struct world *v1_world_kerberos(void);
 
