@@ -4,6 +4,7 @@
 
 #include "base/algorithm.h"
 #include "base/diag.h"
+#include "base/key.h"
 #include "base/text.h"
 #include "identity/handle.h"
 #include "identity/keyring.h"
@@ -225,6 +226,40 @@ static void only_what_ike_signs_may_be_signed(void **state)
 	}
 }
 
+/* IKEv1's two uses: neither can be made to do other work. */
+static void ikev1_asks_for_hashes_and_nonces_only(void **state)
+{
+	SCOPED(keyring_freep) struct keyring *k = filled();
+	static const uint8_t octets[600];
+	struct keyring_proof proof;
+	struct key made = { 0 }, want = { 0 };
+	struct diag d = { 0 };
+
+	(void)state;
+	for (size_t len = 0; len <= 128; len++) {
+		bool output = len == 16 || len == 20 || len == 32 || len == 48 || len == 64;
+		assert_int_equal(keyring_may_sign_hash(&(struct octets){ octets, len }), output);
+	}
+	/* DigestInfo of MD5, SHA-1, 224, 256, 384, 512 */
+	for (size_t i = 0; i < 6; i++)
+		assert_false(keyring_may_sign_hash(
+			&(struct octets){ octets, (const size_t[]){ 34, 35, 47, 51, 67, 83 }[i] }));
+	assert_false(keyring_may_make_skeyid(&(struct octets){ "Key Pad for IKEv2", 17 }));
+	assert_false(keyring_may_make_skeyid(&(struct octets){ octets, 39 }));
+	assert_true(keyring_may_make_skeyid(&(struct octets){ octets, 40 }));
+	assert_true(keyring_may_make_skeyid(&(struct octets){ octets, 512 }));
+	assert_false(keyring_may_make_skeyid(&(struct octets){ octets, 513 }));
+
+	assert_int_equal(keyring_skeyid(k, PSK, prf, &(struct octets){ octets, 64 }, &made, &d), 0);
+	assert_int_equal(crypto_prf(prf, "secret", 6, &(struct octets){ octets, 64 }, 1, &want, &d), 0);
+	assert_true(key_equal(&made, &want));
+	assert_int_equal(keyring_skeyid(k, PPK, prf, &(struct octets){ octets, 64 }, &made, &d), -ENOENT);
+	assert_int_equal(keyring_skeyid(k, PRIVATE, prf, &(struct octets){ octets, 64 }, &made, &d), -ENOENT);
+	assert_int_equal(keyring_sign_hash(k, PRIVATE, &(struct octets){ octets, 32 }, &proof, &d), 0);
+	assert_int_equal(proof.method, 9);
+	assert_int_equal(keyring_sign_hash(k, PSK, &(struct octets){ octets, 32 }, &proof, &d), -ENOENT);
+}
+
 static void files_are_judged_as_they_are_opened(void **state)
 {
 	struct diag d;
@@ -251,6 +286,7 @@ int main(void)
 		cmocka_unit_test(a_key_is_kept_only_under_its_own_certificate),
 		cmocka_unit_test(a_ring_goes_on_with_what_another_had),
 		cmocka_unit_test(only_what_ike_signs_may_be_signed),
+		cmocka_unit_test(ikev1_asks_for_hashes_and_nonces_only),
 		cmocka_unit_test(files_are_judged_as_they_are_opened),
 	};
 

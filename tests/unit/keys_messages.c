@@ -45,6 +45,7 @@ static void put_answer(struct wire_out *out)
 static void put_sign(struct wire_out *out)
 {
 	keys_put_sign(out, &(struct keys_sign){ .job = 11,
+						.what = KEYS_SIGN_SKEYID,
 						.number = 12,
 						.prf = algorithm_by_name(ALG_PRF, "sha384", 6),
 						.peer_hashes = 0x3c,
@@ -109,12 +110,11 @@ static void put_gss_use(struct wire_out *out)
 
 static void put_stepped(struct wire_out *out)
 {
-	keys_put_stepped(out,
-			 &(struct keys_stepped){ .job = 27,
-						 .complete = true,
-						 .good_ms = 36000000,
-						 .peer = { .method = PEER_KERBEROS, .id = "PAW1$@CORP.EXAMPLE" },
-						 .token = { "reply", 5 } });
+	keys_put_stepped(out, &(struct keys_stepped){ .job = 27,
+						      .complete = true,
+						      .good_ms = 36000000,
+						      .peer = { .method = PEER_KERBEROS, .id = "PAW1$@CORP.EXAMPLE" },
+						      .token = { "reply", 5 } });
 }
 
 static void put_gss_text(struct wire_out *out)

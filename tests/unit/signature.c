@@ -93,6 +93,64 @@ static void the_best_method_that_the_peer_takes_is_used(void **state)
 	}
 }
 
+/* IKEv1 signs the hash as it is: RSA with nothing in front of it, ECDSA its digest. */
+static void ikev1_signs_hashes(void **state)
+{
+	static const struct {
+		const char *key;
+		uint8_t method, wrong_method; /* 0: IKEv1 has no such signatures */
+	} rows[] = {
+		{ "R2048", 3, 9 },  { "R3072", 3, 1 },  { "P-256", 9, 10 },
+		{ "P-384", 10, 3 }, { "P-521", 11, 9 }, { "ED25519", 0, 0 },
+	};
+	static const size_t lens[] = { 16, 20, 32, 48, 64 };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		SCOPED(pkey_freep) EVP_PKEY *key = key_make(rows[i].key);
+		SCOPED(pkey_freep) EVP_PKEY *other = key_make(rows[i].key);
+		SCOPED(signing_key_wipe) struct signing_key k = { 0 };
+		uint8_t hash[64], auth[2048], method = 0, plain[2048];
+		char type[KEY_TYPE_TEXT];
+		size_t len = 0, plain_len = sizeof plain;
+		struct diag d = { 0 };
+
+		memset(hash, 0x5a, sizeof hash);
+		assert_int_equal(signature_key_check(key, "it", type, &d), 0);
+		assert_int_equal(signature_v1_method(type), rows[i].method);
+		assert_int_equal(signing_key_init(&k, key, &d), 0);
+		for (size_t n = 0; n < ARRAY_LEN(lens); n++) {
+			const struct octets covered = { hash, lens[n] };
+			int r = signature_make_v1(&k, &covered, &method, auth, sizeof auth, &len, &d);
+
+			assert_int_equal(r == 0, rows[i].method != 0);
+			if (r < 0)
+				continue;
+			assert_int_equal(method, rows[i].method);
+			struct octets proof = { auth, len }, less = { hash, lens[n] - 1 };
+			assert_int_equal(signature_check_v1(key, method, &proof, &covered, &d), 0);
+			assert_true(signature_check_v1(other, method, &proof, &covered, NULL) < 0);
+			assert_true(signature_check_v1(key, rows[i].wrong_method, &proof, &covered, NULL) < 0);
+			assert_true(signature_check_v1(key, method, &proof, &less, NULL) < 0);
+			auth[len / 2] ^= 1;
+			assert_true(signature_check_v1(key, method, &proof, &covered, NULL) < 0);
+			auth[len / 2] ^= 1;
+			proof.len--;
+			assert_true(signature_check_v1(key, method, &proof, &covered, NULL) < 0);
+			assert_true(signature_make_v1(&k, &covered, &method, auth, len - 1, &len, NULL) < 0);
+			if (method != SIGNATURE_V1_RSA)
+				continue;
+			/* what is under the padding is the hash alone (RFC 2409 5.1) */
+			SCOPED(pkey_ctx_freep) EVP_PKEY_CTX *c = EVP_PKEY_CTX_new_from_pkey(NULL, key, NULL);
+			assert_int_equal(EVP_PKEY_verify_recover_init(c), 1);
+			plain_len = sizeof plain;
+			assert_int_equal(EVP_PKEY_verify_recover(c, plain, &plain_len, auth, proof.len + 1), 1);
+			assert_int_equal(plain_len, lens[n]);
+			assert_memory_equal(plain, hash, lens[n]);
+		}
+	}
+}
+
 /* RSA by hand, with any hash and padding. */
 static size_t rsa_make(EVP_PKEY *key, const char *hash, bool pss, int salt, uint8_t *to, size_t cap)
 {
@@ -213,6 +271,7 @@ static void weak_keys_are_refused(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(ikev1_signs_hashes),
 		cmocka_unit_test(the_best_method_that_the_peer_takes_is_used),
 		cmocka_unit_test(identifiers_of_other_implementations_are_read),
 		cmocka_unit_test(sha1_passes_only_by_method_1_of_a_peer_that_announced_nothing),
