@@ -54,6 +54,16 @@ struct keying_lack {
 
 enum { KEYING_CRASH_SECRET = 32 };
 
+/* Kerberos in IKEv1: what the sources leave open (docs/protocols/ikev1.md); bits of v1_kerberos, for what we send. */
+enum keying_v1_kerberos {
+	GSS_NAME_TERMINATED = 1, /* our name ends with a zero character */
+	GSS_NAME_LATIN = 2,      /* it is of single octets, not UTF-16LE */
+	GSS_TOKEN_BARE = 4,      /* our token has no Vendor Encoding octet in front */
+	GSS_HASH_PREFIX = 8,     /* hashes cover that octet, too */
+	GSS_HASH_LATIN = 16,     /* hashes cover names as single octets */
+	GSS_HASH_UNNAMED = 32,   /* hashes cover no names */
+};
+
 struct keying_config {
 	const struct keying_credential *credentials; /* copied */
 	size_t credential_count;
@@ -73,8 +83,8 @@ struct keying_config {
 	uint32_t half_open_most;      /* then new ones are dropped. Default 4096 */
 	uint32_t fragment_octets; /* longer IP packets are sent as IKE fragments (RFC 7383). Default 1280; 0: never */
 	uint8_t crash_secret[KEYING_CRASH_SECRET]; /* of this host, kept over restarts (RFC 6290); all 0: no tokens */
-	uint32_t v1_kerberos; /* how open points of Kerberos in IKEv1 are taken (v1/gss.h). Default 0 */
-	bool export_keys;     /* debug, lab only: KEYING_KEYS things to do appear */
+	uint32_t v1_kerberos;                      /* GSS_ bits. Default 0 */
+	bool export_keys;                          /* debug, lab only: KEYING_KEYS things to do appear */
 };
 extern const struct keying_config keying_default;
 

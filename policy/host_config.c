@@ -307,6 +307,7 @@ static void read_page(struct page *p)
 		INTERFACES,
 		PLANE,
 		KEEPALIVE,
+		V1_KERBEROS,
 		EXEMPTION,
 		EVENTS,
 		DIRECTORY,
@@ -324,6 +325,7 @@ static void read_page(struct page *p)
 		[INTERFACES] = { "interfaces", false },
 		[PLANE] = { "data-plane", false },
 		[KEEPALIVE] = { "nat-keepalive", false },
+		[V1_KERBEROS] = { "ikev1-kerberos", false },
 		[EXEMPTION] = { "longest-exemption", false },
 		[EVENTS] = { "events", false },
 		[DIRECTORY] = { "directory", false },
@@ -332,6 +334,11 @@ static void read_page(struct page *p)
 		{ "auto", DATA_PLANE_AUTO },
 		{ "kernel", DATA_PLANE_KERNEL },
 		{ "userspace", DATA_PLANE_USERSPACE },
+	};
+	static const struct choice kerberos[] = {
+		{ "name-terminated", HOST_KERBEROS_NAME_TERMINATED }, { "name-octets", HOST_KERBEROS_NAME_OCTETS },
+		{ "token-bare", HOST_KERBEROS_TOKEN_BARE },           { "hash-prefix", HOST_KERBEROS_HASH_PREFIX },
+		{ "hash-octets", HOST_KERBEROS_HASH_OCTETS },         { "hash-unnamed", HOST_KERBEROS_HASH_UNNAMED },
 	};
 	uint32_t v[KEYS], root = p->rd.y->root;
 	unsigned plane = DATA_PLANE_AUTO;
@@ -366,6 +373,9 @@ static void read_page(struct page *p)
 	p->c->nat_keepalive_ms = HOST_NAT_KEEPALIVE_MS;
 	if (v[KEEPALIVE])
 		read_keepalive(p, v[KEEPALIVE]);
+	if (v[V1_KERBEROS])
+		(void)read_choices(&p->rd, v[V1_KERBEROS], "a reading of Kerberos in IKEv1", kerberos,
+				   ARRAY_LEN(kerberos), &p->c->ikev1_kerberos);
 	p->c->longest_exemption_ms = HOST_LONGEST_EXEMPTION_MS;
 	if (v[EXEMPTION])
 		read_exemption(p, v[EXEMPTION]);

@@ -42,6 +42,16 @@ struct host_realm {
 	size_t kdc_count;
 };
 
+/* What the sources of Kerberos in IKEv1 leave open: how this host says it. */
+enum {
+	HOST_KERBEROS_NAME_TERMINATED = 1,
+	HOST_KERBEROS_NAME_OCTETS = 2,
+	HOST_KERBEROS_TOKEN_BARE = 4,
+	HOST_KERBEROS_HASH_PREFIX = 8,
+	HOST_KERBEROS_HASH_OCTETS = 16,
+	HOST_KERBEROS_HASH_UNNAMED = 32,
+};
+
 /* The file of events. */
 struct host_events {
 	const char *file; /* NULL: the usual one */
@@ -68,6 +78,7 @@ struct host_config {
 	size_t interface_count;
 	enum data_plane data_plane;
 	uint32_t nat_keepalive_ms;     /* 0: never */
+	unsigned ikev1_kerberos;       /* HOST_KERBEROS_ bits */
 	uint32_t longest_exemption_ms; /* of `cordon exempt`; 0: none at all */
 	struct host_events events;
 	struct host_directory directory;

@@ -13,6 +13,15 @@
 
 enum { PATH_TEXT = 4096 };
 
+/* The page's words and the engine's bits stand for the same. */
+_Static_assert((int)HOST_KERBEROS_NAME_TERMINATED == (int)GSS_NAME_TERMINATED &&
+		       (int)HOST_KERBEROS_NAME_OCTETS == (int)GSS_NAME_LATIN &&
+		       (int)HOST_KERBEROS_TOKEN_BARE == (int)GSS_TOKEN_BARE &&
+		       (int)HOST_KERBEROS_HASH_PREFIX == (int)GSS_HASH_PREFIX &&
+		       (int)HOST_KERBEROS_HASH_OCTETS == (int)GSS_HASH_LATIN &&
+		       (int)HOST_KERBEROS_HASH_UNNAMED == (int)GSS_HASH_UNNAMED,
+	       "ikev1-kerberos");
+
 struct names {
 	const char **at;
 	size_t count, cap;
@@ -298,6 +307,7 @@ void proofs_load(const struct daemon *d, const struct plan *plan, struct loaded_
 	c->export_keys = d->export_fd >= 0;
 	memcpy(c->crash_secret, d->crash_secret, sizeof c->crash_secret);
 	c->nat_keepalive_ms = d->config->nat_keepalive_ms;
+	c->v1_kerberos = d->config->ikev1_kerberos; /* bit by bit the same */
 	add_psks(&sets, &psks);
 	if ((shared = load_store(d, &psks, &ppks, &ret->memory))) {
 		size_t n = credential_count(shared->store);

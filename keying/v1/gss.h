@@ -7,16 +7,6 @@
 #define KEYING_V1_GSS_H
 #include "keying/v1/v1.h"
 
-/* The open points (docs/protocols/ikev1.md); bits of keying_config.v1_kerberos. 0: as most sources say. */
-enum gss_switch {
-	GSS_NAME_TERMINATED = 1, /* our name ends with a zero character */
-	GSS_NAME_LATIN = 2,      /* our name is of octets, not UTF-16LE */
-	GSS_TOKEN_BARE = 4,      /* our token payload has no Vendor Encoding octet (racoon) */
-	GSS_HASH_PREFIX = 8,     /* hashes cover that octet, too */
-	GSS_HASH_LATIN = 16,     /* hashes cover names as octets (racoon) */
-	GSS_HASH_UNNAMED = 32,   /* hashes cover no names */
-};
-
 bool gss_used(const struct ike_sa *sa);
 void gss_free(struct ike_sa *sa);
 /* Our principal as an attribute: free() what *ret points to. */

@@ -69,6 +69,7 @@ static void every_key_is_taken_and_paths_begin_in_the_folder(void **state)
 			      "nat-keepalive: 2m\n"
 			      "longest-exemption: 90m\n"
 			      "directory: { realm: CORP.EXAMPLE, servers: [dc1.corp.example, 10.0.0.1], refresh: 1h }\n"
+			      "ikev1-kerberos: [token-bare, hash-octets]\n"
 			      "events: { file: events.json, size: 200MB, count: 0 }\n",
 			      r, &c),
 			 0);
@@ -94,6 +95,7 @@ static void every_key_is_taken_and_paths_begin_in_the_folder(void **state)
 	assert_string_equal(c->directory.servers[1], "10.0.0.1");
 	assert_int_equal(c->directory.refresh_ms, 3600000);
 	assert_int_equal(c->longest_exemption_ms, 90 * 60 * 1000);
+	assert_int_equal(c->ikev1_kerberos, HOST_KERBEROS_TOKEN_BARE | HOST_KERBEROS_HASH_OCTETS);
 	assert_true(strstr(c->events.file, "/events.json") && c->events.file[0] == '/');
 	assert_int_equal(c->events.size, 200000000);
 	assert_int_equal(c->events.count, 0);
@@ -118,6 +120,7 @@ static void mistakes_are_named(void **state)
 		{ "cordon: 1\ncertificates: x.pem\n",
 		  ":2:15: error: certificates is a list of { certificate: FILE, key: FILE }" },
 		{ "cordon: 1\ncertificates: [ { certificate: x } ]\n", ":2:17: error: a certificate needs 'key'\n" },
+		{ "cordon: 1\nikev1-kerberos: raccoon\n", "name-terminated, name-octets" },
 		{ "cordon: 1\nnat-keepalive: 999ms\n", "nat-keepalive is 1s to 1h, or 0 for never" },
 		{ "cordon: 1\ndirectory: { refresh: 59s }\n", "the directory is asked again after 1m to 24h" },
 		{ "cordon: 1\ndirectory: { server: x }\n", "server" },
