@@ -12,7 +12,7 @@ void gss_free(struct ike_sa *sa);
 /* Our principal as an attribute: free() what *ret points to. */
 int gss_own_name(const struct keying *k, const struct auth_set *set, struct owned *ret, struct diag *d);
 /* The name that the peer sent, and ours as we sent it. */
-void gss_begin(struct ike_sa *sa, struct keying_octets theirs, struct owned *ours);
+void gss_begin(struct ike_sa *sa, struct keying_octets theirs, struct owned *own);
 struct keying_octets gss_name(const struct ike_sa *sa); /* ours */
 /* The principal that the peer's name stands for: "host/dc1.corp.example@CORP.EXAMPLE". */
 enum { GSS_PRINCIPAL = 320 };
