@@ -1,6 +1,6 @@
 /* keying/capture.c - keys for a capture decoder, one line each, only where the configuration asks for it (debug, lab).
  * A line is "table: row", the row as tshark's -o uat:table:row takes it. */
-#include "keying/engine.h"
+#include "keying/v1/v1.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -88,6 +88,19 @@ void capture_ike(struct ike_sa *sa)
 	explicit_bzero(er, sizeof er);
 	explicit_bzero(ai, sizeof ai);
 	explicit_bzero(ar, sizeof ar);
+}
+
+/* Of IKEv1 tshark wants the initiator's cookie, and makes of it and the key what it needs. */
+void capture_main(struct ike_sa *sa)
+{
+	char key[HEX];
+
+	if (!sa->k->config.export_keys)
+		return;
+	struct keying_todo *t = todo_add(sa->k, KEYING_KEYS);
+	(void)snprintf(t->text, sizeof t->text, "ikev1_decryption_table: %016" PRIx64 ",%s", sa->spi_i,
+		       hex(&sa->v1->keys.cipher, 0, key));
+	explicit_bzero(key, sizeof key);
 }
 
 void capture_child(struct keying *k, const struct sa_spec *s)

@@ -712,6 +712,7 @@ void cookie_job_done(struct keying *k, const struct keying_result *r);
 
 /* capture.c: keys for a capture decoder, with export_keys only */
 void capture_ike(struct ike_sa *sa);
+void capture_main(struct ike_sa *sa); /* by IKEv1 */
 void capture_child(struct keying *k, const struct sa_spec *spec);
 
 /* keying.c */

@@ -270,6 +270,7 @@ uint64_t keying_deadline(const struct keying *k); /* ms; UINT64_MAX: none */
 struct keying_ike_row { /* main mode */
 	struct addr local, remote;
 	uint64_t spi_i, spi_r;
+	unsigned version; /* of IKE: 2, or 1 */
 	bool initiator, established;
 	unsigned nat;      /* 1: we are behind a NAT, 2: the peer is, 3: both */
 	struct addr outer; /* where the peer's packets come from */

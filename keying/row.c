@@ -15,6 +15,7 @@ size_t keying_ike_rows(const struct keying *k, struct keying_ike_row *rows, size
 				.remote = sa->remote,
 				.spi_i = sa->spi_i,
 				.spi_r = sa->spi_r,
+				.version = sa->v1 ? 1 : 2,
 				.initiator = sa->initiator,
 				.established = sa->state == IKE_ESTABLISHED,
 				.nat = sa->nat.behind,

@@ -204,7 +204,7 @@ static const struct membership *get_groups(struct wire_in *in, struct keying_row
 
 /* ---- rows -------------------------------------------------------------------------------------------------------- */
 
-enum { IKE_INITIATOR = 1, IKE_UP = 2, IKE_PPK = 4, FAILURE_STRANGER = 1 };
+enum { IKE_INITIATOR = 1, IKE_UP = 2, IKE_PPK = 4, IKE_OLD = 8, FAILURE_STRANGER = 1 };
 
 static void put_ike(struct wire_out *out, const struct keying_ike_row *r)
 {
@@ -214,7 +214,7 @@ static void put_ike(struct wire_out *out, const struct keying_ike_row *r)
 	wire_put_u64(out, r->spi_i);
 	wire_put_u64(out, r->spi_r);
 	wire_put_u8(out, (uint8_t)((r->initiator ? IKE_INITIATOR : 0u) | (r->established ? IKE_UP : 0u) |
-				   (r->ppk ? IKE_PPK : 0u)));
+				   (r->ppk ? IKE_PPK : 0u) | (r->version == 1 ? IKE_OLD : 0u)));
 	wire_put_u8(out, (uint8_t)r->nat);
 	wire_put_u16(out, r->local_port);
 	wire_put_u16(out, r->remote_port);
@@ -241,6 +241,7 @@ static void get_ike(struct wire_in *in, struct keying_rows *h, struct keying_ike
 	r->initiator = flags & IKE_INITIATOR;
 	r->established = flags & IKE_UP;
 	r->ppk = flags & IKE_PPK;
+	r->version = flags & IKE_OLD ? 1 : 2;
 	r->nat = below(in, wire_u8(in), 4);
 	r->local_port = wire_u16(in);
 	r->remote_port = wire_u16(in);

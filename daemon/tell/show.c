@@ -183,6 +183,7 @@ static void main_mode_rows(struct daemon *d, const struct live *l, json_t *rows)
 		put(o, "shown", words(shown(d, k)));
 		put(o, "suite", k->suite.encr ? json_string(ike_suite_text(&k->suite, suite)) : json_null());
 		put(o, "ppk", json_boolean(k->ppk));
+		put(o, "version", number(k->version));
 		put(o, "spi_i", spi_json(k->spi_i, 16));
 		put(o, "spi_r", spi_json(k->spi_r, 16));
 		put(o, "up_ms", k->established ? number(unix_ms(k->up_at_ms)) : json_null());

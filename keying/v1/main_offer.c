@@ -323,6 +323,7 @@ int main_key(struct ike_sa *sa, const struct key *skeyid, struct diag *d)
 	if ((r = v1_keys_make(&m, skeyid, &sa->v1->keys, d)) < 0 || (r = v1_iv_main(&m, &sa->v1->iv, d)) < 0)
 		return r;
 	sa->v1->keyed = true;
+	capture_main(sa);
 	owned_wipe(&sa->v1->making->secret);
 	return 0;
 }

@@ -39,6 +39,7 @@ static size_t made(uint8_t *buf, size_t cap)
 					   .spi_r = 6,
 					   .established = true,
 					   .ppk = true,
+					   .version = 1,
 					   .nat = 2,
 					   .remote_port = 4500,
 					   .peer = kept,
@@ -109,6 +110,7 @@ static void rows_arrive_as_they_were(void **state)
 	assert_string_equal(h.ike[0].auth_set, "machine");
 	assert_string_equal(ike_suite_text(&h.ike[0].suite, suite), "aes256gcm-sha384-x25519");
 	assert_true(h.ike[0].established && h.ike[0].ppk && !h.ike[0].initiator);
+	assert_int_equal(h.ike[0].version, 1);
 	assert_int_equal(h.ike[0].credential, 77);
 	assert_true(h.ike[0].rekey_at_ms == UINT64_MAX);
 	assert_null(h.ike[1].peer);

@@ -74,7 +74,7 @@ static void main_mode(struct columns *c, const json_t *row)
 	columns_add(c, "%s", or_dash(ask_text(row, "identity")));
 	columns_add(c, "%s", ask_text(row, "state"));
 	columns_add(c, "%s", ask_text(row, "role"));
-	columns_add(c, "%s", or_dash(ask_text(row, "suite")));
+	columns_add(c, "%s%s", or_dash(ask_text(row, "suite")), ask_number(row, "version") == 1 ? " (IKEv1)" : "");
 	add_nat(c, row);
 	columns_add(c, "%" PRIu64, ask_number(row, "quick_modes"));
 	add_span(c, row, "rekey_in_s");
