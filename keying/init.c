@@ -223,7 +223,7 @@ static void hint(struct ike_sa *sa, struct fault f, const char *fmt, ...)
 	va_end(ap);
 	sa->making->hint_fault = f;
 	sa->making->hint_fault.exchange = IKE_SA_INIT;
-	if (sa->give_up_ms == UINT64_MAX)
+	if (sa->give_up_ms > sa->k->now_ms + HINT_MS)
 		sa->give_up_ms = sa->k->now_ms + HINT_MS;
 	ike_arm(sa);
 }

@@ -49,7 +49,7 @@ int quick_step(struct child *c, enum child_event ev, const struct v1_msg *m, con
 		/* Some steps have nothing to wait for. */
 		if (c->state == CHILD_DERIVE && !c->group)
 			return quick_step(c, CEV_JOB, NULL, NULL, d);
-		if (c->state == CHILD_CONNECT && !c->v1->commit)
+		if (c->state == CHILD_CONNECT && c->settle_ms == UINT64_MAX)
 			return quick_step(c, CEV_SETTLED, NULL, NULL, d);
 		if (c->state == CHILD_OUTBOUND && !c->sends)
 			return quick_step(c, CEV_DONE, NULL, NULL, d);

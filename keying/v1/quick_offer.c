@@ -172,8 +172,9 @@ int quick_end(struct child *c, const struct quick_input *in, struct diag *d)
 	v1_put_hash(&w, (struct keying_octets){ hash.octets, hash.len });
 	if ((r = quick_send(c, &w, c->v1->commit, d)) < 0)
 		return r;
-	if (c->v1->commit) {
-		c->settle_ms = sa->k->now_ms + V1_CONNECT_MS;
+	if (c->v1->commit || !(sa->v1->vendors & 1u << V1_VENDOR_CORDON)) {
+		/* Others have their inbound half when they have dealt with message 3, and lose what comes before. */
+		c->settle_ms = sa->k->now_ms + (c->v1->commit ? V1_CONNECT_MS : V1_SETTLE_MS);
 		child_arm(c);
 	}
 	return 0;

@@ -29,6 +29,7 @@ enum {
 	V1_IDS_SEEN = 32,         /* message IDs of what was told last: none is taken twice */
 	V1_HALF_OPEN_SHARE = 4,   /* of half_open_most, IKEv1 gets so large a part: it has no cookies */
 	V1_QUICK_KEEP_MS = 60000, /* the last message of quick mode may have to be repeated for so long */
+	V1_SETTLE_MS = 200,       /* until a peer has its inbound half */
 	V1_CONNECT_MS = 2000,     /* who sets the commit bit has so long to say CONNECTED */
 	V1_REPEATS_MOST = 16,
 	V1_SETS_MOST = 4, /* authentication sets that one proof may satisfy */
