@@ -372,11 +372,11 @@ static uint32_t split(struct firewall_tree *t, const struct side *s, const struc
 	return node;
 }
 
-/* How good a cut is: 2: lists are short and hold little more than there is; 1: it can be had; 0: it grows too much, or
- * shortens nothing. */
+/* How good a cut is: 2: lists are shorter and hold little more than there is; 1: it can be had; 0: it grows too much,
+ * or shortens nothing. */
 static int quality(const struct lists *l, size_t n)
 {
-	if (l->longest > n / 2 || l->total > 6 * (uint64_t)n + SMALL)
+	if (l->longest > n - n / 4 || l->total > 6 * (uint64_t)n + SMALL)
 		return 0;
 	return l->total <= 2 * (uint64_t)n + TINY ? 2 : 1;
 }

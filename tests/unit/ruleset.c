@@ -259,10 +259,165 @@ static void global_exemptions_are_those_of_the_policy(void **state)
 	}
 }
 
+/* One rule of each kind: an allow that asks everything, a block, a bypass by group. */
+struct walled {
+	struct sketch s;
+	struct service services[2];
+	struct firewall_rule rules[3];
+	struct firewall section;
+	struct group trusted, banned;
+	const struct group *allow[1], *except[1];
+	struct plan_group asked[2];
+	struct plan_interface interface;
+};
+
+static void wall(struct walled *w)
+{
+	memset(w, 0, sizeof *w);
+	all_modes(&w->s);
+	w->services[0] = (struct service){ IPPROTO_TCP, { 80, 80 }, PORT_ANY, -1, -1 };
+	w->services[1] = (struct service){ IPPROTO_ICMP, PORT_ANY, PORT_ANY, 8, -1 };
+	w->trusted.name = "trusted";
+	w->banned.name = "banned";
+	w->allow[0] = &w->trusted;
+	w->except[0] = &w->banned;
+	w->asked[0] = (struct plan_group){ .group = &w->trusted, .sure = true };
+	w->asked[1] = (struct plan_group){ .group = &w->banned, .maybe = true };
+	w->rules[0] = (struct firewall_rule){ .name = "all\"\n} flush",
+					      .action = FIREWALL_ALLOW,
+					      .direction = DIRECTION_IN | DIRECTION_OUT,
+					      .services = w->services,
+					      .service_count = 2,
+					      .secure = SECURE_ENCRYPTED,
+					      .profiles = PROFILE_DOMAIN,
+					      .interface = "eth0" };
+	w->rules[1] = (struct firewall_rule){ .name = "closed",
+					      .action = FIREWALL_BLOCK,
+					      .direction = DIRECTION_IN,
+					      .services = w->services,
+					      .service_count = 1,
+					      .profiles = PROFILE_ALL };
+	w->rules[2] = (struct firewall_rule){ .name = "friends",
+					      .action = FIREWALL_BYPASS,
+					      .direction = DIRECTION_IN,
+					      .secure = SECURE_AUTHENTICATED,
+					      .profiles = PROFILE_ALL,
+					      .machines_allow = w->allow,
+					      .allow_count = 1,
+					      .machines_except = w->except,
+					      .except_count = 1 };
+	w->section = (struct firewall){ .inbound = FIREWALL_BLOCK, .rules = w->rules, .count = 3 };
+	w->interface = (struct plan_interface){ "eth0", PROFILE_DOMAIN };
+	w->s.plan.policy.firewalls = &w->section;
+	w->s.plan.policy.firewall_count = 1;
+	w->s.plan.ruled = true;
+	w->s.plan.asks_who = true;
+	w->s.plan.groups = w->asked;
+	w->s.plan.group_count = 2;
+	w->s.plan.interfaces = &w->interface;
+	w->s.plan.interface_count = 1;
+}
+
+static void a_host_that_no_section_rules_has_no_firewall(void **state)
+{
+	SCOPED(str_wipe) struct str text = { 0 };
+	struct walled w;
+
+	(void)state;
+	wall(&w);
+	w.s.plan.ruled = false;
+	gate_ruleset(&gate_default, &w.s.plan, &text);
+	assert_false(has(&text, "firewall_in"));
+	assert_false(has(&text, "firewall_out"));
+}
+
+/* Where the chain of one rule is asked: the number of the line, from the jumps of `fwi_ip`. */
+static size_t place_of_first_jump_to(const struct str *chain, const struct str *text, const char *rule)
+{
+	size_t place = 0;
+
+	for (const char *at = str_text(chain); (at = strstr(at, "jump ")); at++, place++) {
+		SCOPED(str_wipe) struct str name = { 0 }, target = { 0 };
+		size_t len = strcspn(at + 5, "\n");
+
+		str_add_n(&name, at + 5, len);
+		if (strcmp(str_text(&name), rule) == 0)
+			return place;
+		chain_of(text, str_text(&name), &target);
+		if (has(&target, rule))
+			return place;
+	}
+	fail_msg("nothing leads to %s", rule);
+	return 0;
+}
+
+static void bypass_comes_before_block_before_allow_before_default(void **state)
+{
+	SCOPED(str_wipe) struct str text = { 0 }, chain = { 0 };
+	struct walled w;
+
+	(void)state;
+	wall(&w);
+	gate_ruleset(&gate_default, &w.s.plan, &text);
+	chain_of(&text, "fwi_ip", &chain);
+	assert_int_equal(place_of_first_jump_to(&chain, &text, "fwi_2"), 0);
+	assert_int_equal(place_of_first_jump_to(&chain, &text, "fwi_1"), 1);
+	assert_int_equal(place_of_first_jump_to(&chain, &text, "fwi_0"), 2);
+	assert_true(has(&chain, "goto fwi_default"));
+}
+
+static void a_bypass_asks_for_an_sa_then_the_ban_then_the_group(void **state)
+{
+	SCOPED(str_wipe) struct str text = { 0 }, first = { 0 }, second = { 0 };
+	struct walled w;
+	const char *ban, *group;
+
+	(void)state;
+	wall(&w);
+	gate_ruleset(&gate_default, &w.s.plan, &text);
+	chain_of(&text, "fwi_2", &first);
+	assert_true(has(&first, "iifname \"cordon0\"  goto fwi_2_1") ||
+		    has(&first, "iifname \"cordon0\" goto fwi_2_1"));
+	assert_false(has(&first, "accept"));
+	chain_of(&text, "fwi_2_1", &second);
+	ban = strstr(str_text(&second), "ip saddr . ip daddr @member_may_1_ip return");
+	group = strstr(str_text(&second), "ip saddr . ip daddr @member_sure_0_ip goto fwi_2_2");
+	assert_non_null(ban);
+	assert_non_null(group);
+	assert_true(ban < group);
+	assert_false(has(&second, "accept"));
+}
+
+static void established_connections_are_not_passed_over(void **state)
+{
+	SCOPED(str_wipe) struct str text = { 0 }, chain = { 0 };
+	struct walled w;
+
+	(void)state;
+	wall(&w);
+	gate_ruleset(&gate_default, &w.s.plan, &text);
+	chain_of(&text, "firewall_in", &chain);
+	assert_true(has(&chain, "ct state established ct direction reply accept"));
+	assert_false(has(&chain, "ct state established accept"));
+	assert_false(has(&chain, "ct state { established"));
+}
+
+static void a_firewall_rules_name_cannot_break_out_either(void **state)
+{
+	SCOPED(str_wipe) struct str text = { 0 };
+	struct walled w;
+
+	(void)state;
+	wall(&w);
+	gate_ruleset(&gate_default, &w.s.plan, &text);
+	assert_true(has(&text, "comment \"all??} flush\""));
+}
+
 /* The kernel is the judge of its own grammar. Needs a namespace of our own. */
 static void nft_takes_what_we_write(void **state)
 {
 	SCOPED(str_wipe) struct str text = { 0 };
+	struct walled w;
 	struct sketch s;
 	struct diag d;
 
@@ -275,6 +430,11 @@ static void nft_takes_what_we_write(void **state)
 		puts(str_text(&text));
 	if (nft_try(str_text(&text), text.len, &d) < 0)
 		fail_msg("%s", d.text);
+	if (nft_load(str_text(&text), text.len, &d) < 0)
+		fail_msg("%s", d.text);
+	str_wipe(&text);
+	wall(&w);
+	gate_ruleset(&gate_default, &w.s.plan, &text);
 	if (nft_load(str_text(&text), text.len, &d) < 0)
 		fail_msg("%s", d.text);
 	if (nft_load("table inet cordon { nonsense", 28, &d) != -EINVAL)
@@ -292,6 +452,11 @@ int main(void)
 		cmocka_unit_test(addresses_with_the_same_regions_share_a_map),
 		cmocka_unit_test(a_rule_name_cannot_break_out_of_its_comment),
 		cmocka_unit_test(global_exemptions_are_those_of_the_policy),
+		cmocka_unit_test(a_host_that_no_section_rules_has_no_firewall),
+		cmocka_unit_test(bypass_comes_before_block_before_allow_before_default),
+		cmocka_unit_test(a_bypass_asks_for_an_sa_then_the_ban_then_the_group),
+		cmocka_unit_test(established_connections_are_not_passed_over),
+		cmocka_unit_test(a_firewall_rules_name_cannot_break_out_either),
 		cmocka_unit_test(nft_takes_what_we_write),
 	};
 
