@@ -66,6 +66,9 @@ struct daemon {
 	uint64_t plans;              /* made so far; also those that came to nothing */
 	struct engine *engine;
 
+	struct gate_other *others_told; /* tell/firewall.h */
+	size_t others_told_count;
+
 	struct hub *hub; /* follow.h */
 	struct observer observer, to_hub;
 	uv_timer_t tick;

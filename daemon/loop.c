@@ -4,6 +4,7 @@
 #include "daemon/host/credentials.h"
 #include "daemon/daemon.h"
 #include "daemon/force/exempt.h"
+#include "daemon/tell/firewall.h"
 #include "daemon/tell/follow.h"
 #include "daemon/force/force.h"
 #include "daemon/keys/filling.h"
@@ -92,6 +93,8 @@ static void rules_touched(uv_poll_t *p, int status, int events)
 		log_error("rules could not be restored: %s", why.text);
 	else if (restored.table || restored.rules || restored.routes)
 		say_restored(d, &restored);
+	if (restored.others)
+		firewall_look_at_others(d);
 }
 
 /* ---- signals ----------------------------------------------------------------------------------------------------- */

@@ -9,10 +9,12 @@
 #include "enforce/guard.h"
 #include "enforce/identities.h"
 #include "enforce/nft.h"
+#include "enforce/others.h"
 #include "enforce/programs.h"
 #include "enforce/routes.h"
 #include "enforce/table.h"
 #include "enforce/toucher.h"
+#include "identity/groups.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -61,7 +63,7 @@ struct gate {
 	struct guard guard;
 	struct programs programs; /* of the plan in force, or of the one that is being put in force */
 	uint64_t guarded_told;
-	bool table_touched, routes_touched;
+	bool table_touched, routes_touched, others_touched;
 	bool table_named; /* `by` is of the table's change, which counts most */
 	char by[TOUCHER_WORDS];
 };
@@ -559,6 +561,7 @@ static int hear_nft(const struct nlmsghdr *h, void *context)
 
 	if (own(h, &g->nft) || own(h, &g->guard.owner))
 		return MNL_CB_OK;
+	g->others_touched |= !table_concerns(h);
 	if (table_concerns(h))
 		g->table_touched = true;
 	else if (g->table_touched && !g->table_named) /* names come at the end of a transaction */
@@ -664,6 +667,8 @@ int gate_check(struct gate *g, struct gate_restored *ret, struct diag *d)
 		memcpy(restored.by, g->by, sizeof restored.by);
 	if (restored.table)
 		restored.guarded = newly_guarded(g);
+	restored.others = g->others_touched;
+	g->others_touched = false;
 	g->by[0] = '\0';
 	g->table_named = false;
 	*ret = restored;
@@ -708,4 +713,25 @@ size_t gate_counters(struct gate *g, struct gate_counter *rows, size_t cap, stru
 	if (g->guard.in_force)
 		list_count(&l, GATE_COUNT_GUARDED, 0, guard_count(&g->guard));
 	return l.count;
+}
+
+int gate_others(struct gate *g, struct gate_other **ret, size_t *ret_count, struct diag *d)
+{
+	return others_find(&g->nft, ret, ret_count, d);
+}
+
+bool gate_has_program(const struct gate *g, const char *program)
+{
+	return programs_has(&g->programs, program);
+}
+
+void gate_group_count(const struct gate *g, size_t group, size_t *ret_sure, size_t *ret_maybe)
+{
+	*ret_sure = *ret_maybe = 0;
+	for (size_t i = 0; i < g->identities.count; i++) {
+		enum member is = membership_get(g->identities.rows[i]->is, group);
+
+		*ret_sure += is == MEMBER_YES;
+		*ret_maybe += is != MEMBER_NO;
+	}
 }

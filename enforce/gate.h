@@ -86,6 +86,7 @@ int gate_routes(struct gate *g, struct diag *d);
  * restores what is missing and says what it had to. Our own changes are not taken for somebody else's. */
 struct gate_restored {
 	bool table, rules, routes; /* routes: those of our routing table */
+	bool others;               /* somebody changed tables that are not ours: nothing was restored */
 	char by[64];               /* "nft (process 4711)"; "": not known */
 	uint64_t guarded;          /* packets that the second barrier has dropped since it was last asked */
 };
@@ -93,6 +94,19 @@ int gate_watch_fd(const struct gate *g);
 int gate_check(struct gate *g, struct gate_restored *ret, struct diag *d);
 /* Is there a second barrier for while the table is gone? It needs Linux 5.12. */
 bool gate_guarded(const struct gate *g);
+
+/* Tables of other programs that may drop what comes in, whatever we let in; free() the rows. */
+enum { GATE_OTHER_TABLE = 160, GATE_OTHERS_MOST = 64 };
+struct gate_other {
+	char table[GATE_OTHER_TABLE]; /* "ip filter" */
+	bool drops_by_default;
+	uint32_t rules; /* 0 or more: are there some that drop? */
+};
+int gate_others(struct gate *g, struct gate_other **ret, size_t *ret_count, struct diag *d);
+/* Is a program there that firewall rules name? Where it is not, or cannot be matched here, its rules match nothing. */
+bool gate_has_program(const struct gate *g, const char *program);
+/* How many pairs of addresses are surely, or maybe, of that group (plan_groups of the plan in force). */
+void gate_group_count(const struct gate *g, size_t group, size_t *ret_sure, size_t *ret_maybe);
 
 /* Packets and octets dropped or passed by rule, for status and why. */
 struct gate_counter {

@@ -61,6 +61,9 @@ const struct event_row event_rows[EVENT_COUNT] = {
 				   0,
 				   "Somebody changed our table, rules or routes, and they are as they should be "
 				   "again" },
+	[EVENT_BYPASS_OVERRULED] = { "bypass-overruled", CATEGORY_POLICY, EVENT_WARNING, EVENT_FAILURE, 0, 0,
+				     TELLER_PARENT, 0,
+				     "Another program's table may drop what a bypass of the policy lets in" },
 	[EVENT_ADDRESSES_CHANGED] = { "addresses-changed", CATEGORY_POLICY, EVENT_INFO, EVENT_SUCCESS, 0, 0,
 				      TELLER_PARENT, 0, "This host's addresses changed, and its rules with them" },
 	[EVENT_CREDENTIAL_CHOSEN] = { "credential-chosen", CATEGORY_MAIN, EVENT_INFO, EVENT_SUCCESS, 0, 0,

@@ -5,6 +5,7 @@
 #include "base/str.h"
 #include "base/text.h"
 #include "daemon/force/boot.h"
+#include "daemon/tell/firewall.h"
 #include "daemon/host/credentials.h"
 #include "daemon/keys/filling.h"
 #include "daemon/parts/directory.h"
@@ -159,6 +160,7 @@ static void replace(struct daemon *d, struct candidate *c)
 	d->plan = TAKE(c->plan);
 	d->policy = TAKE(c->policy);
 	d->report = TAKE(c->report);
+	firewall_look_at_others(d);
 }
 
 int force_candidate(struct daemon *d, struct candidate *c, struct diag *why)

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "daemon/host/credentials.h"
+#include "daemon/tell/firewall.h"
 #include "daemon/tell/flows.h"
 #include "daemon/tell/follow.h"
 #include "daemon/force/exempt.h"
@@ -485,7 +486,10 @@ static void drop_rows(struct daemon *d, const struct live *l, json_t *rows)
 				      "unit", "packets", "meaning", l->counters[i].meaning, "count",
 				      (json_int_t)l->counters[i].packets, "octets", (json_int_t)l->counters[i].octets);
 
-		put(o, "rule", l->counters[i].rule ? words(l->counters[i].rule->name) : json_null());
+		put(o, "rule",
+		    l->counters[i].rule       ? words(l->counters[i].rule->name)
+		    : l->counters[i].firewall ? words(l->counters[i].firewall->name)
+					      : json_null());
 		(void)json_array_append_new(rows, o);
 	}
 }
@@ -520,6 +524,11 @@ static void flow_table(struct daemon *d, const struct live *l, json_t *rows)
 	flows_rows(d, rows);
 }
 
+static void firewall_table(struct daemon *d, const struct live *l, json_t *rows)
+{
+	firewall_rows(d, l->counters, l->counter_count, rows);
+}
+
 static const struct {
 	const char *name, *also; /* what IKEv2 people say */
 	void (*rows)(struct daemon *d, const struct live *l, json_t *rows);
@@ -533,6 +542,7 @@ static const struct {
 	{ "revocation-lists", "revocation-list", list_rows },
 	{ "exemptions", "exemption", exemption_rows },
 	{ "flows", "flow", flow_table },
+	{ "firewall", "firewall-rules", firewall_table },
 };
 
 bool show_has(const char *what)
@@ -547,15 +557,18 @@ json_t *show_table(struct daemon *d, const struct engine_view *v, const char *wh
 {
 	for (size_t i = 0; i < ARRAY_LEN(tables); i++) {
 		SCOPED(live_wipe) struct live l = { 0 };
-		json_t *rows;
+		json_t *rows, *reply;
 
 		if (strcmp(tables[i].name, what) != 0 && strcmp(tables[i].also, what) != 0)
 			continue;
 		rows = json_array();
 		live_read(d, v, &l);
 		tables[i].rows(d, &l, rows);
-		return json_pack("{s:b,s:s,s:b,s:o,s:o}", "ok", 1, "what", tables[i].name, "away", l.v->keying_away,
-				 "rows", rows, "exemptions", exemptions(d));
+		reply = json_pack("{s:b,s:s,s:b,s:o,s:o}", "ok", 1, "what", tables[i].name, "away", l.v->keying_away,
+				  "rows", rows, "exemptions", exemptions(d));
+		if (tables[i].rows == firewall_table)
+			put(reply, "firewall", firewall_frame(d, l.counters, l.counter_count));
+		return reply;
 	}
 	return NULL;
 }
@@ -755,6 +768,7 @@ json_t *show_status(struct daemon *d, const struct engine_view *v)
 	put(o, "expires", credentials_expiry(d));
 	put(o, "exemptions", exemptions(d));
 	put(o, "directory", directory_json(d));
+	put(o, "bypass_overruled_by", firewall_overruled(d));
 	json_decref(rows);
 	return o;
 }

@@ -369,6 +369,58 @@ def programs():
     expect("all of a slice are blocked", not heard(slices[1]) and not heard(slices[0]) and heard())
 
 
+SHAPES = {  # what other programs make at the input hook: text, what is said of it
+    "firewalld": ("""table inet firewalld {
+        chain filter_INPUT { type filter hook input priority 10; policy accept;
+            ct state { established, related } accept
+            iifname "lo" accept
+            jump filter_INPUT_ZONES
+            reject with icmpx admin-prohibited
+        }
+        chain filter_INPUT_ZONES { iifname "eth0" goto filter_IN_public
+        }
+        chain filter_IN_public { tcp dport 22 accept
+        }
+    }""", "inet firewalld: rules"),
+    "ufw": ("""table ip filter {
+        chain INPUT { type filter hook input priority 0; policy drop;
+            jump ufw-before-input
+        }
+        chain ufw-before-input { ct state established accept
+        }
+    }""", "ip filter: default"),
+    "docker": ("""table ip filter {
+        chain INPUT { type filter hook input priority 0; policy accept;
+        }
+        chain FORWARD { type filter hook forward priority 0; policy drop;
+            jump DOCKER
+        }
+        chain DOCKER { oifname "docker0" accept
+        }
+    }
+    table ip nat { chain POSTROUTING { type nat hook postrouting priority 100; ip saddr 172.17.0.0/16 masquerade
+    }
+    }""", None),
+    "counting": ("""table inet watch { chain in { type filter hook input priority -5; policy accept; counter
+    }
+    }""", None),
+}
+
+
+def others():
+    """A bypass does not undo what another table drops, which is said of it; a table that drops nothing is left in peace."""
+    for name, (text, said) in SHAPES.items():
+        h = Host(firewall(*BYPASS, security=require("sealed", protocol="udp", port1="7000-7040")), protected=True)
+        h.tool.tell("identify", A4, B4, "yn")
+        expect("%s: a friend is in, without it" % name, h.into(7000))
+        h.a.nft(text)
+        h.tool.tell("others")
+        lines = [l[6:] for l in h.tool.lines if l.startswith("other ")]
+        expect("%s: %s" % (name, lines), lines == ([said] if said else []))
+        expect("%s: the bypass %s" % (name, "is overruled" if said else "works on"), h.into(7001) == (said is None))
+        expect("%s: a stranger is out as before" % name, not h.into(7050))
+
+
 def many():
     """A thousand rules at random do what a reader of the file expects of each packet."""
     dice = random.Random(int(os.environ.get("SEED", "1")))
@@ -408,4 +460,4 @@ def many():
 
 main([defaults, actions, answers, matchers, interfaces, profiles, bypass, except_alone, lost_membership, encrypted, outward,
       always, held_in_clear,
-      programs, many])
+      programs, others, many])

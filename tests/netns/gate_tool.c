@@ -6,7 +6,7 @@
  *
  * It reads commands, a line each, and answers each with "ok", "ok NUMBER" or "error: ...":
  *     apply FILE | disable | enable-plane | hold | fallback L R SECONDS | secured L R | unsecured L R | exempt R MS
- *     identify L R GROUPS | forget L R | counters | check | close-tun | open-tun
+ *     identify L R GROUPS | forget L R | counters | others | check | close-tun | open-tun
  * identify: a letter for each group that the plan asks about, y, n or m (may be).
  * hold: the plane swallows what it gets from the TUN, as while negotiating; release: sends it in clear, in order, as
  * when a peer has no IKE. When somebody changes our rules it restores them and says "restored" between answers. */
@@ -218,6 +218,19 @@ static int count(struct tool *h, struct diag *d)
 	return 0;
 }
 
+static int others(struct tool *h, struct diag *d)
+{
+	struct gate_other *rows;
+	size_t n;
+	int r = gate_others(h->gate, &rows, &n, d);
+
+	for (size_t i = 0; r == 0 && i < n; i++)
+		printf("other %s: %s\n", rows[i].table, rows[i].drops_by_default ? "default" : "rules");
+	if (r == 0)
+		free(rows);
+	return r;
+}
+
 static int exempt(struct tool *h, const char *remote, uint64_t for_ms, struct diag *d)
 {
 	struct addr a = parse(remote);
@@ -303,6 +316,8 @@ static int obey(struct tool *h, char *line, struct diag *d)
 		return release(h, false), 0;
 	if (strcmp(words[0], "counters") == 0)
 		return count(h, d);
+	if (strcmp(words[0], "others") == 0)
+		return others(h, d);
 	if (strcmp(words[0], "close-tun") == 0) {
 		close(h->tun);
 		h->tun = -1;

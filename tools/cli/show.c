@@ -5,6 +5,7 @@
 #include "tools/cli/ask.h"
 #include "tools/cli/columns.h"
 #include "tools/cli/exempt.h"
+#include "tools/cli/firewall.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -14,12 +15,13 @@
 static int run(int argc, char **argv);
 
 const struct command command_show = {
-	"show", "live state: main-mode, quick-mode, rules, peers, flows, drops, exemptions, credentials",
-	"usage: cordon show main-mode | quick-mode | rules | peers | credentials |\n"
+	"show", "live state: main-mode, quick-mode, rules, firewall, peers, flows, drops, exemptions, credentials",
+	"usage: cordon show main-mode | quick-mode | rules | firewall | peers | credentials |\n"
 	"                   revocation-lists | exemptions | flows | drops [--all] [--json]\n\n"
 	"  main-mode      IKE SAs: who proved to be whom (also: ike-sa)\n"
 	"  quick-mode     CHILD SAs: what is protected how, and how much went through (also: child-sa)\n"
 	"  rules          the policy's rules and what they have stopped here\n"
+	"  firewall       the policy's firewall here: rules, what they let pass or dropped, groups\n"
 	"  peers          the other hosts and how each fares\n"
 	"  credentials    what this host can prove itself with, and for which sets of the policy\n"
 	"  revocation-lists\n"
@@ -311,6 +313,7 @@ static const struct {
 	{ "exemptions", "exemption", EXEMPT_HEADING, exempt_columns, EXEMPT_NONE },
 	{ "flows", "flow", "HOST|ADDRESS|OUTCOME|RULE|IDENTITY|>IN|>OUT|>PACKETS|FIRST|LAST", flow,
 	  "No flow yet: nothing was protected, exempted or dropped." },
+	{ "firewall", "firewall-rules", FIREWALL_HEADING, firewall_columns, FIREWALL_NONE },
 	{ "drops", "drop", ">COUNT|UNIT|WHERE|NAME|RULE OR MEANING", drop,
 	  "Nothing was dropped. With --all: what is counted." },
 };
@@ -388,6 +391,8 @@ static int run(int argc, char **argv)
 		columns_print(&c);
 	else if (!json_is_true(json_object_get(reply, "away")))
 		(void)puts(tables[t].none);
+	if (strcmp(tables[t].name, "firewall") == 0)
+		firewall_say(json_object_get(reply, "firewall"));
 	if (strcmp(tables[t].name, "rules") == 0)
 		say_exempted(json_object_get(reply, "exemptions"));
 	json_decref(reply);

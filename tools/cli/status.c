@@ -68,6 +68,18 @@ static void print_clear(const json_t *s)
 			     clear, clear == 1 ? "" : "s", exempt);
 }
 
+static void print_overruled(const json_t *tables)
+{
+	const json_t *row;
+	size_t i;
+
+	json_array_foreach(tables, i, row)
+	{
+		(void)printf("%s the nftables table '%s' may drop what a bypass lets in\n",
+			     i ? "         " : "Firewall ", ask_text(row, "table"));
+	}
+}
+
 static void print_policy(const json_t *p)
 {
 	char when[AGO_TEXT], left[AGO_TEXT];
@@ -249,6 +261,7 @@ static int run(int argc, char **argv)
 		print_clear(s);
 		print_keying(json_object_get(s, "keying"));
 		(void)printf("Plane     %s\n", ask_text(json_object_get(s, "plane"), "kind"));
+		print_overruled(json_object_get(s, "bypass_overruled_by"));
 		if (json_is_false(json_object_get(s, "second_barrier")))
 			(void)puts("Barrier   no second one on this kernel (older than 5.12): whoever flushes the "
 				   "nftables\n"
