@@ -206,7 +206,7 @@ class Libreswan(Peer):
         return "conn %s\n\t%s\n" % (row.name, "\n\t".join(lines))
 
     def write(self):
-        conf = ["config setup\n\tdumpdir=/run/pluto\n\tlogtime=no\n\tuniqueids=no\n"]
+        conf = ["config setup\n\tdumpdir=/run/pluto\n\tlogtime=no\n\tuniqueids=no\n\tikev1-policy=accept\n"]
         secrets, kinds, roots = [], set(), set()
         for row in self.world.rows:
             conf.append(self.connection(row))
