@@ -169,7 +169,7 @@ int v1_decode_payloads(struct wire_in *in, enum v1_message_kind kind, struct v1_
 		if (first)
 			m->after_hash.at = in->at;
 	}
-	if (in->left > (encrypted ? V1_PADDING_MOST : 0))
+	if (in->left > (encrypted ? V1_PADDING_MOST : V1_ALIGNMENT_MOST))
 		return diag_fail(d, ERR_SYNTAX, "%zu octets behind the last payload", in->left);
 	if (m->after_hash.at)
 		m->after_hash.len = (size_t)(in->at - m->after_hash.at);

@@ -32,7 +32,8 @@ enum v1_payload {
 	V1_PL_FRAGMENT = 132, /* [MS-IKEE] 2.2.3; fragment.h */
 };
 
-enum { V1_PADDING_MOST = 16 }; /* behind the last payload of an encrypted message */
+/* Behind the last payload of an encrypted message; and of one in clear, which some make a multiple of four. */
+enum { V1_PADDING_MOST = 16, V1_ALIGNMENT_MOST = 3 };
 
 enum { V1_DOI_ISAKMP = 0, V1_DOI_IPSEC = 1 };
 enum v1_protocol { V1_PROTO_ISAKMP = 1, V1_PROTO_AH = 2, V1_PROTO_ESP = 3 };
@@ -264,8 +265,8 @@ enum v1_message_kind {
 
 /* The header and nothing more. -ERR_UNSUPPORTED: another major version (the header is filled in all the same). */
 int v1_decode_header(struct wire_in *in, struct ike_header *ret, struct diag *d);
-/* The payloads of m->h's message, the first of type m->h.next. In a message that was encrypted at most a block of
- * padding may follow. -ERR_SYNTAX: so it is, too, when the key was wrong. */
+/* The payloads of m->h's message, the first of type m->h.next. Padding may follow. -ERR_SYNTAX: so it is, too, when the
+ * key was wrong. */
 int v1_decode_payloads(struct wire_in *in, enum v1_message_kind kind, struct v1_msg *m, struct diag *d);
 
 /* NULL if the message does not carry it. */
