@@ -17,7 +17,7 @@ size_t keying_ike_rows(const struct keying *k, struct keying_ike_row *rows, size
 				.spi_r = sa->spi_r,
 				.version = sa->v1 ? 1 : 2,
 				.initiator = sa->initiator,
-				.established = sa->state == IKE_ESTABLISHED,
+				.established = sa->state == IKE_ESTABLISHED && !sa->gone,
 				.nat = sa->nat.behind,
 				.outer = sa->nat.outer,
 				.local_port = sa->local_port,
