@@ -99,10 +99,10 @@ void twin_review(struct ike_sa *sa)
 		return;
 	}
 	if (sa->v1 && winner->v1)
-		renew_move(sa, winner);
+		renew_move(sa, winner, false);
 	LIST_FOREACH(c, &sa->children, entry) {
 		bool up = false;
-		if (c->state == CHILD_UP && !has_same(winner, c, &up))
+		if (!c->v1 && c->state == CHILD_UP && !has_same(winner, c, &up))
 			child_start_like(winner, c, 0);
 		ready &= up || c->state == CHILD_DELETING;
 	}

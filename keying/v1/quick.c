@@ -93,7 +93,7 @@ static int later(struct child *c, const struct quick_input *in, struct diag *d)
 struct quick *quick_new(struct child *c)
 {
 	c->v1 = mem_new(1, sizeof *c->v1);
-	*c->v1 = (struct quick){ .resend_ms = UINT64_MAX, .forget_ms = UINT64_MAX };
+	*c->v1 = (struct quick){ .under = c->ike->number, .resend_ms = UINT64_MAX, .forget_ms = UINT64_MAX };
 	return c->v1;
 }
 
@@ -198,6 +198,8 @@ static void unanswered(struct child *c)
 	uint64_t began = sa->k->now_ms - (uint64_t)RESEND_MOST_MS * 4;
 
 	if (!c->initiator) { /* it has lost interest, or never heard of our answer: it asks again if it wants */
+		if (ike_usable(sa) || renew_successor(sa)) /* or it has it, and its third message was lost */
+			notice_delete_child(ike_usable(sa) ? sa : renew_successor(sa), c);
 		child_drop(c, NULL);
 		return;
 	}
@@ -240,6 +242,21 @@ static struct child *of_id(const struct ike_sa *sa, uint32_t id)
 	LIST_FOREACH(c, &sa->children, entry)
 		if (c->v1 && c->v1->id == id)
 			return c;
+	return NULL;
+}
+
+/* One that was negotiated here and lives under the next main mode by now: what still comes for it is repeated. */
+static struct child *moved_away(const struct ike_sa *sa, uint32_t id)
+{
+	struct ike_sa *other;
+	struct child *c;
+
+	if (!sa->contact)
+		return NULL;
+	LIST_FOREACH(other, &sa->contact->ikes, of_contact)
+		LIST_FOREACH(c, &other->children, entry)
+			if (c->v1 && c->v1->id == id && c->v1->under == sa->number)
+				return c;
 	return NULL;
 }
 
@@ -355,10 +372,18 @@ static bool is_connected(const struct child *c, const struct v1_msg *m)
 void quick_came(struct ike_sa *sa, const struct ike_header *h, const uint8_t *octets, size_t len, const uint8_t *digest)
 {
 	struct keying *k = sa->k;
-	struct child *c = of_id(sa, h->id);
+	struct child *c = of_id(sa, h->id), *moved = c ? NULL : moved_away(sa, h->id);
 	struct v1_msg *m;
 	struct diag d = { 0 };
 
+	if (moved && memcmp(moved->v1->last_digest, digest, DIGEST) != 0) {
+		k->dropped[KEYING_DROP_REPEATED]++;
+		return;
+	}
+	if (moved) {
+		again(moved);
+		return;
+	}
 	if (c && memcmp(c->v1->last_digest, digest, DIGEST) == 0) {
 		again(c);
 		return;

@@ -63,13 +63,13 @@ void renew_start(struct ike_sa *old)
 		new->reauthenticates = old->number;
 }
 
-void renew_move(struct ike_sa *from, struct ike_sa *to)
+void renew_move(struct ike_sa *from, struct ike_sa *to, bool fresh_too)
 {
 	struct child *c, *next;
 
 	for (c = LIST_FIRST(&from->children); c; c = next) {
 		next = LIST_NEXT(c, entry);
-		if (c->state != CHILD_UP)
+		if (c->state != CHILD_UP || (!fresh_too && c->up_ms + RIVAL_MS > from->k->now_ms))
 			continue;
 		LIST_REMOVE(c, entry);
 		c->ike = to;
@@ -86,7 +86,7 @@ void renew_up(struct ike_sa *new)
 		next = LIST_NEXT(old, of_contact);
 		if (old == new || !old->v1 || !old->gone || !same_peer(old, new))
 			continue;
-		renew_move(old, new);
+		renew_move(old, new, true);
 		if (LIST_EMPTY(&old->children))
 			ike_drop(old);
 	}
@@ -97,7 +97,7 @@ void renew_rescue(struct ike_sa *old)
 	struct ike_sa *to = renew_successor(old);
 
 	if (to)
-		renew_move(old, to);
+		renew_move(old, to, true);
 }
 
 /* Its quick modes live on ([MS-IKEE] 3.8): under the next one if there is one, else by themselves until their lives are

@@ -173,7 +173,8 @@ mm_action proof_made, proof_came, proof_checked, proof_asked, proof_judged, proo
 
 struct quick {
 	uint32_t id;
-	struct v1_iv iv;    /* what the next message of either end begins with */
+	uint64_t under;  /* number of the main mode that it was negotiated under: it may live under another one since */
+	struct v1_iv iv; /* what the next message of either end begins with */
 	struct owned sent;  /* our last message */
 	struct owned asked; /* responder: what the request's selectors are, to be given back */
 	size_t asked_first; /* octets of the first of the two */
@@ -233,8 +234,10 @@ void notice_delete_child(struct ike_sa *sa, const struct child *c); /* said once
 uint32_t notice_lifetime(const struct v1_notification *n); /* RESPONDER-LIFETIME: seconds, 0: it does not say */
 bool notice_resend(struct ike_sa *sa);                     /* what waits for an answer; false: tried often enough */
 
-void renew_start(struct ike_sa *old);                     /* a main mode from scratch */
-void renew_move(struct ike_sa *from, struct ike_sa *to);  /* the quick modes that are up */
+void renew_start(struct ike_sa *old); /* a main mode from scratch */
+/* The quick modes that are up. fresh_too: also those whose third message the peer may not have yet, which comes again
+ * under the main mode that they were made under. */
+void renew_move(struct ike_sa *from, struct ike_sa *to, bool fresh_too);
 struct ike_sa *renew_successor(const struct ike_sa *old); /* NULL: there is none */
 void renew_up(struct ike_sa *new);
 void renew_rescue(struct ike_sa *old); /* it goes: what is up under it lives on under another one, if there is one */
