@@ -15,8 +15,13 @@ static const struct {
 } families[FIREWALL_FAMILIES] = { { "ip", "ipv4_addr", 4 }, { "ip6", "ipv6_addr", 6 } };
 
 static const struct firewall_view views[] = {
-	{ DIRECTION_IN, "fwi", { "daddr", "saddr" }, { "dport", "sport" }, "iifname" },
-	{ DIRECTION_OUT, "fwo", { "saddr", "daddr" }, { "sport", "dport" }, "oifname" },
+	{ DIRECTION_IN, true, "fwi", { "daddr", "saddr" }, { "dport", "sport" }, "iifname" },
+	{ DIRECTION_OUT, false, "fwo", { "saddr", "daddr" }, { "sport", "dport" }, "oifname" },
+};
+/* The first packet to somebody unknown has to go out, into the data plane, for him to become known. So where a rule of
+ * this direction names machines, the answers are asked who they are from. */
+static const struct firewall_view answers = {
+	DIRECTION_OUT, true, "fwa", { "daddr", "saddr" }, { "dport", "sport" }, "iifname",
 };
 
 struct writer {
@@ -346,11 +351,37 @@ static void add_always(struct ruleset *r)
 			"\t\tjump exempt\n");
 }
 
+static bool asks_answers(const struct firewall_rulings *f)
+{
+	for (size_t i = 0; i < f->count; i++) {
+		const struct firewall_rule *r = f->rules[i].rule;
+
+		if (r->direction & DIRECTION_OUT && (r->allow_count || r->except_count))
+			return true;
+	}
+	return false;
+}
+
+static void add_answers(struct writer *w)
+{
+	const char *tun = w->r->config->tun;
+
+	if (!asks_answers(w->f))
+		return;
+	if (firewall_asks_encryption(w->f, DIRECTION_OUT))
+		str_addf(w->r->out, "\t\tiifname \"%s\" ct state established ct direction reply jump %s_strength\n",
+			 tun, answers.name);
+	str_addf(w->r->out,
+		 "\t\tiifname \"%s\" ct state established ct direction reply "
+		 "meta nfproto vmap { ipv4 : goto %s_ip, ipv6 : goto %s_ip6 }\n",
+		 tun, answers.name, answers.name);
+}
+
 static void add_base(struct writer *w, bool strength)
 {
 	const struct gate_config *c = w->r->config;
 	struct str *out = w->r->out;
-	bool in = w->view->direction == DIRECTION_IN;
+	bool in = w->view->arriving;
 
 	str_addf(out, "\tchain firewall_%s {\n\t\ttype filter hook %s priority %d; policy accept;\n\t\t%s lo accept\n",
 		 in ? "in" : "out", in ? "input" : "output", GATE_PRIORITY_FIREWALL, in ? "iif" : "oif");
@@ -365,6 +396,8 @@ static void add_base(struct writer *w, bool strength)
 			 "\t\tmeta mark & 0x%08x == 0x%08x meta l4proto { esp, ah } accept\n"
 			 "\t\tmeta mark & 0x%08x == 0x%08x udp sport { 500, 4500 } accept\n",
 			 c->mark_mask, c->mark_own, c->mark_mask, c->mark_own);
+	if (in)
+		add_answers(w);
 	add_always(w->r);
 	if (strength)
 		str_addf(out, "\t\tjump %s_strength\n", w->view->name);
@@ -386,9 +419,11 @@ static bool has_rules(const struct firewall_rulings *f, unsigned direction)
 	return false;
 }
 
-static void add_view(struct writer *w)
+static void add_view(struct writer *w, const struct firewall_view *view)
 {
-	bool strength = firewall_asks_encryption(w->f, w->view->direction);
+	bool strength = firewall_asks_encryption(w->f, view->direction);
+
+	w->view = view;
 
 	for (size_t i = 0; i < w->f->count; i++)
 		if (w->f->rules[i].rule->direction & w->view->direction && wanted(w, i))
@@ -402,7 +437,8 @@ static void add_view(struct writer *w)
 		add_family(w);
 	if (strength)
 		firewall_strength(w->r, w->view);
-	add_base(w, strength);
+	if (view != &answers)
+		add_base(w, strength);
 }
 
 void ruleset_firewall(struct ruleset *r, const struct ruleset_carry *carry)
@@ -412,10 +448,10 @@ void ruleset_firewall(struct ruleset *r, const struct ruleset_carry *carry)
 
 	firewall_rulings_make(&f, r->plan);
 	w.sets = mem_new(f.end_count + 1, sizeof *w.sets);
-	for (size_t i = 0; f.ruled && i < ARRAY_LEN(views); i++) {
-		w.view = &views[i];
-		if (w.view->direction == DIRECTION_IN || f.blocked[1] || has_rules(&f, DIRECTION_OUT))
-			add_view(&w);
-	}
+	for (size_t i = 0; f.ruled && i < ARRAY_LEN(views); i++)
+		if (views[i].direction == DIRECTION_IN || f.blocked[1] || has_rules(&f, DIRECTION_OUT))
+			add_view(&w, &views[i]);
+	if (f.ruled && asks_answers(&f))
+		add_view(&w, &answers);
 	free(w.sets);
 }

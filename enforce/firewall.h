@@ -14,8 +14,9 @@ void ruleset_firewall(struct ruleset *r, const struct ruleset_carry *carry);
 
 /* For its parts: which way packets go. */
 struct firewall_view {
-	unsigned direction;         /* DIRECTION_ bit */
-	const char *name;           /* of chains: "fwi", "fwo" */
+	unsigned direction;         /* DIRECTION_ bit: of the connection */
+	bool arriving;              /* the packets come in: what opens one from outside, or answers to what goes out */
+	const char *name;           /* of chains: "fwi", "fwo", "fwa" */
 	const char *address[SIDES]; /* "saddr" */
 	const char *port[SIDES];    /* "sport" */
 	const char *interface;      /* "iifname" */

@@ -22,7 +22,7 @@ static const uint8_t family_numbers[] = { 4, 6 };
 
 static bool in(const struct link *l)
 {
-	return l->v->direction == DIRECTION_IN;
+	return l->v->arriving;
 }
 
 /* Did it come, or will it go, under an SA? */

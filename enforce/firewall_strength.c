@@ -174,7 +174,7 @@ void firewall_strength(struct ruleset *r, const struct firewall_view *v)
 		add_local(r, v, i, &own[i], strengths);
 	add_locals(r, v, own, n);
 	str_addf(r->out, "\tchain %s_strength {\n", v->name);
-	if (v->direction == DIRECTION_IN)
+	if (v->arriving)
 		str_addf(r->out, "\t\tiifname != \"%s\" return\n", c->tun);
 	else
 		str_addf(r->out, "\t\tmeta mark & 0x%08x != 0x%08x return\n", c->mark_mask, c->mark_protect);

@@ -6,7 +6,7 @@
 
 struct diag;
 
-enum { STEPS_MOST = 256, STEP_WORDS_MOST = 16 };
+enum { STEPS_MOST = 4096, STEP_WORDS_MOST = 16 };
 
 enum step_kind {
 	STEP_PROBE,

@@ -29,7 +29,7 @@ struct directory_task {
 	char realm[DIRECTORY_NAME];                           /* "CORP.EXAMPLE" */
 	char servers[DIRECTORY_SERVERS_MOST][DIRECTORY_NAME]; /* names or addresses; none: those that DNS names */
 	size_t server_count;
-	uint32_t credential; /* of the host's keytab, as the key holder knows it */
+	uint32_t credential;                  /* of the host's keytab, as the key holder knows it */
 	struct directory_question *questions; /* its own */
 	size_t question_count;
 };

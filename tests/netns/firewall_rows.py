@@ -94,6 +94,9 @@ def expected(row):
     return "blocked"
 
 
+WARM = "tcp/999"  # one rule for all, by which everybody knows who the others are before the rows are tried
+
+
 def policy():
     out = ["cordon: 1", "hosts:"]
     for name, h in HOSTS.items():
@@ -101,8 +104,10 @@ def policy():
     out += ["groups: { trusted: [ { host: member } ] }",
             "authentication: { default: [ { certificate: {} } ] }", "protection:"]
     out += ["  %s: { proposals: [%s] }" % (k, ", ".join(v)) for k, v in SETS.items()]
-    out += ["connection-security:"]
-    firewall = ["firewall:", "  hosts: [server]", "  inbound: block", "  outbound: block", "  rules:"]
+    out += ["connection-security:",
+            "  - { name: warm, endpoint1: [any], endpoint2: [any], traffic: [%s], mode: require, protection: hide }" % WARM]
+    firewall = ["firewall:", "  hosts: [server]", "  inbound: block", "  outbound: block", "  rules:",
+                "    - { name: warm, action: allow, direction: out, traffic: [%s] }" % WARM]
     for n, (mode, protection, words, rules) in enumerate(combinations()):
         port = 1000 + n
         out.append("  - { name: '%d %s', endpoint1: [any], endpoint2: [any], traffic: [%s], mode: %s%s }" % (
@@ -115,8 +120,18 @@ def policy():
                 words += ["secure: " + r.secure] if r.secure else []
                 words += [machines] if machines else []
                 firewall.append("    - { %s }" % ", ".join(words))
-    out += firewall + ["tests:"]
-    for row in rows():
-        ends = ("server", row.peer) if row.outward else (row.peer, "server")
-        out.append("  - { from: %s, to: %s, traffic: %s, expect: %s }" % (*ends, traffic(row.port), expected(row)))
+    out += firewall + ["tests:"] + ["  - " + asks(row) for row in rows()]
     return "\n".join(out) + "\n"
+
+
+def asks(row):
+    ends = ("server", row.peer) if row.outward else (row.peer, "server")
+    return "{ from: %s, to: %s, traffic: %s, expect: %s }" % (*ends, traffic(row.port), expected(row))
+
+
+def scenario():
+    out = ["cordon: 1", "steps:"]
+    for peer in ("member", "other"):
+        out.append("  - probe: { from: server, to: %s, traffic: %s, expect: encrypted }" % (peer, WARM))
+    out.append("  - wait: 1s")
+    return "\n".join(out + ["  - probe: " + asks(row) for row in rows()]) + "\n"

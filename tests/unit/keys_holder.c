@@ -57,12 +57,8 @@ ON(on_text, ASK_KEYS_GSS_TEXT)
 ON(on_refused, ASK_KEYS_REFUSED)
 
 static ask_handler *const of_keying[ASK_COUNT] = {
-	[ASK_KEYS_SIGNED] = on_signed,
-	[ASK_KEYS_PROVEN] = on_proven,
-	[ASK_KEYS_MIXED] = on_mixed,
-	[ASK_KEYS_GSS_STEPPED] = on_stepped,
-	[ASK_KEYS_GSS_TEXT] = on_text,
-	[ASK_KEYS_REFUSED] = on_refused,
+	[ASK_KEYS_SIGNED] = on_signed,       [ASK_KEYS_PROVEN] = on_proven, [ASK_KEYS_MIXED] = on_mixed,
+	[ASK_KEYS_GSS_STEPPED] = on_stepped, [ASK_KEYS_GSS_TEXT] = on_text, [ASK_KEYS_REFUSED] = on_refused,
 };
 
 struct said {

@@ -148,7 +148,7 @@ static void there_are_so_many_steps_and_no_more(void **state)
 	for (int i = 0; i <= STEPS_MOST; i++)
 		str_add(&text, "  - wait: 1ms\n");
 	assert_true(load(*state, str_text(&text), &s, &words) < 0);
-	assert_non_null(strstr(str_text(&words), "at most 256 steps"));
+	assert_non_null(strstr(str_text(&words), "at most 4096 steps"));
 }
 
 int main(void)

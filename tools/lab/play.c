@@ -27,8 +27,8 @@
 enum {
 	TURN_MS = 20,
 	COMMAND_WITHIN_MS = 30000,
-	COMMAND_WORDS = 160, /* octets of what a command said that are shown */
-	TOGETHER_MOST = 64,  /* probes that are asked at once */
+	COMMAND_WORDS = 160,  /* octets of what a command said that are shown */
+	TOGETHER_MOST = 1024, /* probes that are asked at once */
 };
 
 struct play {
