@@ -87,9 +87,9 @@ def main():
 
         ask = ("why", "--policy", folder + "/policy.yaml", "srv7", "srv1", "tcp/445")
         expect("show peers has one line for each peer", cordon("show", "peers")[1],
-               "HOST  ADDRESS     OUTCOME    IDENTITY  METHOD       MODES                IN     OUT  LAST FAILURE\n"
-               "dc1   10.77.1.10  encrypted  CN=dc1    certificate  1 main, 2 quick  1.2 MB  340 kB\n"
-               "srv7  10.77.1.27  fails      -         -            -                   0 B     0 B  "
+               "HOST  ADDRESS     OUTCOME    IDENTITY  METHOD       GROUPS  MODES                IN     OUT  LAST FAILURE\n"
+               "dc1   10.77.1.10  encrypted  CN=dc1    certificate  -       1 main, 2 quick  1.2 MB  340 kB\n"
+               "srv7  10.77.1.27  fails      -         -            -       -                   0 B     0 B  "
                "usage-missing 40 s ago, 3 times, next try in 12 s: " + TEXT)
         status, said = cordon("status")
         expect("status names who fails and why in a few words", said,
