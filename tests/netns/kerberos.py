@@ -82,6 +82,23 @@ def both_ways():
     expect("what is up needs no KDC", a.pings(B))
 
 
+def in_ikev1():
+    """the same as Windows 2000 to 2003 do it: main mode by GSS-API, authentication method 65001"""
+    a, b, k = with_kdc()
+    of_a, of_b = keytabs(k)
+    seen = Capture(a)
+    policy = (POLICY % ("{ %s }" % KERBEROS)).replace("mode: require,", "mode: require, modules: [ikev1],")
+    begin(a, "a", of_a, policy)
+    begin(b, "b", of_b, policy)
+    expect("a packet goes", a.pings(B, 5))
+    expect("ESP is seen", ESP in seen.protocols())
+    expect("and nothing in clear", not clear_frames(seen))
+    modes = [m for m in a.json("show", "main-mode")["rows"] if m.get("state") == "established"]
+    expect("by IKEv1: %s" % [m["version"] for m in modes], [m["version"] for m in modes] == [1])
+    expect("the initiator knows who answered: %s" % proven(a), proven(a) == [(NAMES["b"], "kerberos")])
+    expect("the responder knows who asked: %s" % proven(b), proven(b) == [(NAMES["a"], "kerberos")])
+
+
 def refusals():
     """what fails is told with its reason, and nothing goes in clear"""
     a, b, k = with_kdc()
@@ -125,4 +142,4 @@ def stand_in():
 
 
 if __name__ == "__main__":
-    main([both_ways, refusals, stand_in])
+    main([both_ways, in_ikev1, refusals, stand_in])
