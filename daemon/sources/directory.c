@@ -241,6 +241,7 @@ static void next_address(void)
 	struct connection *c;
 	struct sockaddr_storage ss;
 	char text[ADDR_TEXT];
+	bool named;
 	int r;
 
 	if (dir.address == dir.address_count) {
@@ -250,8 +251,9 @@ static void next_address(void)
 	c = mem_new(1, sizeof *c);
 	c->socket.data = c->connect.data = c;
 	(void)addr_text(&dir.addresses[dir.address], text);
-	(void)snprintf(dir.at, sizeof dir.at, "%s%s%s", dir.servers[dir.server - 1], *text ? " " : "",
-		       strcmp(text, dir.servers[dir.server - 1]) == 0 ? "" : text);
+	named = strcmp(text, dir.servers[dir.server - 1]) != 0; /* by a name, not by this address */
+	(void)snprintf(dir.at, sizeof dir.at, "%s%s%s", dir.servers[dir.server - 1], named ? " " : "",
+		       named ? text : "");
 	(void)addr_to_sockaddr(&dir.addresses[dir.address++], DIRECTORY_PORT, &ss);
 	(void)uv_timer_start(&dir.server_ends, server_is_late, DIRECTORY_CONNECT_MS, 0);
 	(void)uv_tcp_init(dir.loop, &c->socket);
