@@ -492,7 +492,7 @@ bool request_take(struct keying *k, uint64_t number, struct waiting *ret);
 bool member_may(const struct keying *k, const struct peer_kept *peer, const struct addr *remote,
 		const struct rule *rule, struct diag *d);
 /* For the todo that was added last: who is behind an SA of that selector. */
-void member_tell(struct keying *k, const struct peer_kept *peer, const struct addr *remote,
+void member_tell(struct keying *k, const struct peer_kept *kept, const struct addr *remote,
 		 const struct sa_selector *selector);
 const struct membership *member_groups(struct ike_sa *sa); /* NULL: not proven */
 void member_review(struct keying *k);                      /* of all SAs, again */

@@ -284,16 +284,19 @@ static void tell(struct members *m, struct hosts *h, struct wire_out **out)
 }
 
 /* Those whose answer is there. One that is installed may bring others to an end. */
-static void release(struct members *m)
+static struct held *first_answered(const struct members *m)
 {
 	struct held *held;
 
-	for (;;) {
-		TAILQ_FOREACH(held, &m->held, entry)
-			if (held->after <= m->answered)
-				break;
-		if (!held)
-			return;
+	/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): what was dropped is not in the queue any more */
+	for (held = TAILQ_FIRST(&m->held); held && held->after > m->answered; held = TAILQ_NEXT(held, entry))
+		;
+	return held;
+}
+
+static void release(struct members *m)
+{
+	for (struct held *held; (held = first_answered(m));) {
 		struct sa_spec spec = held->spec;
 		struct plan *plan = plan_ref(held->plan);
 		uint64_t request = held->request;

@@ -109,15 +109,16 @@ static void get_reply(struct wire_in *in, struct directory_reply *ret)
 
 int directory_replies_get(struct wire_in *in, struct directory_replies *ret, struct diag *d)
 {
-	SCOPED(directory_replies_wipe) struct directory_replies r = { 0 };
+	struct directory_replies r = { 0 };
 
 	r.count = count_of(in, DIRECTORY_QUESTIONS_MOST, REPLY_LEAST);
 	r.replies = mem_new(r.count + 1, sizeof *r.replies);
 	for (size_t i = 0; i < r.count && !in->failed; i++)
 		get_reply(in, &r.replies[i]);
-	if (!wire_done(in))
+	if (!wire_done(in)) {
+		directory_replies_wipe(&r);
 		return diag_fail(d, ERR_SYNTAX, "an answer of the directory is not well-formed");
+	}
 	*ret = r;
-	r = (struct directory_replies){ 0 };
 	return 0;
 }

@@ -45,8 +45,10 @@ void accounts_free(struct accounts *a)
 {
 	if (!a)
 		return;
-	while (!TAILQ_EMPTY(&a->all))
-		drop(a, TAILQ_FIRST(&a->all));
+	for (struct account *one = TAILQ_FIRST(&a->all), *next; one; one = next) {
+		next = TAILQ_NEXT(one, entry);
+		drop(a, one);
+	}
 	free(a);
 }
 

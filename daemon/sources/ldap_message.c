@@ -224,10 +224,10 @@ static struct octets octets(struct wire_in *in, uint8_t tag)
 	return (struct octets){ body.at, body.left };
 }
 
-int ldap_message_length(const void *from, size_t n, size_t *ret, struct diag *d)
+int ldap_message_length(const void *octets, size_t n, size_t *ret, struct diag *d)
 {
 	enum { HEAD_MOST = 2 + LENGTH_OCTETS_MOST };
-	struct wire_in in = wire_in(from, n);
+	struct wire_in in = wire_in(octets, n);
 	uint8_t tag = wire_u8(&in);
 	size_t len = length(&in);
 
@@ -319,9 +319,9 @@ static void operation(struct wire_in *op, uint8_t tag, struct ldap_answer *a)
 	}
 }
 
-int ldap_answer_decode(const void *from, size_t n, struct ldap_answer *ret, struct diag *d)
+int ldap_answer_decode(const void *octets, size_t n, struct ldap_answer *ret, struct diag *d)
 {
-	struct wire_in all = wire_in(from, n), message = expect(&all, SEQUENCE), op;
+	struct wire_in all = wire_in(octets, n), message = expect(&all, SEQUENCE), op;
 	struct ldap_answer a = { .id = number(&message, INTEGER) };
 	uint8_t tag;
 

@@ -51,13 +51,13 @@ int gettimeofday(struct timeval *restrict tv, void *restrict tz)
 	return 0;
 }
 
-time_t time(time_t *ret)
+time_t time(time_t *timer)
 {
 	long us;
 	time_t now = real_now(&us);
 
-	if (ret)
-		*ret = now;
+	if (timer)
+		*timer = now;
 	return now;
 }
 

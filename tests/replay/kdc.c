@@ -39,7 +39,7 @@ static const uint8_t nobodys[KDC_KEY];
 static int seal_of(const uint8_t key[KDC_KEY], const char *client, const char *server, uint8_t ret[KDC_KEY],
 		   struct diag *d)
 {
-	uint8_t service[KDC_KEY];
+	uint8_t service[KDC_KEY] = { 0 };
 	int r = digest("service", nobodys, server, service, d);
 
 	for (size_t i = 0; i < KDC_KEY; i++)

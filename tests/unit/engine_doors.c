@@ -50,10 +50,10 @@ int gate_secured_remove(struct gate *g, const struct addr *local, const struct a
 	return 0;
 }
 
-int gate_identify(struct gate *g, const struct gate_identity *changes, size_t n, struct diag *d)
+int gate_identify(struct gate *g, const struct gate_identity *changes, size_t count, struct diag *d)
 {
 	(void)g, (void)changes, (void)d;
-	seen.identities += (unsigned)n;
+	seen.identities += (unsigned)count;
 	return 0;
 }
 
