@@ -185,7 +185,7 @@ def told():
            abs(row["membership_ms"] / 1000 - time.time()) < 60 and row["sids"] == [])
     expect("for people, too", "trusted (" in b.cordon("show", "peers")[1])
     said = b.cordon("why", "--policy", b.folder + "/policy.yaml", A, B, "udp/%d" % WEB)[1]
-    expect("why says so: %s" % said.replace("\n", " "), "Membership" in said and "in trusted, learnt" in " ".join(said.split()))
+    expect("why says so: %s" % said.replace("\n", " "), "Groups" in said and "in trusted, learnt" in " ".join(said.split()))
     ca.issue("a", pki_of(a), cn="a/OU=Other")
     time.sleep(2) # until the page was read again
     expect("who asks for it is proven anew", "renewed" in a.cordon("rekey", "--proof")[1])

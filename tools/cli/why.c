@@ -252,8 +252,9 @@ static void say_case(struct why *w, const struct answer *a, size_t number, const
 	str_wipe(&s);
 }
 
-static void say_live(const struct live_answer *live, struct str *out)
+static void say_live(struct why *w, const struct live_answer *live, struct str *out)
 {
+	const struct group *groups;
 	struct str s = { 0 };
 
 	if (live->peer)
@@ -265,10 +266,10 @@ static void say_live(const struct live_answer *live, struct str *out)
 	if (s.len)
 		say_paragraph("Live", str_text(&s), out);
 	str_wipe(&s);
-	if (live->peer)
+	if (live->peer && policy_groups(why_policy(w), &groups) > 0)
 		live_membership_words(live->peer, &s);
 	if (s.len)
-		say_paragraph("Membership", str_text(&s), out);
+		say_paragraph("Groups", str_text(&s), out);
 	str_wipe(&s);
 }
 
@@ -282,7 +283,7 @@ static void print_text(struct why *w, const struct question *q, const struct ans
 			str_add(&out, "\n");
 		say_case(w, a, i, r, &out);
 		if (i == 0)
-			say_live(live, &out);
+			say_live(w, live, &out);
 	}
 	if (a->count > 1) {
 		str_addf(&out, "\n%zu cases, the weakest first.", a->count);
