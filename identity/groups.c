@@ -26,6 +26,8 @@ static bool host_has(const struct host *h, const struct addr *a)
 /* Of who has no account, or whose account nobody could ask about, everything may be. */
 static enum member account_has(const struct peer *p, const struct sid *sid)
 {
+	if (sid_is_own(sid)) /* each machine gives these itself, so no list has them */
+		return MEMBER_MAYBE;
 	if (sid_list_has(&p->sids, sid))
 		return MEMBER_YES;
 	return p->learnt_s && !p->sids.cut ? MEMBER_NO : MEMBER_MAYBE;

@@ -282,17 +282,21 @@ static bool logon_info(gss_name_t name, gss_buffer_desc *ret)
 }
 
 /* A ticket without groups, or with groups that mean nothing, is of somebody in no group. */
-static void take_groups(gss_name_t name, struct peer *peer, char warning[KERBEROS_WORDS])
+/* false: the ticket says nothing of groups that can be read, so any may be its. */
+static bool take_groups(gss_name_t name, struct peer *peer, char warning[KERBEROS_WORDS])
 {
 	gss_buffer_desc value = { 0 };
 	struct diag d = { 0 };
 	OM_uint32 minor;
+	bool said = logon_info(name, &value);
 
-	if (logon_info(name, &value) && pac_logon_info_decode(octets_of(&value), &peer->sids, &d) < 0) {
+	if (said && pac_logon_info_decode(octets_of(&value), &peer->sids, &d) < 0) {
+		said = false;
 		peer->sids = (struct sid_list){ 0 };
 		(void)snprintf(warning, KERBEROS_WORDS, "its ticket's groups count for nothing: %.300s", d.text);
 	}
 	(void)gss_release_buffer(&minor, &value);
+	return said;
 }
 
 static int take_name(gss_name_t name, char ret[PEER_TEXT])
@@ -437,9 +441,9 @@ static void accept_done(struct context *c, gss_name_t name, OM_uint32 lifetime_s
 		return;
 	}
 	peer->method = PEER_KERBEROS;
-	take_groups(name, peer, words);
 	/* Groups are as they were when it logged on, which may be hours ago. */
-	if (gsskrb5_extract_authtime_from_sec_context(&minor, c->context, &learnt) == GSS_S_COMPLETE)
+	if (take_groups(name, peer, words) &&
+	    gsskrb5_extract_authtime_from_sec_context(&minor, c->context, &learnt) == GSS_S_COMPLETE)
 		peer->learnt_s = (uint32_t)learnt;
 	s->good_ms = good_ms(c, lifetime_s);
 	s->complete = c->complete = true;

@@ -37,16 +37,14 @@ void gspm_put_hello(struct ike_sa *sa, struct ike_writer *w)
 	ppk_put(sa, w);
 }
 
-/* Whoever answers has named it: tickets are asked for hosts of the policy's realms only, never for users or for another
- * kind of service, in whose place somebody might use what we send. */
-static bool may_ask_for(const struct ike_sa *sa, const char *principal)
+bool kerberos_may_ask(const struct auth_set *set, const char *principal)
 {
 	const char *realm = principal_realm(principal);
 
 	if (!principal_is_host(principal) && !principal_is_machine(principal))
 		return false;
-	for (size_t i = 0; i < sa->auth_set->count; i++) {
-		const struct auth_method *m = &sa->auth_set->methods[i];
+	for (size_t i = 0; i < set->count; i++) {
+		const struct auth_method *m = &set->methods[i];
 
 		if (m->kind == AUTH_KERBEROS && *realm && (!m->realm || principal_realm_equal(m->realm, realm)))
 			return true;
@@ -67,7 +65,7 @@ int gspm_take_name(struct ike_sa *sa, const struct step_input *in, struct diag *
 		return give_up(sa, why.code, why.text);
 	memcpy(g->principal, m->gspm.principal.at, m->gspm.principal.len); /* shorter, as decoded */
 	g->principal[m->gspm.principal.len] = '\0';
-	if (!may_ask_for(sa, g->principal)) {
+	if (!kerberos_may_ask(sa->auth_set, g->principal)) {
 		(void)diag_fail(&why, ERR_AUTH,
 				"it calls itself %.200s, which is no host of a realm that authentication '%s' names",
 				g->principal, sa->auth_set->name);

@@ -96,7 +96,8 @@ int accounts_on_said(void *context, struct channel *c, struct wire_in *body, int
 	LIST_FOREACH(a, &here.asked, entry)
 		if (a->number == number)
 			break;
-	if (a) /* an account that is not there is in no group: that was learnt, too */
-		answer(a, learnt_s, state == DIRECTORY_NOT_LEARNT ? NULL : &sids);
+	/* One that is not there, or is disabled, or one of two: nothing is known of its groups, so it may be in any. */
+	if (a)
+		answer(a, state == DIRECTORY_FOUND ? learnt_s : 0, state == DIRECTORY_FOUND ? &sids : NULL);
 	return 0;
 }

@@ -30,6 +30,7 @@ struct directory {
 	uv_timer_t timer;
 	struct directory_task running; /* what was asked last; without questions: nothing is */
 	uint32_t number;               /* of that */
+	char realm[DIRECTORY_NAME];    /* whose names are known */
 	unsigned failures;             /* since the last answer */
 	uint64_t answered_s;           /* when the directory said something last, Unix time */
 	char why[ASK_WHY_MOST + 1];    /* it did not; empty: it did */
@@ -407,6 +408,18 @@ static bool same(const struct directory_names *a, const struct directory_names *
 	return is;
 }
 
+/* What a name was in another realm it is not in this one. */
+static void forget_other_realm(struct directory *t)
+{
+	const char *realm = realm_of(t->d);
+
+	if (strcmp(t->realm, realm ? realm : "") == 0)
+		return;
+	directory_names_free(t->names);
+	t->names = directory_names_new();
+	(void)snprintf(t->realm, sizeof t->realm, "%s", realm ? realm : "");
+}
+
 void directory_loaded(struct daemon *d)
 {
 	struct directory *t = d->directory;
@@ -415,6 +428,7 @@ void directory_loaded(struct daemon *d)
 
 	if (!t)
 		return;
+	forget_other_realm(t);
 	names = directory_names_new();
 	add_names(d, names, &t->wants_accounts);
 	remember(t, names);

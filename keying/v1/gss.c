@@ -157,6 +157,10 @@ int gss_ask_step(struct ike_sa *sa, struct diag *d)
 
 	if (first && (r = gss_principal(owned_octets(&g->names[1]), realm_of(sa->auth_set), target, d)) < 0)
 		return r;
+	if (first && !kerberos_may_ask(sa->auth_set, target))
+		return diag_fail(d, failure_error(FAILURE_IDENTITY),
+				 "it calls itself %.200s, which is no host of a realm that authentication '%s' names",
+				 target, sa->auth_set->name);
 	struct keying_job *job = job_new(JOB_GSS);
 	if (!g->context)
 		g->context = keying_number(sa->k);

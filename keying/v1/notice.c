@@ -19,6 +19,8 @@ enum {
 
 static bool begin(struct ike_sa *sa, struct ike_writer *w, uint32_t id, size_t *ret_at)
 {
+	if (id != sa->v1->answered_id) /* then it is the peer's */
+		sa->v1->sent[sa->v1->sent_at++ % V1_IDS_SENT] = id;
 	mm_begin(sa, w, V1_INFORMATIONAL, id);
 	*ret_at = v1_put_hash_space(w, sa->suite.prf->key);
 	return sa->v1->keyed;
@@ -526,6 +528,16 @@ static bool seen(struct mm *v1, uint32_t id)
 	return false;
 }
 
+/* A hash of IKEv1 does not say who made it: what we said must not be taken from whoever throws it back. But the answer
+ * to a reliable Delete has its message ID. */
+static bool is_own(const struct mm *v1, uint32_t id)
+{
+	for (size_t i = 0; i < V1_IDS_SENT; i++)
+		if (v1->sent[i] == id)
+			return id != v1->notice_id;
+	return false;
+}
+
 static bool is_hash(const struct ike_sa *sa, const struct v1_msg *m, bool *ret_answer)
 {
 	SCOPED(key_wipe) struct key want = { 0 }, nonce = { 0 };
@@ -550,6 +562,11 @@ void notice_came(struct ike_sa *sa, const struct ike_header *h, const uint8_t *o
 	bool answer = false;
 
 	m->h = *h;
+	if (is_own(v1, h->id)) {
+		k->dropped[KEYING_DROP_REPEATED]++;
+		free(m);
+		return;
+	}
 	if (seen(v1, h->id)) {
 		if (h->id == v1->answered_id && mm_may_repeat(sa))
 			todo_send_back(sa, &sa->last_reply);
@@ -568,10 +585,8 @@ void notice_came(struct ike_sa *sa, const struct ike_header *h, const uint8_t *o
 		return;
 	}
 	v1->seen[v1->seen_at++ % V1_IDS_SEEN] = h->id;
-	if (sa->state >= IKE_ESTABLISHED) {
+	if (sa->state >= IKE_ESTABLISHED)
 		sa->heard_ms = k->now_ms;
-		(void)nat_heard(sa);
-	}
 	if (answer) {
 		done(sa);
 	} else if (sa->state == IKE_ESTABLISHED || sa->state == IKE_DELETING) {

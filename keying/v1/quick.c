@@ -306,10 +306,29 @@ static bool is_hash_3(const struct child *c, const struct v1_msg *m)
 		       &want);
 }
 
-static void heard(struct ike_sa *sa)
+/* It answers what we have just said, so it is no repetition of an old message. */
+static void heard_fresh(struct ike_sa *sa)
 {
 	sa->heard_ms = sa->k->now_ms;
 	(void)nat_heard(sa);
+}
+
+/* Of the peer's message IDs as many are remembered; then main mode is made anew, with other keys. */
+static bool is_new(struct ike_sa *sa, uint32_t id)
+{
+	struct mm *v1 = sa->v1;
+
+	for (size_t i = 0; i < v1->quick_count; i++)
+		if (v1->quick_ids[i] == id)
+			return false;
+	if (v1->quick_count == V1_QUICKS_MOST)
+		return false;
+	v1->quick_ids[v1->quick_count++] = id;
+	if (v1->quick_count == V1_QUICKS_MOST / 4 * 3 && sa->rekey_ms > sa->k->now_ms) {
+		sa->rekey_ms = sa->k->now_ms;
+		ike_arm(sa);
+	}
+	return true;
 }
 
 static void request(struct ike_sa *sa, const struct ike_header *h, const uint8_t *octets, size_t len,
@@ -329,7 +348,10 @@ static void request(struct ike_sa *sa, const struct ike_header *h, const uint8_t
 		k->dropped[KEYING_DROP_BAD_ICV]++;
 		return;
 	}
-	heard(sa);
+	if (!is_new(sa, h->id)) {
+		k->dropped[KEYING_DROP_REPEATED]++;
+		return;
+	}
 	struct child *c = sa->unwanted ? NULL : quick_asked(sa, m, &notify, &d);
 	if (!c) {
 		if (!sa->unwanted)
@@ -404,7 +426,7 @@ void quick_came(struct ike_sa *sa, const struct ike_header *h, const uint8_t *oc
 		   (answer && !is_hash_2(c, m)) || (third && !is_hash_3(c, m)) || (fourth && !is_connected(c, m))) {
 		k->dropped[KEYING_DROP_BAD_ICV]++;
 	} else {
-		heard(sa);
+		heard_fresh(sa);
 		c->v1->iv = iv;
 		memcpy(c->v1->last_digest, digest, DIGEST);
 		if (answer) {

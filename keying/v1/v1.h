@@ -26,6 +26,8 @@
 #include "keying/v1/proposal.h"
 
 enum {
+	V1_QUICKS_MOST = 512,     /* quick modes that the peer may begin under one main mode */
+	V1_IDS_SENT = 64,         /* and of what we told */
 	V1_IDS_SEEN = 32,         /* message IDs of what was told last: none is taken twice */
 	V1_HALF_OPEN_SHARE = 4,   /* of half_open_most, IKEv1 gets so large a part: it has no cookies */
 	V1_QUICK_KEEP_MS = 60000, /* the last message of quick mode may have to be repeated for so long */
@@ -110,8 +112,10 @@ struct mm {
 	struct v1_iv iv;          /* main mode's last block */
 	enum v1_nat nat;          /* the revision of NAT traversal that both speak */
 	struct mm_making *making; /* NULL: it is up */
-	uint32_t seen[V1_IDS_SEEN];
-	size_t seen_at;
+	uint32_t seen[V1_IDS_SEEN], sent[V1_IDS_SENT];
+	size_t seen_at, sent_at;
+	uint32_t quick_ids[V1_QUICKS_MOST]; /* that the peer has begun */
+	size_t quick_count;
 	uint32_t dpd_send, dpd_seen; /* sequence numbers of RFC 3706: of our next question, the peer's last */
 	bool dpd_asked;
 	struct v1_reassembly *pieces; /* of a message of main mode; NULL: none */
