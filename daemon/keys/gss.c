@@ -209,7 +209,7 @@ static bool may_say(const struct octets *text)
 	if (wire_u8(&in) != SEQUENCE || !spans_the_rest(&in) || wire_u8(&in) != INTEGER)
 		return false;
 	n = wire_u8(&in);
-	if (n > 4 || !wire_octets(&in, n))
+	if (n > 5 || !wire_octets(&in, n))
 		return false;
 	op = wire_u8(&in);
 	return !in.failed && (op == SEARCH || op == UNBIND);

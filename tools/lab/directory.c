@@ -293,6 +293,7 @@ static char *cache_of(const struct domain *m)
 
 	if (!cache || *cache != '/')
 		return NULL;
+	(void)mkdir(cache, 0700); /* where it is there, or cannot be, copying tells */
 	domain_account(m->controller, account);
 	str_addf(&s, "%s/%s-%s-%s-%s", cache, m->realm, m->netbios, account, addr_text(&m->address, text));
 	return s.text;
