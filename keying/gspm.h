@@ -53,8 +53,8 @@ int gspm_verify(struct ike_sa *sa, const struct ike_msg *m, struct diag *d);
 bool gspm_falls_back(struct ike_sa *sa);
 /* Responder, before there is an SA: the peer gives up. */
 void gspm_parted(struct ike_sa *sa, const struct ike_msg *m);
-/* May a ticket for this principal be asked? Whoever answers has named it, in IKEv1 too: only for hosts of the realms that
- * the set names, never for users or another kind of service, in whose place somebody might use what we send. */
+/* May a ticket for this principal be asked? Whoever answers has named it, in IKEv1 too: only for hosts of the realms
+ * that the set names, never for users or another kind of service, in whose place somebody might use what we send. */
 bool kerberos_may_ask(const struct auth_set *set, const char *principal);
 /* Does the SA wait for a message with which Kerberos goes on? */
 bool gspm_waits(const struct ike_sa *sa);
