@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """Machines with a clean Debian, systemd as process 1 and a network namespace of their own, on which the package is tried.
 
     deb = package()                    # the package of this source tree, made by ./dev package if it is not there
