@@ -217,6 +217,7 @@ enum ike_message_kind {
 
 /* The header and nothing more. -ERR_UNSUPPORTED: another major version (the header is filled in all the same). */
 int ike_decode_header(struct wire_in *in, struct ike_header *ret, struct diag *d);
+int ike_decode_header_of(struct wire_in *in, uint8_t version, struct ike_header *ret, struct diag *d);
 /* The payloads, the first of type `first`. -ERR_SYNTAX, or -ERR_CRITICAL with m->critical. */
 int ike_decode_payloads(struct wire_in *in, enum ike_message_kind kind, uint8_t first, struct ike_msg *m,
 			struct diag *d);

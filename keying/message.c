@@ -100,7 +100,7 @@ static const struct payload_table {
 
 enum { RULES_MOST = 16, PL_CRITICAL = 0x80, PAYLOADS_MOST = 128 };
 
-int ike_decode_header(struct wire_in *in, struct ike_header *ret, struct diag *d)
+int ike_decode_header_of(struct wire_in *in, uint8_t version, struct ike_header *ret, struct diag *d)
 {
 	size_t all = in->left;
 	struct ike_header h = { .spi_i = wire_u64(in), .spi_r = wire_u64(in) };
@@ -114,13 +114,18 @@ int ike_decode_header(struct wire_in *in, struct ike_header *ret, struct diag *d
 	if (in->failed)
 		return diag_fail(d, ERR_SYNTAX, "shorter than an IKE header");
 	*ret = h;
-	if (h.version >> 4 != IKE_VERSION >> 4)
+	if (h.version >> 4 != version >> 4)
 		return diag_fail(d, ERR_UNSUPPORTED, "IKE version %u", h.version >> 4);
 	if (h.length != all)
 		return diag_fail(d, ERR_SYNTAX, "the header says %u octets, the datagram has %zu", h.length, all);
 	if (!h.spi_i)
 		return diag_fail(d, ERR_SYNTAX, "the initiator's SPI is zero");
 	return 0;
+}
+
+int ike_decode_header(struct wire_in *in, struct ike_header *ret, struct diag *d)
+{
+	return ike_decode_header_of(in, IKE_VERSION, ret, d);
 }
 
 /* Decode one payload, of type *type, and leave the next one's type there (3.2). */

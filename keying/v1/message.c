@@ -94,25 +94,7 @@ static const struct payload_table {
 
 int v1_decode_header(struct wire_in *in, struct ike_header *ret, struct diag *d)
 {
-	size_t all = in->left;
-	struct ike_header h = { .spi_i = wire_u64(in), .spi_r = wire_u64(in) };
-
-	h.next = wire_u8(in);
-	h.version = wire_u8(in);
-	h.exchange = wire_u8(in);
-	h.flags = wire_u8(in);
-	h.id = wire_u32(in);
-	h.length = wire_u32(in);
-	if (in->failed)
-		return diag_fail(d, ERR_SYNTAX, "shorter than an IKE header");
-	*ret = h;
-	if (h.version >> 4 != V1_VERSION >> 4)
-		return diag_fail(d, ERR_UNSUPPORTED, "IKE version %u", h.version >> 4);
-	if (h.length != all)
-		return diag_fail(d, ERR_SYNTAX, "the header says %u octets, the datagram has %zu", h.length, all);
-	if (!h.spi_i)
-		return diag_fail(d, ERR_SYNTAX, "the initiator's cookie is zero");
-	return 0;
+	return ike_decode_header_of(in, V1_VERSION, ret, d);
 }
 
 /* Decode one payload, of type *type, and leave the next one's type there (RFC 2408 3.2). What is reserved must be
