@@ -371,12 +371,7 @@ int main_answer_token(struct ike_sa *sa, const struct mm_input *in, struct diag 
 
 int main_answer_keyed(struct ike_sa *sa, const struct mm_input *in, struct diag *d)
 {
-	SCOPED(key_wipe) struct key skeyid = { 0 };
-	int r;
+	int r = main_key_by(sa, in->result, d);
 
-	if (!key_set(&skeyid, in->result->secret, in->result->secret_len))
-		return diag_fail(d, ERR_CRYPTO, "SKEYID is of %zu octets", in->result->secret_len);
-	if ((r = main_key(sa, &skeyid, d)) < 0)
-		return r;
-	return send_key(sa, d);
+	return r < 0 ? r : send_key(sa, d);
 }

@@ -5,11 +5,10 @@
 #include <stdio.h>
 #include <string.h>
 
-bool mm_can(const struct keying *k, const struct rule *rule)
+bool mm_can(const struct rule *rule)
 {
 	bool main = false, quick = false;
 
-	(void)k;
 	for (size_t i = 0; i < rule->key_exchange->count; i++)
 		main |= ike_suite_ikev1(&rule->key_exchange->suites[i]);
 	for (size_t i = 0; i < rule->protection->count; i++)
@@ -328,6 +327,15 @@ int main_key(struct ike_sa *sa, const struct key *skeyid, struct diag *d)
 	return 0;
 }
 
+int main_key_by(struct ike_sa *sa, const struct keying_result *r, struct diag *d)
+{
+	SCOPED(key_wipe) struct key skeyid = { 0 };
+
+	if (!key_set(&skeyid, r->secret, r->secret_len))
+		return diag_fail(d, ERR_CRYPTO, "SKEYID is of %zu octets", r->secret_len);
+	return main_key(sa, &skeyid, d);
+}
+
 /* SKEYID of a pre-shared key is made where the key is. */
 int main_ask_skeyid(struct ike_sa *sa, struct diag *d)
 {
@@ -375,12 +383,7 @@ int main_context(struct ike_sa *sa, const struct mm_input *in, struct diag *d)
 
 int main_keyed(struct ike_sa *sa, const struct mm_input *in, struct diag *d)
 {
-	SCOPED(key_wipe) struct key skeyid = { 0 };
-	int r;
+	int r = main_key_by(sa, in->result, d);
 
-	if (!key_set(&skeyid, in->result->secret, in->result->secret_len))
-		return diag_fail(d, ERR_CRYPTO, "SKEYID is of %zu octets", in->result->secret_len);
-	if ((r = main_key(sa, &skeyid, d)) < 0)
-		return r;
-	return proof_ask(sa, d);
+	return r < 0 ? r : proof_ask(sa, d);
 }

@@ -60,7 +60,7 @@ void module_forget(struct keying *k)
 bool module_takes_v1(const struct keying *k, const struct rule *rule, const struct addr *local,
 		     const struct addr *remote)
 {
-	return mm_can(k, rule) && (rule->modules == MODULE_IKEV1 || !met(k, local, remote));
+	return mm_can(rule) && (rule->modules == MODULE_IKEV1 || !met(k, local, remote));
 }
 
 unsigned module_first(const struct contact *c, const struct rule *rule)

@@ -7,11 +7,6 @@
 #include "keying/v1/message.h"
 #include "keying/proposal.h"
 
-static inline bool v1_suite_possible(const struct ike_suite *s)
-{
-	return ike_suite_ikev1(s);
-}
-
 enum { V1_METHODS_MOST = 4, V1_LIFE_S_DEFAULT = 28800 };
 
 /* Main mode: a transform for each suite and method (enum v1_method, in order). gss_name goes into those of

@@ -85,7 +85,7 @@ static int check(struct ike_sa *sa, const struct plan_entry *e, struct diag *d)
 				 e->rule->auth->name, sa->auth_set->name);
 	if (!member_may(sa->k, sa->peer, &sa->remote, e->rule, d))
 		return -failure_error(FAILURE_NOT_MEMBER);
-	if (!mm_can(sa->k, e->rule))
+	if (!mm_can(e->rule))
 		return diag_fail(d, failure_error(FAILURE_NO_RULE), "rule '%s' is not to be negotiated by IKEv1",
 				 e->rule->name);
 	if (!child_set_takes(e->rule->key_exchange, &sa->suite))

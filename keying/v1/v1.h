@@ -124,8 +124,7 @@ struct mm {
 	uint64_t number;              /* of our message IDs: how many we have drawn */
 };
 
-bool mm_can(const struct keying *k,
-	    const struct rule *rule); /* may it be negotiated by IKEv1, and has IKEv1 numbers for it? */
+bool mm_can(const struct rule *rule); /* may it be negotiated by IKEv1, and has IKEv1 numbers for it? */
 struct ike_sa *mm_initiate(struct contact *c, const struct rule *rule); /* NULL: told why */
 int mm_step(struct ike_sa *sa, enum mm_event ev, const struct v1_msg *m, const struct keying_result *r, struct diag *d);
 void mm_job_done(struct ike_sa *sa, const struct keying_result *r);
@@ -163,6 +162,7 @@ mm_action main_draw, main_choose, main_answer_key, main_answered, main_answer_ke
 bool main_request(struct keying *k, const struct ike_header *h, const struct nat_from *from, const struct addr *local,
 		  const uint8_t *octets, size_t len);
 int main_key(struct ike_sa *sa, const struct key *skeyid, struct diag *d);
+int main_key_by(struct ike_sa *sa, const struct keying_result *r, struct diag *d); /* SKEYID came of a job */
 int main_ask_skeyid(struct ike_sa *sa, struct diag *d);
 size_t main_methods(const struct keying *k, const struct auth_set *set, uint16_t ret[V1_METHODS_MOST]);
 bool main_choose_credential(struct ike_sa *sa);
