@@ -86,6 +86,9 @@ struct sa_spec {
 	 * one that this host's programs and rules know. */
 	struct addr local, remote;
 	uint16_t encap_local_port, encap_remote_port; /* UDP encapsulation (RFC 3948); 0: native */
+	/* Why it is in UDP. true: because of a NAT: checksums inside are made again, and the peer may move (MOVED).
+	 * false: both ends agreed on it: what is inside is right as it is, and the peer stays where it is. */
+	bool nat;
 	struct child_suite suite;
 	struct key encr_key, integ_key; /* encr_key: key and salt as KEYMAT has them */
 	bool tunnel;

@@ -128,6 +128,7 @@ static void install(struct child *c, bool inbound)
 		.remote = c->ike->nat.outer,
 		.encap_local_port = c->ike->nat.behind ? IKE_NAT_PORT : 0,
 		.encap_remote_port = c->ike->nat.behind ? c->ike->remote_port : 0,
+		.nat = c->ike->nat.behind != 0,
 		.tunnel = c->rule->tunnel,
 		.suite = c->choice.suite,
 		.esn = c->choice.esn,

@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <string.h>
 
-enum { SPEC_INBOUND = 1, SPEC_TUNNEL = 2, SPEC_ESN = 4, SPEC_FLAGS = 7 };
+enum { SPEC_INBOUND = 1, SPEC_TUNNEL = 2, SPEC_ESN = 4, SPEC_NAT = 8, SPEC_FLAGS = 15 };
 
 /* ---- selectors --------------------------------------------------------------------------------------------------- */
 
@@ -146,7 +146,7 @@ void spec_encode(struct wire_out *out, const struct sa_spec *s)
 {
 	wire_put_u32(out, s->spi);
 	wire_put_u8(out, (uint8_t)((s->inbound ? SPEC_INBOUND : 0) | (s->tunnel ? SPEC_TUNNEL : 0) |
-				   (s->esn ? SPEC_ESN : 0)));
+				   (s->esn ? SPEC_ESN : 0) | (s->nat ? SPEC_NAT : 0)));
 	addr_encode(out, &s->local);
 	addr_encode(out, &s->remote);
 	wire_put_u16(out, s->encap_local_port);
@@ -174,6 +174,7 @@ static void spec_read(struct wire_in *in, const struct policy *policy, struct sa
 	s->inbound = flags & SPEC_INBOUND;
 	s->tunnel = flags & SPEC_TUNNEL;
 	s->esn = flags & SPEC_ESN;
+	s->nat = flags & SPEC_NAT;
 	s->local = addr_decode(in);
 	s->remote = addr_decode(in);
 	s->encap_local_port = wire_u16(in);

@@ -90,7 +90,7 @@ static bool from_peer(const struct sa *sa, const struct ip_packet *outer)
 {
 	if (!addr_equal(&sa->spec.local, &outer->destination))
 		return false;
-	return addr_equal(&sa->spec.remote, &outer->source) || (sa->spec.encap_local_port && outer->next == IP_UDP);
+	return addr_equal(&sa->spec.remote, &outer->source) || (sa->spec.nat && outer->next == IP_UDP);
 }
 
 /* Authentic, new, and from elsewhere than the last: keying decides what follows. */
@@ -98,7 +98,7 @@ static void tell_if_moved(struct sad *s, struct sa *sa, const struct ip_packet *
 {
 	struct sad_event e = { .kind = SAD_MOVED, .pair = sa->spec.pair, .spi = sa->spec.spi };
 
-	if (!sa->spec.encap_local_port || outer->next != IP_UDP ||
+	if (!sa->spec.nat || outer->next != IP_UDP ||
 	    (outer->source_port == sa->spec.encap_remote_port && addr_equal(&outer->source, &sa->spec.remote)) ||
 	    (sa->moved_told_ms && s->now - sa->moved_told_ms < PLANE_MOVED_MS))
 		return;
@@ -117,7 +117,7 @@ static bool inside(const struct sa *sa, uint8_t *packet, size_t *start, size_t *
 	size_t more = 0;
 
 	if (!sa->spec.tunnel)
-		return (!sa->spec.encap_local_port || nat_restore(&sa->spec.selector, packet + *start, *len) == 0) &&
+		return (!sa->spec.nat || nat_restore(&sa->spec.selector, packet + *start, *len) == 0) &&
 		       ip_parse(packet + *start, *len, ret, NULL) == 0;
 	if (!tunnel_unwrap(packet + *start, *len, &more, ret))
 		return false;

@@ -101,7 +101,7 @@ void sad_move(struct sad *s, uint64_t pair, const struct addr *remote, uint16_t 
 	for (unsigned inbound = 0; inbound < 2; inbound++) {
 		struct sa *sa = sa_find_pair(&s->sas, pair, inbound);
 
-		if (!sa || !sa->spec.encap_local_port || sa->spec.remote.family != remote->family)
+		if (!sa || !sa->spec.nat || sa->spec.remote.family != remote->family)
 			continue;
 		sa->spec.remote = *remote;
 		sa->spec.encap_remote_port = encap_remote_port;

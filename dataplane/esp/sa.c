@@ -229,8 +229,8 @@ static int check_spec(const struct sa_table *t, const struct sa_spec *s, struct 
 		return diag_fail(d, EINVAL, "the selector's addresses are not of one family");
 	if (!s->tunnel && (s->selector.local_last.family || s->selector.remote_last.family))
 		return diag_fail(d, EINVAL, "transport mode: between single addresses");
-	if (!s->tunnel && (!addr_equal(&s->local, &s->selector.local) ||
-			   (!s->encap_local_port && !addr_equal(&s->remote, &s->selector.remote))))
+	if (!s->tunnel &&
+	    (!addr_equal(&s->local, &s->selector.local) || (!s->nat && !addr_equal(&s->remote, &s->selector.remote))))
 		return diag_fail(d, EINVAL, "transport mode: the selector's addresses must be the SA's own");
 	if (!s->rule)
 		return diag_fail(d, EINVAL, "the SA names no rule");
@@ -238,6 +238,8 @@ static int check_spec(const struct sa_table *t, const struct sa_spec *s, struct 
 		return diag_fail(d, EINVAL, "rule '%s' and the SA are not of one mode", s->rule->name);
 	if (!s->encap_local_port != !s->encap_remote_port)
 		return diag_fail(d, EINVAL, "UDP encapsulation needs both ports");
+	if (s->nat && !s->encap_local_port)
+		return diag_fail(d, EINVAL, "ESP passes a NAT inside UDP only");
 	if (s->inbound && (!reserved || reserved->seal))
 		return diag_fail(d, EINVAL, "SPI %08x: %s", s->spi, reserved ? "in use" : "was not reserved");
 	if (s->inbound && (s->replay_window < REPLAY_LEAST || s->replay_window > REPLAY_MOST))

@@ -101,8 +101,10 @@ static void expect_encapsulated(const struct world *w)
 	for (unsigned host = 0; host < HOSTS; host++)
 		for (size_t i = 0; i < SAS_MOST; i++) {
 			const struct world_sa *sa = &w->hosts[host].sas[i];
-			if (sa->used)
-				assert_int_equal(sa->encap_local_port, 4500);
+			if (!sa->used)
+				continue;
+			assert_int_equal(sa->encap_local_port, 4500);
+			assert_true(sa->nat);
 		}
 }
 

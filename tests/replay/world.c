@@ -269,7 +269,7 @@ static void tell_if_moved(struct world *w, unsigned host, const struct world_sa 
 {
 	struct sad_event e = { .kind = SAD_MOVED, .pair = sa->pair, .spi = sa->spi };
 
-	if (!sa->encap_local_port || (addr_equal(&sa->remote, &d->source) && sa->encap_remote_port == d->local_port))
+	if (!sa->nat || (addr_equal(&sa->remote, &d->source) && sa->encap_remote_port == d->local_port))
 		return;
 	e.packet.local = d->destination;
 	e.packet.remote = d->source;
@@ -337,6 +337,7 @@ static void install(struct world *w, unsigned host, const struct sa_spec *spec)
 				 .remote = spec->remote,
 				 .encap_local_port = spec->encap_local_port,
 				 .encap_remote_port = spec->encap_remote_port,
+				 .nat = spec->nat,
 				 .suite = spec->suite,
 				 .encr_key = spec->encr_key,
 				 .integ_key = spec->integ_key };

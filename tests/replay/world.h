@@ -21,6 +21,7 @@ struct world_sa {
 	struct sa_selector selector;
 	struct addr remote; /* outer */
 	uint16_t encap_local_port, encap_remote_port;
+	bool nat;
 	struct child_suite suite;
 	struct key encr_key, integ_key;
 	char rule[64];

@@ -1149,6 +1149,8 @@ static void wrong_requests_fail_at_once(void **state)
 	REFUSED(s.local = end_of(6, 1));
 	REFUSED(s.selector.remote = end_of(4, 9));
 	REFUSED(s.encap_local_port = 4500);
+	REFUSED(s.nat = true); /* native */
+	REFUSED(s.encap_local_port = s.encap_remote_port = 4500; s.selector.remote = end_of(4, 9));
 	s = good;
 	s.inbound = true;
 	s.spi = reserve(&a, 4);
@@ -1256,6 +1258,7 @@ static void join_through_nat(struct side *a, struct side *b, unsigned family, ui
 	struct sa_spec of_a = spec_of(a, family, &all, &gcm), of_b = spec_of(b, family, &all, &gcm);
 
 	of_a.encap_local_port = of_a.encap_remote_port = of_b.encap_local_port = 4500;
+	of_a.nat = of_b.nat = true;
 	of_b.encap_remote_port = port;
 	of_b.remote = of_b.selector.remote = end_of(family, 9);
 	join_specs(a, b, of_a, of_b);
@@ -1277,6 +1280,52 @@ static const struct sad_event *moved(const struct side *h)
 		if (h->events[i].kind == SAD_MOVED)
 			return &h->events[i];
 	return NULL;
+}
+
+/* Both ends agreed on UDP, and there is no NAT: what is inside is the sender's as it stands, and he stays where he is.
+ */
+static void agreed_encapsulation_changes_nothing_inside_and_nobody_moves(void **state)
+{
+	(void)state;
+	for (unsigned nat = 0; nat < 2; nat++) {
+		const struct addr self = end_of(4, 1), elsewhere = end_of(4, 8);
+		struct side a, b;
+		static uint8_t packet[PACKET_ROOM];
+		size_t len = packet_make(&udp4, packet);
+		struct sa_spec of_a, of_b;
+		struct ip_packet ip;
+
+		side_up(&a, 1, &all_plan);
+		side_up(&b, 2, &all_plan);
+		of_a = spec_of(&a, 4, &all, &gcm);
+		of_b = spec_of(&b, 4, &all, &gcm);
+		of_a.encap_local_port = of_a.encap_remote_port = of_b.encap_local_port = of_b.encap_remote_port = 4500;
+		of_a.nat = of_b.nat = nat;
+		join_specs(&a, &b, of_a, of_b);
+		forget_sent(&a);
+		packet[26] ^= 0x55; /* a wrong checksum says which it is */
+		send_octets(&a, packet, len, no_offload);
+		assert_int_equal(a.count, 1);
+		forget_sent(&b);
+		translate(a.sent[0].octets, true, &self, 62000); /* the same address, another port */
+		receive(&b, a.sent[0].octets, a.sent[0].len);
+		assert_int_equal(b.count, 1);
+		assert_int_equal(sums_right(b.sent[0].octets, b.sent[0].len), nat);
+		assert_int_equal(moved(&b) != NULL, nat);
+		clock_ms += PLANE_MOVED_MS;
+		out_through_nat(&a, &b, &udp4, &elsewhere, 4500);
+		assert_int_equal(b.count, nat);
+		assert_int_equal(moved(&b) != NULL, nat);
+		assert_int_equal(sad_dropped(b.sad, DROP_SELECTOR), !nat);
+		sad_move(a.sad, PAIR, &elsewhere, 62000);
+		forget_sent(&a);
+		send_shape(&a, &udp4);
+		assert_int_equal(ip_parse(a.sent[0].octets, a.sent[0].len, &ip, NULL), 0);
+		assert_int_equal(addr_equal(&ip.destination, &elsewhere), nat);
+		assert_int_equal(ip.destination_port, nat ? 62000 : 4500);
+		side_down(&a);
+		side_down(&b);
+	}
 }
 
 static void what_comes_through_a_nat_has_the_addresses_that_we_know(void **state)
@@ -1473,6 +1522,7 @@ int main(void)
 		cmocka_unit_test(wrong_requests_fail_at_once),
 		cmocka_unit_test(a_new_plan_keeps_the_sas_that_still_belong_to_their_rule),
 		cmocka_unit_test(udp_encapsulation_goes_both_ways),
+		cmocka_unit_test(agreed_encapsulation_changes_nothing_inside_and_nobody_moves),
 		cmocka_unit_test(what_comes_through_a_nat_has_the_addresses_that_we_know),
 		cmocka_unit_test(a_datagram_without_checksum_keeps_none),
 		cmocka_unit_test(a_move_is_told_when_it_is_authentic_and_made_when_asked),

@@ -57,6 +57,7 @@ static struct sa_spec full_spec(void)
 		.remote = { .family = 6, .octets = { 0xfd, 2 } },
 		.encap_local_port = 4500,
 		.encap_remote_port = 61000,
+		.nat = true,
 		.tunnel = true,
 		.esn = true,
 		.replay_window = 4096,
@@ -100,7 +101,7 @@ static bool spec_same(const struct sa_spec *a, const struct sa_spec *b)
 	       a->encap_remote_port == b->encap_remote_port && a->suite.protocol == b->suite.protocol &&
 	       a->suite.encr == b->suite.encr && a->suite.integ == b->suite.integ && a->suite.group == b->suite.group &&
 	       key_same(&a->encr_key, &b->encr_key) && key_same(&a->integ_key, &b->integ_key) &&
-	       a->tunnel == b->tunnel && a->esn == b->esn && a->replay_window == b->replay_window &&
+	       a->tunnel == b->tunnel && a->nat == b->nat && a->esn == b->esn && a->replay_window == b->replay_window &&
 	       selector_same(&a->selector, &b->selector) && a->rule == b->rule && a->pair == b->pair &&
 	       a->soft_octets == b->soft_octets && a->hard_octets == b->hard_octets;
 }
@@ -188,7 +189,7 @@ static void wrong_octets_in_a_spec_are_refused(void **state)
 	const struct {
 		size_t at;
 		uint8_t octet;
-	} rows[] = { { 4, 8 },         { 5, 5 },          { 22, 3 },         { suite, 4 },
+	} rows[] = { { 4, 16 },        { 5, 5 },          { 22, 3 },         { suite, 4 },
 		     { suite + 1, 2 }, { suite + 2, 99 }, { suite + 16, 97 } };
 	struct sa_spec s = full_spec(), back;
 	uint8_t buf[SPEC_WIRE_MOST];
