@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "base/scope.h"
 #include "base/str.h"
+#include "policy/reqid.h"
 
 #include <netinet/in.h>
 #include <stdlib.h>
@@ -21,18 +22,6 @@ bool firewall_asks_encryption(const struct firewall_rulings *f, unsigned directi
 		if (f->rules[i].rule->secure == SECURE_ENCRYPTED && f->rules[i].rule->direction & direction)
 			return true;
 	return false;
-}
-
-static bool always_encrypts(const struct rule *rule)
-{
-	const struct protection_set *s = rule->protection;
-
-	if (!rule_mode_protects(rule->mode) || !s)
-		return false;
-	for (size_t i = 0; i < s->count; i++)
-		if (!child_suite_encrypts(&s->suites[i]))
-			return false;
-	return s->count > 0;
 }
 
 static bool takes_all(const struct plan_entry *e, unsigned initiator)
@@ -51,7 +40,7 @@ static enum strength strength_of(struct plan_list l, unsigned initiator)
 	for (size_t i = 0; i < l.count; i++) {
 		if (!(l.entries[i].initiators & initiator))
 			continue;
-		if (always_encrypts(l.entries[i].rule))
+		if (rule_always_encrypts(l.entries[i].rule))
 			yes++;
 		else
 			no++;
@@ -93,7 +82,7 @@ static void add_entry(struct ruleset *r, const struct firewall_view *v, const st
 		if (e->icmp_code >= 0)
 			str_addf(r->out, "%s code %d ", e->protocol == IPPROTO_ICMPV6 ? "icmpv6" : "icmp",
 				 e->icmp_code);
-		if (always_encrypts(e->rule))
+		if (rule_always_encrypts(e->rule))
 			str_addf(r->out, "goto %s_encrypted\n", v->name);
 		else
 			str_add(r->out, "return\n");

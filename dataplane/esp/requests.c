@@ -1,6 +1,6 @@
 /* sad.h's requests and questions, answered by the userspace plane. */
-#include "dataplane/esp/check.h"
 #include "dataplane/esp/plane.h"
+#include "policy/reqid.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -138,7 +138,7 @@ static const struct rule *tunnel_again(const struct plan *plan, const struct sa_
 		struct addr_range remote = sa_selector_remotes(&spec->selector);
 
 		if (e && strcmp(e->rule->name, spec->rule->name) == 0 && plan_tunnel_has(e, &local, &remote) &&
-		    check_satisfies(spec->rule, &spec->suite, e->rule))
+		    rule_satisfies(spec->rule, &spec->suite, e->rule))
 			return e->rule;
 	}
 	return NULL;
@@ -154,7 +154,7 @@ static const struct rule *rule_again(const struct plan *plan, const struct sa_sp
 		struct sa_selector whole = sa_selector_of(e, &sel->local, &sel->remote);
 
 		if (rule_mode_protects(e->rule->mode) && strcmp(e->rule->name, spec->rule->name) == 0 &&
-		    sa_selector_covers(&whole, sel) && check_satisfies(spec->rule, &spec->suite, e->rule))
+		    sa_selector_covers(&whole, sel) && rule_satisfies(spec->rule, &spec->suite, e->rule))
 			return e->rule;
 	}
 	return NULL;

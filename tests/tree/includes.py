@@ -11,7 +11,7 @@ import sys
 ANYONE = ["base/", "observe/event.h"]
 
 # folder: what it may include besides. A name that ends in / is a whole folder.
-POLICY = ["policy/policy.h", "policy/plan.h"]
+POLICY = ["policy/policy.h", "policy/plan.h", "policy/reqid.h"]
 MAY = {
     "base": [],
     "observe": [],

@@ -4,7 +4,7 @@
 #include "base/diag.h"
 #include "base/scope.h"
 #include "base/wire.h"
-#include "dataplane/esp/check.h"
+#include "policy/reqid.h"
 #include "dataplane/esp/esp.h"
 #include "dataplane/esp/icmp.h"
 #include "dataplane/esp/packet.h"
@@ -840,7 +840,7 @@ static void an_sa_satisfies_a_rule_only_in_all_that_it_asks(void **state)
 	do { \
 		want = have; \
 		change; \
-		if (check_satisfies(&have, &null_sha, &want) != (is)) \
+		if (rule_satisfies(&have, &null_sha, &want) != (is)) \
 			fail_msg("%s", #change); \
 	} while (0)
 	SATISFIED(true, (void)0);
