@@ -11,6 +11,7 @@ int plane_new(const struct plane_config *c, struct sad **ret, struct diag *d)
 	struct sad *s = mem_new(1, sizeof *s);
 	int r;
 
+	s->head.ops = &plane_ops;
 	s->config = *c;
 	s->generation = 1;
 	s->paths.ask = c->path_mtu;
@@ -28,10 +29,8 @@ int plane_new(const struct plane_config *c, struct sad **ret, struct diag *d)
 	return 0;
 }
 
-void sad_free(struct sad *s)
+void plane_free(struct sad *s)
 {
-	if (!s)
-		return;
 	if (s->config.close)
 		s->config.close(s->config.io);
 	for (size_t i = 0; i < s->event_count; i++)

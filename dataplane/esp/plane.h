@@ -10,6 +10,7 @@
 #include "dataplane/esp/path.h"
 #include "dataplane/esp/sa.h"
 #include "dataplane/sad.h"
+#include "dataplane/sad_ops.h"
 
 enum {
 	PLANE_FLOWS = 4096, /* rows of the flow cache */
@@ -50,6 +51,7 @@ struct plane_config {
 };
 
 struct sad {
+	struct sad_head head; /* first: sad.c */
 	struct plane_config config;
 	struct plan *plan;
 	uint64_t now, ticked_ms;
@@ -74,6 +76,8 @@ struct sad {
 };
 
 int plane_new(const struct plane_config *c, struct sad **ret, struct diag *d);
+void plane_free(struct sad *s);
+extern const struct sad_ops plane_ops; /* requests.c */
 
 /* Every entry from outside is between these two. */
 void plane_enter(struct sad *s);

@@ -11,8 +11,8 @@ static void done(struct sad *s, uint64_t request, uint64_t pair, uint32_t spi)
 	plane_tell(s, &(struct sad_event){ .kind = SAD_DONE, .request = request, .pair = pair, .spi = spi }, NULL);
 }
 
-int sad_reserve_spi(struct sad *s, const struct addr *local, const struct addr *remote, uint64_t request,
-		    struct diag *d)
+static int plane_reserve_spi(struct sad *s, const struct addr *local, const struct addr *remote, uint64_t request,
+			     struct diag *d)
 {
 	struct sad_event e = { .kind = SAD_SPI_RESERVED, .request = request };
 	int r;
@@ -25,7 +25,7 @@ int sad_reserve_spi(struct sad *s, const struct addr *local, const struct addr *
 	return 0;
 }
 
-void sad_release_spi(struct sad *s, uint32_t spi)
+static void plane_release_spi(struct sad *s, uint32_t spi)
 {
 	sa_release(&s->sas, spi);
 }
@@ -55,7 +55,7 @@ static bool rule_in_force(const struct plan *plan, const struct sa_spec *spec)
 	return false;
 }
 
-int sad_install(struct sad *s, const struct sa_spec *spec, uint64_t request, struct diag *d)
+static int plane_install(struct sad *s, const struct sa_spec *spec, uint64_t request, struct diag *d)
 {
 	SCOPED(early_freep) struct early *early = NULL;
 	struct sa *sa;
@@ -79,7 +79,7 @@ int sad_install(struct sad *s, const struct sa_spec *spec, uint64_t request, str
 	return 0;
 }
 
-int sad_remove(struct sad *s, uint64_t pair, uint64_t request, struct diag *d)
+static int plane_remove(struct sad *s, uint64_t pair, uint64_t request, struct diag *d)
 {
 	if (sa_remove_pair(&s->sas, pair) == 0)
 		return diag_fail(d, ENOENT, "no SA is of this pair");
@@ -90,13 +90,13 @@ int sad_remove(struct sad *s, uint64_t pair, uint64_t request, struct diag *d)
 	return 0;
 }
 
-void sad_stop_sending(struct sad *s, uint64_t pair)
+static void plane_stop_sending(struct sad *s, uint64_t pair)
 {
 	if (sa_remove_out(&s->sas, pair))
 		flows_forget(s);
 }
 
-void sad_move(struct sad *s, uint64_t pair, const struct addr *remote, uint16_t encap_remote_port)
+static void plane_move(struct sad *s, uint64_t pair, const struct addr *remote, uint16_t encap_remote_port)
 {
 	for (unsigned inbound = 0; inbound < 2; inbound++) {
 		struct sa *sa = sa_find_pair(&s->sas, pair, inbound);
@@ -108,7 +108,7 @@ void sad_move(struct sad *s, uint64_t pair, const struct addr *remote, uint16_t 
 	}
 }
 
-void sad_release_held(struct sad *s, const struct sa_selector *selector, bool clear)
+static void plane_release_held(struct sad *s, const struct sa_selector *selector, bool clear)
 {
 	struct held_queue *q;
 
@@ -173,7 +173,7 @@ static bool expire_one(struct sad *s)
 	return false;
 }
 
-void sad_set_plan(struct sad *s, struct plan *plan)
+static void plane_set_plan(struct sad *s, struct plan *plan)
 {
 	struct plan *old = s->plan;
 	size_t bucket = 0;
@@ -214,7 +214,7 @@ static void usage_of(const struct sad *s, const struct sa *any, struct sa_usage 
 	}
 }
 
-size_t sad_usage(const struct sad *s, struct sa_usage *rows, size_t cap)
+static size_t plane_usage(const struct sad *s, struct sa_usage *rows, size_t cap)
 {
 	size_t bucket = 0, n = 0;
 
@@ -228,7 +228,7 @@ size_t sad_usage(const struct sad *s, struct sa_usage *rows, size_t cap)
 	return n;
 }
 
-bool sad_usage_of(const struct sad *s, uint64_t pair, struct sa_usage *ret)
+static bool plane_usage_of(const struct sad *s, uint64_t pair, struct sa_usage *ret)
 {
 	const struct sa *sa = sa_find_pair(&s->sas, pair, true);
 
@@ -239,7 +239,20 @@ bool sad_usage_of(const struct sad *s, uint64_t pair, struct sa_usage *ret)
 	return sa;
 }
 
-uint64_t sad_dropped(const struct sad *s, enum sad_drop why)
+static uint64_t plane_dropped(const struct sad *s, enum sad_drop why)
 {
 	return s->drops[why];
 }
+
+const struct sad_ops plane_ops = { .reserve_spi = plane_reserve_spi,
+				   .install = plane_install,
+				   .remove = plane_remove,
+				   .stop_sending = plane_stop_sending,
+				   .move = plane_move,
+				   .release_spi = plane_release_spi,
+				   .release_held = plane_release_held,
+				   .set_plan = plane_set_plan,
+				   .usage = plane_usage,
+				   .usage_of = plane_usage_of,
+				   .dropped = plane_dropped,
+				   .free = plane_free };
