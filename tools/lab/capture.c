@@ -5,6 +5,7 @@
 #include "policy/policy.h"
 #include "tools/lab/judge.h"
 #include "tools/lab/network.h"
+#include "tools/lab/order.h"
 #include "tools/lab/packet.h"
 #include "tools/lab/space.h"
 
@@ -23,14 +24,16 @@ struct port {
 	uint8_t mac[6];
 	bool behind; /* a gateway: what is seen here is not on the wire that all share */
 	const char *host;
-	struct judge *judge;
-	const struct capture *all;
+	struct capture *all;
 };
 
 struct capture {
 	struct port *ports;
 	size_t count;
 	const struct host *hosts;
+	struct judge *judge;
+	struct order *order;
+	uint64_t now_ms; /* when the last reading began */
 };
 
 static int port_fail(struct diag *d, const struct port *p, const char *what, int code)
@@ -76,6 +79,8 @@ int capture_new(const struct network *n, const struct host *hosts, const char *k
 
 	c->count = network_hosts(n);
 	c->hosts = hosts;
+	c->judge = judge;
+	c->order = order_new();
 	c->ports = mem_new(c->count, sizeof *c->ports);
 	for (size_t i = 0; i < c->count; i++) {
 		char name[16];
@@ -85,7 +90,6 @@ int capture_new(const struct network *n, const struct host *hosts, const char *k
 		network_port_name(i, name);
 		network_mac(i, c->ports[i].mac);
 		c->ports[i].host = hosts[i].name;
-		c->ports[i].judge = judge;
 		c->ports[i].all = c;
 		c->ports[i].behind = network_is_behind(n, i);
 		e = port_open(&c->ports[i], name, keep, d);
@@ -107,6 +111,7 @@ void capture_free(struct capture *c)
 		if (c->ports[i].pcap)
 			pcap_close(c->ports[i].pcap);
 	}
+	order_free(c->order);
 	free(c->ports);
 	free(c);
 }
@@ -134,27 +139,63 @@ static void name_host(const struct capture *c, struct addr *a)
 static void take_frame(u_char *context, const struct pcap_pkthdr *h, const u_char *frame)
 {
 	struct port *port = (struct port *)context;
-	struct packet p;
+	struct capture *c = port->all;
 
 	if (port->file)
 		pcap_dump((u_char *)port->file, h, frame);
-	packet_read(frame, h->caplen, &p);
-	name_host(port->all, &p.from);
-	name_host(port->all, &p.to);
-	name_host(port->all, &p.flow.from);
-	name_host(port->all, &p.flow.to);
-	if (port->judge && memcmp(p.source_mac, port->mac, sizeof port->mac) == 0)
-		judge_packet(port->judge, &p, port->host, port->behind,
-			     (uint64_t)h->ts.tv_sec * 1000000 + (uint64_t)h->ts.tv_usec);
+	if (c->judge && packet_is_from(frame, h->caplen, port->mac))
+		order_add(c->order, (size_t)(port - c->ports),
+			  (uint64_t)h->ts.tv_sec * 1000000 + (uint64_t)h->ts.tv_usec, frame, h->caplen, c->now_ms);
 }
 
-void capture_drain(struct capture *c)
+static void judge_frame(const struct capture *c, const struct order_frame *f)
+{
+	const struct port *port = &c->ports[f->port];
+	struct packet p;
+
+	packet_read(f->octets, f->len, &p);
+	name_host(c, &p.from);
+	name_host(c, &p.to);
+	name_host(c, &p.flow.from);
+	name_host(c, &p.flow.to);
+	judge_packet(c->judge, &p, port->host, port->behind, f->stamp_us);
+}
+
+static void read_all(struct capture *c)
 {
 	for (size_t i = 0; i < c->count; i++) {
 		(void)pcap_dispatch(c->ports[i].pcap, DRAIN_MOST, take_frame, (u_char *)&c->ports[i]);
 		if (c->ports[i].file)
 			(void)pcap_dump_flush(c->ports[i].file);
 	}
+}
+
+static void judge_all(const struct capture *c, uint64_t now_ms)
+{
+	struct order_frame f;
+
+	while (order_take(c->order, now_ms, &f)) {
+		judge_frame(c, &f);
+		free(f.octets);
+	}
+}
+
+void capture_drain(struct capture *c, uint64_t now_ms)
+{
+	c->now_ms = now_ms;
+	read_all(c);
+	judge_all(c, now_ms);
+}
+
+void capture_finish(struct capture *c)
+{
+	read_all(c);
+	judge_all(c, UINT64_MAX);
+}
+
+bool capture_holds(const struct capture *c)
+{
+	return order_held(c->order) > 0;
 }
 
 size_t capture_lost(const struct capture *c)

@@ -1,8 +1,9 @@
-/* tools/lab/capture.h - a capture on every host's wire. Every frame is handed on once, as its sender put it there; the
- * files that are kept have both directions. */
+/* tools/lab/capture.h - a capture on every host's wire. Every frame is handed on once, as its sender put it there, and in
+ * the order of their time stamps; the files that are kept have both directions. */
 #ifndef TOOLS_LAB_CAPTURE_H
 #define TOOLS_LAB_CAPTURE_H
 #include "base/scope.h"
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -21,8 +22,12 @@ SCOPE_FREEP(struct capture, capture)
 
 /* Fill in what poll is to wait for: one row a host. */
 void capture_poll(const struct capture *c, struct pollfd *rows);
-/* Take everything that has arrived. */
-void capture_drain(struct capture *c);
+/* Take everything that has arrived; the judge gets it ORDER_HOLD_MS later, in order. */
+void capture_drain(struct capture *c, uint64_t now_ms);
+/* The judge gets all that has arrived, since nothing more will be read. */
+void capture_finish(struct capture *c);
+/* Something waits to be handed on: drain again soon. */
+bool capture_holds(const struct capture *c);
 /* Frames that the kernel had no room for: with any, no verdict can be trusted. */
 size_t capture_lost(const struct capture *c);
 

@@ -2,6 +2,8 @@
 
 #include "base/wire.h"
 
+#include <string.h>
+
 enum {
 	ETHER_IPV4 = 0x0800,
 	ETHER_IPV6 = 0x86dd,
@@ -262,6 +264,11 @@ static bool outside(const struct addr *a)
 	return addr_is_multicast(a) || addr_is_link_local(a) || addr_is_loopback(a);
 }
 
+bool packet_is_from(const void *frame, size_t len, const uint8_t mac[6])
+{
+	return len >= 12 && memcmp((const uint8_t *)frame + 6, mac, 6) == 0;
+}
+
 void packet_read(const void *frame, size_t len, struct packet *ret)
 {
 	struct wire_in in = wire_in(frame, len);
@@ -269,8 +276,7 @@ void packet_read(const void *frame, size_t len, struct packet *ret)
 	uint16_t type;
 
 	*ret = (struct packet){ .kind = PACKET_OUTSIDE };
-	(void)wire_octets(&in, 6);
-	wire_copy(&in, ret->source_mac, sizeof ret->source_mac);
+	(void)wire_octets(&in, 12);
 	type = wire_u16(&in);
 	if ((type != ETHER_IPV4 && type != ETHER_IPV6) || !read_ip(&in, type == ETHER_IPV6, &ip))
 		return;

@@ -35,7 +35,6 @@ enum packet_role {
 struct packet {
 	enum packet_kind kind;
 	uint8_t sealed_by; /* PACKET_ESP or PACKET_AH */
-	uint8_t source_mac[6];
 	struct addr from, to;
 	struct packet_flow flow; /* of an ICMP error: the flow that it quotes */
 	enum packet_role role;
@@ -44,6 +43,8 @@ struct packet {
 	size_t payload_len;
 };
 
+/* Is this the Ethernet frame's sender? */
+bool packet_is_from(const void *frame, size_t len, const uint8_t mac[6]);
 /* Ethernet frame; what is cut short or malformed is read as far as it goes. */
 void packet_read(const void *frame, size_t len, struct packet *ret);
 

@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "tools/lab/judge.h"
 #include "tools/lab/network.h"
+#include "tools/lab/order.h"
 #include "tools/lab/question.h"
 #include "tools/lab/space.h"
 
@@ -21,6 +22,7 @@ enum {
 	ASK_AGAIN_TCP_MS = 2000, /* the kernel repeats a SYN after one second */
 	ASK_AGAIN_MS = 1000,
 	ASK_AFTER_ERROR_MS = 500,
+	LOOK_AFTER_MS = 3 * ORDER_HOLD_MS,
 	DATAGRAM_MOST = 2048,
 };
 
@@ -47,7 +49,7 @@ struct probe {
 	struct attempt attempts[JUDGE_ATTEMPTS_MOST];
 	uint64_t started_ms, next_ms;
 	bool service;      /* a real one has the port there, and answers in its own words */
-	bool answered_now; /* by result.answered; looked at in the next step, when the wire has been read */
+	uint64_t answered_ms; /* when result.answered was; 0: it was looked at */
 	bool done;
 };
 
@@ -362,7 +364,8 @@ static void step_attempt(struct probes *p, size_t probe, unsigned attempt, uint6
 		/* A service that took the connection has heard us, whatever it makes of the question. */
 		if (pr->service && (n > 0 || (pr->want.protocol == PACKET_TCP && (n == 0 || errno == ECONNRESET)))) {
 			pr->result.answered = (int)attempt;
-			pr->result.heard = pr->answered_now = true;
+			pr->result.heard = true;
+			pr->answered_ms = now_ms;
 			attempt_over(pr, attempt, 0, now_ms);
 			return;
 		}
@@ -372,7 +375,7 @@ static void step_attempt(struct probes *p, size_t probe, unsigned attempt, uint6
 		}
 		if (is_answer(p, probe, attempt, octets, (size_t)n)) {
 			pr->result.answered = (int)attempt;
-			pr->answered_now = true;
+			pr->answered_ms = now_ms;
 			attempt_over(pr, attempt, 0, now_ms);
 			return;
 		}
@@ -397,8 +400,9 @@ static void step_probe(struct probes *p, size_t i, uint64_t now_ms)
 		return;
 	if (pr->started_ms == 0)
 		pr->started_ms = now_ms;
-	if (pr->answered_now) {
-		pr->answered_now = false;
+	/* The judge knows by then what it looked like. */
+	if (pr->answered_ms && now_ms > pr->answered_ms + LOOK_AFTER_MS) {
+		pr->answered_ms = 0;
 		if (!pr->want.insist ||
 		    judge_sight(p->judge, p->first + i, pr->result.answered, true).seen != SEEN_CLEAR) {
 			probe_end(pr);

@@ -9,6 +9,7 @@
 #include "tools/lab/folder.h"
 #include "tools/lab/member.h"
 #include "tools/lab/network.h"
+#include "tools/lab/order.h"
 #include "tools/lab/scenario.h"
 
 #include <errno.h>
@@ -299,17 +300,19 @@ int twin_turn(struct twin *t, struct pollfd *rows, size_t more, int timeout_ms, 
 	rows[0] = (struct pollfd){ .fd = t->signals, .events = POLLIN };
 	rows[1] = (struct pollfd){ .fd = members_ready_fd(t->members), .events = POLLIN };
 	capture_poll(t->capture, rows + OWN_ROWS);
+	if (capture_holds(t->capture) && timeout_ms > ORDER_HOLD_MS)
+		timeout_ms = ORDER_HOLD_MS;
 	if (poll(rows, (nfds_t)(twin_rows(t) + more), timeout_ms) < 0 && errno != EINTR)
 		return diag_errno(d, errno, "poll");
 	if (rows[1].revents)
 		members_hear(t->members);
-	capture_drain(t->capture);
+	capture_drain(t->capture, twin_now_ms());
 	return rows[0].revents ? take_signal(t, d) : 0;
 }
 
 size_t twin_capture(struct twin *t)
 {
-	capture_drain(t->capture);
+	capture_finish(t->capture);
 	return capture_lost(t->capture);
 }
 
@@ -317,7 +320,7 @@ int twin_stop(struct twin *t, struct diag *d)
 {
 	int e = members_stop(t->members, d);
 
-	capture_drain(t->capture);
+	capture_finish(t->capture);
 	return e;
 }
 
