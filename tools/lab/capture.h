@@ -1,5 +1,5 @@
-/* tools/lab/capture.h - a capture on every host's wire. Every frame is handed on once, as its sender put it there, and in
- * the order of their time stamps; the files that are kept have both directions. */
+/* tools/lab/capture.h - a capture on every host's wire. Every frame is handed on once, as its sender put it there, and
+ * in the order of their time stamps; the files that are kept have both directions. */
 #ifndef TOOLS_LAB_CAPTURE_H
 #define TOOLS_LAB_CAPTURE_H
 #include "base/scope.h"

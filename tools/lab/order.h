@@ -1,7 +1,7 @@
-/* tools/lab/order.h - frames of several captures in the order in which they were on their wires. Each capture is read at
- * a time of its own, so an answer may be read before the question that another host sent; whoever knows flows by their
- * first packet would take it for a question. A frame is held until all that was there before it must have been read.
- * Pure. */
+/* tools/lab/order.h - frames of several captures in the order in which they were on their wires. Each capture is read
+ * at a time of its own, so an answer may be read before the question that another host sent; whoever knows flows by
+ * their first packet would take it for a question. A frame is held until all that was there before it must have been
+ * read. Pure. */
 #ifndef TOOLS_LAB_ORDER_H
 #define TOOLS_LAB_ORDER_H
 #include "base/scope.h"

@@ -48,7 +48,7 @@ struct probe {
 	struct probe_result result;
 	struct attempt attempts[JUDGE_ATTEMPTS_MOST];
 	uint64_t started_ms, next_ms;
-	bool service;      /* a real one has the port there, and answers in its own words */
+	bool service;         /* a real one has the port there, and answers in its own words */
 	uint64_t answered_ms; /* when result.answered was; 0: it was looked at */
 	bool done;
 };
