@@ -41,6 +41,7 @@ BOUND_S = 120
 
 class Daemon:
     """cordond on a host, with what it can prove."""
+    ready_s = 30
 
     def __init__(self, build, host, name, policy, ca, key):
         self.build, self.folder = build, tempfile.mkdtemp(prefix="cordon-bench-")
@@ -56,7 +57,7 @@ class Daemon:
         self.put("host.yaml", page)
         ready = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         ready.bind(self.folder + "/notify")
-        ready.settimeout(30)
+        ready.settimeout(self.ready_s)
         self.p = subprocess.Popen(
             ["ip", "netns", "exec", host.name, build + "/cordond", "--config", self.folder + "/host.yaml", "--policy",
              self.folder + "/policy.yaml", "--run-dir", self.folder + "/run", "--state-dir", self.folder + "/state",

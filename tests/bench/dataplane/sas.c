@@ -1,0 +1,249 @@
+/* Two data planes with many SAs keyed by hand, for the data plane's bench: one address here, COUNT addresses there, an
+ * SA each way for every two. Says "ready" and what an SA takes in memory, and runs until its standard input ends.
+ *
+ * usage: bench-sas COUNT NS_A NS_B ADDRESS FIRST_REMOTE */
+#include "base/diag.h"
+#include "base/mem.h"
+#include "base/scope.h"
+#include "dataplane/esp/esp.h"
+#include "dataplane/esp/keeper.h"
+#include "tests/unit/flat_plan.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <malloc.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { OWN_MARK = 0x02000000, WINDOW = 64, COUNT_MOST = 60000 };
+
+struct side {
+	const char *ns, *one, *many;
+	bool has_many; /* which side of each two is its own */
+	size_t count;
+	uint32_t *spi, *peer_spi;
+	struct sad *sad;
+	struct tun_keeper *keeper;
+};
+
+static const struct auth_set auth = { .name = "bench" };
+static struct child_suite suite;
+static struct protection_set protection = { .name = "bench", .suites = &suite, .count = 1 };
+static const struct rule rule = { .name = "All", .mode = MODE_REQUIRE, .auth = &auth, .protection = &protection };
+static const struct plan_entry entry = {
+	.rule = &rule,
+	.protocol = PROTOCOL_ANY,
+	.local_port = { 0, 65535 },
+	.remote_port = { 0, 65535 },
+	.icmp_type = -1,
+	.icmp_code = -1,
+	.initiators = INITIATOR_EITHER,
+};
+static struct plan plan = { &entry, 1, 1 };
+
+static _Noreturn void die(const char *what, const struct diag *d)
+{
+	(void)fprintf(stderr, "bench-sas: %s: %s\n", what, d ? d->text : strerror(errno));
+	exit(EXIT_FAILURE);
+}
+
+static uint64_t now_ms(void *context)
+{
+	struct timespec t;
+
+	(void)context;
+	(void)clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+static void on_event(void *context, const struct sad_event *e)
+{
+	struct side *end = context;
+
+	if (e->kind == SAD_SPI_RESERVED)
+		end->spi[e->request] = e->spi;
+	if (e->kind == SAD_FAILED)
+		die("SA", e->why);
+}
+
+static void two(const struct side *end, size_t i, struct addr *local, struct addr *remote)
+{
+	struct in_addr at;
+	char text[INET_ADDRSTRLEN];
+	struct addr one, other;
+	struct diag d;
+
+	if (inet_pton(AF_INET, end->many, &at) != 1)
+		die(end->many, NULL);
+	at.s_addr = htonl(ntohl(at.s_addr) + (uint32_t)i);
+	(void)inet_ntop(AF_INET, &at, text, sizeof text);
+	if (addr_parse(end->one, strlen(end->one), &one, &d) < 0 || addr_parse(text, strlen(text), &other, &d) < 0)
+		die("address", &d);
+	*local = end->has_many ? other : one;
+	*remote = end->has_many ? one : other;
+}
+
+static void install(struct side *end, size_t i, bool inbound)
+{
+	struct sa_spec spec = {
+		.spi = inbound ? end->spi[i] : end->peer_spi[i],
+		.inbound = inbound,
+		.suite = suite,
+		.esn = true,
+		.replay_window = WINDOW,
+		.selector = { .protocol = PROTOCOL_ANY, .local_port = PORT_ANY, .remote_port = PORT_ANY },
+		.rule = &rule,
+		.pair = i + 1,
+	};
+	struct diag d;
+
+	two(end, i, &spec.local, &spec.remote);
+	spec.selector.local = spec.local;
+	spec.selector.remote = spec.remote;
+	spec.encr_key.len = (size_t)suite.encr->key + suite.encr->salt;
+	memset(spec.encr_key.octets, end->has_many == inbound ? 1 : 2, spec.encr_key.len);
+	if (sad_install(end->sad, &spec, COUNT_MOST + i, &d) < 0)
+		die("install", &d);
+}
+
+static void all(int fd, void *octets, size_t n, bool send_it)
+{
+	uint8_t *at = octets;
+
+	while (n > 0) {
+		ssize_t r = send_it ? write(fd, at, n) : read(fd, at, n);
+
+		if (r <= 0)
+			die("the other end", NULL);
+		at += r;
+		n -= (size_t)r;
+	}
+}
+
+static size_t memory(void)
+{
+	struct mallinfo2 m = mallinfo2();
+
+	return m.uordblks + m.hblkhd;
+}
+
+/* Returns the octets of memory that an SA takes, with its keys and its window. */
+static size_t begin(struct side *end, int peer)
+{
+	struct esp_fds fds = esp_fds_none();
+	struct esp_config c = {
+		.fds = &fds, .own_mark = OWN_MARK, .plan = &plan, .event = on_event, .now_ms = now_ms, .context = end
+	};
+	struct addr local, remote;
+	size_t before;
+	char path[256];
+	struct diag d;
+	int fd;
+
+	(void)snprintf(path, sizeof path, "/run/netns/%s", end->ns);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || setns(fd, CLONE_NEWNET) < 0)
+		die(path, NULL);
+	(void)close(fd);
+	end->spi = mem_new(end->count, sizeof *end->spi);
+	end->peer_spi = mem_new(end->count, sizeof *end->peer_spi);
+	if (tun_keeper_new("cordon0", &end->keeper, &d) < 0 || esp_fds_open(OWN_MARK, &fds, &d) < 0)
+		die("descriptors", &d);
+	fds.fd[ESP_FD_TUN] = dup(tun_keeper_tun(end->keeper));
+	if (esp_new(&c, &end->sad, &d) < 0)
+		die("data plane", &d);
+	before = memory();
+	for (size_t i = 0; i < end->count; i++) {
+		two(end, i, &local, &remote);
+		if (sad_reserve_spi(end->sad, &local, &remote, i, &d) < 0)
+			die("reserve", &d);
+	}
+	all(peer, end->spi, end->count * sizeof *end->spi, true);
+	all(peer, end->peer_spi, end->count * sizeof *end->peer_spi, false);
+	for (size_t i = 0; i < end->count; i++) {
+		install(end, i, true);
+		install(end, i, false);
+	}
+	return (memory() - before) / (2 * end->count);
+}
+
+static _Noreturn void run(struct side *end, int peer, int over, int ready)
+{
+	size_t each;
+
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+	each = begin(end, peer);
+	all(ready, &each, sizeof each, true);
+	for (;;) {
+		struct pollfd fds[] = { { .fd = esp_fd(end->sad), .events = POLLIN },
+					{ .fd = over, .events = POLLIN } };
+		uint64_t deadline = esp_deadline(end->sad), now = now_ms(NULL);
+
+		if (poll(fds, ARRAY_LEN(fds),
+			 deadline == UINT64_MAX ? -1
+			 : deadline > now       ? (int)(deadline - now)
+						: 0) < 0 &&
+		    errno != EINTR)
+			die("poll", NULL);
+		if (fds[1].revents)
+			break;
+		if (fds[0].revents)
+			esp_readable(end->sad);
+		if (now_ms(NULL) >= esp_deadline(end->sad))
+			esp_tick(end->sad);
+	}
+	sad_free(end->sad);
+	tun_keeper_free(end->keeper);
+	exit(EXIT_SUCCESS);
+}
+
+int main(int argc, char **argv)
+{
+	struct side ends[2];
+	int peers[2], ready[2], status, worst = EXIT_SUCCESS;
+	size_t each = 0;
+	struct diag d;
+
+	if (argc != 6 || strtoul(argv[1], NULL, 10) - 1 >= COUNT_MOST) {
+		(void)fprintf(stderr, "usage: bench-sas COUNT NS_A NS_B ADDRESS FIRST_REMOTE\n");
+		return 2;
+	}
+	for (size_t i = 0; i < 2; i++)
+		ends[i] = (struct side){ .ns = argv[2 + i],
+					 .one = argv[4],
+					 .many = argv[5],
+					 .has_many = i == 1,
+					 .count = strtoul(argv[1], NULL, 10) };
+	if (child_suite_parse("esp-aes256gcm", strlen("esp-aes256gcm"), &suite, &d) < 0)
+		die("suite", &d);
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, peers) < 0 || pipe2(ready, O_CLOEXEC) < 0)
+		die("pipe", NULL);
+	for (size_t i = 0; i < 2; i++) {
+		pid_t pid = fork();
+
+		if (pid < 0)
+			die("fork", NULL);
+		if (pid == 0)
+			run(&ends[i], peers[i], STDIN_FILENO, ready[1]);
+	}
+	(void)close(ready[1]);
+	for (size_t i = 0; i < 2; i++)
+		all(ready[0], &each, sizeof each, false);
+	(void)printf("ready\nper_sa=%zu\n", each);
+	(void)fflush(stdout);
+	while (wait(&status) > 0)
+		if (!WIFEXITED(status) || WEXITSTATUS(status) != EXIT_SUCCESS)
+			worst = EXIT_FAILURE;
+	return worst;
+}
