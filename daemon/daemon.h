@@ -57,6 +57,7 @@ struct daemon {
 	struct credentials *credentials; /* credentials.h; NULL: not running */
 	struct lists *lists;             /* lists.h */
 	struct directory *directory;     /* directory.h; NULL: not running */
+	struct keys_ticket *ticket;      /* ticket.h; NULL: nothing was told */
 
 	/* In force; NULL while there is no policy. engine is NULL also while protection is disabled. */
 	struct report *report; /* has the text that the policy's places speak of */

@@ -688,6 +688,8 @@ static int load_keytab(const struct loading *l, const char *path)
 		told = old->told;
 	if (told.count)
 		keytab_describe(path, &told, &s->keytab, c);
+	if (r < 0)
+		s->keytab.failure = mem_string(l->d->text);
 	return r < 0 ? bad_file(l, path, r, kept) : 0;
 }
 
@@ -731,6 +733,7 @@ void credential_store_free(struct credential_store *s)
 	for (size_t i = 0; i < s->psk_count; i++)
 		free(s->psks[i].file);
 	free(s->keytab.path);
+	free(s->keytab.failure);
 	X509_STORE_free(s->anchors);
 	revocation_lists_free(s->lists);
 	free(s->authorities);
@@ -772,6 +775,11 @@ struct revocation_lists *credential_lists(const struct credential_store *s)
 	return s->lists;
 }
 
+const char *credential_keytab_failure(const struct credential_store *s)
+{
+	return s->keytab.failure;
+}
+
 static bool is_of_realm(const struct credential *c, const char *realm, struct diag *d)
 {
 	for (size_t i = 0; realm && i < c->keytab->count; i++)
@@ -779,7 +787,11 @@ static bool is_of_realm(const struct credential *c, const char *realm, struct di
 			return true;
 	if (!realm)
 		return true;
-	(void)diag_fail(d, ERR_POLICY, "%.200s is not of the realm %.100s that the policy asks for", c->subject, realm);
+	(void)diag_fail(
+		d, ERR_POLICY,
+		"%.200s is not of the realm %.100s that the policy asks for: the keytab %.120s should have a key "
+		"of this host's account there, or the policy name another realm",
+		c->subject, realm, c->path);
 	return false;
 }
 

@@ -98,6 +98,9 @@ size_t credential_count(const struct credential_store *s);
 const struct credential *credential_get(const struct credential_store *s, size_t index);
 /* false: there is none with that number. */
 bool credential_find(const struct credential_store *s, uint32_t number, size_t *ret_index);
+/* Why the keytab's file cannot be used as it is now, even if what it held before goes on being used; NULL: it can, or
+ * none is named. */
+const char *credential_keytab_failure(const struct credential_store *s);
 /* SHA-1 of the SubjectPublicKeyInfo of each trusted authority. */
 size_t credential_authorities(const struct credential_store *s, const uint8_t (**ret)[CREDENTIAL_HASH]);
 /* The lists that were in files. */

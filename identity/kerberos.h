@@ -92,7 +92,7 @@ void kerberos_look(struct kerberos *k, uint64_t now_ms);
 struct kerberos_ticket {
 	char client[PEER_TEXT];
 	uint64_t until_s;  /* of the ticket-granting ticket; 0: there is none */
-	char failure[256]; /* why there is none, or no new one; "": nothing failed */
+	char failure[384]; /* why there is none, or no new one; "": nothing failed */
 };
 void kerberos_ticket(const struct kerberos *k, struct kerberos_ticket *ret);
 

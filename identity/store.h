@@ -13,7 +13,8 @@ struct psk {
 };
 
 struct own_keytab {
-	char *path; /* NULL: there is none */
+	char *path;    /* NULL: there is none */
+	char *failure; /* why what is in the file now is not used; NULL: it is, or none is named */
 	struct keytab_told told;
 };
 

@@ -494,6 +494,8 @@ bool member_may(const struct keying *k, const struct peer_kept *peer, const stru
 /* For the todo that was added last: who is behind an SA of that selector. */
 void member_tell(struct keying *k, const struct peer_kept *kept, const struct addr *remote,
 		 const struct sa_selector *selector);
+/* The peer has proven itself by a ticket: is something of its groups known? warning: what is wrong with them, or "". */
+void member_look_at_ticket(struct ike_sa *sa, const char *warning);
 const struct membership *member_groups(struct ike_sa *sa); /* NULL: not proven */
 void member_review(struct keying *k);                      /* of all SAs, again */
 

@@ -18,7 +18,8 @@ struct gspm_making {
 	uint16_t notify;                   /* initiator: that the peer refused our ticket with */
 	struct owned proof;                /* responder: the peer's AUTH, until it can be checked */
 	uint8_t proof_method;
-	struct peer *peer;      /* as the peer's own ticket has it */
+	struct peer *peer;                                    /* as the peer's own ticket has it */
+	char warning[sizeof((struct keying_result *)0)->why]; /* what is wrong with that ticket's groups */
 	uint64_t good_until_ms; /* the end of the first of the two tickets; UINT64_MAX: none ends */
 };
 

@@ -134,6 +134,7 @@ void gspm_keep_told(struct ike_sa *sa, size_t context, const struct keying_resul
 		return;
 	free(g->peer);
 	g->peer = mem_copy(&r->peer, sizeof r->peer);
+	words_copy(g->warning, sizeof g->warning, r->why);
 }
 
 static uint64_t good_ms(const struct ike_sa *sa)
@@ -216,6 +217,7 @@ void gspm_peer_is_proven(struct ike_sa *sa)
 {
 	auth_keep_peer(sa, sa->making->gspm->peer);
 	reauth_proven(sa, good_ms(sa));
+	member_look_at_ticket(sa, sa->making->gspm->warning);
 }
 
 int gspm_verify(struct ike_sa *sa, const struct ike_msg *m, struct diag *d)

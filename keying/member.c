@@ -56,6 +56,18 @@ void member_tell(struct keying *k, const struct peer_kept *kept, const struct ad
 	t->todo.membership = t->membership;
 }
 
+void member_look_at_ticket(struct ike_sa *sa, const char *warning)
+{
+	const struct group *groups;
+
+	if (!*warning && (peer_kept_learnt_s(sa->peer) || !policy_groups(plan_policy(sa->k->plan), &groups)))
+		return;
+	todo_event(sa->k, EVENT_GROUPS_UNKNOWN, &sa->local, &sa->remote, ike_rule_name(sa), peer_kept_id(sa->peer), 0,
+		   "%s: %s; it is let in nowhere by a group, and counts as a member where one is excepted",
+		   peer_kept_id(sa->peer),
+		   *warning ? warning : "its Kerberos ticket says nothing of groups (no PAC, or one without them)");
+}
+
 static void review(struct child *c)
 {
 	struct keying *k = c->ike->k;

@@ -89,6 +89,9 @@ const struct event_row event_rows[EVENT_COUNT] = {
 				  0,
 				  "The policy names a group that the directory does not have: nobody is let in as "
 				  "its member" },
+	[EVENT_GROUPS_UNKNOWN] = { "groups-unknown", CATEGORY_MAIN, EVENT_WARNING, EVENT_FAILURE, 0, 0, TELLER_KEYING,
+				   PEERS,
+				   "A peer's Kerberos ticket says nothing of its groups, or nothing that can be read" },
 	[EVENT_PROCESS_ENDED] = { "process-ended", CATEGORY_SYSTEM, EVENT_ERROR, EVENT_FAILURE, 0, 0, TELLER_PARENT, 0,
 				  "A process of cordond has ended by itself" },
 	[EVENT_PROCESS_MISBEHAVED] = { "process-misbehaved", CATEGORY_SYSTEM, EVENT_ERROR, EVENT_FAILURE, 0, 0,

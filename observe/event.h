@@ -42,6 +42,7 @@ enum event_id {
 	EVENT_DIRECTORY_READ,      /* the directory was asked about the policy's groups */
 	EVENT_DIRECTORY_FAILED,    /* or could not be */
 	EVENT_GROUP_MISSING,       /* it has no such group */
+	EVENT_GROUPS_UNKNOWN,      /* a peer's ticket says nothing of its groups that can be read */
 	EVENT_PROCESS_ENDED,       /* one of ours, and not because we stop */
 	EVENT_PROCESS_MISBEHAVED,  /* likewise: it did what it may not; maybe others rule it */
 	EVENT_PROCESS_STARTED,     /* it works again */

@@ -281,6 +281,22 @@ static void put_keytab(const struct credential *c, json_t *o)
 	put(o, "keytab", all);
 }
 
+/* One that is named and cannot be used is told, too: else it looks as if nothing were named. */
+static void add_bad_keytab(const struct daemon *d, const struct credential_store *s, json_t *rows)
+{
+	const char *failure = credential_keytab_failure(s);
+
+	for (size_t i = 0; i < credential_count(s); i++)
+		if (credential_get(s, i)->kind == AUTH_KERBEROS)
+			return; /* what it held before is in use */
+	if (failure && d->config->keytab)
+		(void)json_array_append_new(rows, json_pack("{s:s,s:n,s:n,s:s,s:s,s:n,s:n,s:b,s:i,s:[],s:o,s:[],s:{}}",
+							    "kind", "kerberos", "subject", "issuer", "file",
+							    d->config->keytab, "key_type", "kerberos", "not_before_ms",
+							    "not_after_ms", "replaced", 0, "main_modes", 0, "keytab",
+							    "unusable", words(failure), "satisfies", "lacks"));
+}
+
 void credentials_rows(struct daemon *d, const struct engine_view *v, json_t *rows)
 {
 	const struct credential_store *s = store_of(d);
@@ -303,6 +319,8 @@ void credentials_rows(struct daemon *d, const struct engine_view *v, json_t *row
 		put_sets(d, s, i, o);
 		(void)json_array_append_new(rows, o);
 	}
+	if (s)
+		add_bad_keytab(d, s, rows);
 }
 
 static void list_row(const struct revocation_row *row, json_t *rows)

@@ -239,7 +239,30 @@ static bool asks_for_kind(const struct auth_set *set, enum auth_kind kind)
 	return false;
 }
 
-void proofs_why_not(const struct credential_store *s, const struct auth_set *set, uint64_t now_s, struct str *out)
+static bool has_keytab(const struct credential_store *s)
+{
+	for (size_t i = 0; s && i < credential_count(s); i++)
+		if (credential_get(s, i)->kind == AUTH_KERBEROS)
+			return true;
+	return false;
+}
+
+/* One that is named and cannot be used is another case than none. */
+static void add_keytab(const struct credential_store *s, const char *keytab, bool more, struct str *out)
+{
+	const char *failure = s ? credential_keytab_failure(s) : NULL;
+
+	str_add(out, more ? "; " : "");
+	if (!keytab)
+		str_add(out, "it has no Kerberos keytab (host.yaml: keytab: /etc/krb5.keytab)");
+	else if (failure)
+		str_addf(out, "its keytab cannot be used: %s", failure);
+	else
+		str_addf(out, "its keytab %s has not been read yet", keytab);
+}
+
+void proofs_why_not(const struct credential_store *s, const char *keytab, const struct auth_set *set, uint64_t now_s,
+		    struct str *out)
 {
 	struct diag why;
 	size_t before = out->len;
@@ -251,16 +274,15 @@ void proofs_why_not(const struct credential_store *s, const struct auth_set *set
 			continue;
 		str_addf(out, "%s%s", out->len > before ? "; " : "", why.text);
 	}
+	if (asks_for_kind(set, AUTH_KERBEROS) && !has_keytab(s))
+		add_keytab(s, keytab, out->len > before, out);
 	if (out->len == before)
-		str_add(out, asks_for_kind(set, AUTH_CERTIFICATE) ? "it has no certificate"
-			     : asks_for_kind(set, AUTH_PSK)
-				     ? "it has no such key"
-				     : "it has no Kerberos keytab (host.yaml: keytab: /etc/krb5.keytab)");
+		str_add(out, asks_for_kind(set, AUTH_CERTIFICATE) ? "it has no certificate" : "it has no such key");
 }
 
 /* Sets that nothing proves, and why each certificate does not. */
-static void find_lacks(const struct credential_store *s, const struct sets *sets, uint64_t now_s, struct arena *a,
-		       struct keying_config *c)
+static void find_lacks(const struct credential_store *s, const char *keytab, const struct sets *sets, uint64_t now_s,
+		       struct arena *a, struct keying_config *c)
 {
 	struct keying_lack *lacks = arena_new(a, sets->count + 1, sizeof *lacks);
 
@@ -269,7 +291,7 @@ static void find_lacks(const struct credential_store *s, const struct sets *sets
 
 		if (is_satisfied(c->credentials, c->credential_count, sets->at[i]))
 			continue;
-		proofs_why_not(s, sets->at[i], now_s, &words);
+		proofs_why_not(s, keytab, sets->at[i], now_s, &words);
 		lacks[c->lack_count++] =
 			(struct keying_lack){ sets->at[i], arena_string(a, str_text(&words), words.len) };
 	}
@@ -322,7 +344,7 @@ void proofs_load(const struct daemon *d, const struct plan *plan, struct loaded_
 		find_ppks(store, &ppks, &ret->memory, c);
 		ret->proofs.store = shared;
 	}
-	find_lacks(store, &sets, now_s, &ret->memory, c);
+	find_lacks(store, d->config->keytab, &sets, now_s, &ret->memory, c);
 	free(psks.at);
 	free(ppks.at);
 	free(sets.at);
@@ -358,6 +380,38 @@ size_t proofs_files(const struct daemon *d, const struct plan *plan, struct aren
 	free(sets.at);
 	*ret = all;
 	return n;
+}
+
+static bool store_satisfies(const struct credential_store *s, const struct auth_set *set, uint64_t now_s)
+{
+	struct diag why;
+
+	for (size_t i = 0; s && i < credential_count(s); i++)
+		if (!credential_get(s, i)->retired && credential_is_good(s, i, now_s, NULL) &&
+		    rank_in(s, i, set, &why) >= 0)
+			return true;
+	return false;
+}
+
+bool proofs_each(const struct daemon *d, void (*each)(void *context, const struct auth_set *set, const char *why),
+		 void *context)
+{
+	struct sets sets = d->plan ? sets_of(d->plan) : (struct sets){ 0 };
+	const struct credential_store *s = d->engine ? engine_store(d->engine) : NULL;
+	uint64_t now_s = unix_now_ms() / 1000;
+	bool kerberos = false;
+
+	for (size_t i = 0; i < sets.count && d->engine; i++) {
+		SCOPED(str_wipe) struct str words = { 0 };
+
+		kerberos = kerberos || asks_for_kind(sets.at[i], AUTH_KERBEROS);
+		if (store_satisfies(s, sets.at[i], now_s))
+			continue;
+		proofs_why_not(s, d->config->keytab, sets.at[i], now_s, &words);
+		each(context, sets.at[i], str_text(&words));
+	}
+	free(sets.at);
+	return kerberos;
 }
 
 void proofs_wipe(struct loaded_proofs *p)

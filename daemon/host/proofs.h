@@ -21,7 +21,11 @@ size_t proofs_files(const struct daemon *d, const struct plan *plan, struct aren
 /* One line for each authentication set that a rule of the plan asks for and nothing of this host proves. */
 struct str;
 void proofs_lacking(const struct proofs *p, struct str *out);
-/* Why nothing of the store proves the set, certificate by certificate. */
-void proofs_why_not(const struct credential_store *s, const struct auth_set *set, uint64_t now_s, struct str *out);
+/* Why nothing of the store proves the set, certificate by certificate. keytab: as the page names it, or NULL. */
+void proofs_why_not(const struct credential_store *s, const char *keytab, const struct auth_set *set, uint64_t now_s,
+		    struct str *out);
+/* Of what is in force: each set that nothing of this host proves now, and why. true: some set asks for Kerberos. */
+bool proofs_each(const struct daemon *d, void (*each)(void *context, const struct auth_set *set, const char *why),
+		 void *context);
 
 #endif

@@ -23,6 +23,7 @@ static struct {
 	uv_timer_t *look;
 	struct kerberos *kerberos;
 	struct channel *askers[ROLE_COUNT]; /* NULL: away */
+	struct keys_ticket told;            /* the parent */
 	struct {
 		uint32_t number; /* 0: a free place */
 		uint64_t since_ms;
@@ -83,6 +84,26 @@ static void ask(void *context, uint32_t number, const char *realm, const struct 
 	channel_end(gss.askers[ROLE_SOURCES]);
 }
 
+/* What the parent shows to whoever asks how this host is. */
+static void tell_ticket(void)
+{
+	struct kerberos_ticket now;
+	struct keys_ticket m = { 0 };
+
+	if (!gss.kerberos || !gss.askers[ROLE_PARENT])
+		return;
+	kerberos_ticket(gss.kerberos, &now);
+	m.until_s = now.until_s;
+	(void)snprintf(m.client, sizeof m.client, "%s", now.client);
+	(void)snprintf(m.failure, sizeof m.failure, "%s", now.failure);
+	if (m.until_s == gss.told.until_s && strcmp(m.client, gss.told.client) == 0 &&
+	    strcmp(m.failure, gss.told.failure) == 0)
+		return;
+	gss.told = m;
+	keys_put_ticket(channel_begin(gss.askers[ROLE_PARENT], ASK_KEYS_TICKET), &m);
+	channel_end(gss.askers[ROLE_PARENT]);
+}
+
 static void looked(uv_timer_t *t)
 {
 	(void)t;
@@ -97,6 +118,7 @@ static void looked(uv_timer_t *t)
 					   : "the process that asks KDCs is away, and is started again");
 	}
 	kerberos_look(gss.kerberos, now_ms());
+	tell_ticket();
 }
 
 int gss_on_kdc_answer(void *context, struct channel *c, struct wire_in *body, int *fds)
@@ -142,8 +164,6 @@ static void stepped(void *context, uint64_t job, const struct kerberos_stepped *
 	(void)snprintf(m->words, sizeof m->words, "%s", s->why);
 	if (s->complete)
 		m->peer = *s->peer;
-	if (s->complete && m->words[0])
-		log_warning("%s: %s", m->peer.id, m->words);
 	if (m->token.len > (s->complete ? (size_t)KEYS_LAST_TOKEN_MOST : (size_t)KEYING_TOKEN_MOST)) {
 		*m = (struct keys_stepped){ .job = job & NUMBERS, .error = -E2BIG };
 		(void)snprintf(m->words, sizeof m->words, "a Kerberos token of %zu octets", s->token.len);

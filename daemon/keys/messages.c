@@ -242,6 +242,23 @@ int keys_get_answer(struct wire_in *in, struct keys_answer *ret)
 	return done(in, sound);
 }
 
+void keys_put_ticket(struct wire_out *out, const struct keys_ticket *m)
+{
+	wire_put_u64(out, m->until_s);
+	put_words(out, m->client);
+	put_words(out, m->failure);
+}
+
+int keys_get_ticket(struct wire_in *in, struct keys_ticket *ret)
+{
+	bool sound = true;
+
+	*ret = (struct keys_ticket){ .until_s = wire_u64(in) };
+	get_words(in, ret->client, &sound);
+	get_words(in, ret->failure, &sound);
+	return done(in, sound && ret->until_s <= UINT32_MAX);
+}
+
 /* ---- keying to keys ---- */
 
 void keys_put_sign(struct wire_out *out, const struct keys_sign *m)

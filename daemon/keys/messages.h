@@ -35,6 +35,8 @@ enum {
 	KEYS_MIXED_LEAST = 8 + 3,
 	KEYS_MIXED_MOST = KEYS_MIXED_LEAST + 3 * KEY_MAX,
 	KEYS_REFUSED_LEAST = 15,
+	KEYS_TICKET_LEAST = 12,
+	KEYS_TICKET_MOST = KEYS_TICKET_LEAST + 2 * KEYS_WORDS,
 	KEYS_REFUSED_MOST = KEYS_REFUSED_LEAST + KEYS_WORDS,
 	KEYS_BINDING_MOST = 256, /* channel bindings */
 	KEYS_GSS_LEAST = 25,
@@ -80,6 +82,15 @@ struct keys_answer {
 };
 void keys_put_answer(struct wire_out *out, const struct keys_answer *m);
 int keys_get_answer(struct wire_in *in, struct keys_answer *ret);
+
+/* How it stands with this host's ticket-granting ticket; whenever that has changed. */
+struct keys_ticket {
+	uint64_t until_s; /* 0: there is none */
+	char client[KEYS_WORDS];
+	char failure[KEYS_WORDS]; /* why there is none, or no new one; "": nothing failed */
+};
+void keys_put_ticket(struct wire_out *out, const struct keys_ticket *m);
+int keys_get_ticket(struct wire_in *in, struct keys_ticket *ret);
 
 /* ---- keying to keys, and back ---- */
 

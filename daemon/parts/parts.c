@@ -5,6 +5,7 @@
 #include "daemon/keys/filling.h"
 #include "daemon/parts/directory.h"
 #include "daemon/parts/lists.h"
+#include "daemon/parts/ticket.h"
 #include "observe/event_wire.h"
 
 #include <errno.h>
@@ -56,12 +57,18 @@ static void keys_came(void *context, struct channel *c)
 	keys_filling_came(d->filling, c);
 }
 
+static void keys_went(void *context)
+{
+	ticket_forget(context);
+}
+
 /* By ask: who may ask what is in asks.c. */
 static ask_handler *const handlers[ASK_COUNT] = {
 	[ASK_READY] = children_ready,
 	[ASK_EVENT] = on_event,
 	KEYING_HANDLERS,
 	[ASK_KEYS_ANSWER] = on_keys_answer,
+	[ASK_KEYS_TICKET] = ticket_on_told,
 	[ASK_LIST_RECALL] = lists_on_recall,
 	[ASK_LIST_KEEP] = lists_on_keep,
 	[ASK_DIRECTORY_SAID] = directory_on_said,
@@ -105,7 +112,7 @@ static const struct {
 } rows[] = {
 	{ ROLE_KEYING, keying_came, keying_went },
 	{ ROLE_DATAPLANE, dataplane_came, dataplane_went },
-	{ ROLE_KEYS, keys_came, NULL },
+	{ ROLE_KEYS, keys_came, keys_went },
 	{ ROLE_SOURCES, sources_came, sources_went },
 };
 _Static_assert(ARRAY_LEN(rows) <= PARTS_MOST, "there is room for all");
@@ -129,6 +136,7 @@ int parts_start(struct daemon *d, struct diag *why)
 void parts_close(struct daemon *d)
 {
 	children_close(TAKE(d->children));
+	ticket_forget(d);
 }
 
 struct channel *parts_channel(const struct daemon *d, enum role role)

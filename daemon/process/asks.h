@@ -74,6 +74,7 @@ enum ask {
 	ASK_KEYS_KEEP,   /* add what the set in use has */
 	ASK_KEYS_SWAP,   /* u32 ticket: what is prepared is in use from now on */
 	ASK_KEYS_ANSWER, /* to each of the last three */
+	ASK_KEYS_TICKET, /* how it stands with this host's Kerberos ticket */
 	/* The same, asked by keying. */
 	ASK_KEYS_SIGN,
 	ASK_KEYS_PROVE,

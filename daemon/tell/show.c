@@ -4,12 +4,14 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "daemon/host/credentials.h"
+#include "daemon/host/proofs.h"
 #include "daemon/tell/firewall.h"
 #include "daemon/tell/flows.h"
 #include "daemon/tell/follow.h"
 #include "daemon/force/exempt.h"
 #include "daemon/parts/directory.h"
 #include "daemon/parts/parts.h"
+#include "daemon/parts/ticket.h"
 #include "dataplane/sad.h"
 
 #include <inttypes.h>
@@ -727,19 +729,27 @@ static json_t *certificates_json(const struct daemon *d)
 	return all;
 }
 
-static const char *state_word(const struct daemon *d, json_t *peers)
+static void add_unproven(void *context, const struct auth_set *set, const char *why)
+{
+	(void)json_array_append_new(context, json_pack("{s:o,s:o}", "set", words(set->name), "why", words(why)));
+}
+
+/* Rules whose set nothing of this host proves let nothing through: before anybody tries as well as after. */
+static const char *state_word(const struct daemon *d, const json_t *peers, const json_t *unproven)
 {
 	if (d->state->disabled)
 		return "disabled";
 	if (!d->policy)
 		return "no-policy";
-	return json_integer_value(json_object_get(peers, "failing")) ? "failing" : "protected";
+	return json_integer_value(json_object_get(peers, "failing")) || json_array_size(unproven) ? "failing"
+												  : "protected";
 }
 
 json_t *show_status(struct daemon *d, const struct engine_view *v)
 {
 	SCOPED(live_wipe) struct live l = { 0 };
-	json_t *rows = json_array(), *o = json_pack("{s:b}", "ok", 1), *peers;
+	json_t *rows = json_array(), *o = json_pack("{s:b}", "ok", 1), *peers, *unproven = json_array();
+	bool kerberos = proofs_each(d, add_unproven, unproven);
 	uint64_t dropped = 0;
 
 	live_read(d, v, &l);
@@ -747,7 +757,7 @@ json_t *show_status(struct daemon *d, const struct engine_view *v)
 	peers = peers_json(rows);
 	for (int i = 0; d->engine && i < DROP_COUNT; i++)
 		dropped += l.v->plane_dropped[i];
-	put(o, "state", json_string(state_word(d, peers)));
+	put(o, "state", json_string(state_word(d, peers, unproven)));
 	put(o, "host", words(d->name));
 	put(o, "program_version", json_string(CORDON_VERSION));
 	put(o, "started_ms", number(d->started_ms));
@@ -767,6 +777,8 @@ json_t *show_status(struct daemon *d, const struct engine_view *v)
 	put(o, "certificates", certificates_json(d));
 	put(o, "expires", credentials_expiry(d));
 	put(o, "exemptions", exemptions(d));
+	put(o, "unproven", unproven);
+	put(o, "kerberos", kerberos ? ticket_json(d) : json_null());
 	put(o, "directory", directory_json(d));
 	put(o, "bypass_overruled_by", firewall_overruled(d));
 	json_decref(rows);

@@ -10,6 +10,11 @@ struct mm_gss {
 	struct owned tokens[2];
 	uint8_t prefixes[2];
 	bool complete;
+	/* Whom the context is with. An AP-REQ may be one that somebody else has sent before: it is believed when the
+	 * peer's hash has come out of its wrapping. */
+	struct peer *peer;
+	uint64_t good_ms;
+	char warning[sizeof((struct keying_result *)0)->why];
 	struct owned id_body; /* the peer's, until its hash is unwrapped */
 };
 
@@ -45,6 +50,7 @@ void gss_free(struct ike_sa *sa)
 		owned_wipe(&g->tokens[i]);
 	}
 	owned_wipe(&g->id_body);
+	free(g->peer);
 	explicit_bzero(g, sizeof *g);
 	free(g);
 	sa->v1->making->gss = NULL;
@@ -200,10 +206,26 @@ int gss_stepped(struct ike_sa *sa, const struct keying_result *r, struct diag *d
 	if (!r->complete)
 		return 0;
 	g->complete = true;
-	free(sa->peer);
-	sa->peer = peer_keep(&r->peer);
-	reauth_proven(sa, r->good_ms);
+	free(g->peer);
+	g->peer = mem_copy(&r->peer, sizeof r->peer);
+	g->good_ms = r->good_ms;
+	words_copy(g->warning, sizeof g->warning, r->why);
 	return 0;
+}
+
+const char *gss_claimed(const struct ike_sa *sa)
+{
+	return of(sa)->peer ? of(sa)->peer->id : "";
+}
+
+void gss_peer_is_proven(struct ike_sa *sa)
+{
+	const struct mm_gss *g = of(sa);
+
+	auth_keep_peer(sa, g->peer);
+	reauth_proven(sa, g->good_ms);
+	if (!sa->initiator) /* a responder's ticket is not seen here */
+		member_look_at_ticket(sa, g->warning);
 }
 
 struct keying_octets gss_name(const struct ike_sa *sa)

@@ -21,8 +21,12 @@ int gss_principal(struct keying_octets name, const char *realm, char ret[GSS_PRI
 /* A step of the context. Initiator: its first token; then with the peer's. Responder: with the peer's. */
 int gss_ask_step(struct ike_sa *sa, struct diag *d);
 void gss_take_token(struct ike_sa *sa, const struct v1_msg *m);
-/* What came of it: our token is kept; peer and its time are kept in *sa when it is complete. */
+/* What came of it: our token is kept, and whom it is with when it is complete. */
 int gss_stepped(struct ike_sa *sa, const struct keying_result *r, struct diag *d);
+/* For failures: whom it is with, as far as is known. */
+const char *gss_claimed(const struct ike_sa *sa);
+/* It is in *sa from now on, with its time. */
+void gss_peer_is_proven(struct ike_sa *sa);
 bool gss_complete(const struct ike_sa *sa);
 void gss_put_token(const struct ike_sa *sa, struct ike_writer *w);
 

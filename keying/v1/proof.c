@@ -339,11 +339,12 @@ int proof_unwrapped(struct ike_sa *sa, const struct mm_input *in, struct diag *d
 
 	if (r->error || !gss_is_hash(sa, r->token, &how)) {
 		if (sa->initiator)
-			not_proven(sa, error, peer_kept_id(sa->peer), why);
+			not_proven(sa, error, gss_claimed(sa), why);
 		else
-			refuse(sa, error, peer_kept_id(sa->peer), why);
+			refuse(sa, error, gss_claimed(sa), why);
 		return sa->initiator ? 0 : MM_STAY;
 	}
+	gss_peer_is_proven(sa);
 	if (how) { /* told beside the news that it is up */
 		char words[EVENT_TEXT];
 		(void)snprintf(words, sizeof words, "its proof by Kerberos in IKEv1 was taken in another reading: %s",

@@ -122,6 +122,11 @@ static void put_gss_text(struct wire_out *out)
 	keys_put_gss_text(out, &(struct keys_gss_text){ 28, { "wrapped", 7 } });
 }
 
+static void put_ticket(struct wire_out *out)
+{
+	keys_put_ticket(out, &(struct keys_ticket){ 1800000000, "PAW1$@CORP.EXAMPLE", "no KDC answers" });
+}
+
 /* Read one, write it again. */
 #define AGAIN(name) \
 	static int again_##name(struct wire_in *in, struct wire_out *out) \
@@ -145,6 +150,7 @@ AGAIN(gss)
 AGAIN(gss_use)
 AGAIN(stepped)
 AGAIN(gss_text)
+AGAIN(ticket)
 
 static int again_mixed(struct wire_in *in, struct wire_out *out)
 {
@@ -176,6 +182,7 @@ static const struct {
 	{ "gss-use", put_gss_use, again_gss_use, 4 },
 	{ "stepped", put_stepped, again_stepped, 5 },
 	{ "gss-text", put_gss_text, again_gss_text, 7 },
+	{ "ticket", put_ticket, again_ticket, 0 },
 };
 
 static void each_message_comes_back_as_it_was(void **state)

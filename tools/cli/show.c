@@ -275,8 +275,74 @@ static void add_sets(struct columns *c, const json_t *row)
 	columns_add(c, "%s", json_is_true(json_object_get(row, "replaced")) ? "none: it was replaced" : or_dash(text));
 }
 
+/* "3, 2" */
+static void add_up(char *text, size_t cap, const json_t *all)
+{
+	size_t n = strlen(text), i;
+	const json_t *one;
+
+	json_array_foreach(all, i, one)
+	{
+		if (n < cap && json_is_integer(one))
+			n += (size_t)snprintf(text + n, cap - n, "%s%" JSON_INTEGER_FORMAT, i ? ", " : "",
+					      json_integer_value(one));
+		else if (n < cap)
+			n += (size_t)snprintf(text + n, cap - n, "%s%s", i ? ", " : "", json_string_value(one));
+	}
+}
+
+/* What a keytab has of one principal. */
+static void add_keys(struct columns *c, const json_t *principal)
+{
+	char text[160] = "version ";
+
+	add_up(text, sizeof text, json_object_get(principal, "key_versions"));
+	(void)snprintf(text + strlen(text), sizeof text - strlen(text), ": ");
+	add_up(text, sizeof text, json_object_get(principal, "encryption_types"));
+	columns_add(c, "%s", text);
+}
+
+/* A row for each principal; by the first this host calls itself. */
+static void keytab(struct columns *c, const json_t *row)
+{
+	const json_t *all = json_object_get(row, "keytab"), *one;
+	const char *own = ask_text(row, "subject");
+	bool told = false;
+	size_t i;
+
+	columns_add(c, "%s", or_dash(own));
+	columns_add(c, "keytab %s", ask_text(row, "file"));
+	json_array_foreach(all, i, one)
+	{
+		if (!told && strcmp(ask_text(one, "principal"), own) == 0) {
+			add_keys(c, one);
+			told = true;
+		}
+	}
+	if (!told)
+		columns_add(c, "-");
+	columns_add(c, "-");
+	columns_add(c, "%" PRIu64, ask_number(row, "main_modes"));
+	add_sets(c, row);
+	json_array_foreach(all, i, one)
+	{
+		if (strcmp(ask_text(one, "principal"), own) == 0)
+			continue;
+		columns_add(c, "%s", ask_text(one, "principal"));
+		columns_add(c, "the same");
+		add_keys(c, one);
+		columns_add(c, "-");
+		columns_add(c, "-");
+		columns_add(c, "-");
+	}
+}
+
 static void credential(struct columns *c, const json_t *row)
 {
+	if (strcmp(ask_text(row, "kind"), "kerberos") == 0) {
+		keytab(c, row);
+		return;
+	}
 	columns_add(c, "%s", ask_text(row, "subject"));
 	columns_add(c, "%s", or_dash(ask_text(row, "issuer")));
 	columns_add(c, "%s", ask_text(row, "key_type"));
@@ -306,7 +372,7 @@ static const struct {
 	{ "peers", "peer", "HOST|ADDRESS|OUTCOME|IDENTITY|METHOD|GROUPS|MODES|>IN|>OUT|LAST FAILURE", peer,
 	  "No peer yet." },
 	{ "credentials", "credential", "SUBJECT|ISSUER|KEY|>ENDS IN|>MAIN MODES|SATISFIES", credential,
-	  "This host has nothing to prove itself with: name certificates in host.yaml." },
+	  "This host has nothing to prove itself with: name certificates or a keytab in host.yaml." },
 	{ "revocation-lists", "revocation-list", "ISSUER|>REVOKED|>GOOD FOR|FROM", list,
 	  "No revocation list: name some in host.yaml; those that certificates name are fetched when they are "
 	  "needed." },

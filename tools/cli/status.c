@@ -170,6 +170,47 @@ static void print_directory(const json_t *t)
 		(void)printf("          it can't be asked now: %s\n", ask_text(t, "failure"));
 }
 
+/* Rules let nothing through whose authentication nothing of this host satisfies. */
+static void print_unproven(const json_t *sets)
+{
+	const json_t *row;
+	size_t i;
+
+	json_array_foreach(sets, i, row)
+	{
+		(void)printf(
+			"%s nothing of this host satisfies '%s', so its rules let nothing through:\n          %s\n",
+			i ? "         " : "Unproven ", ask_text(row, "set"), ask_text(row, "why"));
+	}
+}
+
+/* Only where the policy asks for Kerberos. */
+static void print_kerberos(const json_t *k)
+{
+	const char *keytab_failure = ask_text(k, "keytab_failure"), *failure = ask_text(k, "failure");
+	uint64_t now_ms = ask_now_ms(), until_ms = ask_number(k, "ticket_until_ms");
+	const char *as = *ask_text(k, "client") ? ask_text(k, "client") : ask_text(k, "principal");
+	char left[AGO_TEXT];
+
+	if (!json_is_object(k) || (!*ask_text(k, "keytab") && !*as))
+		return;
+	(void)printf("Kerberos  ");
+	if (!*as)
+		(void)printf("no ticket: the keytab %s has not been read", ask_text(k, "keytab"));
+	else if (until_ms > now_ms)
+		(void)printf("%s, ticket good for another %s", as, ask_span((until_ms - now_ms) / 1000, left));
+	else if (*failure)
+		(void)printf("%s has no ticket: %s", as, failure);
+	else
+		(void)printf("%s has no ticket yet: it is got when the first peer is spoken to", as);
+	(void)putchar('\n');
+	if (until_ms > now_ms && *failure)
+		(void)printf("          and no new one can be had: %s\n", failure);
+	if (*keytab_failure)
+		(void)printf("          its keytab cannot be used%s: %s\n",
+			     *as ? ", what it held before stays in use" : "", keytab_failure);
+}
+
 static void print_expiry(const json_t *first)
 {
 	uint64_t now_s = (uint64_t)time(NULL), end_s = ask_number(first, "not_after_ms") / 1000;
@@ -267,6 +308,8 @@ static int run(int argc, char **argv)
 				   "nftables\n"
 				   "          ruleset opens this host for some milliseconds");
 		print_processes(json_object_get(s, "processes"));
+		print_unproven(json_object_get(s, "unproven"));
+		print_kerberos(json_object_get(s, "kerberos"));
 		print_directory(json_object_get(s, "directory"));
 		print_expiry(json_object_get(s, "expires"));
 	}
