@@ -170,14 +170,30 @@ static void print_directory(const json_t *t)
 		(void)printf("          it can't be asked now: %s\n", ask_text(t, "failure"));
 }
 
+/* Of a peer that fails for want of the same, the words stand there already. */
+static bool told_of_a_peer(const json_t *failures, const char *why)
+{
+	const json_t *f;
+	size_t i;
+
+	json_array_foreach(failures, i, f)
+	{
+		if (strstr(ask_text(f, "failure"), why))
+			return true;
+	}
+	return false;
+}
+
 /* Rules let nothing through whose authentication nothing of this host satisfies. */
-static void print_unproven(const json_t *sets)
+static void print_unproven(const json_t *sets, const json_t *failures)
 {
 	const json_t *row;
 	size_t i;
 
 	json_array_foreach(sets, i, row)
 	{
+		if (told_of_a_peer(failures, ask_text(row, "why")))
+			continue;
 		(void)printf(
 			"%s nothing of this host satisfies '%s', so its rules let nothing through:\n          %s\n",
 			i ? "         " : "Unproven ", ask_text(row, "set"), ask_text(row, "why"));
@@ -308,7 +324,8 @@ static int run(int argc, char **argv)
 				   "nftables\n"
 				   "          ruleset opens this host for some milliseconds");
 		print_processes(json_object_get(s, "processes"));
-		print_unproven(json_object_get(s, "unproven"));
+		print_unproven(json_object_get(s, "unproven"),
+			       json_object_get(json_object_get(s, "keying"), "failures"));
 		print_kerberos(json_object_get(s, "kerberos"));
 		print_directory(json_object_get(s, "directory"));
 		print_expiry(json_object_get(s, "expires"));
