@@ -26,6 +26,10 @@ const struct gate_count_row gate_counts[GATE_COUNTS] = {
 	[GATE_COUNT_MASQUERADED] = { "masqueraded",
 				     "Packets of hosts behind us that would have left around the protection: dropped",
 				     0, false },
+	[GATE_COUNT_OTHER_SA] = { "other-sa",
+				  "Packets that came under an SA which does not do for the rule of their traffic: "
+				  "dropped",
+				  0, false },
 	[GATE_COUNT_NEW_ADDRESS] = { "new-address",
 				     "Packets of an address of ours that the rules in force do not know yet: dropped",
 				     0, false },

@@ -6,6 +6,7 @@
 #include "base/scope.h"
 #include "base/str.h"
 #include "enforce/ruleset.h"
+#include "enforce/shows.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -112,8 +113,10 @@ void ruleset_ask_exempted(struct ruleset *r, const char *remote)
 
 static void add_form(struct ruleset *r, enum ruleset_way form)
 {
+	uint32_t clear = form == WAY_IN_EXEMPTED && !shows_own_device(r->config) ? r->config->mark_clear : 0;
+
 	str_addf(r->out, " meta mark set meta mark & 0x%08x | 0x%08x return\n", ~r->config->mark_way,
-		 ruleset_way_mark(r->config, form));
+		 ruleset_way_mark(r->config, form) | clear);
 }
 
 void ruleset_exempted(struct ruleset *r)

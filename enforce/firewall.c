@@ -1,5 +1,6 @@
 /* The frame, and the trees as text. */
 #include "enforce/firewall.h"
+#include "enforce/shows.h"
 
 #include "base/scope.h"
 #include "base/str.h"
@@ -351,6 +352,12 @@ static void add_always(struct ruleset *r)
 			"\t\tjump exempt\n");
 }
 
+/* Do the rules of the plan have to be asked whether what came or goes is encrypted? */
+static bool asks_strength(const struct writer *w, const struct firewall_view *v)
+{
+	return firewall_asks_encryption(w->f, v->direction) && !(v->arriving && shows_came_encrypted(w->r->config));
+}
+
 static bool asks_answers(const struct firewall_rulings *f)
 {
 	for (size_t i = 0; i < f->count; i++) {
@@ -364,17 +371,18 @@ static bool asks_answers(const struct firewall_rulings *f)
 
 static void add_answers(struct writer *w)
 {
-	const char *tun = w->r->config->tun;
+	char text[SHOWS_TEXT];
+	const char *came = shows_came(w->r->config, text);
 
 	if (!asks_answers(w->f))
 		return;
-	if (firewall_asks_encryption(w->f, DIRECTION_OUT))
-		str_addf(w->r->out, "\t\tiifname \"%s\" ct state established ct direction reply jump %s_strength\n",
-			 tun, answers.name);
+	if (asks_strength(w, &answers))
+		str_addf(w->r->out, "\t\t%sct state established ct direction reply jump %s_strength\n", came,
+			 answers.name);
 	str_addf(w->r->out,
-		 "\t\tiifname \"%s\" ct state established ct direction reply "
+		 "\t\t%sct state established ct direction reply "
 		 "meta nfproto vmap { ipv4 : goto %s_ip, ipv6 : goto %s_ip6 }\n",
-		 tun, answers.name, answers.name);
+		 came, answers.name, answers.name);
 }
 
 static void add_base(struct writer *w, bool strength)
@@ -421,7 +429,7 @@ static bool has_rules(const struct firewall_rulings *f, unsigned direction)
 
 static void add_view(struct writer *w, const struct firewall_view *view)
 {
-	bool strength = firewall_asks_encryption(w->f, view->direction);
+	bool strength = asks_strength(w, view);
 
 	w->view = view;
 

@@ -3,6 +3,7 @@
 
 #include "base/str.h"
 #include "enforce/identity_sets.h"
+#include "enforce/shows.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -29,9 +30,10 @@ static bool in(const struct link *l)
 static void add_protected(const struct link *l)
 {
 	const struct gate_config *c = l->r->config;
+	char came[SHOWS_TEXT];
 
 	if (in(l))
-		str_addf(l->r->out, "iifname \"%s\" ", c->tun);
+		str_add(l->r->out, shows_came(c, came));
 	else
 		str_addf(l->r->out, "meta mark & 0x%08x == 0x%08x ", c->mark_mask & ~c->mark_way, c->mark_protect);
 }
@@ -45,9 +47,14 @@ static bool asks_secure(const struct link *l)
 
 static void add_secure(const struct link *l)
 {
+	const char *encrypted = in(l) ? shows_came_encrypted(l->r->config) : NULL;
+
 	str_add(l->r->out, "\t\t");
-	add_protected(l);
-	if (l->rule->secure == SECURE_ENCRYPTED)
+	if (l->rule->secure == SECURE_ENCRYPTED && encrypted)
+		str_add(l->r->out, encrypted);
+	else
+		add_protected(l);
+	if (l->rule->secure == SECURE_ENCRYPTED && !encrypted)
 		ruleset_add_way(l->r, (enum ruleset_way)WAY_ENCRYPTED);
 	str_addf(l->r->out, " goto %s\n", l->next);
 }
@@ -124,7 +131,7 @@ static bool asks_interface(const struct link *l)
 static void add_interface(const struct link *l)
 {
 	str_addf(l->r->out, "\t\t%s \"%s\" goto %s\n", l->v->interface, l->rule->interface, l->next);
-	if (in(l))
+	if (in(l) && shows_own_device(l->r->config))
 		str_addf(l->r->out, "\t\tiifname \"%s\" fib saddr oifname \"%s\" goto %s\n", l->r->config->tun,
 			 l->rule->interface, l->next);
 }
@@ -157,10 +164,11 @@ static void add_profile_of(const struct link *l, const char *before, const char 
 static void add_profile(const struct link *l)
 {
 	char from_tun[64];
+	const bool device = in(l) && shows_own_device(l->r->config);
 
-	add_profile_of(l, "", l->v->interface, in(l) && l->rule->profiles & PROFILE_PUBLIC);
+	add_profile_of(l, "", l->v->interface, device && l->rule->profiles & PROFILE_PUBLIC);
 	(void)snprintf(from_tun, sizeof from_tun, "iifname \"%s\" ", l->r->config->tun);
-	if (in(l))
+	if (device)
 		add_profile_of(l, from_tun, "fib saddr oifname", false);
 }
 

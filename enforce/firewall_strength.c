@@ -2,6 +2,7 @@
  * encrypted if that rule's set has nothing else. The same for what goes in. Where no rule of the firewall asks, none of
  * this is there. */
 #include "enforce/firewall.h"
+#include "enforce/shows.h"
 
 #include "base/mem.h"
 #include "base/scope.h"

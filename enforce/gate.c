@@ -32,6 +32,7 @@ const struct gate_config gate_default = {
 	.mark_protect = 0x01000000,
 	.mark_own = 0x02000000,
 	.mark_from_tun = 0x03000000,
+	.mark_clear = 0x03000000, /* there is no TUN then */
 	.mark_way = 0x1c000000,
 	.ct_secured = 0x01000000,
 	.route_table = 100,
@@ -345,6 +346,11 @@ static int empty(struct gate *g, struct diag *d)
 	    (r = table_delete(&g->nft, TABLE_NEXT, d)) < 0 || (r = settle(g, d)) < 0)
 		return r;
 	return routes_remove(&g->route, &g->config, d);
+}
+
+void gate_set_plane(struct gate *g, enum gate_plane plane)
+{
+	g->config.plane = plane;
 }
 
 int gate_disable(struct gate *g, struct diag *d)

@@ -14,14 +14,18 @@ struct diag;
 struct str;
 
 /* Bits of the packet mark and of the conntrack mark are ours under the mask; others are left as they are. */
+enum gate_plane { GATE_PLANE_TUN, GATE_PLANE_KERNEL };
 struct gate_config {
+	enum gate_plane plane;  /* who protects; the rest is the same for both */
 	uint32_t mark_mask;     /* default 0x1f000000; all marks below lie in it */
 	uint32_t mark_protect;  /* packet mark: goes to the TUN */
 	uint32_t mark_own;      /* packet mark of our own sockets: IKE, ESP, released packets */
 	uint32_t mark_from_tun; /* packet mark of what came out of the TUN: satisfies rp_filter, never routed back */
-	uint32_t mark_way;      /* three bits used inside the table only: which way a packet is being judged */
-	uint32_t ct_secured;    /* conntrack mark: this flow has been secured and never returns to clear */
-	uint32_t route_table;   /* default 100 */
+	uint32_t mark_clear;  /* packet mark, with the kernel's plane: let in or out though a policy of XFRM wants an SA
+			       */
+	uint32_t mark_way;    /* three bits used inside the table only: which way a packet is being judged */
+	uint32_t ct_secured;  /* conntrack mark: this flow has been secured and never returns to clear */
+	uint32_t route_table; /* default 100 */
 	uint32_t rule_priority; /* where ours begin, if nobody's stand before that; default 100 */
 	const char *tun;        /* "cordon0" */
 	uint16_t nflog_group;   /* dropped clear packets; default 100 */
@@ -41,6 +45,9 @@ void gate_ruleset(const struct gate_config *c, const struct plan *plan, struct s
  * conntrack marks survive. */
 int gate_apply(struct gate *g, const struct plan *plan, struct diag *d);
 int gate_disable(struct gate *g, struct diag *d);
+/* Another data plane, from the next gate_apply on, which lets through what neither plane's ruleset forbids while it
+ * replaces one by the other. */
+void gate_set_plane(struct gate *g, enum gate_plane plane);
 /* Remove every trace: table, routing rule, routes. Works without a gate (cordond --uninstall-rules). */
 int gate_uninstall(const struct gate_config *c, struct diag *d);
 

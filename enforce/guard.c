@@ -303,7 +303,7 @@ int guard_set(struct guard *g, const struct plan *plan, struct diag *d)
 	if (!g->works)
 		return 0;
 	ranges_of(plan, &ranges);
-	hash = hash_of(&ranges);
+	hash = hash_of(&ranges) + (uint64_t)g->config->plane;
 	if (g->in_force && hash == g->ranges) {
 		free(ranges.rows);
 		return 0;

@@ -2,6 +2,7 @@
 
 #include "base/scope.h"
 #include "enforce/ruleset.h"
+#include "policy/reqid.h"
 
 #include <arpa/inet.h>
 #include <libnftnl/chain.h>
@@ -10,6 +11,7 @@
 #include <libnftnl/rule.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
+#include <linux/xfrm.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <stdio.h>
@@ -81,12 +83,24 @@ static void match_meta_octet(struct rule_draft *r, uint32_t key, uint8_t value)
 	is(r, &value, sizeof value);
 }
 
-static void match_mark(struct rule_draft *r, uint32_t mask, uint32_t value)
+/* Of the SA that it came under, or will leave under. */
+static void load_reqid(struct rule_draft *r, bool arriving)
+{
+	struct nftnl_expr *e = add(r, "xfrm");
+
+	if (!e)
+		return;
+	nftnl_expr_set_u32(e, NFTNL_EXPR_XFRM_DREG, NFT_REG_1);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_XFRM_KEY, NFT_XFRM_KEY_REQID);
+	nftnl_expr_set_u8(e, NFTNL_EXPR_XFRM_DIR, arriving ? XFRM_POLICY_IN : XFRM_POLICY_OUT);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_XFRM_SPNUM, 0);
+}
+
+static void mask_is(struct rule_draft *r, uint32_t mask, uint32_t value)
 {
 	static const uint32_t none = 0;
 	struct nftnl_expr *e;
 
-	load_meta(r, NFT_META_MARK);
 	if (!(e = add(r, "bitwise")))
 		return;
 	nftnl_expr_set_u32(e, NFTNL_EXPR_BITWISE_SREG, NFT_REG_1);
@@ -95,6 +109,12 @@ static void match_mark(struct rule_draft *r, uint32_t mask, uint32_t value)
 	nftnl_expr_set(e, NFTNL_EXPR_BITWISE_MASK, &mask, sizeof mask);
 	nftnl_expr_set(e, NFTNL_EXPR_BITWISE_XOR, &none, sizeof none);
 	is(r, &value, sizeof value);
+}
+
+static void match_mark(struct rule_draft *r, uint32_t mask, uint32_t value)
+{
+	load_meta(r, NFT_META_MARK);
+	mask_is(r, mask, value);
 }
 
 static void verdict(struct rule_draft *r, uint32_t code)
@@ -160,20 +180,26 @@ static void accept_seen(struct rule_draft *r)
 	finish(r, NF_ACCEPT);
 }
 
-static void accept_device(struct rule_draft *r, uint32_t number_key, uint32_t name_key)
+/* What the data plane has protected, and loopback. */
+static void accept_protected(struct rule_draft *r, bool arriving)
 {
 	static const uint32_t lo = LOOPBACK;
 	char name[IFNAMSIZ] = "";
 
 	start(r);
-	load_meta(r, number_key);
+	load_meta(r, arriving ? NFT_META_IIF : NFT_META_OIF);
 	is(r, &lo, sizeof lo);
 	finish(r, NF_ACCEPT);
 
-	(void)snprintf(name, sizeof name, "%s", r->config->tun);
 	start(r);
-	load_meta(r, name_key);
-	is(r, name, sizeof name);
+	if (r->config->plane == GATE_PLANE_KERNEL) {
+		load_reqid(r, arriving);
+		mask_is(r, REQID_MASK, REQID_OURS);
+	} else {
+		(void)snprintf(name, sizeof name, "%s", r->config->tun);
+		load_meta(r, arriving ? NFT_META_IIFNAME : NFT_META_OIFNAME);
+		is(r, name, sizeof name);
+	}
 	finish(r, NF_ACCEPT);
 }
 
@@ -257,14 +283,14 @@ void guard_rules(struct guard_batch *b, const struct gate_config *c, const char 
 
 	put_chain(&r, "arriving", NF_INET_PRE_ROUTING, GATE_PRIORITY_IN + 2);
 	accept_seen(&r);
-	accept_device(&r, NFT_META_IIF, NFT_META_IIFNAME);
+	accept_protected(&r, true);
 	accept_ours(&r);
 	accept_neighbours(&r);
 	drop_guarded(&r, true);
 
 	put_chain(&r, "leaving", NF_INET_POST_ROUTING, GATE_PRIORITY_LAST + 2);
 	accept_seen(&r);
-	accept_device(&r, NFT_META_OIF, NFT_META_OIFNAME);
+	accept_protected(&r, false);
 	start(&r);
 	match_mark(&r, c->mark_mask, c->mark_own);
 	finish(&r, NF_ACCEPT);

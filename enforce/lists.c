@@ -3,6 +3,7 @@
  * connection (untracked or invalid), where an exemption that follows the connection's direction cannot apply and
  * everything that might be protected is taken for protected. */
 #include "enforce/ruleset.h"
+#include "enforce/shows.h"
 
 #include "base/scope.h"
 #include "base/str.h"
@@ -301,7 +302,7 @@ static void add_outward(struct ruleset *r, const struct rule *rule)
 		ruleset_add_way(r, WAY_OUT_FALLEN);
 		str_add(r->out, " return\n");
 	}
-	if (!rule->tunnel) { /* what a gateway forwards needs no address of ours */
+	if (!rule->tunnel && shows_own_device(r->config)) { /* what a gateway forwards needs no address of ours */
 		str_add(r->out, "\t\t");
 		ruleset_add_way(r, WAY_LAST);
 		str_add(r->out, " ct status snat goto masquerade_learn\n");
@@ -315,6 +316,7 @@ static void add_rule(struct ruleset *r, const struct rule *rule)
 {
 	str_addf(r->out, "\tchain rule_%u {\n", rule->index);
 	add_comment(r, rule);
+	shows_add_class(r, rule);
 	if (rule->mode != MODE_BLOCK) { /* counted already */
 		str_add(r->out, "\t\t");
 		ruleset_add_ways(r, WAYS_EXEMPTED);
@@ -342,7 +344,7 @@ static void add_rule(struct ruleset *r, const struct rule *rule)
 		ruleset_add_way(r, WAY_IN);
 		str_add(r->out, " ct direction reply");
 		add_not_secured(r);
-		str_add(r->out, " return\n");
+		shows_add_clear(r);
 		add_drop(r, rule, WAY_IN, GATE_COUNT_CLEAR_IN);
 		add_outward(r, rule);
 		break;
@@ -354,10 +356,12 @@ static void add_rule(struct ruleset *r, const struct rule *rule)
 		str_add(r->out, "\t\t");
 		ruleset_add_way(r, WAY_IN);
 		add_not_secured(r);
-		str_add(r->out, " return\n\t\t");
+		shows_add_clear(r);
+		str_add(r->out, "\t\t");
 		/* with no connection there is no flow that could be a secured one */
 		ruleset_add_way(r, WAY_IN);
-		str_add(r->out, " ct state untracked return\n");
+		str_add(r->out, " ct state untracked");
+		shows_add_clear(r);
 		add_drop(r, rule, WAY_IN, GATE_COUNT_CLEAR_IN);
 		add_outward(r, rule);
 		break;

@@ -250,6 +250,10 @@ int routes_ensure(struct netlink *n, const struct gate_config *c, struct routes_
 	struct routes_made made = { 0 };
 	int r;
 
+	if (c->plane == GATE_PLANE_KERNEL) { /* nothing is led anywhere else; what is left of the other plane goes */
+		*ret_made = made;
+		return routes_remove(n, c, d);
+	}
 	for (size_t i = 0; i < ARRAY_LEN(families); i++) {
 		if (families[i] == AF_INET6 && !have_ipv6())
 			continue;

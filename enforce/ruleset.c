@@ -3,6 +3,7 @@
 #include "enforce/ruleset.h"
 
 #include "enforce/firewall.h"
+#include "enforce/shows.h"
 
 #include "base/mem.h"
 #include "base/scope.h"
@@ -42,7 +43,7 @@ void ruleset_add_ways(struct ruleset *r, enum ruleset_way bits)
 		 ruleset_way_mark(r->config, bits));
 }
 
-static void add_judge(struct ruleset *r, enum ruleset_way way)
+void ruleset_add_judge(struct ruleset *r, enum ruleset_way way)
 {
 	str_addf(r->out,
 		 "\t\tmeta mark set meta mark & 0x%08x | 0x%08x\n"
@@ -125,7 +126,8 @@ static void add_counters(struct ruleset *r, const struct ruleset_carry *carry)
 
 	add_firewall_counters(r, carry);
 	for (enum gate_count k = 0; k < GATE_COUNTS; k++) {
-		if (!gate_counts[k].modes && !gate_counts[k].firewall && k != GATE_COUNT_GUARDED)
+		if (!gate_counts[k].modes && !gate_counts[k].firewall && k != GATE_COUNT_GUARDED &&
+		    shows_counts(r->config, k))
 			add_counter(r, k, 0, carry);
 		for (size_t i = 0; i < n; i++)
 			if (r->used[rules[i].index] && gate_counts[k].modes & 1u << rules[i].mode)
@@ -186,8 +188,11 @@ static void add_from_tun(struct ruleset *r)
 {
 	const struct gate_config *c = r->config;
 
+	shows_add_classes(r);
 	str_add(r->out, "\tchain from_tun {\n");
-	str_addf(r->out, "\t\tmeta mark set meta mark & 0x%08x | 0x%08x\n", ~c->mark_mask, c->mark_from_tun);
+	shows_add_compare(r);
+	if (shows_own_device(c))
+		str_addf(r->out, "\t\tmeta mark set meta mark & 0x%08x | 0x%08x\n", ~c->mark_mask, c->mark_from_tun);
 	add_clamp(r);
 	str_add(r->out, "\t\ticmp type { destination-unreachable, time-exceeded, parameter-problem } accept\n"
 			"\t\ticmpv6 type { destination-unreachable, packet-too-big, time-exceeded, parameter-problem } "
@@ -202,6 +207,8 @@ static void add_from_tun(struct ruleset *r)
 static void add_to_tun(struct ruleset *r)
 {
 	str_add(r->out, "\tchain to_tun {\n");
+	if (!shows_own_device(r->config))
+		str_addf(r->out, "\t\tmeta mark set meta mark & 0x%08x\n", ~r->config->mark_mask);
 	add_clamp(r);
 	for (size_t i = 0; i < ARRAY_LEN(families); i++)
 		str_addf(r->out, "\t\t%s saddr . %s daddr @secured_%s ct mark set ct mark | 0x%08x\n", families[i],
@@ -240,10 +247,10 @@ static void add_fallback(struct ruleset *r)
 	for (enum ruleset_way way = WAY_OUT; way <= WAY_LAST; way++) {
 		str_add(r->out, "\t\t");
 		ruleset_add_way(r, way);
-		if (way == WAY_LAST)
+		if (way == WAY_LAST && shows_own_device(c)) {
 			str_add(r->out, " ct status snat jump masquerade_forget\n\t\t");
-		if (way == WAY_LAST)
 			ruleset_add_way(r, way);
+		}
 		str_addf(r->out, " meta mark set meta mark & 0x%08x | 0x%08x return\n", ~c->mark_way,
 			 ruleset_way_mark(c, way == WAY_OUT ? WAY_OUT_FALLEN : WAY_LAST_FALLEN));
 	}
@@ -290,7 +297,7 @@ static void add_forwarding(struct ruleset *r)
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		str_addf(r->out, "\tchain %s {\n\t\tjump exempt\n", rows[i].chain);
-		add_judge(r, rows[i].way);
+		ruleset_add_judge(r, rows[i].way);
 		str_add(r->out, "\t}\n");
 	}
 	str_add(r->out, "\tchain forwarding {\n");
@@ -305,11 +312,13 @@ static void add_forwarding(struct ruleset *r)
 /* Before DNAT and before routing. */
 static void add_prerouting(struct ruleset *r)
 {
+	char came[SHOWS_TEXT];
+
 	str_addf(r->out,
 		 "\tchain prerouting {\n"
 		 "\t\ttype filter hook prerouting priority %d; policy accept;\n"
 		 "\t\tiif lo accept\n"
-		 "\t\tiifname \"%s\" goto from_tun\n"
+		 "\t\t%sgoto from_tun\n"
 		 "\t\tip daddr @own_ip goto arriving\n"
 		 "\t\tip6 daddr @own_ip6 goto arriving\n"
 		 /* the answer of something behind us whose port we publish; a connection that we masquerade */
@@ -319,9 +328,10 @@ static void add_prerouting(struct ruleset *r)
 		 "\t\tct direction original ct reply ip6 daddr @own_ip6 goto passing\n"
 		 "%s"
 		 "\t\tjump newcomer_in\n"
-		 "\t\tgoto masquerade_known\n"
+		 "%s"
 		 "\t}\n",
-		 GATE_PRIORITY_IN, r->config->tun, is_gateway(r) ? "\t\tjump forwarding\n" : "");
+		 GATE_PRIORITY_IN, shows_came(r->config, came), is_gateway(r) ? "\t\tjump forwarding\n" : "",
+		 shows_own_device(r->config) ? "\t\tgoto masquerade_known\n" : "");
 	/* Our own ESP, AH and IKE are admitted: ESP and AH by their protocol, which only our sockets hear; IKE only to
 	 * a socket that has our mark. */
 	str_add(r->out, "\tchain arriving {\n");
@@ -340,9 +350,9 @@ static void add_prerouting(struct ruleset *r)
 		 "\t\ticmpv6 type @errors_ip6 ct original protocol udp @th,384,16 { 500, 4500 } accept\n"
 		 "\t\tjump exempt\n",
 		 r->config->mark_mask, r->config->mark_own);
-	add_judge(r, WAY_IN);
+	ruleset_add_judge(r, WAY_IN);
 	str_add(r->out, "\t}\n\tchain passing {\n\t\tjump exempt\n");
-	add_judge(r, WAY_OUT);
+	ruleset_add_judge(r, WAY_OUT);
 	str_add(r->out, "\t}\n");
 }
 
@@ -354,13 +364,13 @@ static void add_output(struct ruleset *r)
 
 	str_addf(r->out,
 		 "\tchain output {\n"
-		 "\t\ttype route hook output priority -90; policy accept;\n"
+		 "\t\ttype %s hook output priority -90; policy accept;\n"
 		 "\t\toif lo accept\n"
 		 "\t\tmeta mark & 0x%08x == 0x%08x goto own\n"
 		 "\t\tfib daddr type { broadcast, multicast } accept\n"
 		 "\t\tjump exempt\n",
-		 c->mark_mask, c->mark_own);
-	add_judge(r, WAY_OUT);
+		 shows_output(c), c->mark_mask, c->mark_own);
+	shows_add_judge_out(r);
 	str_add(r->out, "\t}\n\tchain own {\n");
 	ruleset_add_ah6(r, false);
 	str_addf(r->out,
@@ -376,17 +386,19 @@ static void add_output(struct ruleset *r)
 /* Behind SNAT: whatever would leave with our address around the TUN. */
 static void add_postrouting(struct ruleset *r)
 {
+	char leaves[SHOWS_TEXT];
+
 	str_addf(r->out,
 		 "\tchain postrouting {\n"
 		 "\t\ttype filter hook postrouting priority %d; policy accept;\n"
 		 "\t\toif lo accept\n"
-		 "\t\toifname \"%s\" goto to_tun\n"
+		 "\t\t%sgoto to_tun\n"
 		 "\t\tmeta mark & 0x%08x == 0x%08x accept\n"
 		 "\t\tfib daddr type { broadcast, multicast } accept\n"
 		 "\t\tjump exempt\n"
 		 "\t\tjump newcomer_out\n",
-		 GATE_PRIORITY_LAST, r->config->tun, r->config->mark_mask, r->config->mark_own);
-	add_judge(r, WAY_LAST);
+		 GATE_PRIORITY_LAST, shows_leaves(r->config, leaves), r->config->mark_mask, r->config->mark_own);
+	ruleset_add_judge(r, WAY_LAST);
 	str_add(r->out, "\t}\n");
 }
 
@@ -437,6 +449,7 @@ void ruleset_write(const struct gate_config *c, const char *table, const struct 
 		return;
 	}
 	r.used = mem_new(policy_rules(plan_policy(plan), &rules) + 1, sizeof *r.used);
+	shows_classes_make(&r);
 	ruleset_lists(&r);
 
 	r.out = out;
@@ -453,7 +466,8 @@ void ruleset_write(const struct gate_config *c, const char *table, const struct 
 	add_counters(&r, carry);
 	str_add(out, str_text(&chains));
 	ruleset_regions(&r);
-	ruleset_masquerade(&r);
+	if (shows_own_device(c))
+		ruleset_masquerade(&r);
 	add_exempt(&r);
 	ruleset_exempted(&r);
 	ruleset_newcomer(&r);
@@ -470,6 +484,7 @@ void ruleset_write(const struct gate_config *c, const char *table, const struct 
 	if (carry && carry->guard != RULESET_NO_GUARD)
 		add_seen(&r, carry->guard == RULESET_GUARDED);
 	str_add(out, "}\n");
+	shows_classes_wipe(&r);
 	free(r.used);
 }
 

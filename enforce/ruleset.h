@@ -60,7 +60,8 @@ struct ruleset {
 	const struct gate_config *config;
 	const struct plan *plan;
 	struct str *out;
-	bool *used; /* by rule index: some list ends in it */
+	bool *used;                    /* by rule index: some list ends in it */
+	struct shows_classes *classes; /* shows.h */
 };
 
 /* Which way a packet is judged: what arrives, what is about to be routed, what is about to leave. The last two have a
@@ -83,6 +84,8 @@ void ruleset_add_way(struct ruleset *r, enum ruleset_way way);
 /* "meta mark & 0x18000000 == 0x18000000" */
 void ruleset_add_ways(struct ruleset *r, enum ruleset_way bits);
 
+/* Judge a packet that goes this way. */
+void ruleset_add_judge(struct ruleset *r, enum ruleset_way way);
 /* Sets of our own addresses, maps from the other address to a list, and the chain `judge` that uses them. */
 void ruleset_regions(struct ruleset *r);
 /* "goto list_7", "goto rule_3", or false: nothing to be done there. */

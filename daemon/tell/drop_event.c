@@ -19,6 +19,8 @@ static const struct {
 	{ GATE_COUNT_LEAK, NULL, EVENT_PACKET_DROPPED, EVENT_OUT, "would have left around the protection" },
 	{ GATE_COUNT_BLOCKED_IN, NULL, EVENT_PACKET_DROPPED, EVENT_IN, "the rule blocks it" },
 	{ GATE_COUNT_BLOCKED_OUT, NULL, EVENT_PACKET_DROPPED, EVENT_OUT, "the rule blocks it" },
+	{ GATE_COUNT_OTHER_SA, NULL, EVENT_PACKET_DROPPED, EVENT_IN,
+	  "came under an SA that does not do for the rule of its traffic" },
 	{ GATE_COUNT_FIREWALL_BLOCKED, NULL, EVENT_PACKET_DROPPED, EVENT_NO_WAY, "the firewall rule blocks it" },
 	{ GATE_COUNT_DEFAULT_IN, NULL, EVENT_PACKET_DROPPED, EVENT_IN, "no firewall rule lets it in" },
 	{ GATE_COUNT_DEFAULT_OUT, NULL, EVENT_PACKET_DROPPED, EVENT_OUT, "no firewall rule lets it out" },

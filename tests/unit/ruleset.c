@@ -6,6 +6,7 @@
 #include "base/str.h"
 #include "enforce/gate.h"
 #include "enforce/nft.h"
+#include "policy/reqid.h"
 #include "tests/unit/plan_double.h"
 
 #include <errno.h>
@@ -413,10 +414,132 @@ static void a_firewall_rules_name_cannot_break_out_either(void **state)
 	assert_true(has(&text, "comment \"all??} flush\""));
 }
 
+/* ---- the kernel's data plane --------------------------------------------------------------------------------------
+ */
+
+static struct gate_config kernel_plane(void)
+{
+	struct gate_config c = gate_default;
+
+	c.plane = GATE_PLANE_KERNEL;
+	return c;
+}
+
+static void the_kernels_plane_has_no_device_and_no_ways_of_its_own(void **state)
+{
+	SCOPED(str_wipe) struct str text = { 0 }, chain = { 0 };
+	const struct gate_config c = kernel_plane();
+	struct walled w;
+
+	(void)state;
+	wall(&w);
+	gate_ruleset(&c, &w.s.plan, &text);
+	assert_false(has(&text, "cordon0"));
+	assert_false(has(&text, "masquerade"));
+	chain_of(&text, "output", &chain); /* what is protected is not sent another way */
+	assert_true(has(&chain, "type filter hook output"));
+	str_wipe(&chain);
+	chain_of(&text, "prerouting", &chain);
+	assert_true(has(&chain, "ipsec in reqid & 0xf0000000 == 0xc0000000 goto from_tun"));
+	str_wipe(&chain);
+	chain_of(&text, "postrouting", &chain);
+	assert_true(has(&chain, "ipsec out reqid & 0xf0000000 == 0xc0000000 goto to_tun"));
+}
+
+/* What comes out of a TUN has been compared with its rule. Here the table has to. */
+static void what_came_under_another_rules_sa_is_dropped(void **state)
+{
+	SCOPED(str_wipe) struct str text = { 0 }, chain = { 0 };
+	const struct gate_config c = kernel_plane();
+	struct auth_set auth = { .name = "a" }, other = { .name = "b", .count = 1 };
+	struct child_suite gcm = { 0 }, null_sha = { 0 }, both[2];
+	struct protection_set strong = { .suites = &gcm, .count = 1 }, mixed = { .suites = both, .count = 2 };
+	char number[16];
+	struct sketch s;
+
+	(void)state;
+	assert_int_equal(child_suite_parse("esp-aes256gcm", 13, &gcm, NULL), 0);
+	assert_int_equal(child_suite_parse("esp-null-sha256", 15, &null_sha, NULL), 0);
+	both[0] = gcm;
+	both[1] = null_sha;
+	all_modes(&s);
+	s.rules[0].auth = s.rules[1].auth = s.rules[2].auth = &auth;
+	s.rules[5].auth = &other;
+	s.rules[0].protection = s.rules[5].protection = &strong; /* "all", "ping" */
+	s.rules[1].protection = s.rules[2].protection = &mixed;  /* "in", "ask" */
+	gate_ruleset(&c, &s.plan, &text);
+	chain_of(&text, "under_1", &chain); /* "all": SAs of its own only, for others may be weaker */
+	snprintf(number, sizeof number, "%u", rule_reqid(&s.rules[0]));
+	assert_true(has(&chain, number));
+	for (size_t i = 1; i <= 5; i++) {
+		snprintf(number, sizeof number, "%u", rule_reqid(&s.rules[i]));
+		assert_false(has(&chain, number));
+	}
+	assert_true(has(&chain, "drop"));
+	str_wipe(&chain);
+	chain_of(&text, "under_2", &chain); /* "in" and "ask": the stronger one does as well; another proof does not */
+	for (size_t i = 0; i <= 5; i++) {
+		bool does = i <= 2;
+
+		snprintf(number, sizeof number, "%u", rule_reqid(&s.rules[i]));
+		if (has(&chain, number) != does)
+			fail_msg("rule %zu in %s", i, str_text(&chain));
+	}
+	str_wipe(&chain);
+	chain_of(&text, "rule_0", &chain);
+	assert_true(has(&chain, "meta priority set 0:1 return"));
+	str_wipe(&chain);
+	chain_of(&text, "rule_4", &chain); /* a block drops it, whatever it came under */
+	assert_false(has(&chain, "meta priority"));
+}
+
+static void with_the_kernels_plane_a_firewall_rule_asks_the_sa_itself(void **state)
+{
+	SCOPED(str_wipe) struct str text = { 0 }, chain = { 0 };
+	const struct gate_config c = kernel_plane();
+	struct walled w;
+
+	(void)state;
+	wall(&w);
+	gate_ruleset(&c, &w.s.plan, &text);
+	chain_of(&text, "fwi_2", &chain); /* secure: authenticated */
+	assert_true(has(&chain, "ipsec in reqid & 0xf0000000 == 0xc0000000 goto fwi_2_1") ||
+		    has(&chain, "ipsec in reqid & 0xf0000000 == 0xc0000000  goto fwi_2_1"));
+	str_wipe(&chain);
+	chain_of(&text, "fwi_0", &chain); /* secure: encrypted */
+	assert_true(has(&chain, "ipsec in reqid & 0xf8000000 == 0xc8000000 "));
+	assert_false(has(&text, "fwi_strength"));
+	assert_true(has(&text, "fwo_strength")); /* what goes out may have to wait for its SA first */
+}
+
+/* A request mode lets in what XFRM's policies would not. */
+static void what_is_let_in_clear_is_marked_for_the_kernel(void **state)
+{
+	SCOPED(str_wipe) struct str text = { 0 }, chain = { 0 };
+	const struct gate_config c = kernel_plane();
+	struct sketch s;
+
+	(void)state;
+	all_modes(&s);
+	gate_ruleset(&c, &s.plan, &text);
+	chain_of(&text, "rule_2", &chain);
+	assert_true(has(&chain, "meta mark set meta mark | 0x03000000 return"));
+	str_wipe(&chain);
+	chain_of(&text, "output_clear", &chain);
+	assert_true(has(&chain, "type route hook output"));
+	str_wipe(&chain);
+	str_wipe(&text);
+	gate_ruleset(&gate_default, &s.plan, &text);
+	assert_false(has(&text, "output_clear"));
+	chain_of(&text, "rule_2", &chain);
+	assert_false(has(&chain, "meta mark | 0x03000000"));
+}
+
 /* The kernel is the judge of its own grammar. Needs a namespace of our own. */
 static void nft_takes_what_we_write(void **state)
 {
 	SCOPED(str_wipe) struct str text = { 0 };
+	const struct gate_config kernel = kernel_plane();
 	struct walled w;
 	struct sketch s;
 	struct diag d;
@@ -437,6 +560,14 @@ static void nft_takes_what_we_write(void **state)
 	gate_ruleset(&gate_default, &w.s.plan, &text);
 	if (nft_load(str_text(&text), text.len, &d) < 0)
 		fail_msg("%s", d.text);
+	for (int i = 0; i < 2; i++) {
+		str_wipe(&text);
+		gate_ruleset(&kernel, i ? &w.s.plan : &s.plan, &text);
+		if (getenv("RULESET_SHOW"))
+			puts(str_text(&text));
+		if (nft_load(str_text(&text), text.len, &d) < 0)
+			fail_msg("%s", d.text);
+	}
 	if (nft_load("table inet cordon { nonsense", 28, &d) != -EINVAL)
 		fail_msg("nonsense was taken");
 	assert_non_null(strstr(d.text, "syntax error"));
@@ -457,6 +588,10 @@ int main(void)
 		cmocka_unit_test(a_bypass_asks_for_an_sa_then_the_ban_then_the_group),
 		cmocka_unit_test(established_connections_are_not_passed_over),
 		cmocka_unit_test(a_firewall_rules_name_cannot_break_out_either),
+		cmocka_unit_test(the_kernels_plane_has_no_device_and_no_ways_of_its_own),
+		cmocka_unit_test(what_came_under_another_rules_sa_is_dropped),
+		cmocka_unit_test(with_the_kernels_plane_a_firewall_rule_asks_the_sa_itself),
+		cmocka_unit_test(what_is_let_in_clear_is_marked_for_the_kernel),
 		cmocka_unit_test(nft_takes_what_we_write),
 	};
 
