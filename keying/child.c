@@ -121,13 +121,16 @@ static void install(struct child *c, bool inbound)
 	struct key *encr = as_initiator ? &c->keys->encr_i : &c->keys->encr_r;
 	struct key *integ = as_initiator ? &c->keys->integ_i : &c->keys->integ_r;
 	uint64_t most = c->rule->protection->lifetime_octets;
+	bool udp = encap_is_udp(c);
 	struct sa_spec spec = {
 		.spi = inbound ? c->spi_in : c->spi_out,
 		.inbound = inbound,
 		.local = c->ike->local,
 		.remote = c->ike->nat.outer,
-		.encap_local_port = c->ike->nat.behind ? IKE_NAT_PORT : 0,
-		.encap_remote_port = c->ike->nat.behind ? c->ike->remote_port : 0,
+		.encap_local_port = udp ? IKE_NAT_PORT : 0,
+		.encap_remote_port = !udp                 ? 0
+				     : c->ike->nat.behind ? c->ike->remote_port
+							  : IKE_NAT_PORT,
 		.nat = c->ike->nat.behind != 0,
 		.tunnel = c->rule->tunnel,
 		.suite = c->choice.suite,

@@ -6,6 +6,7 @@
  *	contact.c     two hosts, failures       child.c   a CHILD SA's states: one table of steps
  *	exchange.c    requests and replies      rekey.c   a new IKE SA in place of an old one
  *	fragment.c    messages in pieces      drops.c   what had no effect
+ *	nat.c         addresses translated    encap.c   ESP in UDP all the same
  *	twin.c line.c two that should be one    choose.c which of our credentials
  *	gspm.c gspm_proof.c gspm_initiate.c gspm_respond.c: Kerberos in IKE_AUTH
  *	todo.c, job.c, timer.c, table.c, cookie.c, row.c
@@ -17,6 +18,7 @@
 #include "base/crypto.h"
 #include "base/diag.h"
 #include "base/mem.h"
+#include "keying/encap.h"
 #include "keying/failure.h"
 #include "keying/fragment.h"
 #include "keying/gspm.h"
@@ -107,6 +109,7 @@ struct contact {
 	uint64_t no_kerberos_ms; /* until then something else of the set proves us */
 	bool fell_back;          /* request modes talk to it in clear */
 	bool idle;               /* on the list of those that may be forgotten */
+	uint64_t udp_blocked_ms; /* until then: nothing of it came through UDP 4500 (encap.c) */
 	uint64_t without_v2_ms;  /* until then: it has no IKEv2 (v1/module.c) */
 	TAILQ_ENTRY(contact) entry;
 };

@@ -382,7 +382,10 @@ void ike_established(struct ike_sa *sa)
 		   "%s proved itself by %s; main mode is %s%s%s%s%s%s", peer_kept_id(sa->peer),
 		   peer_method_name(peer_kept_method(sa->peer)), ike_suite_text(&sa->suite, suite),
 		   sa->v1 ? " by IKEv1" : "", sa->ppk ? " with a post-quantum pre-shared key" : "",
-		   sa->replaces ? " (renewed)" : "", sa->nat.behind ? "; through a NAT: " : "",
+		   sa->replaces ? " (renewed)" : "",
+		   sa->nat.behind       ? "; through a NAT: "
+		   : sa->nat.udp_agreed ? "; ESP goes in UDP"
+					: "",
 		   sa->nat.behind ? nat_where(sa->nat.behind) : "");
 	struct event *e = &todo_last(k)->event;
 	words_copy(e->suite, sizeof e->suite, suite);
@@ -523,6 +526,8 @@ static void fire(void *owner)
 			never_proven(sa);
 		return;
 	}
+	if (sa->request.out && sa->request.resend_ms <= now && encap_give_up(sa))
+		return;
 	if (sa->request.out && sa->request.resend_ms <= now && !exchange_resend(sa)) {
 		unanswered(sa);
 		return;

@@ -187,6 +187,7 @@ struct ike_msg {
 	uint16_t cert_others;                             /* bit n: there was one in encoding n, which we do not take */
 	struct keying_octets certreqs[IKE_CERTREQS_MOST]; /* the names of authorities, 20 octets each */
 	size_t certreq_count;
+	bool wants_udp;             /* our own vendor ID: ESP in UDP 4500 without a NAT (encap.h) */
 	bool asks_address, has_eap; /* a CP payload wants an internal address; an EAP payload */
 	bool has_gspm;
 	struct ike_gspm gspm;
@@ -234,6 +235,7 @@ int ike_decode_eap(struct wire_in *in, struct ike_msg *m, struct diag *d);
 int ike_decode_gspm(struct wire_in *in, struct ike_msg *m, struct diag *d);
 int ike_decode_auth(struct wire_in *in, struct ike_msg *m, struct diag *d);
 int ike_decode_notify(struct wire_in *in, struct ike_msg *m, struct diag *d);
+int ike_decode_vendor(struct wire_in *in, struct ike_msg *m, struct diag *d);
 int ike_decode_delete(struct wire_in *in, struct ike_msg *m, struct diag *d);
 int ike_decode_ts_i(struct wire_in *in, struct ike_msg *m, struct diag *d);
 int ike_decode_ts_r(struct wire_in *in, struct ike_msg *m, struct diag *d);
@@ -272,6 +274,7 @@ void ike_put_notify(struct ike_writer *w, uint16_t type, const void *data, size_
 void ike_put_notify_of_ike(struct ike_writer *w, uint16_t type, const void *data, size_t len);
 /* About one CHILD SA: REKEY_SA, CHILD_SA_NOT_FOUND. */
 void ike_put_notify_spi(struct ike_writer *w, uint16_t type, uint8_t protocol, uint32_t spi);
+void ike_put_vendor_udp(struct ike_writer *w); /* ESP in UDP 4500 without a NAT */
 void ike_put_delete_ike(struct ike_writer *w);
 void ike_put_delete(struct ike_writer *w, uint8_t protocol, const uint32_t *spis, size_t n);
 void ike_put_ts(struct ike_writer *w, enum ike_payload type, const struct ike_ts *ts);

@@ -141,6 +141,7 @@ static int send_request(struct ike_sa *sa, struct diag *d)
 		ike_put_notify(&w, N_USE_PPK, NULL, 0);
 	if (gspm_offered(sa))
 		gspm_put_methods(&w);
+	encap_put_offer(sa, &w);
 	ike_write_end(&w);
 	if (w.out.failed)
 		return diag_fail(d, ERR_UNSUPPORTED, "IKE_SA_INIT does not fit %d octets", IKE_MESSAGE_MOST);
@@ -301,6 +302,7 @@ int init_reply(struct ike_sa *sa, const struct step_input *in, struct diag *d)
 		return STEP_STAY;
 	}
 	nat_enter(sa, behind);
+	encap_decided(sa, m);
 	int r = sa->first ? nat_check_protection(sa, sa->first->rule->protection, d) : 0;
 	if (r < 0)
 		return r;
@@ -580,6 +582,7 @@ static void request(struct keying *k, const struct path *p, const struct ike_hea
 		return;
 	}
 	nat_enter(sa, behind);
+	encap_decide(sa, &m);
 	sa->half_open = true;
 	k->half_open_count++;
 	source_of(k, p->remote)->half_open++;
@@ -647,6 +650,7 @@ int init_respond(struct ike_sa *sa, const struct step_input *in, struct diag *d)
 		ike_put_notify(&w, N_USE_PPK, NULL, 0);
 	if (gspm_agreed(sa))
 		gspm_put_methods(&w);
+	encap_put_answer(sa, &w);
 	ike_write_end(&w);
 	if (w.out.failed)
 		return diag_fail(d, ERR_UNSUPPORTED, "IKE_SA_INIT does not fit %d octets", IKE_MESSAGE_MOST);

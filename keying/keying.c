@@ -11,6 +11,7 @@ const struct keying_config keying_default = {
 	.retransmit_tries = 12,
 	.hold_ms = 5000,
 	.fallback_s = 60,
+	.userspace_plane = true,
 	.nat_keepalive_ms = 20000, /* RFC 3948 4 */
 	.half_open_cookie = 64,
 	.half_open_most = 4096,
@@ -623,7 +624,7 @@ static void review_ike(struct ike_sa *sa, struct plan *plan, const struct rule *
 	const struct key_exchange_set *ke = same_ke(p, sa->ke_set);
 	struct child *c, *next;
 	bool keep = auth && ke && auth_alike(auth, sa->auth_set) && nat_allowed(p, sa->nat.began, sa->nat.behind) &&
-		    ppk_stays(sa, ke);
+		    encap_stays(sa, p) && ppk_stays(sa, ke);
 
 	if (sa->v1)
 		mm_review(sa, auth_under, p);

@@ -84,7 +84,8 @@ struct keying_config {
 	uint32_t fragment_octets; /* longer IP packets are sent as IKE fragments (RFC 7383). Default 1280; 0: never */
 	uint8_t crash_secret[KEYING_CRASH_SECRET]; /* of this host, kept over restarts (RFC 6290); all 0: no tokens */
 	uint32_t v1_kerberos;                      /* GSS_ bits. Default 0 */
-	bool export_keys;                          /* debug, lab only: KEYING_KEYS things to do appear */
+	bool userspace_plane; /* ESP in UDP is faster on it: `encapsulation: auto` wants it. Default true */
+	bool export_keys;     /* debug, lab only: KEYING_KEYS things to do appear */
 };
 extern const struct keying_config keying_default;
 
@@ -273,6 +274,7 @@ struct keying_ike_row { /* main mode */
 	unsigned version; /* of IKE: 2, or 1 */
 	bool initiator, established;
 	unsigned nat;      /* 1: we are behind a NAT, 2: the peer is, 3: both */
+	bool udp;          /* no NAT, and both ends agreed on ESP in UDP */
 	struct addr outer; /* where the peer's packets come from */
 	uint16_t local_port, remote_port;
 	struct ike_suite suite;
@@ -288,6 +290,7 @@ struct keying_child_row {          /* quick mode */
 	struct addr local, remote; /* of the IKE SA; of a tunnel the selector has others */
 	uint64_t pair;
 	uint32_t spi_in, spi_out;
+	bool udp; /* ESP in UDP */
 	struct sa_selector selector;
 	const struct rule *rule;
 	struct child_suite suite;

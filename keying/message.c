@@ -16,10 +16,19 @@ struct payload_rule {
 		PL_NOTIFY, 0, IKE_NOTIFIES_MOST, ike_decode_notify \
 	} /* 3.10 */
 
+enum { RULES_MOST = 16, PL_CRITICAL = 0x80, PAYLOADS_MOST = 128 };
+
+/* As many as a message may have payloads. */
+#define VENDORS \
+	{ \
+		PL_VENDOR, 0, PAYLOADS_MOST, ike_decode_vendor \
+	} /* 3.12 */
+
 static const struct payload_rule init_request[] = {
 	{ PL_SA, 1, 1, ike_decode_sa },       /* 3.3 */
 	{ PL_KE, 1, 1, ike_decode_ke },       /* 3.4 */
 	{ PL_NONCE, 1, 1, ike_decode_nonce }, /* 3.9 */
+	VENDORS,
 	NOTIFIES,
 };
 static const struct payload_rule init_reply[] = {
@@ -27,6 +36,7 @@ static const struct payload_rule init_reply[] = {
 	{ PL_KE, 1, 1, ike_decode_ke },
 	{ PL_NONCE, 1, 1, ike_decode_nonce },
 	{ PL_CERTREQ, 0, IKE_CERTREQS_MOST, ike_decode_certreq }, /* 3.7 */
+	VENDORS,
 	NOTIFIES,
 };
 /* IKE_AUTH without SA and selectors makes no CHILD SA (RFC 6023); without AUTH it asks for EAP (2.16), which is refused
@@ -98,8 +108,6 @@ static const struct payload_table {
 	[MSG_INFORMATIONAL] = { informational, ARRAY_LEN(informational), false },
 };
 
-enum { RULES_MOST = 16, PL_CRITICAL = 0x80, PAYLOADS_MOST = 128 };
-
 int ike_decode_header_of(struct wire_in *in, uint8_t version, struct ike_header *ret, struct diag *d)
 {
 	size_t all = in->left;
@@ -152,7 +160,7 @@ static int decode_one(struct wire_in *in, const struct payload_table *table, uin
 		m->critical = this;
 		return diag_fail(d, ERR_CRITICAL, "payload %u: unknown and critical", this);
 	}
-	return 0; /* vendor IDs, extensions that we do not have */
+	return 0; /* extensions that we do not have */
 }
 
 int ike_decode_payloads(struct wire_in *in, enum ike_message_kind kind, uint8_t first, struct ike_msg *m,

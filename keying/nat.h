@@ -27,6 +27,8 @@ struct nat {
 	bool began;            /* we began: the peer is the server */
 	struct addr outer;     /* where the peer's packets come from: its address, unless a NAT has moved it since */
 	struct addr original;  /* what the peer calls itself in its traffic selectors; family 0: not told yet */
+	bool udp_offered;      /* no NAT: we began, and said that we want ESP in UDP all the same (encap.h) */
+	bool udp_agreed;       /* no NAT: both ends have said so */
 	uint64_t sent_ms;      /* when an IKE message last went */
 	uint64_t keepalive_ms; /* when to look whether the NAT needs a packet to remember us; UINT64_MAX: not */
 };

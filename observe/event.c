@@ -55,6 +55,9 @@ const struct event_row event_rows[EVENT_COUNT] = {
 			     "A rule only requests protection, and a peer without it is talked to in clear" },
 	[EVENT_OLDER_PROTOCOL] = { "older-protocol", CATEGORY_MAIN, EVENT_WARNING, EVENT_FAILURE, 0, 0, TELLER_KEYING,
 				   PEERS, "A peer does not take IKEv2, and its rule allows IKEv1, which is tried" },
+	[EVENT_UDP_BLOCKED] = { "udp-blocked", CATEGORY_MAIN, EVENT_WARNING, EVENT_FAILURE, 0, 0, TELLER_KEYING, PEERS,
+				"Two hosts agreed on ESP in UDP, UDP 4500 does not get through, and ESP goes by "
+				"itself" },
 	[EVENT_REDIRECT_REFUSED] = { "redirect-refused", CATEGORY_MAIN, EVENT_WARNING, EVENT_FAILURE, 0, 0,
 				     TELLER_KEYING, PEERS, "A peer wanted to send us to another gateway" },
 	[EVENT_RULES_RESTORED] = { "rules-restored", CATEGORY_POLICY, EVENT_WARNING, EVENT_SUCCESS, 0, 0, TELLER_PARENT,

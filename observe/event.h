@@ -29,6 +29,7 @@ enum event_id {
 	EVENT_PEER_UNREACHABLE, /* no answer at all; request modes fall back */
 	EVENT_FALLBACK,         /* a peer is talked to in clear because it has no IKE */
 	EVENT_OLDER_PROTOCOL,   /* a peer seems to have no IKEv2, and its rule allows IKEv1 */
+	EVENT_UDP_BLOCKED, /* two hosts agreed on ESP in UDP 4500, and it does not get through: ESP goes by itself */
 	EVENT_REDIRECT_REFUSED, /* a peer wants to send us to another gateway */
 	EVENT_BYPASS_OVERRULED, /* another program's table may drop what a bypass lets in */
 	EVENT_RULES_RESTORED,   /* somebody changed our rules, routes or table; they are back */

@@ -20,6 +20,7 @@ enum section {
 	S_EXEMPT,
 	S_FALLBACK,
 	S_NAT_TRAVERSAL,
+	S_ENCAPSULATION,
 	S_RULES,
 	S_FIREWALL,
 	S_TESTS,
@@ -38,6 +39,7 @@ static const struct map_key sections[SECTIONS] = {
 	[S_EXEMPT] = { "exempt", false },
 	[S_FALLBACK] = { "fallback-after", false },
 	[S_NAT_TRAVERSAL] = { "nat-traversal", false },
+	[S_ENCAPSULATION] = { "encapsulation", false },
 	[S_RULES] = { "connection-security", false },
 	[S_FIREWALL] = { "firewall", false },
 	[S_TESTS] = { "tests", false },
@@ -148,6 +150,26 @@ static void load_nat_traversal(struct load *l, uint32_t node)
 		warn_of_nat_addresses(l);
 }
 
+static const struct choice encapsulations[] = {
+	{ "auto", ENCAPSULATION_AUTO },
+	{ "native", ENCAPSULATION_NATIVE },
+	{ "udp", ENCAPSULATION_UDP },
+};
+
+const char *encapsulation_name(enum encapsulation e)
+{
+	return encapsulations[e].name;
+}
+
+static void load_encapsulation(struct load *l, uint32_t node)
+{
+	unsigned choice = ENCAPSULATION_AUTO;
+
+	if (node)
+		(void)read_choice(&l->rd, node, "encapsulation", encapsulations, ARRAY_LEN(encapsulations), &choice);
+	l->p->encapsulation = (enum encapsulation)choice;
+}
+
 static void load_version(struct load *l, uint32_t node, uint32_t root)
 {
 	if (!node)
@@ -176,6 +198,7 @@ static void load_sections(struct load *l)
 	load_zones_and_hosts(l);
 	load_exemptions(l, v[S_EXEMPT]);
 	load_nat_traversal(l, v[S_NAT_TRAVERSAL]);
+	load_encapsulation(l, v[S_ENCAPSULATION]);
 	load_rules(l, v[S_RULES]);
 	load_firewalls(l, v[S_FIREWALL]);
 	load_encryption_asks(l->p);

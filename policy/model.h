@@ -15,6 +15,7 @@ struct policy {
 	bool imported;
 	unsigned exemptions;
 	enum nat_traversal nat_traversal;
+	enum encapsulation encapsulation;
 	struct rule *rules;
 	size_t rule_count;
 	struct rule *stand_ins; /* in place of rules, where the firewall asks for encryption */

@@ -109,6 +109,11 @@ enum nat_traversal policy_nat_traversal(const struct policy *p)
 	return p->nat_traversal;
 }
 
+enum encapsulation policy_encapsulation(const struct policy *p)
+{
+	return p->encapsulation;
+}
+
 bool policy_is_imported(const struct policy *p)
 {
 	return p->imported;

@@ -311,6 +311,14 @@ enum nat_traversal {
 };
 const char *nat_traversal_name(enum nat_traversal t);
 
+/* ESP between two Cordon hosts that no NAT separates: by itself (protocol 50), or in UDP 4500. */
+enum encapsulation {
+	ENCAPSULATION_AUTO,   /* in UDP where both have the userspace plane, which is faster so */
+	ENCAPSULATION_NATIVE, /* by itself, always */
+	ENCAPSULATION_UDP,    /* in UDP, whatever the planes */
+};
+const char *encapsulation_name(enum encapsulation e);
+
 enum exemption { EXEMPT_ICMP = 1, EXEMPT_NEIGHBOR_DISCOVERY = 2, EXEMPT_ROUTER_DISCOVERY = 4, EXEMPT_DHCP = 8 };
 
 struct policy;
@@ -341,6 +349,7 @@ size_t policy_firewalls(const struct policy *p, const struct firewall **ret);
 size_t policy_tests(const struct policy *p, const struct policy_test **ret);
 unsigned policy_exemptions(const struct policy *p); /* EXEMPT_ bits */
 enum nat_traversal policy_nat_traversal(const struct policy *p);
+enum encapsulation policy_encapsulation(const struct policy *p);
 bool policy_is_imported(const struct policy *p);
 const char *policy_path(const struct policy *p);
 

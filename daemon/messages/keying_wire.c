@@ -204,7 +204,7 @@ static const struct membership *get_groups(struct wire_in *in, struct keying_row
 
 /* ---- rows -------------------------------------------------------------------------------------------------------- */
 
-enum { IKE_INITIATOR = 1, IKE_UP = 2, IKE_PPK = 4, IKE_OLD = 8, FAILURE_STRANGER = 1 };
+enum { IKE_INITIATOR = 1, IKE_UP = 2, IKE_PPK = 4, IKE_OLD = 8, IKE_UDP = 16, FAILURE_STRANGER = 1 };
 
 static void put_ike(struct wire_out *out, const struct keying_ike_row *r)
 {
@@ -213,8 +213,9 @@ static void put_ike(struct wire_out *out, const struct keying_ike_row *r)
 	addr_encode(out, &r->outer);
 	wire_put_u64(out, r->spi_i);
 	wire_put_u64(out, r->spi_r);
-	wire_put_u8(out, (uint8_t)((r->initiator ? IKE_INITIATOR : 0u) | (r->established ? IKE_UP : 0u) |
-				   (r->ppk ? IKE_PPK : 0u) | (r->version == 1 ? IKE_OLD : 0u)));
+	wire_put_u8(out,
+		    (uint8_t)((r->initiator ? IKE_INITIATOR : 0u) | (r->established ? IKE_UP : 0u) |
+			      (r->ppk ? IKE_PPK : 0u) | (r->version == 1 ? IKE_OLD : 0u) | (r->udp ? IKE_UDP : 0u)));
 	wire_put_u8(out, (uint8_t)r->nat);
 	wire_put_u16(out, r->local_port);
 	wire_put_u16(out, r->remote_port);
@@ -242,6 +243,7 @@ static void get_ike(struct wire_in *in, struct keying_rows *h, struct keying_ike
 	r->established = flags & IKE_UP;
 	r->ppk = flags & IKE_PPK;
 	r->version = flags & IKE_OLD ? 1 : 2;
+	r->udp = flags & IKE_UDP;
 	r->nat = below(in, wire_u8(in), 4);
 	r->local_port = wire_u16(in);
 	r->remote_port = wire_u16(in);
@@ -264,6 +266,7 @@ static void put_child(struct wire_out *out, const struct keying_child_row *r)
 	wire_put_u64(out, r->pair);
 	wire_put_u32(out, r->spi_in);
 	wire_put_u32(out, r->spi_out);
+	wire_put_u8(out, r->udp);
 	put_selector(out, &r->selector);
 	wire_put_u32(out, r->rule ? r->rule->index : (uint32_t)NO_RULE);
 	put_child_suite(out, &r->suite);
@@ -282,6 +285,7 @@ static void get_child(struct wire_in *in, struct keying_rows *h, const struct po
 	r->pair = wire_u64(in);
 	r->spi_in = wire_u32(in);
 	r->spi_out = wire_u32(in);
+	r->udp = below(in, wire_u8(in), 2);
 	r->selector = get_selector(in);
 	rule = wire_u32(in);
 	r->rule = policy ? policy_rule_at(policy, rule) : NULL;

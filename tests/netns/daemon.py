@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 import time
 
-from lib import (Capture, Namespace, address, expect, main, marker, on_exit, run, udp_reaches, wire)
+from lib import (Capture, Namespace, address, carries, expect, main, marker, on_exit, run, udp_reaches, wire)
 
 CORDON = os.environ.get("CORDON", "build/cordon")
 CORDOND = os.environ.get("CORDOND", "build/cordond")
@@ -340,7 +340,7 @@ def addresses():
 
 def frames_of(seen, source):
     """IPv4 frames from this address, as (protocol, frame)."""
-    return [(f[23], f) for f in seen.read() if f[12:14] == b"\x08\x00" and f[26:30] == socket.inet_aton(source)]
+    return [(carries(f), f) for f in seen.read() if f[12:14] == b"\x08\x00" and f[26:30] == socket.inet_aton(source)]
 
 
 ISOLATION = """cordon: 1

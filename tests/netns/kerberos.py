@@ -8,7 +8,7 @@ import shutil
 
 from daemon import A, B, two_hosts, wait_until, write
 from kdc import Kdc
-from lib import Capture, expect, main, on_exit
+from lib import Capture, carries, expect, main, on_exit
 
 REALM = "KRB.EXAMPLE"
 NAMES = {"a": "host/a.krb.example@" + REALM, "b": "host/b.krb.example@" + REALM}
@@ -58,7 +58,7 @@ def proven(host):
 
 def clear_frames(seen):
     """what is neither ESP nor a way to a ticket or an SA; that nobody listens there is said in clear, too"""
-    return [f for f in seen.read() if f[12:14] == b"\x08\x00" and f[23] != ESP and not
+    return [f for f in seen.read() if f[12:14] == b"\x08\x00" and carries(f) != ESP and not
             (f[23] in (TCP, UDP) and (f[34:36] in OPEN or f[36:38] in OPEN) or f[23] == ICMP and f[34] == UNREACHABLE)]
 
 

@@ -159,13 +159,21 @@ class Capture:
         return any(marker in f for f in self.read())
 
     def protocols(self):
-        seen = set()
-        for f in self.read():
-            if f[12:14] == b"\x08\x00":
-                seen.add(f[23])
-            elif f[12:14] == b"\x86\xdd":
-                seen.add(f[20])
-        return seen
+        return {carries(f) for f in self.read()} - {None}
+
+
+def carries(frame):
+    """The protocol of the packet in an Ethernet frame. ESP in UDP 4500 counts as ESP, however two hosts may have agreed on it."""
+    if frame[12:14] == b"\x08\x00":
+        protocol, udp = frame[23], 14 + 4 * (frame[14] & 15)
+    elif frame[12:14] == b"\x86\xdd":
+        protocol, udp = frame[20], 54
+    else:
+        return None
+    nat = (4500).to_bytes(2, "big")
+    if protocol == 17 and nat in (frame[udp:udp + 2], frame[udp + 2:udp + 4]) and len(frame) > udp + 12 and frame[udp + 8:udp + 12] != bytes(4):
+        return 50
+    return protocol
 
 
 class Tool:

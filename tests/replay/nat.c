@@ -17,6 +17,7 @@ struct nat {
 };
 
 static const char policy_text[] = "cordon: 1\n"
+				  "encapsulation: native\n" /* what is in UDP is so because of a NAT */
 				  "%s"
 				  "authentication:\n"
 				  "  password: [ { pre-shared-key: { file: /etc/cordon/psk } } ]\n"

@@ -41,6 +41,7 @@ static size_t made(uint8_t *buf, size_t cap)
 					   .ppk = true,
 					   .version = 1,
 					   .nat = 2,
+					   .udp = true,
 					   .remote_port = 4500,
 					   .peer = kept,
 					   .auth_set = "machine",
@@ -54,6 +55,7 @@ static size_t made(uint8_t *buf, size_t cap)
 		.remote = address("10.0.0.2"),
 		.pair = 9,
 		.spi_in = 0xabc,
+		.udp = true,
 		.selector = { .local = address("10.0.0.1"), .remote = address("10.0.0.2"), .protocol = PROTOCOL_ANY },
 		.peer = kept
 	};
@@ -110,6 +112,7 @@ static void rows_arrive_as_they_were(void **state)
 	assert_string_equal(h.ike[0].auth_set, "machine");
 	assert_string_equal(ike_suite_text(&h.ike[0].suite, suite), "aes256gcm-sha384-x25519");
 	assert_true(h.ike[0].established && h.ike[0].ppk && !h.ike[0].initiator);
+	assert_true(h.ike[0].udp && !h.ike[1].udp && h.children[0].udp);
 	assert_int_equal(h.ike[0].version, 1);
 	assert_int_equal(h.ike[0].credential, 77);
 	assert_true(h.ike[0].rekey_at_ms == UINT64_MAX);

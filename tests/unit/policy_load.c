@@ -103,6 +103,32 @@ static void quoted_words_say_what_they_say(void **state)
 	}
 }
 
+static void encapsulation_is_auto_unless_it_is_said(void **state)
+{
+	static const struct {
+		const char *setting;
+		enum encapsulation want;
+	} rows[] = {
+		{ "", ENCAPSULATION_AUTO },
+		{ "encapsulation: auto\n", ENCAPSULATION_AUTO },
+		{ "encapsulation: native\n", ENCAPSULATION_NATIVE },
+		{ "encapsulation: udp\n", ENCAPSULATION_UDP },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		SCOPED(report_freep) struct report *r = report_new();
+		SCOPED(policy_freep) struct policy *p = NULL;
+		SCOPED(str_wipe) struct str text = { 0 };
+
+		str_addf(&text, "cordon: 1\n%s", rows[i].setting);
+		assert_int_equal(policy_parse(text_new("e.yaml", str_text(&text), text.len), NULL, r, &p), 0);
+		assert_int_equal(policy_encapsulation(p), rows[i].want);
+		if (*rows[i].setting)
+			assert_non_null(strstr(rows[i].setting, encapsulation_name(rows[i].want)));
+	}
+}
+
 /* The NAT address is the host's, for whatever names the host; without leave to go through a NAT that is told. */
 static void a_nat_address_is_its_hosts_and_needs_leave(void **state)
 {
@@ -171,6 +197,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(the_other_examples_load),
 		cmocka_unit_test(quoted_words_say_what_they_say),
 		cmocka_unit_test(a_nat_address_is_its_hosts_and_needs_leave),
+		cmocka_unit_test(encapsulation_is_auto_unless_it_is_said),
 		cmocka_unit_test(a_nat_address_names_the_only_host_behind_it),
 	};
 
