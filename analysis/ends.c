@@ -128,10 +128,65 @@ bool group_has(const struct group *g, const struct host *h)
 	return h && group_has_at(g, h, 0);
 }
 
-bool groups_have(const struct group *const *groups, size_t n, const struct host *h)
+static bool tells_account(const struct auth_method *m)
 {
-	for (size_t i = 0; i < n; i++)
-		if (group_has(groups[i], h))
-			return true;
+	return m && (m->kind == AUTH_KERBEROS || (m->kind == AUTH_CERTIFICATE && m->maps_account));
+}
+
+bool member_told_by(const struct group_member *m, const struct auth_method *proof)
+{
+	switch (m->kind) {
+	case MEMBER_DIRECTORY_GROUP:
+	case MEMBER_SID:
+		return tells_account(proof);
+	case MEMBER_CERTIFICATE:
+		return proof && proof->kind == AUTH_CERTIFICATE;
+	case MEMBER_HOST:
+	case MEMBER_GROUP:
+		return true;
+	}
 	return false;
+}
+
+/* claimed: the policy says of the host that it is in this group, so what the proof tells of will be as it says. */
+static enum belongs belongs_at(const struct group *g, const struct host *h, const struct auth_method *proof,
+			       bool claimed, unsigned depth)
+{
+	enum belongs best = BELONGS_NO;
+
+	for (size_t i = 0; h && i < h->group_count; i++)
+		claimed |= h->groups[i] == g;
+	for (size_t i = 0; i < g->count && depth < GROUPS_DEEP; i++) {
+		const struct group_member *m = &g->members[i];
+		enum belongs is = BELONGS_NO;
+
+		if (m->kind == MEMBER_GROUP)
+			is = belongs_at(m->group, h, proof, claimed, depth + 1);
+		else if (!member_told_by(m, proof))
+			is = BELONGS_MAYBE;
+		else if (m->kind == MEMBER_HOST
+				 ? m->host == h
+				 : claimed || (h && m->kind == MEMBER_CERTIFICATE && pattern_fits(m->text, h->name)))
+			is = BELONGS_YES;
+		best = is > best ? is : best;
+	}
+	return best;
+}
+
+enum belongs group_belongs(const struct group *g, const struct host *h, const struct auth_method *proof)
+{
+	return belongs_at(g, h, proof, false, 0);
+}
+
+enum belongs groups_belong(const struct group *const *groups, size_t n, const struct host *h,
+			   const struct auth_method *proof)
+{
+	enum belongs best = BELONGS_NO;
+
+	for (size_t i = 0; i < n; i++) {
+		enum belongs is = group_belongs(groups[i], h, proof);
+
+		best = is > best ? is : best;
+	}
+	return best;
 }

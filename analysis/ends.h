@@ -23,6 +23,16 @@ bool end_has(const struct policy *p, const struct end *e, const struct ends_who 
 /* Does the host belong to the group: by its own claim, by name, by another group, or by a pattern that a certificate
  * of CN=<its name> would match? */
 bool group_has(const struct group *g, const struct host *h);
-bool groups_have(const struct group *const *groups, size_t n, const struct host *h);
+
+/* The same of a host that has proven itself by this method (NULL: it has not). What the method says nothing of cannot
+ * be known, so the host may be in the group: an account's groups are told by a ticket, and by a certificate only if it
+ * is mapped to an account; a certificate's names by a certificate. */
+enum belongs { BELONGS_NO, BELONGS_MAYBE, BELONGS_YES };
+enum belongs group_belongs(const struct group *g, const struct host *h, const struct auth_method *proof);
+/* To the one of them that it belongs to most surely; BELONGS_NO of none. */
+enum belongs groups_belong(const struct group *const *groups, size_t n, const struct host *h,
+			   const struct auth_method *proof);
+/* Can it ever be learnt by that method who is such a member? */
+bool member_told_by(const struct group_member *m, const struct auth_method *proof);
 
 #endif

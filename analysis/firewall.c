@@ -1,5 +1,7 @@
 #include "analysis/firewall.h"
 
+#include "base/scope.h"
+
 static bool in_range(struct port_range r, uint16_t port)
 {
 	return r.lo <= port && port <= r.hi;
@@ -44,20 +46,28 @@ static bool secured_enough(const struct firewall_rule *r, const struct firewall_
 	return false;
 }
 
-/* Without a security association nobody knows who the peer is, so a rule that names machines cannot match. */
-static bool machine_fits(const struct firewall_rule *r, const struct firewall_case *c)
+/* Without a security association nobody knows who the peer is, so a rule that names machines cannot match. What the
+ * peer's proof does not tell opens nothing. */
+static bool machine_fits(const struct firewall_rule *r, const struct firewall_case *c, enum firewall_miss *ret)
 {
+	enum belongs allowed, excepted;
+
+	*ret = MISS_MEMBER;
 	if (!r->allow_count && !r->except_count)
 		return true;
 	if (c->arrived == OUTCOME_CLEAR)
 		return false;
-	if (r->allow_count && !groups_have(r->machines_allow, r->allow_count, c->remote.host))
-		return false;
-	return !groups_have(r->machines_except, r->except_count, c->remote.host);
+	allowed = r->allow_count ? groups_belong(r->machines_allow, r->allow_count, c->remote.host, c->proof)
+				 : BELONGS_YES;
+	excepted = groups_belong(r->machines_except, r->except_count, c->remote.host, c->proof);
+	if (allowed != BELONGS_YES)
+		*ret = allowed == BELONGS_MAYBE ? MISS_UNLEARNT : MISS_MEMBER;
+	else if (excepted != BELONGS_NO)
+		*ret = excepted == BELONGS_MAYBE ? MISS_UNLEARNT : MISS_EXCEPTED;
+	return allowed == BELONGS_YES && excepted == BELONGS_NO;
 }
 
-/* A section that names one of a host's addresses rules the host, not that address alone. */
-static bool rules_host(const struct policy *p, const struct firewall *f, const struct ends_who *who)
+bool firewall_rules_host(const struct policy *p, const struct firewall *f, const struct ends_who *who)
 {
 	bool ruled = !f->hosts.count || end_has(p, &f->hosts, who, who, NULL);
 
@@ -69,41 +79,76 @@ static bool rules_host(const struct policy *p, const struct firewall *f, const s
 	return ruled;
 }
 
-struct firewall_answer firewall_judge(const struct policy *p, const struct firewall_case *c)
+/* What is found while rules are gone through: of each action the first that matches, and the first that may. */
+struct found {
+	const struct firewall_rule *first[3], *maybe[3];
+	bool default_block;
+};
+
+static void go_through(const struct policy *p, const struct firewall *f, const struct firewall_case *c,
+		       struct found *found, struct firewall_answer *a)
+{
+	for (size_t k = 0; k < f->count; k++) {
+		const struct firewall_rule *r = &f->rules[k];
+		enum firewall_miss miss = MISS_SECURE;
+		enum belongs there;
+
+		if (r == c->without || found->first[r->action] || !speaks_of(p, r, c) ||
+		    (there = facts_fit(c->facts, r)) == BELONGS_NO)
+			continue;
+		if (secured_enough(r, c) && machine_fits(r, c, &miss)) {
+			if (there == BELONGS_YES)
+				found->first[r->action] = r;
+			else if (!found->maybe[r->action])
+				found->maybe[r->action] = r;
+		} else if (r->action != FIREWALL_BLOCK && !a->missed) {
+			a->missed = r;
+			a->miss = miss;
+		}
+	}
+}
+
+static void decide(const struct found *f, struct firewall_answer *a)
 {
 	static const enum firewall_action order[] = { FIREWALL_BYPASS, FIREWALL_BLOCK, FIREWALL_ALLOW };
-	struct firewall_answer a = { 0 };
-	const struct firewall_rule *first[3] = { 0 };
+	bool blocked = f->default_block, lets_in = false;
+	size_t end = ARRAY_LEN(order);
+
+	for (size_t i = 0; i < end; i++) {
+		if (!f->first[order[i]])
+			continue;
+		a->rule = f->first[order[i]];
+		blocked = order[i] == FIREWALL_BLOCK;
+		end = i;
+	}
+	for (size_t i = 0; i < end && !a->undecided; i++)
+		if (f->maybe[order[i]] && (order[i] == FIREWALL_BLOCK) != blocked)
+			a->undecided = f->maybe[order[i]];
+	lets_in = a->undecided && a->undecided->action != FIREWALL_BLOCK;
+	if (lets_in)
+		a->rule = a->undecided;
+	a->blocked = blocked && !lets_in;
+	if (a->rule && a->rule->action == FIREWALL_BYPASS)
+		a->overridden = f->first[FIREWALL_BLOCK];
+}
+
+struct firewall_answer firewall_judge(const struct policy *p, const struct firewall_case *c)
+{
+	struct firewall_answer a = { .proof = c->proof };
 	const struct firewall *sections;
 	size_t n = policy_firewalls(p, &sections);
-	bool default_block = false;
+	struct found found = { 0 };
 
 	for (size_t i = 0; i < n; i++) {
 		const struct firewall *f = &sections[i];
 
-		if (!rules_host(p, f, &c->local))
+		if (!firewall_rules_host(p, f, &c->local))
 			continue;
 		a.ruled = true;
-		default_block |= (c->direction == DIRECTION_IN ? f->inbound : f->outbound) == FIREWALL_BLOCK;
-		for (size_t k = 0; k < f->count; k++) {
-			const struct firewall_rule *r = &f->rules[k];
-
-			if (first[r->action] || !speaks_of(p, r, c))
-				continue;
-			if (secured_enough(r, c) && machine_fits(r, c)) {
-				first[r->action] = r;
-			} else if (r->action != FIREWALL_BLOCK && !a.missed) {
-				a.missed = r;
-				a.missed_for_machine = secured_enough(r, c);
-			}
-		}
+		found.default_block |= (c->direction == DIRECTION_IN ? f->inbound : f->outbound) == FIREWALL_BLOCK;
+		go_through(p, f, c, &found, &a);
 	}
-	if (!a.ruled)
-		return a;
-	for (size_t i = 0; i < 3 && !a.rule; i++)
-		a.rule = first[order[i]];
-	a.blocked = a.rule ? a.rule->action == FIREWALL_BLOCK : default_block;
-	if (a.rule && a.rule->action == FIREWALL_BYPASS)
-		a.overridden = first[FIREWALL_BLOCK];
+	if (a.ruled)
+		decide(&found, &a);
 	return a;
 }

@@ -127,6 +127,22 @@ bool lint_someone(const struct lint *l, const struct end *e, unsigned role, unsi
 	return false;
 }
 
+bool lint_known_to_hosts_only(const struct lint *l, const struct end *e)
+{
+	for (size_t i = 0; i < e->count; i++) {
+		unsigned role = ends_keyword_role(e->items[i].keyword);
+		bool filled = false;
+
+		if (e->items[i].set || e->items[i].keyword == KEYWORD_ANY || e->items[i].keyword == KEYWORD_SELF)
+			continue;
+		for (size_t k = 0; k < l->host_count && role && !filled; k++)
+			filled = (l->hosts[k].roles & role) != 0;
+		if (!filled)
+			return true;
+	}
+	return false;
+}
+
 void lint_run(struct why *w, const struct alike *a, struct report *r)
 {
 	struct lint l = { .w = w, .a = a, .r = r, .p = why_policy(w) };
@@ -146,6 +162,7 @@ void lint_run(struct why *w, const struct alike *a, struct report *r)
 		lint_emergency(&l);
 		lint_families(&l);
 		lint_kerberos(&l);
+		lint_firewall(&l);
 	}
 	if (l.bounded)
 		(void)report_add(

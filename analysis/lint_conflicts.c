@@ -68,29 +68,12 @@ static bool one_address(const struct end *e, struct addr *ret)
 	return true;
 }
 
-/* An end that only the hosts themselves can fill, so that nothing can be said here. */
-static bool known_to_hosts_only(const struct lint *l, const struct end *e)
-{
-	for (size_t i = 0; i < e->count; i++) {
-		unsigned role = ends_keyword_role(e->items[i].keyword);
-		bool filled = false;
-
-		if (e->items[i].set || e->items[i].keyword == KEYWORD_ANY || e->items[i].keyword == KEYWORD_SELF)
-			continue;
-		for (size_t k = 0; k < l->host_count && role && !filled; k++)
-			filled = (l->hosts[k].roles & role) != 0;
-		if (!filled)
-			return true;
-	}
-	return false;
-}
-
 static void say_never(struct lint *l, const struct rule *rule, const struct rule *behind)
 {
 	struct finding *f;
 	struct addr a, b;
 
-	if (known_to_hosts_only(l, &rule->end1) || known_to_hosts_only(l, &rule->end2))
+	if (lint_known_to_hosts_only(l, &rule->end1) || lint_known_to_hosts_only(l, &rule->end2))
 		return;
 	f = report_add(l->r, SEVERITY_WARNING, "never-matches", rule->place, "'%s' never matches", rule->name);
 	if (behind)

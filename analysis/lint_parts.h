@@ -27,11 +27,14 @@ void lint_kerberos(struct lint *l);   /* kerberos-circle, bypass-group-shared */
 void lint_ports(struct lint *l);      /* port-at-wrong-end, dns-udp-only */
 void lint_sets(struct lint *l);       /* null-encryption, pre-shared-key */
 void lint_keywords(struct lint *l);   /* keyword-of-each-host */
+void lint_firewall(struct lint *l);   /* never-protected, never-encrypted, group-not-learnt, let-in-anyway */
 void lint_modules(struct lint *l);    /* ikev1, ikev1-impossible, second-authentication */
 
 /* An address for an end: a host that runs an agent if there is one (without `without` roles if possible), else an
  * address that no host has. false: the end is empty. */
 bool lint_someone(const struct lint *l, const struct end *e, unsigned role, unsigned without, struct ends_who *ret);
+/* Is it an end that only the hosts themselves can fill, so that nothing can be said here? */
+bool lint_known_to_hosts_only(const struct lint *l, const struct end *e);
 /* Does the end hold `any` or the whole of a family? */
 bool lint_end_is_any(const struct end *e);
 

@@ -43,14 +43,18 @@ static bool holds_any(const struct host *h, const struct auth_set *s)
 	return false;
 }
 
-/* A method of each set such that each host can prove what the other's asks for, of one kind. */
-static bool sets_meet(const struct negotiate_end ends[2], const struct auth_set *a, const struct auth_set *b)
+/* The first methods of each set such that each host can prove what the other's asks for, of one kind. */
+static bool sets_meet(const struct negotiate_end ends[2], const struct auth_set *a, const struct auth_set *b,
+		      const struct auth_method *proof[2])
 {
 	for (size_t i = 0; i < a->count; i++)
 		for (size_t k = 0; k < b->count; k++)
 			if (methods_fit(&a->methods[i], &b->methods[k]) && holds(ends[1].host, &a->methods[i]) &&
-			    holds(ends[0].host, &b->methods[k]))
+			    holds(ends[0].host, &b->methods[k])) {
+				proof[0] = &b->methods[k];
+				proof[1] = &a->methods[i];
 				return true;
+			}
 	return false;
 }
 
@@ -64,7 +68,7 @@ static bool authenticate(const struct negotiate_end ends[2], const struct auth_s
 			*n = (struct negotiation){ .result = NEGOTIATE_CREDENTIAL, .at = !i, .set = sets[i] };
 			return false;
 		}
-	if (!sets_meet(ends, a, b)) {
+	if (!sets_meet(ends, a, b, n->proof)) {
 		*n = (struct negotiation){ .result = NEGOTIATE_METHOD, .set = a };
 		return false;
 	}
@@ -151,9 +155,15 @@ struct negotiation negotiate(const struct negotiate_end ends[2], enum nat_traver
 			return (struct negotiation){ .result = NEGOTIATE_SECOND, .at = i };
 	for (unsigned i = 0; i < 2; i++) {
 		const struct rule *r = ends[!i].rule;
+		enum belongs is = r->machines ? groups_belong(r->machines, r->machine_count, ends[i].host, n.proof[i])
+					      : BELONGS_YES;
 
-		if (r->machines && !groups_have(r->machines, r->machine_count, ends[i].host))
-			return (struct negotiation){ .result = NEGOTIATE_MACHINE, .at = i };
+		if (is != BELONGS_YES) {
+			n.result = NEGOTIATE_MACHINE;
+			n.at = i;
+			n.unlearnt = is == BELONGS_MAYBE;
+			return n;
+		}
 	}
 	module = module_of(a, b);
 	if (!module)

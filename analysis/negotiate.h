@@ -28,6 +28,8 @@ struct negotiation {
 	enum negotiate_result result;
 	unsigned at;
 	const struct auth_set *set;
+	bool unlearnt; /* NEGOTIATE_MACHINE: whether it is one of them is nothing that its proof tells */
+	const struct auth_method *proof[2]; /* by what each end proves itself to the other; NULL: not agreed on */
 	enum nat_traversal through;
 	const struct child_suite *suite; /* agreed: what the two ordered lists lead to */
 	enum outcome outcome;            /* of that suite */

@@ -18,6 +18,7 @@ struct slot {
 struct plans {
 	const struct policy *policy;
 	struct report *report;
+	unsigned profiles;
 	const struct host *hosts;
 	size_t host_count;
 	struct slot *slots; /* one for each host, then ADDRESS_PLANS */
@@ -55,6 +56,11 @@ void plans_free(struct plans *p)
 	free(p->kept);
 	free(p->seen);
 	free(p);
+}
+
+void plans_profiles(struct plans *p, unsigned profiles)
+{
+	p->profiles = profiles;
 }
 
 static bool reported(struct plans *p, const struct finding *f)
@@ -120,7 +126,7 @@ const struct plan *plans_get(struct plans *p, const struct ends_who *who)
 	size_t slot = slot_of(p, who);
 	struct slot *s = &p->slots[slot];
 	struct host_address bare = { who->addr, who->prefix };
-	struct plan_host host = { .own = &bare, .own_count = 1, .contests = true };
+	struct plan_host host = { .own = &bare, .own_count = 1, .profiles = p->profiles, .contests = true };
 
 	if (s->tried)
 		return s->plan;

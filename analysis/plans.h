@@ -12,6 +12,8 @@ struct plans;
 struct plans *plans_new(const struct policy *policy, struct report *r);
 void plans_free(struct plans *p);
 SCOPE_FREEP(struct plans, plans)
+/* Which profiles are in force on every host; before the first plan is asked for. 0, as from the start: all. */
+void plans_profiles(struct plans *p, unsigned profiles);
 
 /* The plan of that host, or of that bare address, with contests; NULL if its rules are in conflict. Good until the next
  * call. */

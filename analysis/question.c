@@ -124,6 +124,21 @@ static void port_borders(struct why *w, const struct ends_who *from, const struc
 	firewall_borders(why_policy(w), s, b);
 }
 
+size_t question_ports(struct why *w, const struct ends_who *from, const struct ends_who *to, const struct service *s,
+		      uint16_t *ret, size_t cap, bool *ret_more)
+{
+	struct borders b = { .count = 0 };
+	size_t n;
+
+	port_borders(w, from, to, s, &b);
+	n = b.count < cap ? b.count : cap;
+	for (size_t i = 0; i < n; i++)
+		ret[i] = (uint16_t)b.at[i];
+	if (ret_more && (b.bounded || n < b.count))
+		*ret_more = true;
+	return n;
+}
+
 /* Putting together. */
 
 struct span {
@@ -131,7 +146,7 @@ struct span {
 	uint16_t lo, hi;
 };
 
-enum { SPANS_MOST = 16, PAIRS_SHOWN = 6 };
+enum { SPANS_MOST = 16, PAIRS_SHOWN = 6, FORKS_MOST = 24 };
 
 struct heap { /* a case while it grows */
 	struct why_verdict verdict;
@@ -157,7 +172,8 @@ static bool fares_alike(const struct why_verdict *a, const struct why_verdict *b
 	       a->rule == b->rule && a->firewall == b->firewall && a->negotiation.result == b->negotiation.result &&
 	       a->negotiation.at == b->negotiation.at && a->tunnel.rule == b->tunnel.rule &&
 	       a->tunnel.negotiation.result == b->tunnel.negotiation.result &&
-	       a->meeting.stopped_at == b->meeting.stopped_at;
+	       a->meeting.stopped_at == b->meeting.stopped_at && facts_equal(&a->point.facts[0], &b->point.facts[0]) &&
+	       facts_equal(&a->point.facts[1], &b->point.facts[1]);
 }
 
 static struct heap *heap_for(struct asking *k, const struct why_verdict *v)
@@ -209,6 +225,49 @@ static void add_pair(struct heap *h, const struct why_point *point)
 	h->pairs++;
 }
 
+static void note_case(struct asking *k, const struct why_verdict *v, const struct why_point *asked, uint16_t hi)
+{
+	struct heap *h = heap_for(k, v);
+
+	k->points++;
+	if (!h)
+		return;
+	h->points++;
+	add_span(h, asked->protocol, asked->port, hi);
+	add_pair(h, asked);
+}
+
+/* Up to the port `hi`, which fares as the point's does. Where a firewall rule asks for what was not said, each answer
+ * is a case of its own. */
+static int ask_point(struct asking *k, const struct why_point *asked, uint16_t hi, struct diag *d)
+{
+	struct why_point open[FORKS_MOST] = { *asked };
+	size_t count = 1;
+
+	while (count) {
+		struct why_point point = open[--count], *fork = &open[count];
+		struct why_verdict v;
+		int r, side;
+
+		if ((r = why_judge(k->w, &point, &v, d)) < 0)
+			return r;
+		side = why_undecided(&v);
+		if (side >= 0 && count + 2 <= FORKS_MOST) {
+			const struct firewall_rule *rule = v.sides[side].firewall.undecided;
+
+			fork[0] = fork[1] = point;
+			if (facts_assume(&point.facts[side], rule, false, &fork[0].facts[side]) &&
+			    facts_assume(&point.facts[side], rule, true, &fork[1].facts[side])) {
+				count += 2;
+				continue;
+			}
+		}
+		k->bounded |= side >= 0;
+		note_case(k, &v, asked, hi);
+	}
+	return 0;
+}
+
 static int ask_service(struct asking *k, const struct ends_who *from, const struct ends_who *to,
 		       const struct service *s, struct diag *d)
 {
@@ -226,17 +285,10 @@ static int ask_service(struct asking *k, const struct ends_who *from, const stru
 					   .port = lo,
 					   .icmp_type = s->icmp_type,
 					   .icmp_code = s->icmp_code };
-		struct why_verdict v;
-		struct heap *h;
 
-		if ((r = why_judge(k->w, &point, &v, d)) < 0)
+		point.facts[0] = point.facts[1] = k->q->facts;
+		if ((r = ask_point(k, &point, hi, d)) < 0)
 			return r;
-		k->points++;
-		if (!(h = heap_for(k, &v)))
-			continue;
-		h->points++;
-		add_span(h, s->protocol, lo, hi);
-		add_pair(h, &point);
 	}
 	return 0;
 }
@@ -331,6 +383,23 @@ static const char *pairs_text(const struct heap *h, const struct question *q, st
 	return text_kept(memory, &s);
 }
 
+/* "at srv1 on interface eth1" */
+static const char *when_text(const struct why_verdict *v, struct arena *memory)
+{
+	struct str s = { 0 };
+
+	for (unsigned side = 0; side < 2; side++) {
+		SCOPED(str_wipe) struct str facts = { 0 };
+		char buf[ADDR_TEXT];
+
+		facts_text(&v->point.facts[side], &facts);
+		if (facts.len)
+			str_addf(&s, "%sat %s %s", s.len ? "; " : "",
+				 why_name(side ? &v->point.to : &v->point.from, buf), str_text(&facts));
+	}
+	return s.len ? text_kept(memory, &s) : NULL;
+}
+
 int question_ask(struct why *w, const struct question *q, struct arena *memory, struct answer *ret, struct diag *d)
 {
 	struct asking k = { .w = w, .q = q };
@@ -357,6 +426,7 @@ int question_ask(struct why *w, const struct question *q, struct arena *memory, 
 			.points = h->points,
 			.traffic = spans_text(h, q, k.count == 1, memory),
 			.pairs = h->pairs == k.pairs ? NULL : pairs_text(h, q, memory),
+			.when = when_text(&h->verdict, memory),
 		};
 	}
 	free(k.heaps);

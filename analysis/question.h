@@ -26,6 +26,7 @@ struct question {
 	struct service services[QUESTION_SERVICES];
 	size_t service_count;
 	const char *traffic; /* as asked */
+	struct facts facts;  /* of the ends that a firewall section rules */
 };
 
 /* What is asked of, in words: "tcp/445", "dns", "icmp", "tcp". */
@@ -37,6 +38,7 @@ struct answer_case {
 	size_t points;
 	const char *traffic; /* of all its points: "tcp/445", "tcp/0-52, tcp/54-65535" */
 	const char *pairs;   /* who, where it is not all that was asked about; else NULL */
+	const char *when;    /* "at srv1 on interface eth1": it depends on that; else NULL */
 };
 
 struct answer {
@@ -48,6 +50,11 @@ struct answer {
 
 /* What rules do to the question. At least one case on success. */
 int question_ask(struct why *w, const struct question *q, struct arena *memory, struct answer *ret, struct diag *d);
+
+/* The ports of a service at `to`, cut where a rule that speaks of the two begins or ends: the first port of each piece,
+ * sorted. *ret_more (may be NULL) is set if there are more pieces. */
+size_t question_ports(struct why *w, const struct ends_who *from, const struct ends_who *to, const struct service *s,
+		      uint16_t *ret, size_t cap, bool *ret_more);
 
 /* "tcp/445", "icmp", "gre", "47". */
 void question_service_text(int16_t protocol, uint16_t lo, uint16_t hi, struct str *out);

@@ -21,6 +21,8 @@ static const char *reason_of(struct why *w, const struct answer_case *c, struct 
 
 	if (c->pairs)
 		str_addf(&s, "%s: ", c->pairs);
+	if (c->when)
+		str_addf(&s, "%s: ", c->when);
 	why_reason(w, &c->verdict, &s);
 	copy = arena_string(memory, str_text(&s), s.len);
 	str_wipe(&s);

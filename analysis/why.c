@@ -42,6 +42,11 @@ void why_free(struct why *w)
 	free(w);
 }
 
+void why_profiles(struct why *w, unsigned profiles)
+{
+	plans_profiles(w->plans, profiles);
+}
+
 const struct policy *why_policy(const struct why *w)
 {
 	return w->policy;
@@ -148,10 +153,25 @@ static bool tunnels(const struct why_verdict *v, unsigned side)
 	return v->sides[side].entry.rule && v->sides[side].entry.rule->tunnel;
 }
 
-/* As what it arrives at the firewall. */
-static enum outcome arrives_as(const struct why_verdict *v)
+enum outcome why_arrives_as(const struct why_verdict *v)
 {
 	return tunnels(v, 1) ? v->tunnel.meeting.verdict : v->meeting.verdict;
+}
+
+/* By what the peer of this side has proven itself. */
+static const struct auth_method *proof_of(const struct why_verdict *v, unsigned side)
+{
+	const struct negotiation *n = tunnels(v, side) ? &v->tunnel.negotiation : &v->negotiation;
+
+	return n->result == NEGOTIATE_AGREED ? n->proof[!side] : NULL;
+}
+
+int why_undecided(const struct why_verdict *v)
+{
+	for (int side = 0; side < 2 && v->verdict != OUTCOME_BLOCKED; side++)
+		if (v->sides[side].firewall.undecided)
+			return side;
+	return -1;
 }
 
 static void judge_firewall(struct why *w, struct why_verdict *v)
@@ -167,7 +187,9 @@ static void judge_firewall(struct why *w, struct why_verdict *v)
 			.remote_port = side ? EPHEMERAL : k->port,
 			.icmp_type = k->icmp_type,
 			.icmp_code = k->icmp_code,
-			.arrived = arrives_as(v),
+			.arrived = why_arrives_as(v),
+			.proof = proof_of(v, side),
+			.facts = &k->facts[side],
 		};
 		struct firewall_answer *a = &v->sides[side].firewall;
 

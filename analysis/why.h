@@ -18,6 +18,8 @@ struct why;
 struct why *why_new(const struct policy *p, struct report *r);
 void why_free(struct why *w);
 SCOPE_FREEP(struct why, why)
+/* Which profiles are in force at both ends; before the first question. 0, as from the start: all. */
+void why_profiles(struct why *w, unsigned profiles);
 const struct policy *why_policy(const struct why *w);
 
 /* The plan of that host (or of that bare address), compiled with contests; NULL if its rules are in conflict. Good
@@ -30,6 +32,7 @@ struct why_point {
 	int16_t protocol;
 	uint16_t port; /* at `to` */
 	int16_t icmp_type, icmp_code;
+	struct facts facts[2]; /* at `from`, at `to` */
 };
 
 enum why_cause {
@@ -72,6 +75,11 @@ struct why_verdict {
 	struct meeting meeting; /* of the two machines themselves; what a tunnel does is in `tunnel` */
 	struct why_tunnel tunnel;
 };
+
+/* As what it arrives at the end that accepts it, before that end's firewall. */
+enum outcome why_arrives_as(const struct why_verdict *v);
+/* The side whose firewall asks what nobody said (firewall_answer.undecided); -1: the verdict does not depend on it. */
+int why_undecided(const struct why_verdict *v);
 
 /* The packet as side 0 or 1 would look it up in its plan. */
 struct plan_packet why_packet(const struct why_point *k, unsigned side);

@@ -55,6 +55,19 @@ static void say_set(const struct auth_set *s, struct str *out)
 	}
 }
 
+/* What a proof says nothing of, so that nobody can tell who is in a group of it. */
+static void say_untold(const struct auth_method *proof, struct str *out)
+{
+	if (!proof)
+		str_add(out, "nobody has proven anything");
+	else if (proof->kind == AUTH_PSK)
+		str_add(out, "a pre-shared key says that it is one of those who have the key, and not which");
+	else if (proof->kind == AUTH_CERTIFICATE)
+		str_add(out, "a certificate says nothing of an account's groups without 'map-to-account: true'");
+	else
+		str_add(out, "a ticket has no certificate that a pattern could fit");
+}
+
 /* Why the two could not agree on a security association, as a clause. */
 static void say_obstacle(const struct why_verdict *v, const struct names *n, struct str *out)
 {
@@ -86,6 +99,12 @@ static void say_obstacle(const struct why_verdict *v, const struct names *n, str
 		str_addf(out, "the two ends ask for different proofs ('%s' and '%s')", a->auth->name, b->auth->name);
 		return;
 	case NEGOTIATE_MACHINE:
+		if (g->unlearnt) {
+			str_addf(out, "whether %s is among the machines that '%s' authorises cannot be learnt: ",
+				 n->of[g->at], rule_at(v, !g->at)->name);
+			say_untold(g->proof[g->at], out);
+			return;
+		}
 		str_addf(out, "%s is not among the machines that '%s' authorises", n->of[g->at],
 			 rule_at(v, !g->at)->name);
 		return;
@@ -176,7 +195,8 @@ static void say_tunnel_obstacle(const struct why_tunnel *t, const char *const en
 		str_addf(out, "%s holds nothing that satisfies '%s'", ends[g->at], g->set->name);
 		return;
 	case NEGOTIATE_MACHINE:
-		str_addf(out, "%s is not among the machines that it authorises", ends[g->at]);
+		str_addf(out, "%s is not %s the machines that it authorises", ends[g->at],
+			 g->unlearnt ? "known to be among" : "among");
 		return;
 	case NEGOTIATE_SECOND:
 		str_add(out, "it asks for a second authentication, which neither IKEv2 nor IKEv1 has");
@@ -301,9 +321,12 @@ static void say_firewall(const struct why_verdict *v, const struct names *n, str
 		str_addf(out, "firewall rule '%s' of %s blocks it", a->rule->name, n->of[side]);
 	else
 		str_addf(out, "no firewall rule of %s allows it, and what none allows is blocked", n->of[side]);
-	if (a->missed && a->missed_for_machine) {
+	if (a->missed && a->miss == MISS_UNLEARNT) {
+		str_addf(out, "; '%s' does not let it past, because its groups cannot be learnt: ", a->missed->name);
+		say_untold(a->proof, out);
+	} else if (a->missed && a->miss != MISS_SECURE) {
 		str_addf(out, "; '%s' does not let it past", a->missed->name);
-		if (a->missed->allow_count && v->meeting.verdict != OUTCOME_CLEAR) {
+		if (a->miss == MISS_MEMBER && v->meeting.verdict != OUTCOME_CLEAR) {
 			str_addf(out, ", because %s is not known as a member of ", n->of[!side]);
 			say_groups(a->missed->machines_allow, a->missed->allow_count, out);
 		} else if (v->meeting.verdict != OUTCOME_CLEAR) {
@@ -408,6 +431,19 @@ static void advise_tunnel(const struct why_verdict *v, struct str *out)
 		str_addf(out, "see that '%s' is what wins at both ends of the tunnel", v->tunnel.rule->name);
 }
 
+/* So that a group can be learnt. */
+static void advise_proof(const struct auth_method *proof, const char *rule, struct str *out)
+{
+	if (proof && proof->kind == AUTH_CERTIFICATE)
+		str_addf(out,
+			 "write map-to-account: true in the certificate method, or name in '%s' hosts or certificates",
+			 rule);
+	else if (proof && proof->kind == AUTH_PSK)
+		str_addf(out, "have Kerberos or a certificate prove who it is, or name hosts in '%s'", rule);
+	else
+		str_addf(out, "name directory groups or hosts in '%s'", rule);
+}
+
 static void advise_rules(const struct why_verdict *v, const struct names *n, struct str *out)
 {
 	unsigned stopped = (unsigned)v->meeting.stopped_at;
@@ -441,6 +477,10 @@ static void advise_rules(const struct why_verdict *v, const struct names *n, str
 			str_addf(out, "have '%s' in force at both ends (profiles, keywords)", r->name);
 		return;
 	case NEGOTIATE_MACHINE:
+		if (g->unlearnt) {
+			advise_proof(g->proof[g->at], rule_at(v, !g->at)->name, out);
+			return;
+		}
 		str_addf(out, "put %s in one of the groups of '%s': ", peer, rule_at(v, !g->at)->name);
 		say_groups(rule_at(v, !g->at)->machines, rule_at(v, !g->at)->machine_count, out);
 		return;
@@ -470,8 +510,11 @@ void why_advice(const struct why *w, const struct why_verdict *v, struct str *ou
 		advise_tunnel(v, out);
 	else if (v->cause == WHY_RULES)
 		advise_rules(v, n, out);
-	else if (v->cause == WHY_FIREWALL && a->missed && a->missed_for_machine && a->missed->allow_count &&
-		 v->meeting.verdict != OUTCOME_CLEAR)
+	else if (v->cause == WHY_FIREWALL && a->missed && a->miss == MISS_UNLEARNT)
+		advise_proof(a->proof, a->missed->name, out);
+	else if (v->cause == WHY_FIREWALL && a->missed && a->miss == MISS_EXCEPTED)
+		str_addf(out, "take %s out of what '%s' excepts", n->of[!firewall_side(v)], a->missed->name);
+	else if (v->cause == WHY_FIREWALL && a->missed && a->miss == MISS_MEMBER && v->meeting.verdict != OUTCOME_CLEAR)
 		str_addf(out, "put %s in a group that '%s' allows", n->of[!firewall_side(v)], a->missed->name);
 	else if (v->cause == WHY_FIREWALL && a->missed)
 		str_addf(out, "have a connection security rule protect it, as '%s' asks", a->missed->name);

@@ -27,6 +27,18 @@
 	", direction: in, local: [" local \
 	"], traffic: [tcp/80], secure: authenticated, machines: { allow: [trusted] } }\n"
 
+/* a rule that asks who it is, another one beside it, and what decides where neither does */
+#define ACCOUNTS "authentication: { default: [ { certificate: { issuer: 'CN=CA', map-to-account: true } } ] }\n"
+#define PSK "authentication: { default: [ { pre-shared-key: { file: /k } } ] }\n"
+#define SIGN "protection: { default: { proposals: [ah-sha256, esp-sha256-null] } }\n"
+#define WEB "  - { name: web, endpoint1: [net], endpoint2: [a], traffic: [tcp/80], mode: request }\n"
+#define ASKS(inbound, asks, more) \
+	"firewall:\n  hosts: [a]\n  inbound: " inbound "\n  outbound: allow\n  rules:\n" \
+	"    - { name: f, direction: in, traffic: [tcp/80], " asks " }\n" more
+#define BESIDE(words) "    - { name: beside, direction: in, " words " }\n"
+#define OF_TRUSTED "action: allow, secure: authenticated, machines: { allow: [trusted] }"
+#define BUT_TRUSTED "action: allow, secure: authenticated, machines: { except: [trusted] }"
+
 static const struct row {
 	const char *policy;
 	const char *codes; /* in the order of the report: worst first, then by place */
@@ -178,12 +190,99 @@ static const struct row {
 	  "", NULL },
 
 	/* bypass-group-shared */
-	{ NET HOSTS AUTH GROUPS R REQUIRE WALL("any", "bypass", "a"), "", NULL },
-	{ NET HOSTS AUTH GROUPS R REQUIRE WALL("any", "bypass", "net"), "bypass-group-shared",
+	{ NET HOSTS ACCOUNTS GROUPS R REQUIRE WALL("any", "bypass", "a"), "", NULL },
+	{ NET HOSTS ACCOUNTS GROUPS R REQUIRE WALL("any", "bypass", "net"), "bypass-group-shared",
 	  "passes the firewall of 3 servers: dc1, dc2, a" },
-	{ NET HOSTS AUTH GROUPS R REQUIRE WALL("dc1, dc2", "bypass", "net"), "bypass-group-shared",
+	{ NET HOSTS ACCOUNTS GROUPS R REQUIRE WALL("dc1, dc2", "bypass", "net"), "bypass-group-shared",
 	  "of 2 servers: dc1, dc2" },
-	{ NET HOSTS AUTH GROUPS R REQUIRE WALL("any", "allow", "net"), "", NULL },
+	{ NET HOSTS ACCOUNTS GROUPS R REQUIRE WALL("any", "allow", "net"), "", NULL },
+
+	/* group-not-learnt */
+	{ NET HOSTS PSK GROUPS R WEB ASKS("block", OF_TRUSTED, ""), "pre-shared-key group-not-learnt", NULL },
+	{ NET HOSTS AUTH GROUPS R WEB ASKS("block", OF_TRUSTED, ""), "group-not-learnt", "Nobody is let in by it" },
+	{ NET HOSTS AUTH GROUPS R WEB ASKS("block", BUT_TRUSTED, ""), "group-not-learnt",
+	  "Anybody may be, so nobody is let in." },
+	{ NET HOSTS ACCOUNTS GROUPS R WEB ASKS("block", OF_TRUSTED, ""), "", NULL },
+	{ NET HOSTS ACCOUNTS GROUPS R WEB ASKS("block", BUT_TRUSTED, ""), "", NULL },
+	{ NET HOSTS AUTH "groups: { trusted: [ dc1 ] }\n" R WEB ASKS("block", OF_TRUSTED, ""), "", NULL },
+	{ NET HOSTS AUTH "groups: { trusted: [ { certificate: 'CN=d*' } ] }\n" R WEB ASKS("block", OF_TRUSTED, ""), "",
+	  NULL },
+	{ NET HOSTS AUTH "groups: { trusted: [ inner, dc1 ], inner: [ { sid: S-1-5-21-1-2-3-1105 } ] }\n" R WEB ASKS(
+		  "block", OF_TRUSTED, ""),
+	  "group-not-learnt", "Only its other members count" },
+	{ NET HOSTS "authentication: { default: [ { kerberos: { realm: X.Y } } ] }\n"
+		    "groups: { trusted: [ { certificate: 'CN=d*' } ] }\n" R WEB ASKS("block", OF_TRUSTED, ""),
+	  "group-not-learnt", "without a certificate" },
+	/* one of two methods will do */
+	{ NET HOSTS
+	  "authentication: { default: [ { certificate: { issuer: 'CN=CA' } }, { kerberos: { realm: X.Y } } ] }\n" GROUPS
+		  R WEB ASKS("block", OF_TRUSTED, ""),
+	  "", NULL },
+	/* the same of a rule's authorised machines */
+	{ NET HOSTS AUTH GROUPS R
+	  "  - { name: web, endpoint1: [net], endpoint2: [a], traffic: [tcp/80], mode: require, machines: trusted }\n",
+	  "group-not-learnt", "'web' names the group 'trusted'" },
+	{ NET HOSTS ACCOUNTS GROUPS R
+	  "  - { name: web, endpoint1: [net], endpoint2: [a], traffic: [tcp/80], mode: require, machines: trusted }\n",
+	  "", NULL },
+
+	/* never-protected */
+	{ NET HOSTS AUTH R
+	  "  - { name: web, endpoint1: [net], endpoint2: [a], traffic: [tcp/81], mode: request }\n" ASKS(
+		  "block", "action: allow, secure: authenticated", ""),
+	  "never-protected", "no rule protects that traffic" },
+	{ NET HOSTS AUTH R WEB
+	  "  - { name: x, endpoint1: [any], endpoint2: [a], traffic: [tcp/80], mode: exempt }\n" ASKS(
+		  "block", "action: allow, secure: authenticated", ""),
+	  "", NULL }, /* the exemption is wider, and loses to it */
+	{ NET HOSTS AUTH R REQUIRE
+	  "  - { name: x, endpoint1: [net], endpoint2: [a], traffic: [tcp/80], mode: exempt }\n" ASKS(
+		  "block", "action: allow, secure: authenticated", ""),
+	  "never-protected", "'x' decides of it" },
+	{ NET HOSTS AUTH R WEB ASKS("block", "action: allow, secure: authenticated", ""), "", NULL },
+	/* hosts that are alike, to each other */
+	{ "hosts: { a: { address: 10.0.0.1 }, b: { address: 10.0.0.2 } }\nzones: { net: [10.0.0.0/24] }\n" AUTH R
+		  REQUIRE "firewall:\n  hosts: [net]\n  inbound: block\n  outbound: allow\n  rules:\n"
+	  "    - { name: f, direction: in, action: allow, secure: authenticated, remote: [net] }\n",
+	  "", NULL },
+	{ "zones: { net: [10.0.0.0/24] }\n" AUTH R REQUIRE
+	  "firewall:\n  hosts: [net]\n  inbound: block\n  outbound: allow\n  rules:\n"
+	  "    - { name: f, direction: in, action: allow, secure: authenticated, remote: [net] }\n",
+	  "", NULL },
+	/* only each host knows what the rule speaks of */
+	{ NET HOSTS AUTH R
+	  "  - { name: g, endpoint1: [self], endpoint2: [default-gateway], traffic: [tcp/80], mode: request }\n" ASKS(
+		  "block", "action: allow, secure: authenticated", ""),
+	  "keyword-of-each-host", NULL },
+
+	/* never-encrypted */
+	{ NET HOSTS AUTH SIGN R WEB ASKS("block", "action: allow, secure: encrypted", ""),
+	  "never-encrypted null-encryption", "'web' has that traffic protected by ah-sha256, esp-sha256-null" },
+	{ NET HOSTS AUTH "protection: { default: { proposals: [ah-sha256, esp-aes256gcm] } }\n" R WEB ASKS(
+		  "block", "action: allow, secure: encrypted", ""),
+	  "null-encryption", NULL },
+	{ NET HOSTS AUTH SIGN R WEB ASKS("block", "action: allow, secure: encrypted-on-demand", ""), "null-encryption",
+	  NULL },
+
+	/* let-in-anyway */
+	{ NET HOSTS ACCOUNTS GROUPS R WEB ASKS("block", OF_TRUSTED, BESIDE("action: allow")), "let-in-anyway",
+	  "'beside' lets the same in" },
+	{ NET HOSTS ACCOUNTS GROUPS R WEB ASKS("allow", OF_TRUSTED, ""), "let-in-anyway", "what no rule speaks of" },
+	{ NET HOSTS ACCOUNTS GROUPS R WEB ASKS("block", OF_TRUSTED, BESIDE("action: allow, secure: authenticated")),
+	  "let-in-anyway", NULL },
+	{ NET HOSTS AUTH R WEB ASKS("block", "action: allow, secure: authenticated", BESIDE("action: allow")),
+	  "let-in-anyway", NULL },
+	{ NET HOSTS ACCOUNTS GROUPS R WEB ASKS("block", OF_TRUSTED, BESIDE("action: allow, traffic: [tcp/81]")), "",
+	  NULL },
+	/* only elsewhere, or not of all */
+	{ NET HOSTS ACCOUNTS GROUPS R WEB ASKS("block", OF_TRUSTED, BESIDE("action: allow, interface: eth1")), "",
+	  NULL },
+	{ NET HOSTS ACCOUNTS GROUPS R WEB ASKS("block", OF_TRUSTED, BESIDE("action: allow, remote: [dcs]")), "", NULL },
+	/* a bypass goes past a block that stops the others */
+	{ NET HOSTS ACCOUNTS GROUPS R WEB ASKS("allow",
+					       "action: bypass, secure: authenticated, machines: { allow: [trusted] }",
+					       BESIDE("action: block, traffic: [tcp/80]")),
+	  "", NULL },
 
 	/* keyword-of-each-host */
 	{ NET "hosts: { a: { address: 10.0.0.2 } }\n" AUTH R REQUIRE

@@ -17,26 +17,77 @@ extern const struct command command_why;
 struct asked {
 	const char *policy, *words[3]; /* from, to, traffic */
 	size_t count;
+	struct facts facts;
 	bool json;
 };
+
+static int profile(const char *text, unsigned *ret)
+{
+	static const char *const names[] = { "domain", "private", "public" };
+
+	for (unsigned i = 0; i < ARRAY_LEN(names); i++)
+		if (strcmp(text, names[i]) == 0) {
+			*ret = 1u << i;
+			return EXIT_OK;
+		}
+	return command_usage_error(&command_why, "--profile is domain, private or public, not '%s'", text);
+}
+
+/* "--policy FILE" or "--policy=FILE": at argv[*at]. */
+static bool valued(int argc, char **argv, int *at, const char *name, const char **ret)
+{
+	const char *s = argv[*at];
+	size_t n = strlen(name);
+
+	if (strncmp(s, name, n) != 0 || (s[n] && s[n] != '='))
+		return false;
+	*ret = s[n] ? s + n + 1 : *at + 1 < argc ? argv[++*at] : "";
+	return true;
+}
+
+/* false: it is none of these. */
+static bool option(int argc, char **argv, int *at, struct asked *a, int *ret)
+{
+	const char *value = NULL, *missing = NULL;
+
+	*ret = EXIT_OK;
+	if (strcmp(argv[*at], "--json") == 0) {
+		a->json = true;
+		return true;
+	}
+	if (valued(argc, argv, at, "--policy", &value)) {
+		a->policy = value;
+		missing = "--policy: which file?";
+	} else if (valued(argc, argv, at, "--interface", &value)) {
+		a->facts.interface = value;
+		missing = "--interface: which, such as eth0?";
+	} else if (valued(argc, argv, at, "--program", &value) || valued(argc, argv, at, "--unit", &value)) {
+		a->facts.program = value;
+		missing = "--program: which unit (nginx.service) or control group (/system.slice/nginx.service)?";
+	} else if (valued(argc, argv, at, "--profile", &value)) {
+		*ret = *value ? profile(value, &a->facts.profiles) : EXIT_OK;
+		missing = "--profile: domain, private or public?";
+	} else {
+		return false;
+	}
+	if (!*value)
+		*ret = command_usage_error(&command_why, "%s", missing);
+	return true;
+}
 
 static int arguments(int argc, char **argv, struct asked *a)
 {
 	bool options = true;
+	int r;
 
 	for (int i = 1; i < argc; i++) {
 		const char *s = argv[i];
 
 		if (options && strcmp(s, "--") == 0)
 			options = false;
-		else if (options && strcmp(s, "--json") == 0)
-			a->json = true;
-		else if (options && strncmp(s, "--policy=", 9) == 0)
-			a->policy = s + 9;
-		else if (options && strcmp(s, "--policy") == 0) {
-			if (++i == argc)
-				return command_usage_error(&command_why, "--policy: which file?");
-			a->policy = argv[i];
+		else if (options && option(argc, argv, &i, a, &r)) {
+			if (r != EXIT_OK)
+				return r;
 		} else if (options && s[0] == '-' && s[1])
 			return command_usage_error(&command_why, "no option is called '%s'", s);
 		else if (a->count == ARRAY_LEN(a->words))
@@ -92,8 +143,9 @@ static json_t *reason_json(const struct why *w, const struct answer *a, size_t n
 	if (number == 0 && a->count > 1) {
 		str_addf(&s, " This is the weakest of %zu cases:", a->count);
 		for (size_t i = 1; i < a->count && i <= 3; i++)
-			str_addf(&s, "%s %s%s%s is %s", i > 1 ? ";" : "", a->cases[i].traffic,
+			str_addf(&s, "%s %s%s%s%s%s is %s", i > 1 ? ";" : "", a->cases[i].traffic,
 				 a->cases[i].pairs ? " of " : "", a->cases[i].pairs ? a->cases[i].pairs : "",
+				 a->cases[i].when ? " " : "", a->cases[i].when ? a->cases[i].when : "",
 				 outcome_name(a->cases[i].verdict.verdict));
 		str_add(&s, ".");
 	}
@@ -111,6 +163,7 @@ static void add_verdict(json_t *to, const struct why *w, const struct answer *a,
 	(void)json_object_set_new(to, "rule", say_string_json(v->rule ? v->rule->name : NULL));
 	(void)json_object_set_new(to, "reason", reason_json(w, a, number));
 	(void)json_object_set_new(to, "firewall", say_string_json(v->firewall ? v->firewall->name : NULL));
+	(void)json_object_set_new(to, "when", say_string_json(a->cases[number].when));
 }
 
 static void print_json(struct why *w, const struct answer *a, const struct live_answer *live, const struct report *r)
@@ -243,6 +296,8 @@ static void say_case(struct why *w, const struct answer *a, size_t number, const
 	str_add(out, "  ");
 	say_clean(c->traffic, out);
 	str_add(out, "\n\n");
+	if (c->when)
+		say_paragraph("Only", c->when, out);
 	say_because(w, v, r, out);
 	say_contest(w, v, r, out);
 	say_sides(v, out);
@@ -287,6 +342,9 @@ static void print_text(struct why *w, const struct question *q, const struct ans
 	}
 	if (a->count > 1) {
 		str_addf(&out, "\n%zu cases, the weakest first.", a->count);
+		for (size_t i = 0, said = 0; i < a->count && !said; i++)
+			if (a->cases[i].when && ++said)
+				str_add(&out, " Say which: --interface, --program, --profile.");
 		if (q->from.zone || q->to.zone)
 			str_add(&out, " An address stands for all like it that no host has.");
 		str_add(&out, "\n");
@@ -315,11 +373,13 @@ static int why(int argc, char **argv)
 	if (!(policy = say_load(asked.policy ? asked.policy : SAY_DEFAULT_POLICY, report)))
 		return EXIT_FAILED;
 	w = why_new(policy, NULL);
+	why_profiles(w, asked.facts.profiles);
 	alike = alike_new(policy);
 	if (question_parse(w, alike, asked.words[0], asked.words[1], asked.words[2], &memory, q, &d) < 0) {
 		(void)fprintf(stderr, "cordon why: %s\n", d.text);
 		return EXIT_USAGE;
 	}
+	q->facts = asked.facts;
 	if (question_ask(w, q, &memory, &a, &d) < 0) {
 		(void)fprintf(stderr, "cordon why: %s\n", d.text);
 		return EXIT_FAILED;
@@ -338,12 +398,19 @@ static int why(int argc, char **argv)
 const struct command command_why = {
 	.name = "why",
 	.summary = "the fate of some traffic between two hosts, and the reason",
-	.usage = "usage: cordon why [--policy POLICY] [--json] FROM TO TRAFFIC\n\n"
-		 "Tells what becomes of traffic that FROM opens to TO, by which rule, and what each end does.\n"
-		 "FROM and TO are hosts, addresses or zones; TRAFFIC is tcp/445, udp/53, icmp, tcp, a protocol\n"
-		 "number, or a list such as dns.\n\n"
-		 "  --policy POLICY   the policy to ask; default /etc/cordon/policy.yaml\n"
-		 "  --json            machine-readable\n\n"
-		 "Exit status: 0 answered, 1 the policy has errors, 2 wrong usage.\n",
+	.usage =
+		"usage: cordon why [--policy POLICY] [--json] [--interface NAME] [--program UNIT] [--profile PROFILE]\n"
+		"                  FROM TO TRAFFIC\n\n"
+		"Tells what becomes of traffic that FROM opens to TO, by which rule, and what each end does.\n"
+		"FROM and TO are hosts, addresses or zones; TRAFFIC is tcp/445, udp/53, icmp, tcp, a protocol\n"
+		"number, or a list such as dns.\n\n"
+		"  --policy POLICY   the policy to ask; default /etc/cordon/policy.yaml\n"
+		"  --interface NAME  by which interface it comes or goes, at the end that a firewall section rules\n"
+		"  --program UNIT    whose socket it is there: a unit or a control group; --unit is the same\n"
+		"  --profile P       in which profile that interface is: domain, private or public\n"
+		"  --json            machine-readable\n\n"
+		"Where a firewall rule asks for an interface, a program or a profile that you did not say, each\n"
+		"answer is given with its condition.\n\n"
+		"Exit status: 0 answered, 1 the policy has errors, 2 wrong usage.\n",
 	.run = why,
 };
