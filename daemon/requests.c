@@ -6,6 +6,7 @@
 #include "daemon/host/credentials.h"
 #include "daemon/daemon.h"
 #include "daemon/force/exempt.h"
+#include "daemon/parts/ticket.h"
 #include "daemon/tell/follow.h"
 #include "daemon/tell/show.h"
 
@@ -268,8 +269,9 @@ static void on_refresh(struct daemon *d, struct control_call *call, const json_t
 	if (r < 0)
 		refuse(call, &why);
 	else
-		control_reply(call, json_pack("{s:b,s:b,s:I,s:s}", "ok", 1, "changed", changed, "version",
-					      (json_int_t)d->state->current, "source", d->source));
+		control_reply(call,
+			      json_pack("{s:b,s:b,s:I,s:s,s:b}", "ok", 1, "changed", changed, "version",
+					(json_int_t)d->state->current, "source", d->source, "tickets", ticket_used(d)));
 }
 
 /* Its addresses: the peer is named by one, or as the policy names it. */

@@ -239,6 +239,18 @@ int doors_members(struct doors *d, struct wire_in *body, uint64_t *ret_request, 
 	return r;
 }
 
+void doors_explain(const struct doors *d, struct event *e)
+{
+	size_t len = strlen(e->text);
+	char groups[160];
+
+	if (e->id != EVENT_PACKET_DROPPED || e->direction != EVENT_IN || strncmp(e->reason, "firewall-", 9) != 0 ||
+	    !members_lack(d->members, &e->local, &e->remote, groups, sizeof groups))
+		return;
+	(void)snprintf(e->text + len, sizeof e->text - len,
+		       "; the peer has proven who it is, and %s (cordon show peers)", groups);
+}
+
 /* ---- keys, for a lab --------------------------------------------------------------------------------------------- */
 
 void doors_keys(struct doors *d, const char *line)

@@ -29,6 +29,8 @@ void doors_fallback(struct doors *d, const struct addr *local, const struct addr
 void doors_secured(struct doors *d, const struct addr *local, const struct addr *remote, bool up);
 /* A message about who is behind which addresses (members.h), to be answered. Negative: not well-formed. */
 int doors_members(struct doors *d, struct wire_in *body, uint64_t *ret_request, bool *ret_done);
+/* Of a packet that the firewall has dropped: from somebody who has proven itself, but is no member? */
+void doors_explain(const struct doors *d, struct event *e);
 void doors_keys(struct doors *d, const char *line);
 
 size_t doors_fallbacks(const struct doors *d, const struct engine_fallback **ret);

@@ -7,6 +7,7 @@
 #include "daemon/messages/members_wire.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
@@ -187,6 +188,38 @@ int members_told(struct members *m, struct wire_in *body, uint64_t *ret_request,
 	*ret_request = head.request;
 	*ret_done = b.failed == 0;
 	return 0;
+}
+
+static size_t add_groups(const struct members *m, const struct membership *is, bool excepted, const char *words,
+			 char *to, size_t cap)
+{
+	const struct plan_group *groups;
+	size_t n = plan_groups(m->plan, &groups), len = 0;
+
+	for (size_t i = 0; i < n && i < is->count && len < cap; i++) {
+		enum member one = membership_get(is, i);
+
+		if (excepted ? groups[i].maybe && one != MEMBER_NO : groups[i].sure && one != MEMBER_YES)
+			len += (size_t)snprintf(to + len, cap - len, "%s%s", len ? ", " : words, groups[i].group->name);
+	}
+	return len < cap ? len : cap - 1;
+}
+
+bool members_lack(const struct members *m, const struct addr *local, const struct addr *remote, char *ret, size_t cap)
+{
+	const struct row *r = table_find(&m->by, hash_of(local, remote), same_hosts,
+					 &(struct members_row){ .local = *local, .remote = *remote });
+	SCOPED(membership_freep) struct membership *is = r ? effective(r) : NULL;
+	size_t len = 0;
+
+	*ret = '\0';
+	if (!is)
+		return false;
+	len = add_groups(m, is, false, "is not known to be in: ", ret, cap);
+	len += add_groups(m, is, true,
+			  len ? ", and is, or may be, in what is excepted: " : "is, or may be, in what is excepted: ",
+			  ret + len, cap - len);
+	return len > 0;
 }
 
 /* ---- other plans, other keyings ---------------------------------------------------------------------------------- */

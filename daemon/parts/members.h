@@ -28,6 +28,9 @@ void members_set_plan(struct members *m, uint64_t number, struct plan *plan);
 
 /* A message. *ret_request: whom to answer; *ret_done: the sets are as it says. Negative: not well-formed. */
 int members_told(struct members *m, struct wire_in *body, uint64_t *ret_request, bool *ret_done, struct diag *d);
+/* Whoever is behind these addresses has proven who that is, and yet a rule that asks about groups does not take it: "is
+ * not known to be in: staff, servers". false: nobody has proven that, or every such rule takes it. */
+bool members_lack(const struct members *m, const struct addr *local, const struct addr *remote, char *ret, size_t cap);
 /* A new keying has begun; SAs of the one before it are gone by now. */
 void members_keying_came(struct members *m);
 void members_forget_stale(struct members *m);

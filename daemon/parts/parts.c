@@ -4,6 +4,7 @@
 #include "daemon/parts/keying_part.h"
 #include "daemon/keys/filling.h"
 #include "daemon/parts/directory.h"
+#include "daemon/parts/engine_doors.h"
 #include "daemon/parts/lists.h"
 #include "daemon/parts/ticket.h"
 #include "observe/event_wire.h"
@@ -36,6 +37,8 @@ static int on_event(void *context, struct channel *c, struct wire_in *body, int 
 	if (r < 0 || !event_may_tell(e.id, teller_of(channel_peer(c))))
 		return -EPROTO;
 	e.time_ms = 0;
+	if (d->engine)
+		doors_explain(engine_doors(d->engine), &e);
 	observe(&d->observer, &e);
 	return 0;
 }

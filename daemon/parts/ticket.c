@@ -42,6 +42,11 @@ static const char *principal(const struct credential_store *s)
 	return NULL;
 }
 
+bool ticket_used(const struct daemon *d)
+{
+	return principal(d->engine ? engine_store(d->engine) : NULL) != NULL;
+}
+
 json_t *ticket_json(const struct daemon *d)
 {
 	const struct credential_store *s = d->engine ? engine_store(d->engine) : NULL;

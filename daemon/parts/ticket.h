@@ -8,6 +8,8 @@
 ask_handler ticket_on_told;
 /* The key holder has gone, and its tickets with it. */
 void ticket_forget(struct daemon *d);
+/* Does this host prove itself by Kerberos? */
+bool ticket_used(const struct daemon *d);
 /* For status: {principal, client, keytab, keytab_failure, ticket_until_ms, failure}. */
 json_t *ticket_json(const struct daemon *d);
 

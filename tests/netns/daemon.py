@@ -534,7 +534,7 @@ def source():
     write(path, PSK % "request")
     a.p.send_signal(signal.SIGHUP)
     expect("SIGHUP takes the new text", wait_until(lambda: mode() == "request", 3))
-    expect("refresh finds nothing new", "nothing has changed" in a.cordon("refresh")[1])
+    expect("refresh finds nothing new", "the policy in force stays" in a.cordon("refresh")[1])
     write(path, PSK % "request-nothing")
     expect("and refuses what is wrong", a.cordon("refresh")[0] == 1)
     write(path, PSK % "require")

@@ -138,6 +138,9 @@ def refused():
         expect("and is known to be nobody who may", wait_until(lambda: members(b)[0] == 1, 3) and
                ("Barred" in parts or members(b)[1] == 0))
         expect("its packets went protected", 50 in seen.protocols())
+        words = "is, or may be, in what is excepted: barred" if "Barred" in parts else "is not known to be in: trusted"
+        expect("the drop event says that it has proven itself, and why that does not do", wait_until(
+            lambda: "the peer has proven who it is, and " + words in b.cordon("events")[1]))
 
 
 def unknown():

@@ -83,8 +83,11 @@ def ticket():
     k.start()
     expect("a KDC again, and it goes", wait_until(lambda: a.pings(B, 3), 60))
     expect("status has the ticket and its life", wait_until(lambda: "ticket good for another 9 h" in status(a)[1] or "ticket good for another 10 h" in status(a)[1]))
+    out = a.cordon("refresh")[1]
+    expect("refresh says what it does to tickets: " + out, "Kerberos tickets are got anew" in out and "cordon rekey --proof" in out)
+    out = a.cordon("rekey", "--proof")[1]
+    expect("and rekey what will be: " + out, "1 main mode SA is made again from scratch" in out and "cordon show peers" in out)
     k.stop()
-    a.cordon("refresh")
     expect("what is up lives on", a.pings(B))
 
 

@@ -11,7 +11,8 @@ const struct command command_refresh = {
 	"look at the policy's source now",
 	"usage: cordon refresh [--json]\n\n"
 	"Reads the policy's source (the file that the host's page names) and puts it in force if it has changed\n"
-	"since it was last taken. One with errors is refused, and what is in force stays.\n\n" ASK_HELP,
+	"since it was last taken. One with errors is refused, and what is in force stays. Certificates, keys and\n"
+	"lists are read again in any case, and Kerberos tickets are got anew when they are next needed.\n\n" ASK_HELP,
 	run,
 };
 
@@ -30,9 +31,14 @@ static int run(int argc, char **argv)
 		(void)printf("%s has changed: v%" PRIu64 " is in force.\n", ask_text(reply, "source"),
 			     ask_number(reply, "version"));
 	else if (r == EXIT_OK && reply)
-		(void)printf("%s is as it was last taken; nothing has changed.\n", ask_text(reply, "source"));
+		(void)printf("%s is as it was last taken: the policy in force stays. Certificates, keys and lists were "
+			     "read again.\n",
+			     ask_text(reply, "source"));
 	else if (reply)
 		r = ask_refused(&ask, reply);
+	if (r == EXIT_OK && reply && json_is_true(json_object_get(reply, "tickets")))
+		(void)puts("Kerberos tickets are got anew when they are next needed.\n"
+			   "  To show them to the peers at once:  cordon rekey --proof");
 	json_decref(reply);
 	return r;
 }

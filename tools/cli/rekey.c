@@ -28,6 +28,20 @@ static void say_renewing(uint64_t count, const char *mode, const char *peer)
 		(void)printf("%" PRIu64 " %s %s being renewed.\n", count, mode, count == 1 ? "SA is" : "SAs are");
 }
 
+static void say_proving(uint64_t count, const char *peer)
+{
+	if (count == 0) {
+		say_renewing(0, "main mode", peer);
+		return;
+	}
+	(void)printf("%" PRIu64
+		     " main mode SA%s made again from scratch, with proofs and tickets of now: within seconds.\n",
+		     count, count == 1 ? " is" : "s are");
+	(void)puts("What peers are members of is as of then, at their end and here:  cordon show peers\n"
+		   "  A ticket from before a change of groups still shows the old ones: first, on the member,  cordon "
+		   "refresh");
+}
+
 static int run(int argc, char **argv)
 {
 	struct ask ask = { 0 };
@@ -50,8 +64,10 @@ static int run(int argc, char **argv)
 	if (proof)
 		(void)json_object_set_new(request, "proof", json_true());
 	r = ask_daemon(&ask, request, &reply);
-	if (r == EXIT_OK && reply)
-		say_renewing(ask_number(reply, "renewing"), main_mode || proof ? "main mode" : "quick mode", peer);
+	if (r == EXIT_OK && reply && proof)
+		say_proving(ask_number(reply, "renewing"), peer);
+	else if (r == EXIT_OK && reply)
+		say_renewing(ask_number(reply, "renewing"), main_mode ? "main mode" : "quick mode", peer);
 	else if (reply)
 		r = ask_refused(&ask, reply);
 	json_decref(reply);
