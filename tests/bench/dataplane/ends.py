@@ -17,11 +17,11 @@ from lib import Namespace, on_exit, run, wire  # noqa: E402
 
 A, B = "10.86.0.1", "10.86.0.2"
 POLICY = """cordon: 1
-zones: { a: [%s], b: [%s] }
+%%(more)szones: { a: [%s], b: [%s] }
 authentication: { how: [ { pre-shared-key: { file: /etc/cordon/psk } } ] }
 protection: { so: { proposals: [%%(proposal)s] } }
 connection-security:
-  - { name: all, endpoint1: [a], endpoint2: [b], mode: require, authentication: how, protection: so%%(more)s }
+  - { name: all, endpoint1: [a], endpoint2: [b], mode: require, authentication: how, protection: so }
 %%(rules)s""" % (A, B)
 OFFLOADS = ("tso", "gso", "gro", "tx", "tx-udp-segmentation")
 HEADERS = 100  # octets that a tunnel leaves room for
@@ -102,7 +102,7 @@ class Cordon(Pair):
         super().__init__(o)
         self.build = build or o.build
         text = POLICY % {"proposal": proposal, "rules": rules,
-                         "more": ", encapsulation: " + encapsulation if encapsulation else ""}
+                         "more": "encapsulation: %s\n" % encapsulation if encapsulation else ""}
         try:
             self.daemons = [Patient(self.build, host, name, text, None, None)
                             for host, name in ((self.a, "a"), (self.b, "b"))]
@@ -122,7 +122,7 @@ class Cordon(Pair):
 
 def knows_encapsulation(build):
     with tempfile.NamedTemporaryFile("w", suffix=".yaml") as f:
-        f.write(POLICY % {"proposal": "esp-aes256gcm", "more": ", encapsulation: udp", "rules": ""})
+        f.write(POLICY % {"proposal": "esp-aes256gcm", "more": "encapsulation: udp\n", "rules": ""})
         f.flush()
         return subprocess.run([build + "/cordond", "--check", "--policy", f.name], stdout=subprocess.DEVNULL,
                               stderr=subprocess.DEVNULL).returncode == 0

@@ -42,10 +42,9 @@ PORT = 5402
 
 
 def rules(count):
-    """Rules about this host and others, besides the one that is used: each of another peer or port."""
-    return "".join("  - { name: r%d, endpoint1: [%s, %s], endpoint2: [10.%d.%d.%d], protocol: tcp, port2: %d, mode: require, "
-                   "authentication: how }\n" % (n, ends.A, ends.B, 100 + n // 62500, n // 250 % 250, n % 250 + 1, 1 + n % 60000)
-                   for n in range(1, count))
+    """Rules about this host and others, besides the one that is used: each of another peer."""
+    return "".join("  - { name: r%d, endpoint1: [%s, %s], endpoint2: [10.%d.%d.%d], mode: require, authentication: how }\n" %
+                   (n, ends.A, ends.B, 100 + n // 62500, n // 250 % 250, n % 250 + 1) for n in range(1, count))
 
 
 MAKERS = {

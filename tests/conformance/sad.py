@@ -1,0 +1,65 @@
+#!/usr/bin/env python3
+"""The promises of sad.h on one of the planes: makes the two hosts and what stands around the plane, and runs the program.
+
+usage: sad.py PROGRAM userspace|kernel [PROMISE ...]
+"""
+import os
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "netns"))
+from lib import Namespace, need_root, on_exit, wire  # noqa: E402
+
+HOST, PEER, OTHERS = "10.202.0.1", "10.202.0.2", "10.203.0.0/16"
+PROTECT, OWN, MASK = 0x01000000, 0x02000000, 0x0F000000
+BOUND_S = 240
+
+
+def hosts():
+    host, peer = Namespace("h"), Namespace("p")
+    wire(host, peer)
+    for n, address in ((host, HOST), (peer, PEER)):
+        n.sh("ip", "addr", "add", address + "/24", "dev", "eth0")
+    host.sh("ip", "route", "add", OTHERS, "via", PEER)
+    peer.sh("ip", "route", "add", "local", OTHERS, "dev", "lo")
+    # The peer is this program: its kernel has nothing to say.
+    peer.nft("""table inet quiet {
+      chain out { type filter hook output priority 0
+        icmp type destination-unreachable drop
+      }
+    }""")
+    return host, peer
+
+
+def around_userspace(host):
+    """What enforce/ does around the plane: marks, and a route by mark."""
+    host.nft("""table inet around {
+      chain out { type route hook output priority mangle
+        meta mark & %d == %d return
+        ip daddr %s meta mark set %d
+      }
+      chain pre { type filter hook prerouting priority mangle; iifname cordon0 meta mark set %d; }
+    }""" % (MASK, OWN, OTHERS, PROTECT, PROTECT))
+    for key in ("all", "eth0"):
+        host.sysctl("net/ipv4/conf/%s/rp_filter" % key, "0")
+    host.sysctl("net/ipv4/conf/all/src_valid_mark", "1")
+    host.sh("ip", "rule", "add", "fwmark", "%d/%d" % (PROTECT, MASK), "lookup", "100", "pri", "100")
+    host.sh("ip", "route", "add", "default", "dev", "cordon0", "table", "100")
+
+
+def main():
+    program, plane, promises = sys.argv[1], sys.argv[2], sys.argv[3:]
+    need_root()
+    host, peer = hosts()
+    p = subprocess.Popen([program, plane, host.name, peer.name, *promises], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                         text=True)
+    on_exit(lambda: p.poll() is None and p.kill())
+    if p.stdout.readline().strip() != "ready":
+        sys.exit("the plane did not start")
+    if plane == "userspace":
+        around_userspace(host)
+    print(p.communicate("go\n", timeout=BOUND_S)[0], end="")
+    sys.exit(p.returncode)
+
+
+main()

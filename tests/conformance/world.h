@@ -1,0 +1,140 @@
+/* tests/conformance/world.h - a data plane on one host and a hand-made peer on another, joined by a real wire: what the
+ * promises of sad.h are tried on, whichever plane keeps them. The peer is raw sockets and keyed ciphers in this
+ * program, so that it can send what no plane would. */
+#ifndef TESTS_CONFORMANCE_WORLD_H
+#define TESTS_CONFORMANCE_WORLD_H
+#include "base/crypto.h"
+#include "base/diag.h"
+#include "dataplane/sad.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct world;
+
+/* A plane as its maker sees it; all else goes by sad.h. */
+struct door {
+	const char *name;
+	/* In the host's namespace. Fills w->sad. */
+	int (*open)(struct world *w, struct diag *d);
+	void (*close)(struct world *w);
+	int (*fd)(const struct sad *sad);
+	void (*readable)(struct sad *sad);
+	uint64_t (*deadline)(const struct sad *sad);
+	void (*tick)(struct sad *sad);
+	/* The last number that an outbound SA has sent: what no production code can say. */
+	bool (*seed)(struct world *w, uint32_t spi, uint64_t number);
+	/* The host's socket of UDP 4500, before and after there is something to read. */
+	void (*begin_udp)(struct world *w);
+	void (*read_udp)(struct world *w);
+};
+extern const struct door door_esp, door_xfrm;
+
+enum {
+	EVENTS_MOST = 256,
+	PACKET_MOST = 2048,
+	APP_PORT = 7000,
+	PEER_PORT = 7001,
+	ENCAP_PORT = 4500,
+	MARK_OWN = 0x02000000
+};
+
+struct world {
+	const struct door *door;
+	const char *ns_host, *ns_peer;
+	struct sad *sad;
+	void *own; /* the door's */
+	struct plan *plan;
+	struct addr local;  /* the host */
+	unsigned others;    /* peers' addresses used so far: each promise has its own */
+	uint64_t numbers;   /* of requests and pairs given out */
+	int app, app_other; /* the host's programs: UDP sockets on APP_PORT and the port behind it */
+	int udp;            /* the host's UDP 4500 */
+	/* The peer's: ESP, all of UDP, and datagrams that came in clear. */
+	int raw, udp_tap, clear;
+	struct sad_event events[EVENTS_MOST];
+	size_t event_count;
+	const char *promise;
+	unsigned broken;
+};
+
+int world_open(struct world *w, struct diag *d);
+void world_close(struct world *w);
+struct plan *world_plan(const char *rules); /* of policy/, for the host; ends the program when it is wrong */
+int world_in(const char *ns);               /* to a namespace; returns a descriptor of the one before */
+void world_back(int before);
+uint64_t world_now_ms(void *context);
+void world_event(void *context, const struct sad_event *e);
+
+/* The plane's loop, for so long, or until something can be read from fd (-1: nothing). */
+bool world_run(struct world *w, unsigned ms, int fd);
+/* Waits for one; it is taken out of the list. false: it did not come. */
+bool world_await(struct world *w, enum sad_event_kind kind, struct sad_event *ret);
+size_t world_count(const struct world *w, enum sad_event_kind kind); /* of those that nobody took */
+void world_forget(struct world *w);
+
+bool world_check(struct world *w, bool kept, const char *what);
+#define promise(w, kept) world_check(w, kept, #kept)
+
+/* ---- the SAs between the host and one peer ---- */
+
+struct between {
+	struct addr remote, from; /* from: where the peer's packets come from, when a NAT has moved it */
+	uint64_t pair;
+	uint32_t in, out; /* SPIs as the host sees them */
+	bool esn;
+	uint32_t window;
+	uint64_t soft, hard;
+	bool udp; /* behind a NAT */
+	uint16_t remote_port, from_port;
+	struct sa_selector selector;
+	struct seal *to_host, *from_host;
+	uint64_t number; /* of the last packet the peer sent */
+};
+
+struct addr world_peer(struct world *w); /* an address that nobody used */
+/* Zero for what is not said: another peer, no ESN, a window of 64, everything. Both directions unless asked otherwise.
+ */
+void between_begin(struct world *w, struct between *b);
+void between_reserve(struct world *w, struct between *b);
+void between_install(struct world *w, struct between *b, bool inbound);
+void between_renew(struct world *w, struct between *b, const struct between *old); /* the same, other keys and SPIs */
+void between_end(struct between *b);
+
+/* ---- the peer ---- */
+
+struct forged {
+	uint64_t number; /* 0: the next one */
+	bool other_high; /* sealed as if the high half of the number were another */
+	int flip;        /* octet of the packet to be changed, counted from its end; 0: none */
+	size_t cut;      /* octets to be left away at the end */
+	uint16_t port;   /* destination, 0: APP_PORT */
+	uint8_t next;    /* 0: UDP */
+};
+/* A datagram of these octets under ESP from the peer to the host. */
+void peer_sends(struct world *w, struct between *b, const char *text, const struct forged *how);
+/* The same packet again, octet for octet. */
+void peer_repeats(struct world *w, struct between *b);
+
+struct taken {
+	uint32_t spi;
+	uint32_t number; /* low half */
+	struct addr to;
+	uint16_t to_port; /* of UDP encapsulation, 0: native */
+	bool authentic;   /* under the high half that was expected */
+	bool padding_right;
+	uint8_t next;
+	char text[256]; /* of the datagram in it */
+};
+/* The next ESP packet for this peer, opened. false: none came. */
+bool peer_takes(struct world *w, struct between *b, uint32_t high, struct taken *ret);
+bool peer_hears_clear(struct world *w, const char *text);
+
+/* ---- the host's programs ---- */
+
+void app_sends(struct world *w, const struct addr *to, const char *text);
+bool app_hears(struct world *w, const char *text); /* within a second */
+bool app_hears_nothing(struct world *w);           /* and there is nothing more */
+bool app_hears_on(struct world *w, int fd, const char *text);
+
+#endif
