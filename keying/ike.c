@@ -309,10 +309,14 @@ void ike_forget_older(struct ike_sa *sa)
 
 	for (other = LIST_FIRST(&sa->contact->ikes); other; other = next) {
 		next = LIST_NEXT(other, of_contact);
-		if (other != sa && other->state >= IKE_ESTABLISHED && other->up_ms < sa->created_ms &&
-		    peer_kept_method(other->peer) == peer_kept_method(sa->peer) &&
+		if (other == sa || other->state < IKE_ESTABLISHED || other->up_ms >= sa->created_ms)
+			continue;
+		if (peer_kept_method(other->peer) == peer_kept_method(sa->peer) &&
 		    strcmp(peer_kept_id(other->peer), peer_kept_id(sa->peer)) == 0)
 			ike_down(other, EVENT_MAIN_MODE_DOWN, "%s has started afresh", peer_kept_id(sa->peer));
+		else if (other->state == IKE_ESTABLISHED && !exchange_queued(other, TASK_LIVENESS, 0))
+			/* It may be the same host, which has proven itself in another way before it restarted. */
+			exchange_queue(other, TASK_LIVENESS, 0);
 	}
 }
 

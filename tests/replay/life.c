@@ -185,6 +185,46 @@ static void a_token_tells_of_a_restart(void **state)
 		}
 }
 
+/* It restarts and begins with another rule, and so proves itself in another way: what was proven before is asked
+ * about, and its token tells. */
+static void who_begins_afresh_as_another_is_asked(void **state)
+{
+	static const char two_ways[] =
+		"cordon: 1\nauthentication:\n  one: [ { pre-shared-key: { file: /etc/cordon/psk } } ]\n"
+		"  other: [ { kerberos: { realm: EXAMPLE } } ]\n"
+		"key-exchange:\n  default: { proposals: [aes256gcm-sha256-x25519] }\n"
+		"connection-security:\n"
+		"  - { name: names, endpoint1: [10.0.0.1], endpoint2: [10.0.0.2], protocol: udp, port2: 53, mode: "
+		"require, "
+		"authentication: one }\n"
+		"  - { name: logs, endpoint1: [10.0.0.1], endpoint2: [10.0.0.2], protocol: udp, port2: 514, mode: "
+		"require, "
+		"authentication: other }\n";
+	struct world *w = world_new(two_ways);
+
+	(void)state;
+	set_secret(w, 0);
+	set_secret(w, 1);
+	world_packet(w, 0, 17, 5353, 53);
+	world_run(w, 4000);
+	assert_int_equal(world_ikes(w, 0), 1);
+	world_restart(w, 1);
+	world_packet(w, 1, 17, 514, 5140);
+	world_run(w, 8000);
+	assert_int_equal(world_ikes(w, 1), 1);
+	assert_int_equal(world_ikes(w, 0), 1);
+	assert_non_null(strstr(w->hosts[0].last_text[EVENT_MAIN_MODE_DOWN], "has restarted"));
+	world_packet(w, 0, 17, 5353, 53);
+	world_run(w, 12000);
+	assert_int_equal(world_ikes(w, 0), 2);
+	assert_int_equal(world_ikes(w, 1), 2);
+	world_packet(w, 0, 17, 5353, 53);
+	world_packet(w, 1, 17, 514, 5140);
+	world_run(w, 13000);
+	assert_int_equal(w->hosts[0].esp_lost + w->hosts[1].esp_lost, 0);
+	world_free(w);
+}
+
 /* Somebody else's token, or none, does nothing at once. */
 static void a_false_token_does_not(void **state)
 {
@@ -314,6 +354,7 @@ int main(void)
 		cmocka_unit_test(what_is_idle_goes),
 		cmocka_unit_test(lives_of_seconds_work),
 		cmocka_unit_test(a_token_tells_of_a_restart),
+		cmocka_unit_test(who_begins_afresh_as_another_is_asked),
 		cmocka_unit_test(a_false_token_does_not),
 		cmocka_unit_test(no_token_is_shown_for_an_sa_that_lives),
 		cmocka_unit_test(closing_tells_a_peer_that_still_owes_an_answer),
