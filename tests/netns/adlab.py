@@ -9,6 +9,8 @@ import random
 import re
 import shutil
 import signal
+import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -53,9 +55,9 @@ def play(lab, folder, timeout=300):
 class Up:
     """A lab that is up."""
 
-    def __init__(self, lab, policy):
+    def __init__(self, lab, policy, *words):
         self.lab = lab
-        status, out, err = lab.run("up", policy)
+        status, out, err = lab.run("up", *words, policy)
         check(status == 0, "up: %s%s" % (out, err))
 
     def __enter__(self):
@@ -158,6 +160,111 @@ def bypass():
     print("the group decides, and nothing else")
 
 
+def ip_packets(path):
+    """of a capture: (from, to, protocol, what it carries)"""
+    with open(path, "rb") as f:
+        octets = f.read()
+    at = 24
+    while at + 16 <= len(octets):
+        n = struct.unpack_from("<I", octets, at + 8)[0]
+        frame = octets[at + 16:at + 16 + n]
+        at += 16 + n
+        if frame[12:14] == b"\x08\x00":
+            head = (frame[14] & 15) * 4
+            yield (socket.inet_ntoa(frame[26:30]), socket.inet_ntoa(frame[30:34]), frame[23], frame[14 + head:])
+
+
+AH, ESP, TCP = 51, 50, 6
+
+
+def by_hand():
+    """As an administrator tries it: a real web site, curl, samba-tool, and only the capture is believed."""
+    site, closed = "http://10.78.0.20/", "http://10.78.0.20:22/"
+    with Lab(CORDON, None) as lab:
+        keep = os.path.join(lab.folder, "keep")
+        with open(os.path.join(lab.folder, "index.html"), "w") as f:
+            f.write("SECRET-OF-THE-SITE")
+        with Up(lab, example("ipsec-bypass.yaml"), "--keep", keep) as up:
+            for port in 80, 22:
+                up.on("server1", "sh", "-c", "cd %s && exec python3 -m http.server %d >/dev/null 2>&1 &" % (lab.folder, port))
+            time.sleep(1)
+
+            def fetches(host, url, within=6):
+                return "SECRET" in up.on(host, "curl", "-s", "-m", str(within), url)[1]
+
+            def renew(host):
+                for words in (("refresh",), ("rekey", "--proof")):
+                    status, out = up.on(host, "cordon", *words)
+                    check(status == 0, "cordon %s: %s" % (" ".join(words), out))
+
+            check(fetches("xpclient", site, 15), "the member reaches the closed web site")
+            check(not fetches("other", site), "a member of the domain outside the group does not")
+            check(not fetches("xpclient", closed, 3), "the member at port 22 does not")
+            check(up.on("dc1", "samba-tool", "group", "removemembers", "trusted", "XPCLIENT$")[0] == 0, "out of the group")
+            check(fetches("xpclient", site), "by the ticket that it has it goes on")
+            renew("xpclient")
+            check(patiently(lambda: not fetches("xpclient", site, 3)), "with a new ticket it is out")
+            check(not fetches("xpclient", site, 3), "and stays out")
+            check(up.on("dc1", "samba-tool", "group", "addmembers", "trusted", "XPCLIENT$")[0] == 0, "into the group")
+            renew("xpclient")
+            check(patiently(lambda: fetches("xpclient", site, 3)), "and in again")
+            said = up.on("server1", "cordon", "show", "firewall")[1]
+            check(re.search(r"Trusted machines bypass the block +bypass +in .*of trusted +[1-9]", said), "show firewall: " + said)
+            said = up.on("server1", "cordon", "show", "peers")[1]
+            check(re.search(r"XPCLIENT\$@BIGFIRM.COM +kerberos +trusted", said) and
+                  re.search(r"OTHER\$@BIGFIRM.COM +kerberos +- ", said), "show peers: " + said)
+        seen = list(ip_packets(os.path.join(keep, "server1.pcap")))
+    server, xpclient, other = "10.78.0.20", "10.78.0.30", "10.78.0.40"
+    for host in xpclient, other:
+        pair = [p for p in seen if {p[0], p[1]} == {server, host}]
+        check(not [p for p in pair if p[2] == TCP and b"\0\x50" in (p[3][:2], p[3][2:4])], "clear packets of port 80 and " + host)
+        check([p for p in pair if p[0] == host and p[2] == AH and p[3][0] == TCP], "nothing of %s in AH" % host)
+    signed = [p for p in seen if p[2] == AH]
+    check([p for p in signed if p[1] == xpclient and b"SECRET-OF-THE-SITE" in p[3]], "the page is readable in AH")
+    check(not [p for p in seen if p[1] == other and b"SECRET" in p[3]], "the page went to the outsider")
+    knocks = [p for p in seen if p[0] == xpclient and p[2] == TCP and p[3][2:4] == b"\0\x16"]
+    check(knocks and not [p for p in seen if p[0] == server and p[2] == TCP and p[3][:2] == b"\0\x16"], "port 22 answers")
+    print("the group decides, as captured")
+
+
+def patiently(what, seconds=15):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if what():
+            return True
+        time.sleep(0.3)
+    return what()
+
+
+def mapped():
+    """Certificates that stand for accounts: LDAP says in which groups they are, when they prove themselves."""
+    policy = os.path.join(HERE, "scenarios", "mapped.yaml")
+    member, outsider = ("probe: { from: %s, to: server1, traffic: tcp/80, expect: %%s }" % h for h in ("xpclient", "other"))
+    with Lab(CORDON, None) as lab:
+        scenario(lab, "mapped", policy, (
+            member % "authenticated", outsider % "blocked",
+            "probe: { from: xpclient, to: server1, traffic: tcp/22, expect: blocked }",
+            "directory: { remove: xpclient, from: trusted }", "directory: { add: other, to: trusted }",
+            "kill: server1", "start: server1", # what it learnt of accounts is good for 15 minutes
+            member % "blocked", outsider % "authenticated"))
+    print("an account's groups are its certificate's")
+
+
+def forget_tickets():
+    """A machine's tickets are gone: what is up lives on, and the next proof shows a new one, with new groups."""
+    site = "probe: { from: xpclient, to: server1, traffic: tcp/80, expect: %s }"
+    with Lab(CORDON, None) as lab:
+        scenario(lab, "forgotten", example("ipsec-bypass.yaml"), (
+            site % "authenticated", "directory: { remove: xpclient, from: trusted }",
+            "forget-tickets: xpclient", site % "authenticated", # the SA has proven what it was proven
+            "run: { on: xpclient, command: [rekey, --proof] }", "wait: 2s", site % "blocked",
+            "directory: { add: xpclient, to: trusted }",
+            "run: { on: xpclient, command: [rekey, --proof] }", "wait: 2s", site % "blocked", # by the same ticket
+            "forget-tickets: xpclient", "run: { on: xpclient, command: [rekey, --proof] }", "wait: 2s",
+            site % "authenticated"))
+    print("forgotten, and asked for anew")
+
+
 def circle():
     """check names it, the lab shows the lock-out, and the policy that is mended works."""
     said = subprocess.run([CORDON, "check", example("kerberos-circle/circle.yaml")], stdout=subprocess.PIPE,
@@ -225,5 +332,6 @@ def group_gone():
     print("a group that is not there lets nobody in")
 
 
-ROWS = {f.__name__: f for f in (directory, leaves_nothing, bypass, circle, cold_start, controller_down, group_gone)}
+ROWS = {f.__name__: f for f in (directory, leaves_nothing, bypass, by_hand, mapped, forget_tickets, circle, cold_start,
+                                controller_down, group_gone)}
 ROWS[ROW]()

@@ -79,6 +79,58 @@ static void no_kerberos_or_nobody_to_answer_is_no_domain(void **state)
 	assert_null(m.controller);
 }
 
+static void a_policy_that_asks_for_what_is_not_there_is_told(void **state)
+{
+	static const struct {
+		const char *text, *said; /* NULL: nothing */
+	} rows[] = {
+		{ HOSTS KERBEROS, NULL },
+		{ "cordon: 1\nhosts: { a: { address: 10.0.0.1 } }\nauthentication: { d: [ { certificate: { issuer: "
+		  "CN=x } } ] }\n",
+		  NULL },
+		{ "cordon: 1\nhosts: { a: { address: 10.0.0.1, roles: [dns] } }\nauthentication: { d: [ { kerberos: { "
+		  "realm: X.Y } } ] }\n",
+		  "roles: [dns, kdc]" },
+		{ HOSTS, "who is in BIG\\Domain Web, all" },
+		{ "cordon: 1\nhosts: { a: { address: 10.0.0.1, roles: [kdc] } }\nauthentication: { d: [ { certificate: "
+		  "{ "
+		  "issuer: CN=x, map-to-account: true } } ] }\n",
+		  "a certificate stands for" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		SCOPED(policy_freep) struct policy *p = load(rows[i].text);
+		SCOPED(str_wipe) struct str words = { 0 };
+		struct domain m;
+
+		assert_int_equal(domain_of(p, &m, NULL), 0);
+		if (domain_lacks(&m, &words) != (rows[i].said != NULL) ||
+		    (rows[i].said && !strstr(str_text(&words), rows[i].said)))
+			fail_msg("row %zu: %s", i, str_text(&words));
+	}
+}
+
+/* A certificate that stands for an account needs one. */
+static void a_mapped_certificate_is_of_an_account(void **state)
+{
+	SCOPED(policy_freep)
+	struct policy *p = load("cordon: 1\nhosts:\n  dc: { address: 10.0.0.1, roles: [kdc] }\n"
+				"  a: { address: 10.0.0.2, credentials: [mapped] }\n"
+				"  b: { address: 10.0.0.3, credentials: [plain] }\n"
+				"authentication:\n  d: [ { kerberos: { realm: X.Y } } ]\n"
+				"  mapped: [ { certificate: { issuer: CN=x, map-to-account: true } } ]\n"
+				"  plain: [ { certificate: { issuer: CN=x } } ]\n");
+	const struct host *hosts;
+	struct domain m;
+
+	(void)state;
+	assert_int_equal(policy_hosts(p, &hosts), 3);
+	assert_int_equal(domain_of(p, &m, NULL), 0);
+	assert_true(domain_has(&m, &hosts[1]));
+	assert_false(domain_has(&m, &hosts[2]));
+}
+
 static void what_one_controller_cannot_be_is_told(void **state)
 {
 	static const struct {
@@ -141,6 +193,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_domain_is_what_the_policy_says),
 		cmocka_unit_test(no_kerberos_or_nobody_to_answer_is_no_domain),
+		cmocka_unit_test(a_policy_that_asks_for_what_is_not_there_is_told),
+		cmocka_unit_test(a_mapped_certificate_is_of_an_account),
 		cmocka_unit_test(what_one_controller_cannot_be_is_told),
 		cmocka_unit_test(the_directory_holds_machines_groups_and_names),
 	};

@@ -75,6 +75,27 @@ static void send(struct bench *b, uint8_t from, uint8_t to, enum packet_kind kin
 	judge_packet(b->judge, &p, from == 1 ? "a" : from == 2 ? "b" : "rogue", false, 1000);
 }
 
+/* Of what was asked and not answered it is said whether it left the host, and how. */
+static void judge_counts_what_went_protected(void **state)
+{
+	SCOPED(bench_wipe) struct bench b = bench_new();
+	struct addr from = host(1), to = host(2);
+	struct judge_sight s;
+
+	(void)state;
+	send(&b, 1, 2, PACKET_SEALED, "before");
+	judge_probe(b.judge, 0, &from, &to);
+	judge_flow(b.judge, 0, &(struct packet_flow){ from, to, PACKET_TCP, 50000, 445, -1, -1 });
+	assert_int_equal(judge_sight(b.judge, 0, -1, false).went, 0);
+	send(&b, 1, 2, PACKET_SEALED, "question");
+	send(&b, 1, 2, PACKET_SEALED, "question");
+	send(&b, 2, 1, PACKET_SEALED, "not of it");
+	s = judge_sight(b.judge, 0, -1, false);
+	assert_int_equal(s.went, 2);
+	assert_int_equal(s.opened, 0);
+	assert_int_equal(s.seen, SEEN_BLOCKED);
+}
+
 static void judge_reads_the_outcome_from_the_wire(void **state)
 {
 	/* What is on the wire, one letter a packet: c clear, r readable inside ESP, e encrypted; capital: the answer.
@@ -185,6 +206,7 @@ static void judge_counts_one_flow_as_one_sentence(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(judge_counts_what_went_protected),
 		cmocka_unit_test(judge_reads_the_outcome_from_the_wire),
 		cmocka_unit_test(judge_takes_another_attempts_marker_for_another),
 		cmocka_unit_test(judge_names_who_let_a_clear_packet_out),

@@ -498,6 +498,11 @@ int directory_delete_group(struct directory *y, const char *group, struct diag *
 
 /* ---- for hosts --------------------------------------------------------------------------------------------------- */
 
+const char *directory_smb_conf(const struct directory *y)
+{
+	return y->smb_conf;
+}
+
 const char *directory_etc(const struct directory *y)
 {
 	return y->etc;

@@ -45,6 +45,8 @@ int directory_reap(struct directory *y, struct diag *d);
 int directory_member(struct directory *y, const char *group, const struct host *h, bool add, struct diag *d);
 int directory_delete_group(struct directory *y, const char *group, struct diag *d);
 
+/* Samba's own page, for its tools on the controller. */
+const char *directory_smb_conf(const struct directory *y);
 /* krb5.conf, hosts and resolv.conf for whoever is in the domain lie here. */
 const char *directory_etc(const struct directory *y);
 /* Put the host's keytab and a copy of those files below `root`, the folder that stands for its /. */

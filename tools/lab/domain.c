@@ -18,10 +18,11 @@ static void copy_as(char *to, size_t cap, const char *from, size_t n, int (*as)(
 	to[i] = '\0';
 }
 
-static bool asks_kerberos(const struct auth_set *set)
+/* Who is to satisfy it has an account. */
+static bool asks_account(const struct auth_set *set)
 {
 	for (size_t i = 0; i < set->count; i++)
-		if (set->methods[i].kind == AUTH_KERBEROS)
+		if (set->methods[i].kind == AUTH_KERBEROS || set->methods[i].maps_account)
 			return true;
 	return false;
 }
@@ -139,6 +140,45 @@ int domain_of(const struct policy *p, struct domain *ret, struct diag *d)
 	return 0;
 }
 
+/* A group that only a directory knows. */
+static const char *directory_group(const struct policy *p)
+{
+	const struct group *groups;
+	size_t n = policy_groups(p, &groups);
+
+	for (size_t i = 0; i < n; i++)
+		for (size_t k = 0; k < groups[i].count; k++)
+			if (groups[i].members[k].kind == MEMBER_DIRECTORY_GROUP)
+				return groups[i].members[k].text;
+	return NULL;
+}
+
+bool domain_lacks(const struct domain *m, struct str *out)
+{
+	const struct auth_set *sets;
+	size_t n = policy_auth_sets(m->policy, &sets);
+	const char *realm = NULL, *group = directory_group(m->policy);
+	bool maps = false;
+
+	if (m->controller)
+		return false;
+	(void)find_realm(m->policy, &realm, NULL);
+	for (size_t i = 0; i < n; i++)
+		for (size_t k = 0; k < sets[i].count; k++)
+			maps = maps || sets[i].methods[k].maps_account;
+	if (realm)
+		str_addf(out,
+			 "the policy asks for Kerberos of %s and no host of it has the role kdc, so the lab has no "
+			 "directory and nobody gets a ticket: give a host 'roles: [dns, kdc]'",
+			 realm);
+	else if (maps || group)
+		str_addf(out,
+			 "the policy asks a directory %s%s, and the lab has none, so nobody is in a group of it: it "
+			 "makes one where a set has 'kerberos: { realm: ... }' and a host has 'roles: [dns, kdc]'",
+			 group ? "who is in " : "whose account a certificate stands for", group ? group : "");
+	return realm || maps || group;
+}
+
 bool domain_has(const struct domain *m, const struct host *h)
 {
 	const struct auth_set *sets;
@@ -149,10 +189,10 @@ bool domain_has(const struct domain *m, const struct host *h)
 	if (h == m->controller || h->group_count)
 		return true;
 	for (size_t i = 0; i < h->credential_count; i++)
-		if (asks_kerberos(h->credentials[i]))
+		if (asks_account(h->credentials[i]))
 			return true;
 	for (size_t i = 0; !h->credentials && h->agent != AGENT_NONE && i < n; i++)
-		if (asks_kerberos(&sets[i]))
+		if (asks_account(&sets[i]))
 			return true;
 	return false;
 }

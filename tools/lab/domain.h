@@ -25,10 +25,13 @@ struct domain {
 
 /* No host with role kdc, or nobody asks for Kerberos: ret->controller is NULL, and 0 returned. */
 int domain_of(const struct policy *p, struct domain *ret, struct diag *d);
+/* Is there no domain although the policy asks for one? In words, with what to do. */
+bool domain_lacks(const struct domain *m, struct str *out);
 
 /* Is its name one that DNS can have? Those with an account have such names. */
 bool domain_can_name(const struct host *h);
-/* Has the host an account? The controller, whoever may prove itself by Kerberos, and members of directory groups. */
+/* Has the host an account? The controller, whoever may prove itself by Kerberos or by a certificate that stands
+ * for an account, and members of directory groups. */
 bool domain_has(const struct domain *m, const struct host *h);
 void domain_account(const struct host *h, char ret[DOMAIN_ACCOUNT]);                        /* XPCLIENT */
 void domain_host_name(const struct domain *m, const struct host *h, char ret[DOMAIN_HOST]); /* xpclient.bigfirm.com */

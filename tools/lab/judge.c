@@ -18,6 +18,7 @@ struct probe {
 	struct addr from, to;
 	struct addr outer_from, outer_to; /* of the tunnel that it goes through; family 0: none */
 	unsigned opened, returned;        /* clear packets of its flows */
+	unsigned sealed_before;           /* from the asking end, when it began */
 	bool service;
 	struct sight attempts[JUDGE_ATTEMPTS_MOST];
 };
@@ -157,6 +158,14 @@ bool judge_marker_read(const struct judge *j, const void *octets, size_t len, si
 	return true;
 }
 
+static struct pair *pair_of(const struct judge *j, const struct addr *a, const struct addr *b);
+
+/* What this one has sent to the other in ESP or AH. */
+static unsigned sealed_from(const struct pair *p, const struct addr *from)
+{
+	return p ? p->sealed[!addr_equal(&p->a, from)] : 0;
+}
+
 void judge_probe(struct judge *j, size_t probe, const struct addr *from, const struct addr *to)
 {
 	while (j->probe_count <= probe) {
@@ -165,6 +174,7 @@ void judge_probe(struct judge *j, size_t probe, const struct addr *from, const s
 	}
 	j->probes[probe].from = *from;
 	j->probes[probe].to = *to;
+	j->probes[probe].sealed_before = sealed_from(pair_of(j, from, to), from);
 }
 
 void judge_service(struct judge *j, size_t probe)
@@ -446,6 +456,7 @@ struct judge_sight judge_sight(const struct judge *j, size_t probe, int answered
 	struct judge_sight r = {
 		.opened = p->opened,
 		.sealed = pair ? pair->sealed[0] + pair->sealed[1] : 0,
+		.went = p->outer_from.family ? 0 : sealed_from(pair, &p->from) - p->sealed_before,
 		.ah = pair && pair->ah,
 	};
 

@@ -66,6 +66,7 @@ struct judge_sight {
 	bool ah;         /* what protects it is AH */
 	unsigned sealed; /* packets of that pair in ESP or AH, both ways */
 	unsigned opened; /* clear packets of this probe's flows from the asking end */
+	unsigned went;   /* packets in ESP or AH from the asking end to the other since the probe was begun */
 };
 /* What became of a probe whose attempt `answered` was answered (-1: none), and whose marker was heard at the other end.
  */

@@ -73,6 +73,10 @@ static int write_page(const struct twin *t, const struct scenario *s, struct dia
 		(void)json_array_append_new(list, row);
 	}
 	(void)json_object_set_new(page, "hosts", list);
+	if (y) {
+		(void)json_object_set_new(page, "controller", json_string(hosts[twin_controller(t)].name));
+		(void)json_object_set_new(page, "smb-conf", json_string(directory_smb_conf(y)));
+	}
 	(void)json_object_set_new(page, "etc", y ? json_string(directory_etc(y)) : json_null());
 	text = json_dumps(page, JSON_INDENT(2));
 	e = text ? text_replace(path, text, strlen(text), 0600, d) : diag_fail(d, EINVAL, "a host's name is no text");
@@ -248,10 +252,15 @@ static void join_domain(const json_t *page, const json_t *row, const char *host)
 	static const char *const files[] = { "hosts", "resolv.conf" };
 	const char *etc = json_string_value(json_object_get(page, "etc"));
 	const char *keytab = json_string_value(json_object_get(row, "keytab"));
+	const char *controller = json_string_value(json_object_get(page, "controller")),
+		   *smb_conf = json_string_value(json_object_get(page, "smb-conf"));
 	char from[PATH_MAX], to[PATH_MAX];
 
 	if (!etc)
 		return;
+	/* samba-tool on the controller is an administrator of the lab's domain, not of this machine's. */
+	if (controller && smb_conf && strcmp(controller, host) == 0)
+		(void)setenv("SMB_CONF_PATH", smb_conf, 1);
 	(void)snprintf(from, sizeof from, "%s/krb5.conf", etc);
 	(void)setenv("KRB5_CONFIG", from, 1);
 	(void)snprintf(from, sizeof from, "%s/tickets-%s", etc, host);

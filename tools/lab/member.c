@@ -24,7 +24,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { STOP_WITHIN_MS = 8000, LOG_LINES = 12, LOG_MOST = 64 << 20, POLICY_MOST = 64 << 20 };
+enum { STOP_WITHIN_MS = 8000, CHILDREN_WITHIN_MS = 3000, LOG_LINES = 12, LOG_MOST = 64 << 20, POLICY_MOST = 64 << 20 };
 
 struct member {
 	const struct host *host;
@@ -70,14 +70,18 @@ static void add_quoted(struct str *out, const char *text)
 static int write_page(struct members *ms, struct member *m, struct diag *d)
 {
 	SCOPED(str_wipe) struct str page = { 0 };
+	bool in_domain = ms->options.domain && domain_has(ms->options.domain, m->host);
+	char account[DOMAIN_HOST];
 	int e;
 
+	if (in_domain)
+		domain_host_name(ms->options.domain, m->host, account);
 	str_add(&page, "# Made by cordon lab.\ncordon: 1\nname: ");
 	add_quoted(&page, m->host->name);
 	str_add(&page, "\n");
-	if ((e = secrets_issue(ms->secrets, m->host, m->root, &page, d)) < 0)
+	if ((e = secrets_issue(ms->secrets, m->host, in_domain ? account : NULL, m->root, &page, d)) < 0)
 		return e;
-	if (ms->options.domain && domain_has(ms->options.domain, m->host))
+	if (in_domain)
 		str_addf(&page, "keytab: %s\n", directory_keytab);
 	m->page = join(m->folder, "host.yaml", "");
 	return text_replace(m->page, str_text(&page), page.len, 0600, d);
@@ -230,6 +234,40 @@ int member_start(struct members *ms, size_t host, struct diag *d)
 	return e;
 }
 
+/* Does anybody of this group of processes run? Those that nobody waited for do not. */
+static bool group_runs(pid_t group)
+{
+	DIR *all = opendir("/proc");
+	bool runs = false;
+
+	for (const struct dirent *e; all && !runs && (e = readdir(all));) {
+		char path[300], line[512], *behind, state = 'Z';
+		long its = 0;
+		FILE *f;
+
+		(void)snprintf(path, sizeof path, "/proc/%s/stat", e->d_name);
+		if (e->d_name[0] < '1' || e->d_name[0] > '9' || !(f = fopen(path, "re")))
+			continue;
+		if (fgets(line, sizeof line, f) && (behind = strrchr(line, ')')) &&
+		    sscanf(behind + 1, " %c %*d %ld", &state, &its) == 2)
+			runs = its == (long)group && state != 'Z' && state != 'X';
+		(void)fclose(f);
+	}
+	if (all)
+		(void)closedir(all);
+	return runs;
+}
+
+/* Its processes end with the first, but not at once; who is started anew needs the ports that they hold. Each cordond
+ * is a group of its own. */
+static void wait_for_children(pid_t group)
+{
+	const struct timespec nap = { .tv_nsec = 2 * 1000 * 1000 };
+
+	for (unsigned waited = 0; waited < CHILDREN_WITHIN_MS && group_runs(group); waited += 2)
+		(void)nanosleep(&nap, NULL);
+}
+
 void member_kill(struct members *ms, size_t host)
 {
 	struct member *m = &ms->all[host];
@@ -238,6 +276,7 @@ void member_kill(struct members *ms, size_t host)
 		return;
 	(void)kill(m->pid, SIGKILL);
 	(void)waitpid(m->pid, NULL, 0);
+	wait_for_children(m->pid);
 	m->pid = 0;
 	m->ready = false;
 }

@@ -167,6 +167,9 @@ static void note_of(const struct probe_want *w, const struct probe_result *p, co
 	case SEEN_BLOCKED:
 		if (s->opened)
 			(void)snprintf(ret, cap, "%u %s, no answer", s->opened, question_word(w->protocol, s->opened));
+		else if (s->went)
+			(void)snprintf(ret, cap, "%u %s in %s, no answer", s->went, question_word(PACKET_UDP, s->went),
+				       s->ah ? "ah" : "esp");
 		else
 			(void)snprintf(ret, cap, "nothing left the host%s%s", *p->note ? ": " : "", p->note);
 		break;

@@ -186,8 +186,8 @@ static bool holds(const struct host *h, const struct auth_set *set)
 static bool same_certificate(const struct auth_method *a, const struct auth_method *b)
 {
 	return a->kind == AUTH_CERTIFICATE && strcmp(issuer_of(a), issuer_of(b)) == 0 &&
-	       certificate_criteria_equal(&a->both, &b->both) && certificate_criteria_equal(&a->own, &b->own) &&
-	       certificate_criteria_equal(&a->peer, &b->peer);
+	       a->maps_account == b->maps_account && certificate_criteria_equal(&a->both, &b->both) &&
+	       certificate_criteria_equal(&a->own, &b->own) && certificate_criteria_equal(&a->peer, &b->peer);
 }
 
 /* What the certificate must be for, and called, so that it is chosen here and taken there. */
@@ -202,13 +202,15 @@ static void made_wipe(struct made_to_measure *made)
 	str_wipe(&made->parts);
 }
 
-static void measure(const struct auth_method *m, const char *name, struct made_to_measure *made)
+static void measure(const struct auth_method *m, const char *name, const char *account, struct made_to_measure *made)
 {
 	static const char *const parts[NAME_TYPES] = {
 		[NAME_CN] = "CN", [NAME_OU] = "OU", [NAME_O] = "O", [NAME_DC] = "DC"
 	};
 	const struct certificate_criteria *const all[] = { &m->both, &m->own, &m->peer };
 
+	if (m->maps_account && account)
+		made->dns[made->dns_count++] = account;
 	for (size_t i = 0; i < ARRAY_LEN(all); i++) {
 		for (size_t k = 0; k < all[i]->eku_count && made->eku_count < PKI_LIST_MOST; k++)
 			made->ekus[made->eku_count++] = all[i]->ekus[k];
@@ -234,8 +236,8 @@ static void add_subject(struct str *out, const char *name)
 	}
 }
 
-static int issue_certificate(struct secrets *s, const struct host *h, const struct auth_method *m, const char *root,
-			     size_t number, struct str *page, struct diag *d)
+static int issue_certificate(struct secrets *s, const struct host *h, const struct auth_method *m, const char *account,
+			     const char *root, size_t number, struct str *page, struct diag *d)
 {
 	SCOPED(str_wipe) struct str out = { 0 };
 	struct addr *addresses = mem_new(h->address_count, sizeof *addresses);
@@ -253,7 +255,7 @@ static int issue_certificate(struct secrets *s, const struct host *h, const stru
 
 	for (size_t i = 0; i < h->address_count; i++)
 		addresses[i] = h->addresses[i].addr;
-	measure(m, h->name, &made);
+	measure(m, h->name, account, &made);
 	r.eku_count = made.eku_count;
 	r.dns_count = made.dns_count;
 	add_subject(&subject, h->name);
@@ -275,8 +277,8 @@ static int issue_certificate(struct secrets *s, const struct host *h, const stru
 }
 
 /* One for each authority and usage that the sets which it is to satisfy ask for. */
-static int issue_certificates(struct secrets *s, const struct host *h, const char *root, struct str *page,
-			      struct diag *d)
+static int issue_certificates(struct secrets *s, const struct host *h, const char *account, const char *root,
+			      struct str *page, struct diag *d)
 {
 	const struct auth_method **issued = NULL;
 	const struct auth_set *sets;
@@ -296,7 +298,7 @@ static int issue_certificates(struct secrets *s, const struct host *h, const cha
 				str_add(page, "certificates:\n");
 			issued = mem_grow(issued, count, &cap, sizeof *issued);
 			issued[count++] = m;
-			e = issue_certificate(s, h, m, root, count - 1, page, d);
+			e = issue_certificate(s, h, m, account, root, count - 1, page, d);
 		}
 	free(issued);
 	return e;
@@ -357,11 +359,12 @@ static int give_ppks(const struct secrets *s, const char *root, struct diag *d)
 	return 0;
 }
 
-int secrets_issue(struct secrets *s, const struct host *h, const char *root, struct str *page, struct diag *d)
+int secrets_issue(struct secrets *s, const struct host *h, const char *account, const char *root, struct str *page,
+		  struct diag *d)
 {
 	int e;
 
-	if ((e = issue_certificates(s, h, root, page, d)) < 0 || (e = give_authorities(s, root, page, d)) < 0)
+	if ((e = issue_certificates(s, h, account, root, page, d)) < 0 || (e = give_authorities(s, root, page, d)) < 0)
 		return e;
 	if ((e = give_psks(s, h, root, d)) < 0)
 		return e;

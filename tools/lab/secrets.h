@@ -17,7 +17,9 @@ SCOPE_FREEP(struct secrets, secrets)
 
 size_t secrets_certificates(const struct secrets *s); /* issued so far */
 
-/* Write what the host is to hold below `root`, the folder that stands for its /, and add to its page where that is. */
-int secrets_issue(struct secrets *s, const struct host *h, const char *root, struct str *page, struct diag *d);
+/* Write what the host is to hold below `root`, the folder that stands for its /, and add to its page where that is.
+ * account: the DNS name of its account in the directory, for certificates that are mapped to it; NULL: it has none. */
+int secrets_issue(struct secrets *s, const struct host *h, const char *account, const char *root, struct str *page,
+		  struct diag *d);
 
 #endif

@@ -2,6 +2,7 @@
 
 #include "base/diag.h"
 #include "base/mem.h"
+#include "base/str.h"
 #include "tools/lab/behind.h"
 #include "tools/lab/capture.h"
 #include "tools/lab/directory.h"
@@ -176,6 +177,15 @@ static int directory_up(struct twin *t, const struct twin_options *o, struct dia
 	return 0;
 }
 
+/* It is brought up all the same: another method of the set may do. */
+static void note_what_lacks(const struct domain *m)
+{
+	SCOPED(str_wipe) struct str words = { 0 };
+
+	if (domain_lacks(m, &words))
+		(void)fprintf(stderr, "cordon lab: note: %s\n", str_text(&words));
+}
+
 int twin_new(const struct twin_options *o, struct twin **ret, struct diag *d)
 {
 	SCOPED(twin_freep) struct twin *t = mem_new(1, sizeof *t);
@@ -197,6 +207,7 @@ int twin_new(const struct twin_options *o, struct twin **ret, struct diag *d)
 	if ((e = domain_of(o->scenario->policy, &t->domain, d)) < 0)
 		return e;
 	mo.domain = &t->domain;
+	note_what_lacks(&t->domain);
 	tell(t, "joining the hosts ...");
 	behind = behind_whom(o->scenario->policy);
 	e = network_new(hosts, count, behind, &o->scenario->wire, &t->network, d);
