@@ -154,8 +154,17 @@ static void esp_came(void *context, const struct datagram *g)
 							 .remote_port = g->remote_port,
 							 .tos = g->tos,
 							 .ttl = g->ttl,
-							 .octets = g->octets,
-							 .len = g->len });
+							 .octets = (uint8_t *)(uintptr_t)g->octets, /* sockets.h */
+							 .len = g->len,
+							 .segment = g->segment });
+}
+
+static void batch_done(void *context)
+{
+	const struct running *r = context;
+
+	esp_end(r->sad);
+	esp_begin(r->sad);
 }
 
 static void too_big_came(void *context, const struct datagram *g, uint32_t mtu)
@@ -170,10 +179,14 @@ static void socket_readable(uv_poll_t *p, int status, int events)
 	struct running *r = p->data;
 
 	(void)events;
-	if (status == 0)
-		sockets_readable(r->sockets, (size_t)(p - r->polls),
-				 &(struct sockets_handlers){
-					 .ike = ike_came, .esp = esp_came, .too_big = too_big_came, .context = r });
+	if (status != 0)
+		return;
+	esp_begin(r->sad);
+	sockets_readable(
+		r->sockets, (size_t)(p - r->polls),
+		&(struct sockets_handlers){
+			.ike = ike_came, .esp = esp_came, .done = batch_done, .too_big = too_big_came, .context = r });
+	esp_end(r->sad);
 }
 
 static void timer_rang(uv_timer_t *t)
@@ -309,6 +322,7 @@ int plane_on_begin(void *context, struct channel *c, struct wire_in *body, int *
 	SCOPED(sad_freep) struct sad *sad = NULL;
 	int nat[SOCKETS_COUNT] = { -1, -1, s->nat[0], s->nat[1] };
 	struct esp_config esp = { .fds = &s->fds,
+				  .nat = { s->nat[0], s->nat[1] },
 				  .own_mark = wire_u32(body),
 				  .plan = s->made.plan,
 				  .event = heard,

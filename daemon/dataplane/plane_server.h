@@ -3,8 +3,9 @@
  *
  * What it holds: its channels, the TUN, raw sockets of ESP and AH, one for "packet too big", one of rtnetlink for
  * questions, UDP port 4500 in both families, and epoll descriptors over them. What it calls once it runs: epoll_wait,
- * epoll_ctl, epoll_create1 (when the plane begins), read, writev (TUN), recvmsg, recvfrom, sendmsg, sendmmsg, sendto
- * (rtnetlink), bind (the packet socket, once), fstat, mmap, munmap, close, fcntl (F_DUPFD_CLOEXEC), getrandom,
+ * epoll_ctl, epoll_create1 (when the plane begins), read, writev (TUN), recvmsg, recvmmsg, recvfrom, sendmsg, sendmmsg,
+ * sendto (rtnetlink), setsockopt (DF of port 4500, off while IKE is sent), getsockname (once), bind (the packet
+ * socket, once), fstat, mmap, munmap, close, fcntl (F_DUPFD_CLOEXEC), getrandom,
  *   clock_gettime, brk, mremap, madvise, write (the log on descriptor 2), exit_group. No open, socket, connect, ioctl,
  *   execve, fork. */
 #ifndef DAEMON_DATAPLANE_PLANE_SERVER_H

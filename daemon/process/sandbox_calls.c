@@ -178,6 +178,9 @@ static const struct guarded guarded[] = {
 	{ "setsockopt", SOURCES, 2, { IS(1, IPPROTO_TCP), IS(2, TCP_KEEPIDLE) } },
 	{ "setsockopt", SOURCES, 2, { IS(1, IPPROTO_TCP), IS(2, TCP_KEEPINTVL) } },
 	{ "setsockopt", SOURCES, 2, { IS(1, IPPROTO_TCP), IS(2, TCP_KEEPCNT) } },
+	/* IKE on UDP port 4500 may be fragmented, ESP beside it says DF */
+	{ "setsockopt", DATAPLANE, 2, { IS(1, IPPROTO_IP), IS(2, IP_MTU_DISCOVER) } },
+	{ "setsockopt", DATAPLANE, 2, { IS(1, IPPROTO_IPV6), IS(2, IPV6_MTU_DISCOVER) } },
 	{ "socket", SOURCES, 3, { IS(0, AF_INET), HAS(1, TYPE, SOCK_STREAM), IS(2, 0) } },
 	{ "socket", SOURCES, 3, { IS(0, AF_INET), HAS(1, TYPE, SOCK_STREAM), IS(2, IPPROTO_TCP) } },
 	{ "socket", SOURCES, 3, { IS(0, AF_INET), HAS(1, TYPE, SOCK_DGRAM), IS(2, 0) } },

@@ -15,23 +15,33 @@
 #include <time.h>
 #include <unistd.h>
 
+#ifndef UDP_GRO
+#define UDP_GRO 104 /* Linux 5.0 */
+#endif
+
 /* Wants struct timespec. */
 #include <linux/errqueue.h>
 
 enum {
 	DATAGRAM_MOST = 65535,
-	AT_ONCE = 64,             /* then the loop sees to the others */
+	AT_ONCE = 8, /* datagrams, or runs of them, of one system call; then the loop sees to the others */
+	ERRORS_AT_ONCE = 64,
 	RECEIVE_BUFFER = 4 << 20, /* a thousand peers may begin at the same moment */
 	DISCARD_MOST = 65536,     /* a flood must not hold us here */
 	SEND_TRIES = 4,
-	MARKER = 4, /* octets of zero: IKE, not ESP (RFC 3948 2.2) */
+	SEND_BUFFER = 8 << 20, /* ESP leaves by it, a run of packets at once */
+	MARKER = 4,            /* octets of zero: IKE, not ESP (RFC 3948 2.2) */
 };
 
 struct sockets {
 	int fds[SOCKETS_COUNT];
 	int polled[SOCKETS_COUNT]; /* the same, or an epoll descriptor around it: libuv takes a queued ICMP error for a
 				      broken descriptor */
-	uint8_t buf[DATAGRAM_MOST];
+	/* Their places in memory are not multiples of a large power of two apart: those would share lines of a cache.
+	 */
+	struct {
+		uint8_t headroom[SOCKETS_HEADROOM], octets[DATAGRAM_MOST], apart[1024];
+	} bufs[AT_ONCE];
 };
 
 static const struct {
@@ -51,8 +61,8 @@ static int set(int fd, int level, int option, int value, const char *what, struc
 }
 
 /* IKE messages may be fragmented (DF off): certificates make them long, and the path's MTU is not known yet. ESP in UDP
- * is sent by other sockets, but what routers say of it comes to the one that has the port. IPv4 queues no such errors
- * with IP_PMTUDISC_DONT. */
+ * has its own mind of how long it may be and says DF, so on its port IKE asks for the other when it is sent
+ * (send_parts). IPv4 queues no ICMP errors with IP_PMTUDISC_DONT. */
 static int configure(int fd, int family, bool nat, uint32_t mark, struct diag *d)
 {
 	int r;
@@ -61,6 +71,10 @@ static int configure(int fd, int family, bool nat, uint32_t mark, struct diag *d
 	if (family == AF_INET6)
 		(void)set(fd, IPPROTO_UDP, UDP_NO_CHECK6_RX, 1, "UDP_NO_CHECK6_RX", NULL);
 	(void)set(fd, SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BUFFER, "SO_RCVBUFFORCE", NULL);
+	if (nat) {
+		(void)set(fd, SOL_SOCKET, SO_SNDBUFFORCE, SEND_BUFFER, "SO_SNDBUFFORCE", NULL);
+		(void)set(fd, IPPROTO_UDP, UDP_GRO, 1, "UDP_GRO", NULL);
+	}
 	if ((r = set(fd, SOL_SOCKET, SO_MARK, (int)mark, "SO_MARK", d)) < 0)
 		return r;
 	if (family == AF_INET) {
@@ -70,7 +84,7 @@ static int configure(int fd, int family, bool nat, uint32_t mark, struct diag *d
 			return r;
 		if (nat && (r = set(fd, IPPROTO_IP, IP_RECVERR, 1, "IP_RECVERR", d)) < 0)
 			return r;
-		return set(fd, IPPROTO_IP, IP_MTU_DISCOVER, nat ? IP_PMTUDISC_OMIT : IP_PMTUDISC_DONT,
+		return set(fd, IPPROTO_IP, IP_MTU_DISCOVER, nat ? IP_PMTUDISC_PROBE : IP_PMTUDISC_DONT,
 			   "IP_MTU_DISCOVER", d);
 	}
 	if ((r = set(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1, "IPV6_V6ONLY", d)) < 0 ||
@@ -80,7 +94,8 @@ static int configure(int fd, int family, bool nat, uint32_t mark, struct diag *d
 		return r;
 	if (nat && (r = set(fd, IPPROTO_IPV6, IPV6_RECVERR, 1, "IPV6_RECVERR", d)) < 0)
 		return r;
-	return set(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_DONT, "IPV6_MTU_DISCOVER", d);
+	return set(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, nat ? IPV6_PMTUDISC_PROBE : IPV6_PMTUDISC_DONT,
+		   "IPV6_MTU_DISCOVER", d);
 }
 
 static int open_one(size_t i, uint32_t mark, int *ret, struct diag *d)
@@ -235,43 +250,79 @@ static void read_ancillary(struct msghdr *m, struct datagram *g)
 		} else if ((c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_TTL) ||
 			   (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_HOPLIMIT)) {
 			g->ttl = (uint8_t)number_in(c);
+		} else if (c->cmsg_level == IPPROTO_UDP && c->cmsg_type == UDP_GRO) {
+			g->segment = (size_t)number_in(c);
 		}
 	}
 }
 
-static void hand_on(struct datagram *g, const struct sockets_handlers *h)
+static bool is_ike(const uint8_t *octets, size_t len)
 {
 	static const uint8_t marker[MARKER];
 
-	if (g->local_port == IKE_PORT) {
-		h->ike(h->context, g);
+	return len > MARKER && memcmp(octets, marker, MARKER) == 0;
+}
+
+/* How many of the octets, from the first on, are of one kind: datagrams of IKE go on one by one, those of ESP together.
+ */
+static size_t same_kind(const struct datagram *g, size_t segment)
+{
+	size_t at = segment < g->len ? segment : g->len;
+
+	if (segment <= MARKER || is_ike(g->octets, at))
+		return at;
+	while (at < g->len) {
+		size_t len = g->len - at < segment ? g->len - at : segment;
+
+		if (len <= MARKER || is_ike(g->octets + at, len))
+			break;
+		at += len;
+	}
+	return at;
+}
+
+static void hand_on(const struct datagram *all, const struct sockets_handlers *h)
+{
+	size_t segment = all->segment ? all->segment : all->len;
+	struct datagram left = *all;
+
+	if (all->local_port == IKE_PORT) {
+		h->ike(h->context, all);
 		return;
 	}
-	if (g->len <= MARKER) /* a keep-alive is one octet of 0xff; nothing else so short means anything */
-		return;
-	if (memcmp(g->octets, marker, MARKER) != 0) {
-		h->esp(h->context, g);
-		return;
+	while (left.len > 0) {
+		struct datagram g = left;
+
+		g.len = same_kind(&left, segment);
+		g.segment = segment;
+		left.octets += g.len;
+		left.len -= g.len;
+		if (is_ike(g.octets, g.len)) {
+			g.octets += MARKER;
+			g.len -= MARKER;
+			g.segment = 0;
+			h->ike(h->context, &g);
+		} else if (g.len >
+			   MARKER) { /* a keep-alive is one octet of 0xff; nothing else so short means anything */
+			h->esp(h->context, &g);
+		}
 	}
-	g->octets += MARKER;
-	g->len -= MARKER;
-	h->ike(h->context, g);
 }
 
 /* Only "too big" is of use: whether a peer is there is keying's to find out. */
 static void read_errors(struct sockets *s, size_t i, const struct sockets_handlers *h)
 {
-	for (int n = 0; n < AT_ONCE; n++) {
+	for (int n = 0; n < ERRORS_AT_ONCE; n++) {
 		struct sockaddr_storage to;
 		union ancillary extra;
-		struct iovec part = { s->buf, sizeof s->buf };
+		struct iovec part = { s->bufs[0].octets, sizeof s->bufs[0].octets };
 		struct msghdr m = { .msg_name = &to,
 				    .msg_namelen = sizeof to,
 				    .msg_iov = &part,
 				    .msg_iovlen = 1,
 				    .msg_control = &extra,
 				    .msg_controllen = sizeof extra };
-		struct datagram g = { .local_port = places[i].port, .octets = s->buf };
+		struct datagram g = { .local_port = places[i].port, .octets = s->bufs[0].octets };
 		ssize_t len = recvmsg(s->fds[i], &m, MSG_ERRQUEUE | MSG_DONTWAIT);
 
 		if (len < 0)
@@ -293,41 +344,51 @@ static void read_errors(struct sockets *s, size_t i, const struct sockets_handle
 	}
 }
 
+/* One message, which may be several datagrams of one length (UDP_GRO). */
+static void take(size_t i, struct mmsghdr *m, const uint8_t *octets, const struct sockets_handlers *h)
+{
+	struct datagram g = { .local_port = places[i].port, .octets = octets };
+
+	read_ancillary(&m->msg_hdr, &g);
+	if (!addr_from_sockaddr(m->msg_hdr.msg_name, &g.remote, &g.remote_port) || !g.local.family ||
+	    addr_is_multicast(&g.local) || (m->msg_hdr.msg_flags & MSG_TRUNC))
+		return;
+	g.len = m->msg_len;
+	hand_on(&g, h);
+}
+
 void sockets_readable(struct sockets *s, size_t i, const struct sockets_handlers *h)
 {
-	if (s->polled[i] != s->fds[i])
-		read_errors(s, i, h);
-	for (int n = 0; n < AT_ONCE; n++) {
-		struct sockaddr_storage from;
-		union ancillary extra;
-		struct iovec part = { s->buf, sizeof s->buf };
-		struct msghdr m = { .msg_name = &from,
-				    .msg_namelen = sizeof from,
-				    .msg_iov = &part,
-				    .msg_iovlen = 1,
-				    .msg_control = &extra,
-				    .msg_controllen = sizeof extra };
-		struct datagram g = { .local_port = places[i].port, .octets = s->buf };
-		ssize_t len = recvmsg(s->fds[i], &m, 0);
+	struct mmsghdr m[AT_ONCE];
+	struct sockaddr_storage from[AT_ONCE];
+	union ancillary extra[AT_ONCE];
+	struct iovec parts[AT_ONCE];
+	int n;
 
-		if (len < 0 && errno != EAGAIN && errno != EWOULDBLOCK)
-			continue; /* interrupted, or an ICMP error, which is told once */
-		if (len < 0)
-			return;
-		read_ancillary(&m, &g);
-		if (!addr_from_sockaddr(&from, &g.remote, &g.remote_port) || !g.local.family ||
-		    addr_is_multicast(&g.local) || (m.msg_flags & MSG_TRUNC))
-			continue;
-		g.len = (size_t)len;
-		hand_on(&g, h);
+	for (size_t k = 0; k < AT_ONCE; k++) {
+		parts[k] = (struct iovec){ s->bufs[k].octets, sizeof s->bufs[k].octets };
+		m[k].msg_hdr = (struct msghdr){ .msg_name = &from[k],
+						.msg_namelen = sizeof from[k],
+						.msg_iov = &parts[k],
+						.msg_iovlen = 1,
+						.msg_control = &extra[k],
+						.msg_controllen = sizeof extra[k] };
 	}
+	n = recvmmsg(s->fds[i], m, AT_ONCE, MSG_DONTWAIT, NULL);
+	/* Nothing to read: then it was a queued ICMP error that woke us. */
+	if (n <= 0 && s->polled[i] != s->fds[i])
+		read_errors(s, i, h);
+	for (int k = 0; k < n; k++)
+		take(i, &m[k], s->bufs[k].octets, h);
+	if (n > 0 && h->done)
+		h->done(h->context);
 }
 
 void sockets_discard(struct sockets *s)
 {
 	for (size_t i = 0; i < SOCKETS_COUNT; i++)
 		for (int n = 0; n < DISCARD_MOST && s->fds[i] >= 0; n++)
-			if (recv(s->fds[i], s->buf, 1, MSG_TRUNC | MSG_DONTWAIT) < 0)
+			if (recv(s->fds[i], s->bufs[0].octets, 1, MSG_TRUNC | MSG_DONTWAIT) < 0)
 				break;
 }
 
@@ -358,6 +419,17 @@ static void put_source(struct msghdr *m, const struct addr *local)
 	}
 }
 
+/* On the port that it shares with ESP. */
+static void may_fragment(int fd, uint8_t family, bool yes)
+{
+	if (family == 4)
+		(void)set(fd, IPPROTO_IP, IP_MTU_DISCOVER, yes ? IP_PMTUDISC_OMIT : IP_PMTUDISC_PROBE,
+			  "IP_MTU_DISCOVER", NULL);
+	else
+		(void)set(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, yes ? IPV6_PMTUDISC_DONT : IPV6_PMTUDISC_PROBE,
+			  "IPV6_MTU_DISCOVER", NULL);
+}
+
 static void send_parts(struct sockets *s, const struct datagram *g, size_t marker_len)
 {
 	static const uint8_t marker[MARKER];
@@ -376,10 +448,14 @@ static void send_parts(struct sockets *s, const struct datagram *g, size_t marke
 		return;
 	memset(&extra, 0, sizeof extra);
 	put_source(&m, &g->local);
+	if (marker_len)
+		may_fragment(s->fds[i], g->local.family, true);
 	/* An ICMP error of an earlier datagram is told here, and this one has not gone yet. */
 	for (int tries = 0; tries < SEND_TRIES; tries++)
 		if (sendmsg(s->fds[i], &m, MSG_DONTWAIT) >= 0 || errno == EAGAIN)
-			return;
+			break;
+	if (marker_len)
+		may_fragment(s->fds[i], g->local.family, false);
 }
 
 void sockets_send(struct sockets *s, const struct datagram *g)

@@ -12,6 +12,7 @@ struct diag;
 struct sockets;
 
 enum { IKE_PORT = 500, IKE_NAT_PORT = 4500 };
+enum { SOCKETS_HEADROOM = 64 };
 enum { SOCKETS_IKE4, SOCKETS_IKE6, SOCKETS_NAT4, SOCKETS_NAT6, SOCKETS_COUNT };
 
 struct datagram {
@@ -20,11 +21,16 @@ struct datagram {
 	uint8_t tos, ttl;
 	const uint8_t *octets;
 	size_t len;
+	size_t segment; /* what the handler of ESP is given may be several packets: octets of each but the last; 0: one
+			 */
 };
 
 struct sockets_handlers {
 	void (*ike)(void *context, const struct datagram *g);
+	/* May write to the octets, and to SOCKETS_HEADROOM before them; they stay until `done`, which comes before
+	 * sockets_readable returns. */
 	void (*esp)(void *context, const struct datagram *g);
+	void (*done)(void *context); /* may be NULL */
 	/* An ICMP error says that a datagram of ours to remote is larger than mtu. g: what it quotes of it. */
 	void (*too_big)(void *context, const struct datagram *g, uint32_t mtu);
 	void *context;

@@ -14,8 +14,10 @@
 
 struct esp_config {
 	struct esp_fds *fds; /* taken over, also when it fails */
-	uint32_t own_mark;   /* packet mark of our sockets: what carries it is not sent to the TUN */
-	struct plan *plan;   /* the plane takes a reference; NULL: nothing is protected yet */
+	int nat[2]; /* the UDP encapsulation port's sockets of IPv4 and IPv6, for sending; stay the caller's; -1: none
+		     */
+	uint32_t own_mark; /* packet mark of our sockets: what carries it is not sent to the TUN */
+	struct plan *plan; /* the plane takes a reference; NULL: nothing is protected yet */
 	void (*event)(void *context, const struct sad_event *e);
 	uint64_t (*now_ms)(void *context); /* never goes back */
 	void *context;
@@ -38,15 +40,20 @@ void esp_tick(struct sad *sad);
 /* Whoever was asked for SAs is another one now: ask about every packet that waits. */
 void esp_ask_again(struct sad *sad);
 
-/* A datagram from a UDP encapsulation port (RFC 3948) that is neither a keep-alive nor IKE behind the non-ESP marker:
- * the ESP packet in it. tos and ttl as received. */
+/* Datagrams from a UDP encapsulation port (RFC 3948) that are neither keep-alives nor IKE behind the non-ESP marker:
+ * the ESP packets in them, of one sender, one behind the other. tos and ttl as received. */
+enum { ESP_DATAGRAM_HEADROOM = 48 };
 struct esp_datagram {
 	struct addr local, remote;
 	uint16_t local_port, remote_port;
 	uint8_t tos, ttl;
-	const uint8_t *octets;
+	uint8_t *octets; /* opened in place; so many before the first are free to be written: ESP_DATAGRAM_HEADROOM */
 	size_t len;
+	size_t segment; /* octets of each but the last; 0: it is one */
 };
+/* Between esp_begin and esp_end, of which there may be many in one turn: the octets stay until esp_end. */
+void esp_begin(struct sad *sad);
+void esp_end(struct sad *sad);
 void esp_encapsulated(struct sad *sad, const struct esp_datagram *g);
 /* An ICMP error quotes ESP in UDP that we sent to remote, from the ESP header on, as larger than mtu. */
 void esp_encapsulated_too_big(struct sad *sad, const struct addr *remote, const uint8_t *quote, size_t len,

@@ -155,6 +155,21 @@ static int watch_all(struct esp_io *io, struct diag *d)
 	return 0;
 }
 
+/* Both have one port. */
+static void use_nat(struct esp_io *io, const int fd[2])
+{
+	for (size_t i = 0; i < 2; i++) {
+		struct sockaddr_storage here;
+		socklen_t len = sizeof here;
+		struct addr any;
+
+		io->nat.fd[i] = -1;
+		if (fd[i] >= 0 && getsockname(fd[i], (struct sockaddr *)&here, &len) == 0 &&
+		    addr_from_sockaddr(&here, &any, &io->nat.port))
+			io->nat.fd[i] = fd[i];
+	}
+}
+
 int esp_new(const struct esp_config *c, struct sad **ret, struct diag *d)
 {
 	struct esp_io *io = mem_new(1, sizeof *io);
@@ -171,6 +186,7 @@ int esp_new(const struct esp_config *c, struct sad **ret, struct diag *d)
 	int r;
 
 	io->own_mark = c->own_mark;
+	use_nat(io, c->nat);
 	io->fds = *c->fds;
 	*c->fds = esp_fds_none();
 	io->asker.fd = io->fds.fd[ESP_FD_ROUTE];

@@ -1,6 +1,7 @@
 /* dataplane/esp/io.h - between the files of the plane's input and output. */
 #ifndef DATAPLANE_ESP_IO_H
 #define DATAPLANE_ESP_IO_H
+#include "dataplane/esp/join.h"
 #include "dataplane/esp/netlink.h"
 #include "dataplane/esp/open.h"
 #include "dataplane/esp/plane.h"
@@ -19,6 +20,12 @@ struct esp_io {
 	int epoll;
 	bool hears_too_big6; /* as soon as AH first went out in IPv6 */
 	struct netlink_asker asker;
+	struct {
+		int fd[2]; /* of IPv4 and IPv6; not ours; -1: there is none */
+		uint16_t port;
+		uint64_t plain_until_ms[2]; /* the kernel refused UDP_SEGMENT: one by one so long */
+	} nat;
+	struct joiner joiner;
 	uint8_t packet[OFFLOAD_HEADER + IO_PACKET_ROOM];
 };
 
@@ -26,6 +33,11 @@ void io_hear_too_big6(struct esp_io *io);
 
 /* The list to the wire and the TUN. */
 void io_flush(void *context, struct packet_list *out);
+void io_write_tun(struct esp_io *io, const struct packet_list *l);
+/* Can the UDP socket send this packet as it stands? Then row i of the list, and those behind it that go with it;
+ * returns how many. */
+bool io_goes_by_nat(const struct esp_io *io, const uint8_t *packet, const struct packet_out *row);
+size_t io_send_nat(struct esp_io *io, const struct packet_list *l, size_t i);
 
 /* Packets from a descriptor to the plane, at most IO_BATCH. */
 void io_read_tun(struct esp_io *io);

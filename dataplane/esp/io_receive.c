@@ -193,35 +193,80 @@ void io_read_errors(struct esp_io *io, int fd)
 	}
 }
 
+/* The IP and UDP headers that stood before the first of the datagram's packets; the lengths follow for each. */
+static size_t headers_of(const struct esp_datagram *g, uint8_t *to)
+{
+	struct wire_out out = wire_out(to, ESP_DATAGRAM_HEADROOM);
+	bool v4 = g->local.family == 4;
+
+	wire_put_u32(&out, v4 ? 0x45000000 | (uint32_t)g->tos << 16 : 0x60000000 | (uint32_t)g->tos << 20);
+	if (v4)
+		wire_put_u32(&out, 0x4000);
+	wire_put_u32(&out, v4 ? (uint32_t)g->ttl << 24 | IP_UDP << 16 : (uint32_t)IP_UDP << 8 | g->ttl);
+	wire_put(&out, g->remote.octets, addr_octets(&g->remote));
+	wire_put(&out, g->local.octets, addr_octets(&g->local));
+	wire_put_u16(&out, g->remote_port);
+	wire_put_u16(&out, g->local_port);
+	wire_put_u32(&out, 0);
+	return out.len;
+}
+
+static void put_lengths(uint8_t *headers, bool v4, size_t esp)
+{
+	struct wire_out out = wire_out(headers, ESP_DATAGRAM_HEADROOM);
+	size_t head = v4 ? IP4_HEADER : IP6_HEADER;
+
+	out.len = head + UDP_HEADER;
+	wire_patch_u16(&out, v4 ? 2 : 4, (uint16_t)(UDP_HEADER + esp + (v4 ? head : 0)));
+	wire_patch_u16(&out, head + 4, (uint16_t)(UDP_HEADER + esp));
+}
+
+/* Each packet is opened where it lies. The headers that it needs for that stand over the end of the one before, whose
+ * octets come back when it is done: that one may still have to be sent. */
 void esp_encapsulated(struct sad *s, const struct esp_datagram *g)
 {
-	struct esp_io *io = s->config.io;
-	struct wire_out out = wire_out(io->packet, sizeof io->packet);
-	size_t udp = UDP_HEADER + g->len;
+	uint8_t headers[ESP_DATAGRAM_HEADROOM], kept[ESP_DATAGRAM_HEADROOM];
+	size_t head = headers_of(g, headers), segment = g->segment ? g->segment : g->len;
+	struct ip_packet ip = { .source = g->remote,
+				.destination = g->local,
+				.head = head - UDP_HEADER,
+				.upper = head - UDP_HEADER,
+				.next_at = g->local.family == 4 ? 9 : 6,
+				.next = IP_UDP,
+				.protocol = IP_UDP,
+				.dont_fragment = g->local.family == 4,
+				.has_ports = true,
+				.source_port = g->remote_port,
+				.destination_port = g->local_port };
 
 	plane_enter(s);
-	if (g->len > IP_PACKET_MOST - IP4_HEADER - UDP_HEADER) {
-		plane_drop(s, DROP_MALFORMED);
-	} else {
-		if (g->local.family == 4) {
-			wire_put_u16(&out, (uint16_t)(0x4500 | g->tos));
-			wire_put_u16(&out, (uint16_t)(IP4_HEADER + udp));
-			wire_put_u32(&out, 0x4000);
-			wire_put_u16(&out, (uint16_t)(g->ttl << 8 | IP_UDP));
-			wire_put_u16(&out, 0);
-		} else {
-			wire_put_u32(&out, 0x60000000 | (uint32_t)g->tos << 20);
-			wire_put_u16(&out, (uint16_t)udp);
-			wire_put_u16(&out, (uint16_t)(IP_UDP << 8 | g->ttl));
+	s->stays = true;
+	for (size_t at = 0; at < g->len; at += segment) {
+		size_t len = g->len - at < segment ? g->len - at : segment;
+		uint8_t *packet = g->octets + at - head;
+
+		if (len > IP_PACKET_MOST - head) {
+			plane_drop(s, DROP_MALFORMED);
+			continue;
 		}
-		wire_put(&out, g->remote.octets, addr_octets(&g->remote));
-		wire_put(&out, g->local.octets, addr_octets(&g->local));
-		wire_put_u16(&out, g->remote_port);
-		wire_put_u16(&out, g->local_port);
-		wire_put_u16(&out, (uint16_t)udp);
-		wire_put_u16(&out, 0);
-		wire_put(&out, g->octets, g->len);
-		plane_receive(s, io->packet, out.len);
+		put_lengths(headers, g->local.family == 4, len);
+		memcpy(kept, packet, head);
+		memcpy(packet, headers, head);
+		ip.len = head + len;
+		plane_receive_parsed(s, &ip, packet);
+		memcpy(packet, kept, head);
 	}
+	s->stays = false;
+	plane_leave(s);
+}
+
+void esp_begin(struct sad *s)
+{
+	plane_enter(s);
+}
+
+void esp_end(struct sad *s)
+{
+	plane_flush(s);
 	plane_leave(s);
 }

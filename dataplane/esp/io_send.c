@@ -1,23 +1,14 @@
 #include "base/wire.h"
 #include "dataplane/esp/io.h"
+#include "dataplane/esp/packet.h"
 
 #include <errno.h>
 #include <netinet/in.h>
 #include <stdalign.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/uio.h>
 
 enum { SEND_BATCH = 64 }; /* messages in one system call */
-
-static void write_tun(struct esp_io *io, uint8_t *packet, size_t len)
-{
-	uint8_t header[OFFLOAD_HEADER] = { 0 };
-	struct iovec parts[] = { { header, sizeof header }, { packet, len } };
-
-	if (writev(io->fds.fd[ESP_FD_TUN], parts, ARRAY_LEN(parts)) < 0)
-		io->sad->drops[DROP_SEND]++;
-}
 
 /* One message to the wire: where to, and from where, so that the route is that of the source address. */
 struct message {
@@ -84,31 +75,64 @@ static void send_messages(struct esp_io *io, int fd, struct mmsghdr *headers, st
 	}
 }
 
+/* What waits to be sent by the raw sockets. */
+struct raw_batch {
+	struct mmsghdr headers[2][SEND_BATCH];
+	struct message messages[2][SEND_BATCH];
+	unsigned n[2];
+};
+
+static void checksum_udp(uint8_t *packet, size_t len)
+{
+	struct ip_packet ip;
+
+	if (ip_parse(packet, len, &ip, NULL) == 0)
+		esp_udp_checksum(packet, ip.head, len);
+}
+
+static void send_batch(struct esp_io *io, struct raw_batch *b, size_t six)
+{
+	send_messages(io, io->fds.fd[six ? ESP_FD_RAW6 : ESP_FD_RAW4], b->headers[six], b->messages[six], b->n[six]);
+	b->n[six] = 0;
+}
+
+static void add_raw(struct esp_io *io, struct raw_batch *b, uint8_t *packet, const struct packet_out *row)
+{
+	size_t len = row->len;
+	unsigned six = packet[0] >> 4 == 6;
+
+	if (six && !io->hears_too_big6 && (packet[6] == IP_AH || packet[IP6_HEADER] == IP_AH))
+		io_hear_too_big6(io);
+	if (six && row->in_udp)
+		checksum_udp(packet, len);
+	if (!address_message(&b->messages[six][b->n[six]], &b->headers[six][b->n[six]].msg_hdr, packet, len))
+		return;
+	if (++b->n[six] == SEND_BATCH)
+		send_batch(io, b, six);
+}
+
 void io_flush(void *context, struct packet_list *out)
 {
 	struct esp_io *io = context;
-	struct mmsghdr headers[2][SEND_BATCH];
-	struct message messages[2][SEND_BATCH];
-	unsigned n[2] = { 0, 0 };
-	const int fds[2] = { io->fds.fd[ESP_FD_RAW4], io->fds.fd[ESP_FD_RAW6] };
+	struct raw_batch b;
+	bool any_to_tun = false;
 
+	b.n[0] = b.n[1] = 0;
 	for (size_t i = 0; i < out->count; i++) {
 		uint8_t *packet = out->octets + out->rows[i].at;
-		unsigned six = packet[0] >> 4 == 6;
 
 		if (out->rows[i].to_tun) {
-			write_tun(io, packet, out->rows[i].len);
-			continue;
+			any_to_tun = true;
+		} else if (io_goes_by_nat(io, packet, &out->rows[i])) {
+			send_batch(io, &b, 0); /* nothing passes what came before it */
+			send_batch(io, &b, 1);
+			i += io_send_nat(io, out, i) - 1;
+		} else {
+			add_raw(io, &b, packet, &out->rows[i]);
 		}
-		if (six && !io->hears_too_big6 && (packet[6] == IP_AH || packet[IP6_HEADER] == IP_AH))
-			io_hear_too_big6(io);
-		if (!address_message(&messages[six][n[six]], &headers[six][n[six]].msg_hdr, packet, out->rows[i].len))
-			continue;
-		if (++n[six] < SEND_BATCH)
-			continue;
-		send_messages(io, fds[six], headers[six], messages[six], n[six]);
-		n[six] = 0;
 	}
-	for (size_t six = 0; six < 2; six++)
-		send_messages(io, fds[six], headers[six], messages[six], n[six]);
+	send_batch(io, &b, 0);
+	send_batch(io, &b, 1);
+	if (any_to_tun)
+		io_write_tun(io, out);
 }

@@ -27,6 +27,21 @@ void list_add(struct packet_list *l, const uint8_t *octets, size_t len, bool to_
 	list_commit(l, len, to_tun);
 }
 
+void list_add_opened(struct packet_list *l, const uint8_t *octets, size_t head, size_t len, size_t upper,
+		     uint8_t protocol)
+{
+	struct packet_out *row;
+
+	list_add(l, octets, head, true);
+	row = &l->rows[l->count - 1];
+	row->upper = (uint16_t)upper;
+	row->protocol = protocol;
+	if (head == len)
+		return;
+	row->body = octets + head;
+	row->body_len = len - head;
+}
+
 bool list_is_long(const struct packet_list *l)
 {
 	return l->count >= LIST_LONG || l->used >= LIST_OCTETS_LONG;

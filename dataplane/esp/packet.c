@@ -99,73 +99,86 @@ static int put_iv(const struct sa *sa, uint64_t seq, struct wire_out *out, struc
 }
 
 /* In IPv4 there is none (RFC 3948 2.1); in IPv6 one is needed, and what is on the way may drop zero (RFC 8200 8.1). */
-static void put_udp_checksum(const struct sa *sa, const struct ip_packet *ip, uint8_t *packet, size_t len)
+void esp_udp_checksum(uint8_t *packet, size_t head, size_t len)
 {
-	struct ip_packet outer = *ip;
-	uint8_t *udp = packet + ip->head;
-	uint16_t sum;
+	uint8_t *udp = packet + head;
+	uint64_t sum = checksum_add(len - head + IP_UDP, packet + 8, 2 * 16);
+	uint16_t made;
 
-	if (!encapsulation(sa) || ip->source.family == 4)
-		return;
-	outer.destination = sa->spec.remote;
-	sum = (uint16_t)~checksum_fold(
-		checksum_add(checksum_pseudo(&outer, len - ip->head, IP_UDP), udp, len - ip->head));
-	sum = sum ? sum : 0xffff;
-	udp[6] = (uint8_t)(sum >> 8);
-	udp[7] = (uint8_t)sum;
+	udp[6] = udp[7] = 0;
+	made = (uint16_t)~checksum_fold(checksum_add(sum, udp, len - head));
+	made = made ? made : 0xffff;
+	udp[6] = (uint8_t)(made >> 8);
+	udp[7] = (uint8_t)made;
 }
 
-int esp_seal(struct sa *sa, const struct ip_packet *ip, const uint8_t *packet, size_t len, struct wire_out *out,
-	     struct diag *d)
+size_t esp_gap(const struct sa *sa)
 {
-	size_t start = out->len, payload = len - ip->head, total = esp_sealed_len(sa, ip, len);
-	size_t text = round_up(payload + ESP_TRAILER, sa->align), pad = text - payload - ESP_TRAILER, esp;
+	return is_ah(sa) ? 0 : encapsulation(sa) + ESP_HEADER + sa->iv;
+}
+
+int esp_seal_here(struct sa *sa, const struct ip_packet *ip, uint8_t *at, size_t len, struct diag *d)
+{
+	size_t payload = len - ip->head, total = esp_sealed_len(sa, ip, len), gap = esp_gap(sa);
+	size_t text = round_up(payload + ESP_TRAILER, sa->align), pad = text - payload - ESP_TRAILER;
+	struct wire_out out = wire_out(at, ip->head + gap);
+	uint8_t *esp = at + ip->head + encapsulation(sa), *behind = at + gap + len;
 	struct cover cover;
 	struct sealed sealed;
 	uint64_t seq;
 	int r;
 
-	if (is_ah(sa))
-		return ah_seal(sa, ip, packet, len, out, d);
 	if ((r = sa_number(sa, &seq, d)) < 0)
 		return r;
 	if (total > IP_PACKET_MOST)
 		return diag_fail(d, EMSGSIZE, "%zu octets sealed are more than a packet holds", total);
-	wire_put(out, packet, ip->head);
+	memmove(at, at + gap, ip->head);
+	out.len = ip->head;
 	if (encapsulation(sa)) {
-		wire_put_u16(out, sa->spec.encap_local_port);
-		wire_put_u16(out, sa->spec.encap_remote_port);
-		wire_put_u16(out, (uint16_t)(total - ip->head));
-		wire_put_u16(out, 0);
+		wire_put_u16(&out, sa->spec.encap_local_port);
+		wire_put_u16(&out, sa->spec.encap_remote_port);
+		wire_put_u16(&out, (uint16_t)(total - ip->head));
+		wire_put_u16(&out, 0);
 	}
-	esp = out->len;
-	wire_put_u32(out, sa->spec.spi);
-	wire_put_u32(out, (uint32_t)seq);
-	if ((r = put_iv(sa, seq, out, d)) < 0)
-		goto undo;
-	wire_put(out, packet + ip->head, payload);
-	for (size_t i = 1; i <= pad; i++)
-		wire_put_u8(out, (uint8_t)i);
-	wire_put_u8(out, (uint8_t)pad);
-	wire_put_u8(out, ip->next);
-	(void)wire_put_space(out, sa->icv);
-	if (out->failed)
-		return diag_fail(d, ENOBUFS, "no room for %zu octets", total);
+	wire_put_u32(&out, sa->spec.spi);
+	wire_put_u32(&out, (uint32_t)seq);
+	if ((r = put_iv(sa, seq, &out, d)) < 0)
+		return r;
+	for (size_t i = 0; i < pad; i++)
+		behind[i] = (uint8_t)(i + 1);
+	behind[pad] = (uint8_t)pad;
+	behind[pad + 1] = ip->next;
 	cover = cover_of(sa, seq);
-	sealed = sealed_of(sa, &cover, out->buf + esp, text);
+	sealed = sealed_of(sa, &cover, esp, text);
 	sa_use(sa);
 	if ((r = seal_close(sa->seal, &sealed, d)) < 0)
-		goto undo;
+		return r;
 	if (!addr_equal(&sa->spec.remote, &ip->destination)) /* a NAT has moved the peer since */
-		memcpy(out->buf + start + (ip->source.family == 4 ? 16 : 24), sa->spec.remote.octets,
-		       addr_octets(&sa->spec.remote));
-	put_udp_checksum(sa, ip, out->buf + start, total);
-	ip_patch(out->buf + start, ip, total, encapsulation(sa) ? IP_UDP : IP_ESP);
+		memcpy(at + (ip->source.family == 4 ? 16 : 24), sa->spec.remote.octets, addr_octets(&sa->spec.remote));
+	ip_patch(at, ip, total, encapsulation(sa) ? IP_UDP : IP_ESP);
 	sa->packets++;
 	sa->octets += payload;
 	return 0;
-undo:
-	out->len = start;
+}
+
+int esp_seal(struct sa *sa, const struct ip_packet *ip, const uint8_t *packet, size_t len, struct wire_out *out,
+	     struct diag *d)
+{
+	size_t start = out->len, total = esp_sealed_len(sa, ip, len);
+	uint8_t *at;
+	int r;
+
+	if (is_ah(sa))
+		return ah_seal(sa, ip, packet, len, out, d);
+	at = wire_put_space(out, total);
+	if (!at)
+		return diag_fail(d, ENOBUFS, "no room for %zu octets", total);
+	memcpy(at + esp_gap(sa), packet, len);
+	r = esp_seal_here(sa, ip, at, len, d);
+	if (r < 0)
+		out->len = start;
+	else if (encapsulation(sa) && ip->source.family == 6)
+		esp_udp_checksum(at, ip->head, total);
 	return r;
 }
 

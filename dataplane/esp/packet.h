@@ -23,6 +23,13 @@ size_t esp_budget(const struct sa *sa, const struct ip_packet *ip, size_t mtu);
 int esp_seal(struct sa *sa, const struct ip_packet *ip, const uint8_t *packet, size_t len, struct wire_out *out,
 	     struct diag *d);
 
+/* The same in place, for ESP: the packet stands at[esp_gap(sa) .. + len), and `at` has room for its sealed length. The
+ * checksum of a UDP header of IPv6 is left to be made. */
+size_t esp_gap(const struct sa *sa); /* 0: AH */
+int esp_seal_here(struct sa *sa, const struct ip_packet *ip, uint8_t *at, size_t len, struct diag *d);
+/* That checksum, for a socket that does not make it: of an IPv6 packet whose UDP header stands at `head`. */
+void esp_udp_checksum(uint8_t *packet, size_t head, size_t len);
+
 /* Check and open an ESP or AH packet in place; `at` is where its header stands. Afterwards the inner packet is
  * packet[*ret_start .. *ret_start + *ret_len). *ret_next tells a dummy packet (IP_NO_NEXT), to be dropped without a
  * word. -EALREADY, -ESTALE: replay; -ERR_CRYPTO: check value; -ERR_SYNTAX: lengths or padding. The replay window moves

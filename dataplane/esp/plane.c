@@ -50,7 +50,7 @@ void plane_enter(struct sad *s)
 		s->now = s->config.now_ms(s->config.context);
 }
 
-static void flush(struct sad *s)
+void plane_flush(struct sad *s)
 {
 	if (s->out.count)
 		s->config.flush(s->config.io, &s->out);
@@ -62,11 +62,11 @@ void plane_leave(struct sad *s)
 {
 	if (s->depth > 1) {
 		if (list_is_long(&s->out))
-			flush(s);
+			plane_flush(s);
 		s->depth--;
 		return;
 	}
-	flush(s);
+	plane_flush(s);
 	for (size_t i = 0; i < s->event_count; i++) {
 		struct plane_event e = s->events[i];
 
@@ -75,7 +75,7 @@ void plane_leave(struct sad *s)
 			e.event.why = &e.why;
 		s->config.event(s->config.context, &e.event);
 		plan_free(e.plan);
-		flush(s);
+		plane_flush(s);
 	}
 	s->event_count = 0;
 	s->depth--;
@@ -115,9 +115,19 @@ void plane_drop_in(struct sad *s, enum sad_drop why, const struct ip_packet *out
 		plane_tell(s, &e, NULL);
 }
 
-void plane_to_tun(struct sad *s, const uint8_t *packet, size_t len)
+/* Short ones are cheaper copied than written in two parts. */
+enum { COPY_MOST = 256 };
+
+void plane_to_tun(struct sad *s, const struct ip_packet *ip, const uint8_t *packet, size_t len)
 {
-	list_add(&s->out, packet, len, true);
+	bool plain = !ip->fragment && ip->upper == ip->head;
+	size_t head = len;
+
+	if (s->stays && len > COPY_MOST && plain && ip->protocol == IP_TCP && len > ip->upper + 20)
+		head = ip->upper + (packet[ip->upper + 12] >> 4) * 4u;
+	else if (s->stays && len > COPY_MOST && plain && ip->protocol == IP_UDP)
+		head = ip->upper + UDP_HEADER;
+	list_add_opened(&s->out, packet, head < len ? head : len, len, plain ? ip->upper : 0, ip->protocol);
 }
 
 /* ---- the flow cache ---- */
@@ -179,13 +189,14 @@ bool plane_used_up(const struct sa *sa)
 void plane_expire_soft(struct sad *s, struct sa *sa)
 {
 	struct sad_event e = { .kind = SAD_EXPIRE_SOFT, .pair = sa->spec.pair, .spi = sa->spec.spi };
-	struct sa *other = sa_find_pair(&s->sas, sa->spec.pair, !sa->spec.inbound);
+	struct sa *other;
 
 	if (sa->soft_told)
 		return;
 	if (sa->octets < limit_of(sa->spec.soft_octets) && (sa->spec.esn || sa->sequence < SEQUENCE_SOFT))
 		return;
 	sa->soft_told = true;
+	other = sa_find_pair(&s->sas, sa->spec.pair, !sa->spec.inbound);
 	if (other)
 		other->soft_told = true;
 	plane_tell(s, &e, NULL);

@@ -70,6 +70,7 @@ struct sad {
 		struct addr remote;
 		uint64_t told_ms;
 	} unknown[PLANE_UNKNOWN];
+	bool stays; /* what plane_receive is given now stays where it is until the next plane_flush */
 	uint32_t fragment_id;
 	uint8_t piece[PLANE_SCRATCH], sealed[PLANE_SCRATCH];
 	uint8_t fragment[PLANE_SCRATCH], inside[PLANE_SCRATCH]; /* of tunnels */
@@ -82,6 +83,8 @@ extern const struct sad_ops plane_ops; /* requests.c */
 /* Every entry from outside is between these two. */
 void plane_enter(struct sad *s);
 void plane_leave(struct sad *s);
+/* What is to go out goes, before the end of the call: memory that it lies in is wanted again. */
+void plane_flush(struct sad *s);
 
 /* A packet from the TUN; it may be changed in place. */
 void plane_send(struct sad *s, const uint8_t offload[OFFLOAD_HEADER], uint8_t *packet, size_t len);
@@ -94,6 +97,8 @@ void plane_send_clear(struct sad *s, const uint8_t offload[OFFLOAD_HEADER], uint
 void plane_refuse(struct sad *s, const uint8_t *packet, size_t len);
 /* An IP packet with ESP in it, or ESP in UDP, opened in place. */
 void plane_receive(struct sad *s, uint8_t *packet, size_t len);
+/* The same for one whose headers are known. */
+void plane_receive_parsed(struct sad *s, const struct ip_packet *ip, uint8_t *packet);
 /* An ICMP error said that a packet of ours, which it quotes from its IP header on, is larger than mtu. */
 void plane_too_big(struct sad *s, const uint8_t *quote, size_t len, uint32_t mtu);
 void plane_tick(struct sad *s);
@@ -116,6 +121,6 @@ void plane_expire(struct sad *s, struct sa *sa);
 /* Ask for a rekey, once for a pair. */
 void plane_expire_soft(struct sad *s, struct sa *sa);
 bool plane_used_up(const struct sa *sa);
-void plane_to_tun(struct sad *s, const uint8_t *packet, size_t len);
+void plane_to_tun(struct sad *s, const struct ip_packet *ip, const uint8_t *packet, size_t len);
 
 #endif

@@ -157,7 +157,7 @@ static void open_under(struct sad *s, struct sa *sa, const struct ip_packet *out
 	}
 	drop = judge(s, sa, &inner, packet + start);
 	if (drop == DROP_COUNT)
-		plane_to_tun(s, packet + start, len);
+		plane_to_tun(s, &inner, packet + start, len);
 	else
 		plane_drop_in(s, drop, outer, sa->spec.spi, sa);
 }
@@ -165,17 +165,26 @@ static void open_under(struct sad *s, struct sa *sa, const struct ip_packet *out
 void plane_receive(struct sad *s, uint8_t *packet, size_t len)
 {
 	struct ip_packet ip;
+
+	if (ip_parse(packet, len, &ip, NULL) < 0)
+		plane_drop(s, DROP_MALFORMED);
+	else
+		plane_receive_parsed(s, &ip, packet);
+}
+
+void plane_receive_parsed(struct sad *s, const struct ip_packet *ip, uint8_t *packet)
+{
+	const size_t at = esp_at(ip), len = ip->len;
 	struct wire_in in;
 	struct sa *sa;
 	uint32_t spi;
-	size_t at;
 
-	if (ip_parse(packet, len, &ip, NULL) < 0 || (at = esp_at(&ip)) == 0 || at > len) {
+	if (at == 0 || at > len) {
 		plane_drop(s, DROP_MALFORMED);
 		return;
 	}
 	in = wire_in(packet + at, len - at);
-	if (ip.next == IP_AH)
+	if (ip->next == IP_AH)
 		(void)wire_u32(&in);
 	spi = wire_u32(&in);
 	if (in.failed) {
@@ -184,22 +193,22 @@ void plane_receive(struct sad *s, uint8_t *packet, size_t len)
 	}
 	sa = sa_find_in(&s->sas, spi);
 	if (!sa) {
-		if (!sa_keep_early(&s->sas, spi, &ip.source, packet, len))
-			unknown_spi(s, &ip, spi);
+		if (!sa_keep_early(&s->sas, spi, &ip->source, packet, len))
+			unknown_spi(s, ip, spi);
 		return;
 	}
-	if (!from_peer(sa, &ip) || (sa->spec.suite.protocol == PROTO_AH) != (ip.next == IP_AH)) {
-		plane_drop_in(s, DROP_SELECTOR, &ip, spi, sa);
+	if (!from_peer(sa, ip) || (sa->spec.suite.protocol == PROTO_AH) != (ip->next == IP_AH)) {
+		plane_drop_in(s, DROP_SELECTOR, ip, spi, sa);
 		return;
 	}
 	if (plane_used_up(sa)) {
-		plane_drop_in(s, DROP_SEQUENCE_EXHAUSTED, &ip, spi, sa);
+		plane_drop_in(s, DROP_SEQUENCE_EXHAUSTED, ip, spi, sa);
 		plane_expire(s, sa);
 		return;
 	}
-	open_under(s, sa, &ip, packet, at);
+	open_under(s, sa, ip, packet, at);
 	plane_expire_soft(s, sa);
-	if (list_is_long(&s->out)) {
+	if (list_is_long(&s->out) && !s->stays) {
 		plane_enter(s);
 		plane_leave(s);
 	}

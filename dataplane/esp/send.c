@@ -9,6 +9,7 @@
 #include "base/wire.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 /* A packet under way. */
 struct outgoing {
@@ -102,12 +103,30 @@ static void put_fragments(struct sad *s, const struct ip_packet *ip, const uint8
 		list_commit(&s->out, n, false);
 }
 
+static void commit_sealed(struct sad *s, const struct sa *sa, size_t len)
+{
+	list_commit(&s->out, len, false);
+	s->out.rows[s->out.count - 1].in_udp = sa->spec.encap_local_port;
+}
+
+static bool seal_to(struct sa *sa, const struct ip_packet *ip, const uint8_t *packet, size_t len, uint8_t *to,
+		    size_t room)
+{
+	struct wire_out out = wire_out(to, room);
+	size_t gap = esp_gap(sa);
+
+	if (gap == 0)
+		return esp_seal(sa, ip, packet, len, &out, NULL) == 0;
+	memcpy(to + gap, packet, len);
+	return esp_seal_here(sa, ip, to, len, NULL) == 0;
+}
+
 static void put_sealed(struct sad *s, struct sa *sa, const struct ip_packet *ip, const uint8_t *packet, size_t len,
 		       size_t mtu)
 {
 	size_t sealed = esp_sealed_len(sa, ip, len);
 	bool whole = sealed <= mtu;
-	struct wire_out out;
+	uint8_t *to;
 
 	if (sealed > IP_PACKET_MOST || (!whole && !may_fragment(ip, len))) {
 		struct ip_packet piece = *ip;
@@ -120,16 +139,41 @@ static void put_sealed(struct sad *s, struct sa *sa, const struct ip_packet *ip,
 		plane_drop(s, DROP_SEQUENCE_EXHAUSTED);
 		return;
 	}
-	out = whole ? wire_out(list_space(&s->out, sealed), sealed) : wire_out(s->sealed, sizeof s->sealed);
-	if (esp_seal(sa, ip, packet, len, &out, NULL) < 0) {
+	to = whole ? list_space(&s->out, sealed) : s->sealed;
+	if (!seal_to(sa, ip, packet, len, to, sealed)) {
 		plane_drop(s, DROP_SEND);
 		return;
 	}
 	sa->last_ms = s->now;
-	if (whole)
-		list_commit(&s->out, out.len, false);
-	else
-		put_fragments(s, ip, s->sealed, out.len, mtu);
+	if (whole) {
+		commit_sealed(s, sa, sealed);
+		return;
+	}
+	if (sa->spec.encap_local_port && ip->source.family == 6)
+		esp_udp_checksum(to, ip->head, sealed);
+	put_fragments(s, ip, to, sealed, mtu);
+}
+
+/* A super-packet whose pieces all fit, cut to where they are sealed. False: they do not, nothing was done. */
+static bool put_cut(struct sad *s, struct sa *sa, const struct ip_packet *ip, struct cutter *c, size_t mtu)
+{
+	size_t gap = sa->spec.tunnel ? 0 : esp_gap(sa), longest = c->head + c->size;
+	size_t room = esp_sealed_len(sa, ip, longest < ip->len ? longest : ip->len), n;
+
+	if (gap == 0 || room > mtu)
+		return false;
+	while ((n = cutter_next(c, list_space(&s->out, room) + gap)) > 0) {
+		uint8_t *to = list_space(&s->out, room);
+
+		if (plane_used_up(sa))
+			plane_drop(s, DROP_SEQUENCE_EXHAUSTED);
+		else if (esp_seal_here(sa, ip, to, n, NULL) < 0)
+			plane_drop(s, DROP_SEND);
+		else
+			commit_sealed(s, sa, esp_sealed_len(sa, ip, n));
+	}
+	sa->last_ms = s->now;
+	return true;
 }
 
 static void put_clear(struct sad *s, const struct ip_packet *ip, const uint8_t *packet, size_t len, size_t mtu)
@@ -226,6 +270,8 @@ static void put(struct sad *s, struct sa *sa, struct outgoing *o)
 		plane_drop(s, DROP_TOO_BIG);
 		return;
 	}
+	if (sa && put_cut(s, sa, &o->ip, &c, mtu))
+		return;
 	while ((n = cutter_next(&c, s->piece)) > 0)
 		put_one(s, sa, &o->ip, s->piece, n, mtu);
 }
@@ -257,10 +303,8 @@ void plane_send_since(struct sad *s, const uint8_t offload[OFFLOAD_HEADER], uint
 	}
 	put(s, f->out, &o);
 	plane_expire_soft(s, f->out);
-	if (list_is_long(&s->out)) {
-		plane_enter(s);
-		plane_leave(s);
-	}
+	if (list_is_long(&s->out))
+		plane_flush(s);
 }
 
 void plane_send(struct sad *s, const uint8_t offload[OFFLOAD_HEADER], uint8_t *packet, size_t len)

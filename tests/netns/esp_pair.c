@@ -2,10 +2,12 @@
  * does with keying left out. Says "ready" and runs until it is told to end by closing its standard input; then says
  * what each side counted.
  *
- * usage: esp-pair SUITE [--esn] [--late MS] NS_A NS_B ADDRESS_A ADDRESS_B [ADDRESS_A ADDRESS_B]...
+ * usage: esp-pair SUITE [--esn] [--udp] [--late MS] NS_A NS_B ADDRESS_A ADDRESS_B [ADDRESS_A ADDRESS_B]...
+ * --udp: ESP in UDP, as two ends agree on it that no NAT is between.
  * --late: outbound SAs come that long after the first packet asked for one. */
 #include "base/diag.h"
 #include "base/scope.h"
+#include "daemon/process/sockets.h"
 #include "dataplane/esp/esp.h"
 #include "dataplane/esp/keeper.h"
 #include "tests/unit/flat_plan.h"
@@ -31,12 +33,13 @@ struct side {
 	size_t pairs;
 	uint32_t spi[PAIRS_MOST], peer_spi[PAIRS_MOST];
 	struct child_suite suite;
-	bool first, esn;
+	bool first, esn, udp;
 	uint64_t late_ms;
 	uint64_t asked_ms[PAIRS_MOST]; /* 0: not yet */
 	bool sent[PAIRS_MOST];         /* outbound SA installed */
 	uint64_t acquires;
 	struct sad *sad;
+	struct sockets *sockets; /* with --udp */
 	struct tun_keeper *keeper;
 	bool device_is_well;
 };
@@ -103,6 +106,8 @@ static void install(struct side *s, size_t i, bool inbound)
 		.remote = s->remote[i],
 		.suite = s->suite,
 		.esn = s->esn,
+		.encap_local_port = s->udp ? IKE_NAT_PORT : 0,
+		.encap_remote_port = s->udp ? IKE_NAT_PORT : 0,
 		.replay_window = WINDOW,
 		.selector = { .local = s->local[i],
 			      .remote = s->remote[i],
@@ -126,9 +131,13 @@ static void install(struct side *s, size_t i, bool inbound)
 static void begin(struct side *s, int to_peer)
 {
 	struct esp_fds fds = esp_fds_none();
-	struct esp_config c = {
-		.fds = &fds, .own_mark = OWN_MARK, .plan = &plan, .event = on_event, .now_ms = now_ms, .context = s
-	};
+	struct esp_config c = { .fds = &fds,
+				.nat = { -1, -1 },
+				.own_mark = OWN_MARK,
+				.plan = &plan,
+				.event = on_event,
+				.now_ms = now_ms,
+				.context = s };
 	char path[256];
 	struct diag d;
 	int fd;
@@ -141,6 +150,10 @@ static void begin(struct side *s, int to_peer)
 	if (tun_keeper_new("cordon0", &s->keeper, &d) < 0 || esp_fds_open(OWN_MARK, &fds, &d) < 0)
 		die("descriptors", &d);
 	fds.fd[ESP_FD_TUN] = dup(tun_keeper_tun(s->keeper));
+	if (s->udp && sockets_open(OWN_MARK, &s->sockets, &d) < 0)
+		die("sockets", &d);
+	for (size_t i = 0; i < 2 && s->udp; i++)
+		c.nat[i] = sockets_fd(s->sockets, SOCKETS_NAT4 + i);
 	if (esp_new(&c, &s->sad, &d) < 0)
 		die("data plane", &d);
 	for (size_t i = 0; i < s->pairs; i++)
@@ -192,6 +205,52 @@ static void keep_device(struct side *s)
 		die("the new device", &d);
 }
 
+static void no_ike(void *context, const struct datagram *g)
+{
+	(void)context;
+	(void)g;
+}
+
+static void esp_came(void *context, const struct datagram *g)
+{
+	const struct side *s = context;
+
+	esp_encapsulated(s->sad, &(struct esp_datagram){ .local = g->local,
+							 .remote = g->remote,
+							 .local_port = g->local_port,
+							 .remote_port = g->remote_port,
+							 .tos = g->tos,
+							 .ttl = g->ttl,
+							 .octets = (uint8_t *)(uintptr_t)g->octets,
+							 .len = g->len,
+							 .segment = g->segment });
+}
+
+static void batch_done(void *context)
+{
+	const struct side *s = context;
+
+	esp_end(s->sad);
+	esp_begin(s->sad);
+}
+
+static void too_big_came(void *context, const struct datagram *g, uint32_t mtu)
+{
+	const struct side *s = context;
+
+	esp_encapsulated_too_big(s->sad, &g->remote, g->octets, g->len, mtu);
+}
+
+static void read_udp(struct side *s, size_t i)
+{
+	esp_begin(s->sad);
+	sockets_readable(
+		s->sockets, i,
+		&(struct sockets_handlers){
+			.ike = no_ike, .esp = esp_came, .done = batch_done, .too_big = too_big_came, .context = s });
+	esp_end(s->sad);
+}
+
 /* `end` becomes readable when it is over; `ready` is told when the plane stands. */
 static void run(struct side *s, int to_peer, int end, int ready)
 {
@@ -201,7 +260,10 @@ static void run(struct side *s, int to_peer, int end, int ready)
 	for (;;) {
 		struct pollfd fds[] = { { .fd = esp_fd(s->sad), .events = POLLIN },
 					{ .fd = end, .events = POLLIN },
-					{ .fd = tun_keeper_news(s->keeper), .events = POLLIN } };
+					{ .fd = tun_keeper_news(s->keeper), .events = POLLIN },
+					{ .fd = s->udp ? sockets_fds(s->sockets)[SOCKETS_NAT4] : -1, .events = POLLIN },
+					{ .fd = s->udp ? sockets_fds(s->sockets)[SOCKETS_NAT6] : -1,
+					  .events = POLLIN } };
 
 		if (poll(fds, ARRAY_LEN(fds), s->late_ms ? 10 : 1000) < 0 && errno != EINTR)
 			die("poll", NULL);
@@ -209,6 +271,9 @@ static void run(struct side *s, int to_peer, int end, int ready)
 			break;
 		if (fds[0].revents)
 			esp_readable(s->sad);
+		for (size_t i = 0; i < 2; i++)
+			if (fds[3 + i].revents)
+				read_udp(s, SOCKETS_NAT4 + i);
 		if (fds[2].revents || !s->device_is_well)
 			keep_device(s);
 		if (now_ms(NULL) >= esp_deadline(s->sad))
@@ -217,6 +282,7 @@ static void run(struct side *s, int to_peer, int end, int ready)
 	}
 	report(s);
 	sad_free(s->sad);
+	sockets_free(s->sockets);
 	tun_keeper_free(s->keeper);
 	exit(plan.references == 1 ? EXIT_SUCCESS : EXIT_FAILURE);
 }
@@ -231,6 +297,8 @@ static int arguments(int argc, char **argv, struct side sides[2])
 	for (at++; at < argc && argv[at][0] == '-'; at++)
 		if (strcmp(argv[at], "--esn") == 0)
 			sides[0].esn = true;
+		else if (strcmp(argv[at], "--udp") == 0)
+			sides[0].udp = true;
 		else if (strcmp(argv[at], "--late") == 0 && at + 1 < argc)
 			sides[0].late_ms = strtoull(argv[++at], NULL, 10);
 		else
@@ -270,7 +338,8 @@ int main(int argc, char **argv)
 	int peers[2], ready[2], status, worst = EXIT_SUCCESS;
 
 	if (arguments(argc, argv, sides) < 0) {
-		(void)fprintf(stderr, "usage: esp-pair SUITE [--esn] [--late MS] NS_A NS_B ADDRESS_A ADDRESS_B ...\n");
+		(void)fprintf(stderr,
+			      "usage: esp-pair SUITE [--esn] [--udp] [--late MS] NS_A NS_B ADDRESS_A ADDRESS_B ...\n");
 		return 2;
 	}
 	protection.suites = &sides[0].suite;

@@ -170,6 +170,13 @@ class Capture:
             at += 16 + size
 
 
+def is_protected(frame, protocol, at):
+    """ESP, AH, or ESP in UDP (17), whose ports are known from the first fragment only."""
+    if protocol != 17 or len(frame) < at + 12:
+        return True
+    return struct.unpack_from(">HH", frame, at) == (4500, 4500) and frame[at + 8:at + 12] != bytes(4)
+
+
 def innocent(frame, protocol):
     """ESP or AH, its fragments, what IPv4 and IPv6 need to find their neighbours, and the router's own ICMP errors."""
     kind = struct.unpack_from(">H", frame, 12)[0]
@@ -177,11 +184,15 @@ def innocent(frame, protocol):
         return True
     if kind == 0x0800:
         router = frame[26:30] == socket.inet_aton("10.201.1.254")
-        return frame[23] == protocol or (frame[23] == 1 and router)
+        later = struct.unpack_from(">H", frame, 20)[0] & 0x1FFF
+        ours = frame[23] == protocol and (later or is_protected(frame, protocol, 34))
+        return ours or (frame[23] == 1 and router)
     if kind == 0x86DD:
-        after = frame[20]
+        after, at = frame[20], 54
         if after == 44:
-            after = frame[54]
+            after, at = frame[54], 62
+            if struct.unpack_from(">H", frame, 56)[0] & 0xFFF8:
+                return after == protocol
         if after == 0 and frame[54] != protocol:
             return frame[38] == 0xFF  # multicast listener reports
         if after == 0:
@@ -189,7 +200,7 @@ def innocent(frame, protocol):
         if after == 58:
             router = frame[22:38] == socket.inet_pton(socket.AF_INET6, "fd00:201:1::254")
             return frame[54] in (133, 134, 135, 136) or router
-        return after == protocol
+        return after == protocol and is_protected(frame, protocol, at)
     return False
 
 
@@ -317,22 +328,24 @@ def first_packets_are_late_not_lost(program):
     assert "held" not in planes.said and "policy" not in planes.said, planes.said
 
 
-def number_of(suite):
-    return 51 if suite.startswith("ah-") else 50
+def number_of(suite, *options):
+    return 17 if "--udp" in options else 51 if suite.startswith("ah-") else 50
 
 
-def a_narrower_way_is_found(program, folder, suite):
+def a_narrower_way_is_found(program, folder, suite, *options):
     """The link behind the router takes 1400 octets: it says so to the ESP or AH, and TCP goes on."""
     ip(R, "link", "set", "rb", "mtu", "1400")
     ip(B, "link", "set", "eth0", "mtu", "1400")
     for six in ((), ("-6",)):  # what the kernel learnt with the last suite
         ip(A, *six, "route", "flush", "cache")
+    # Sizes are told from the capture: there one packet is to be one.
+    run("ip", "netns", "exec", A, "ethtool", "-K", "eth0", "tx-udp-segmentation", "off")
     try:
-        with Planes(program, suite), Capture(folder) as capture:
+        with Planes(program, suite, *options), Capture(folder) as capture:
             for address in (V4[1], V6[1]):
                 bulk(A, B, address, 3_000_000)
                 ping(A, address, 8000)
-        protocol = number_of(suite)
+        protocol = number_of(suite, *options)
         assert_only_esp(capture, protocol)
         own = socket.inet_aton(V4[0])
         sizes = [struct.unpack_from(">H", f, 16)[0] for f in capture.frames()
@@ -340,6 +353,7 @@ def a_narrower_way_is_found(program, folder, suite):
         assert max(sizes) > 1400, "nothing was too large, so nothing was tested"
         assert max(sizes[-1000:]) <= 1400, "the way was not found"
     finally:
+        run("ip", "netns", "exec", A, "ethtool", "-K", "eth0", "tx-udp-segmentation", "on")
         ip(R, "link", "set", "rb", "mtu", "1500")
         ip(B, "link", "set", "eth0", "mtu", "1500")
 
@@ -374,8 +388,8 @@ def every_suite(program, folder):
         assert "bad-icv" not in planes.said and "replay" not in planes.said, planes.said
 
 
-def all_kinds_of_packets(program, folder):
-    with Planes(program, "esp-aes256gcm") as planes, Capture(folder) as capture:
+def all_kinds_of_packets(program, folder, *options):
+    with Planes(program, "esp-aes256gcm", *options) as planes, Capture(folder) as capture:
         dont_fragment_is_told(V4)  # before the kernel has learnt it from something else
         for addresses in (V4, V6):
             bulk(A, B, addresses[1], 20_000_000)
@@ -388,7 +402,7 @@ def all_kinds_of_packets(program, folder):
     tos = {frame[15] for frame in capture.frames() if frame[12:14] == b"\x08\x00"}
     assert 0xB8 in tos, "the type of service stays with the packet"
     print(planes.said)
-    assert_only_esp(capture)
+    assert_only_esp(capture, number_of("esp", *options))
 
 
 def ah_outlives_what_routers_change(program, folder):
@@ -416,7 +430,7 @@ def main():
     program = os.path.abspath(sys.argv[1])
     if os.geteuid() != 0:
         skip("needs root")
-    for tool in ("ip", "nft", "tcpdump", "ping"):
+    for tool in ("ip", "nft", "tcpdump", "ping", "ethtool"):
         if not shutil.which(tool):
             skip(f"needs {tool}")
     if not os.path.exists("/dev/net/tun"):
@@ -425,11 +439,15 @@ def main():
         try:
             net_up()
             all_kinds_of_packets(program, folder)
+            for six in ((), ("-6",)):
+                ip(A, *six, "route", "flush", "cache")
+            all_kinds_of_packets(program, folder, "--udp")
             every_suite(program, folder)
             first_packets_are_late_not_lost(program)
             ah_outlives_what_routers_change(program, folder)
             for suite in ("esp-aes256gcm", "ah-sha256"):
                 a_narrower_way_is_found(program, folder, suite)
+            a_narrower_way_is_found(program, folder, "esp-aes256gcm", "--udp")
             the_device_comes_back(program)
         finally:
             net_down()

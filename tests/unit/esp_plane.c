@@ -103,6 +103,8 @@ static void keep_packets(void *context, struct packet_list *out)
 		assert_true(h->count <= SENT_MOST);
 		*s = (struct sent){ malloc(out->rows[i].len), out->rows[i].len, out->rows[i].to_tun };
 		memcpy(s->octets, out->octets + out->rows[i].at, s->len);
+		if (out->rows[i].in_udp && s->octets[0] >> 4 == 6) /* as its sockets do */
+			esp_udp_checksum(s->octets, IP6_HEADER, s->len);
 	}
 }
 
