@@ -157,6 +157,7 @@ void lint_run(struct why *w, const struct alike *a, struct report *r)
 	lint_ports(&l);
 	lint_keywords(&l);
 	lint_modules(&l);
+	lint_groups(&l);
 	if (!report_count(r, SEVERITY_ERROR)) { /* what follows asks plans that conflicts would spoil */
 		lint_exemptions(&l);
 		lint_emergency(&l);

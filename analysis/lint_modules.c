@@ -21,9 +21,18 @@ static bool some_quick_suite(const struct protection_set *s)
 
 static void weaker(struct lint *l, const struct rule *r)
 {
+	bool alone = r->modules == MODULE_IKEV1;
 	struct finding *f = report_add(l->r, SEVERITY_WARNING, "ikev1", r->modules_place,
-				       "'%s' may also be negotiated by IKEv1, which is weaker than IKEv2", r->name);
+				       "'%s' %s negotiated by IKEv1, which is weaker than IKEv2", r->name,
+				       alone ? "is always" : "may also be");
 
+	if (alone) {
+		finding_advise(
+			f, "The hosts still prove who they are and take nothing but this rule's sets, but by an old\n"
+			   "protocol, with fewer algorithms, CBC without a check in front of it, and no cookies. Keep\n"
+			   "to it for peers that have no IKEv2, and name no others in this rule.");
+		return;
+	}
 	finding_advise(
 		f, "Who can drop packets on the way can have two hosts fall back to it: they still prove who they\n"
 		   "are and take nothing but this rule's sets, but by an old protocol, with fewer algorithms, CBC\n"

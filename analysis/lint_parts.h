@@ -28,6 +28,7 @@ void lint_ports(struct lint *l);      /* port-at-wrong-end, dns-udp-only */
 void lint_sets(struct lint *l);       /* null-encryption, pre-shared-key */
 void lint_keywords(struct lint *l);   /* keyword-of-each-host */
 void lint_firewall(struct lint *l);   /* never-protected, never-encrypted, group-not-learnt, let-in-anyway */
+void lint_groups(struct lint *l);     /* foreign-group */
 void lint_modules(struct lint *l);    /* ikev1, ikev1-impossible, second-authentication */
 
 /* An address for an end: a host that runs an agent if there is one (without `without` roles if possible), else an

@@ -5,6 +5,7 @@
 #include "policy/conflict.h"
 #include "policy/model.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -246,10 +247,16 @@ int policy_load(const char *path, const struct policy_load_options *o, struct re
 {
 	struct text *text = NULL;
 	struct diag d = { 0 };
+	struct finding *f;
 	int e;
 
 	if ((e = text_read(path, YAML_OCTETS_MOST, &text, &d)) < 0) {
-		(void)report_add(r, SEVERITY_ERROR, "unreadable", (struct place){ 0 }, "%s", d.text);
+		f = report_add(r, SEVERITY_ERROR, "unreadable", (struct place){ 0 },
+			       e == -EISDIR ? "%s is a folder, and a policy is a file" : "%s",
+			       e == -EISDIR ? path : d.text);
+		if (e == -EISDIR)
+			finding_advise(f, "name the file that is in it, such as %s%spolicy.yaml", path,
+				       *path && path[strlen(path) - 1] == '/' ? "" : "/");
 		return e;
 	}
 	return policy_parse(text, o, r, ret);

@@ -43,17 +43,18 @@ static const struct map_key rule_keys[F_KEYS] = {
 	[F_PROGRAM] = { "program", false },
 };
 
-static void read_machines(struct load *l, uint32_t node, struct firewall_rule *r)
+static bool read_machines(struct load *l, uint32_t node, struct firewall_rule *r)
 {
 	static const struct map_key keys[] = { { "allow", false }, { "except", false } };
 	uint32_t v[ARRAY_LEN(keys)];
 
-	if (!read_map(&l->rd, node, "machines", keys, ARRAY_LEN(keys), v))
-		return;
+	bool good = read_map(&l->rd, node, "machines", keys, ARRAY_LEN(keys), v);
+
 	if (v[0])
-		(void)load_group_list(l, v[0], "allow", &r->machines_allow, &r->allow_count);
+		good &= load_group_list(l, v[0], "allow", &r->machines_allow, &r->allow_count);
 	if (v[1])
-		(void)load_group_list(l, v[1], "except", &r->machines_except, &r->except_count);
+		good &= load_group_list(l, v[1], "except", &r->machines_except, &r->except_count);
+	return good;
 }
 
 /* Ports of `traffic` belong to the end that answers: ours when traffic comes in, the other's when it goes out. */
@@ -161,7 +162,7 @@ static void read_rule(struct load *l, uint32_t node, struct firewall_rule *r)
 		good &= read_choice(&l->rd, v[F_SECURE], "secure", secures, ARRAY_LEN(secures), &value);
 	r->secure = (enum firewall_secure)value;
 	if (v[F_MACHINES])
-		read_machines(l, v[F_MACHINES], r);
+		good &= read_machines(l, v[F_MACHINES], r);
 	(void)load_profiles(l, v[F_PROFILES], &r->profiles);
 	if (v[F_INTERFACE])
 		(void)read_interface(&l->rd, v[F_INTERFACE], &r->interface);

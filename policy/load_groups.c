@@ -5,13 +5,34 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { GROUP_MEMBERS_MOST = 10000 };
+enum { GROUP_MEMBERS_MOST = 10000, GROUP_NAME_MOST = 250 };
 
 static bool is_sid(const char *text)
 {
 	size_t n = strlen(text);
 
 	return n > 6 && strncmp(text, "S-1-", 4) == 0 && strspn(text + 4, "0123456789-") == n - 4 && text[n - 1] != '-';
+}
+
+/* What a sAMAccountName cannot hold; a domain stands before a backslash or behind an @. */
+static bool is_group_name(struct load *l, uint32_t node, const char *text)
+{
+	size_t bad = strcspn(text, "\"/[]:;|=+*?<>");
+	const char *slash = strchr(text, '\\');
+
+	for (size_t i = 0; i < bad; i++)
+		if ((unsigned char)text[i] < ' ' || text[i] == 0x7f)
+			bad = i;
+	if (text[bad] == '\0' && !(slash && (slash == text || !slash[1] || strchr(slash + 1, '\\'))) &&
+	    strlen(text) <= GROUP_NAME_MOST)
+		return true;
+	finding_advise(
+		read_error(&l->rd, "bad-value", node, "'%.60s' cannot be a group of the directory", text),
+		"A name is CORP\\trusted, trusted@corp.example or trusted, of up to %d characters, without any of\n"
+		"\" / [ ] : ; | = + * ? < > and without control characters. YAML in \"double quotes\" takes a\n"
+		"backslash for the beginning of something else (\\t is a tab): use 'single quotes'.",
+		GROUP_NAME_MOST);
+	return false;
 }
 
 static const struct group *group_named(struct load *l, uint32_t node, const char *what)
@@ -89,7 +110,7 @@ static bool load_member(struct load *l, uint32_t node, struct group_member *m)
 	case MEMBER_DIRECTORY_GROUP:
 		if (is_sid(m->text))
 			m->kind = MEMBER_SID;
-		return true;
+		return is_group_name(l, value, m->text);
 	case MEMBER_SID:
 		if (!is_sid(m->text))
 			read_error(&l->rd, "bad-value", value, "'%.60s' is not a SID such as S-1-5-21-1-2-3-1105",

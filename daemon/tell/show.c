@@ -734,21 +734,26 @@ static void add_unproven(void *context, const struct auth_set *set, const char *
 	(void)json_array_append_new(context, json_pack("{s:o,s:o}", "set", words(set->name), "why", words(why)));
 }
 
-/* Rules whose set nothing of this host proves let nothing through: before anybody tries as well as after. */
-static const char *state_word(const struct daemon *d, const json_t *peers, const json_t *unproven)
+/* Rules whose set nothing of this host proves let nothing through, and a group that the directory does not know lets
+ * nobody in: before anybody tries as well as after. */
+static const char *state_word(const struct daemon *d, const json_t *peers, const json_t *unproven,
+			      const json_t *directory)
 {
 	if (d->state->disabled)
 		return "disabled";
 	if (!d->policy)
 		return "no-policy";
-	return json_integer_value(json_object_get(peers, "failing")) || json_array_size(unproven) ? "failing"
-												  : "protected";
+	return json_integer_value(json_object_get(peers, "failing")) || json_array_size(unproven) ||
+			       json_array_size(json_object_get(directory, "missing"))
+		       ? "failing"
+		       : "protected";
 }
 
 json_t *show_status(struct daemon *d, const struct engine_view *v)
 {
 	SCOPED(live_wipe) struct live l = { 0 };
 	json_t *rows = json_array(), *o = json_pack("{s:b}", "ok", 1), *peers, *unproven = json_array();
+	json_t *directory = directory_json(d);
 	bool kerberos = proofs_each(d, add_unproven, unproven);
 	uint64_t dropped = 0;
 
@@ -757,7 +762,7 @@ json_t *show_status(struct daemon *d, const struct engine_view *v)
 	peers = peers_json(rows);
 	for (int i = 0; d->engine && i < DROP_COUNT; i++)
 		dropped += l.v->plane_dropped[i];
-	put(o, "state", json_string(state_word(d, peers, unproven)));
+	put(o, "state", json_string(state_word(d, peers, unproven, directory)));
 	put(o, "host", words(d->name));
 	put(o, "program_version", json_string(CORDON_VERSION));
 	put(o, "started_ms", number(d->started_ms));
@@ -779,7 +784,7 @@ json_t *show_status(struct daemon *d, const struct engine_view *v)
 	put(o, "exemptions", exemptions(d));
 	put(o, "unproven", unproven);
 	put(o, "kerberos", kerberos ? ticket_json(d) : json_null());
-	put(o, "directory", directory_json(d));
+	put(o, "directory", directory);
 	put(o, "bypass_overruled_by", firewall_overruled(d));
 	json_decref(rows);
 	return o;

@@ -67,7 +67,7 @@ def found():
     expect("three of five are known: %s %s" % (known(member), member.log()), wait_until(lambda: known(member).get("known") == 3, 20))
     expect("the others are missing: %s" % known(member), sorted(known(member)["missing"]) == ["OTHER\\trusted", "ghosts"])
     expect("which is told loudly", member.events().count("group-missing") == 2)
-    expect("status says so", "not there, so nobody is let in as a member of: " in member.cordon("status")[1])
+    expect("status says so", "NOT THERE, so nobody is let in as a member of: " in member.cordon("status")[1])
     domain.group("ghosts")
     code, said = member.cordon("apply", member.policy(text + "\n"))
     expect("another policy has the directory asked again: %s" % said, wait_until(lambda: known(member).get("known") == 4, 20))

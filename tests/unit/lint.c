@@ -77,6 +77,8 @@ static const struct row {
 	{ NET HOSTS AUTH "protection: { default: { proposals: [esp-chacha20poly1305] } }\n" R
 			 "  - { name: all, endpoint1: [net], endpoint2: [net], mode: require, modules: ikev1 }\n",
 	  "ikev1-impossible ikev1", "protection 'default' has no quick mode proposal that it can do" },
+	{ NET HOSTS AUTH R "  - { name: all, endpoint1: [net], endpoint2: [net], mode: require, modules: ikev1 }\n",
+	  "ikev1", "'all' is always negotiated by IKEv1" },
 	{ NET HOSTS AUTH R
 	  "  - { name: all, endpoint1: [net], endpoint2: [net], mode: require, second-authentication: default }\n",
 	  "second-authentication", "neither IKEv2 nor IKEv1 has one" },
@@ -283,6 +285,12 @@ static const struct row {
 					       "action: bypass, secure: authenticated, machines: { allow: [trusted] }",
 					       BESIDE("action: block, traffic: [tcp/80]")),
 	  "", NULL },
+
+	/* foreign-group */
+	{ "groups: { g: [ { directory-group: g@other.example }, { directory-group: G@x.y }, { directory-group: g } ] "
+	  "}\n" KERBEROS,
+	  "foreign-group", "'g@other.example' of group 'g' is not of the domain X.Y" },
+	{ "groups: { g: [ { directory-group: g@other.example } ] }\n" AUTH, "", NULL }, /* no domain is named */
 
 	/* keyword-of-each-host */
 	{ NET "hosts: { a: { address: 10.0.0.2 } }\n" AUTH R REQUIRE

@@ -164,7 +164,10 @@ static void print_directory(const json_t *t)
 	if (at_ms)
 		(void)printf(", as it was %s ago", ask_span(now_ms > at_ms ? (now_ms - at_ms) / 1000 : 0, ago));
 	(void)putchar('\n');
-	print_first("not there, so nobody is let in as a member of", json_object_get(t, "missing"));
+	print_first("NOT THERE, so nobody is let in as a member of", json_object_get(t, "missing"));
+	if (json_array_size(json_object_get(t, "missing")))
+		(void)puts("          is it spelt as in the directory, and of this host's own domain? Another "
+			   "domain's: by SID");
 	print_first("not learnt yet, so nobody is let in as a member of", json_object_get(t, "not_learnt"));
 	if (*ask_text(t, "failure"))
 		(void)printf("          it can't be asked now: %s\n", ask_text(t, "failure"));
