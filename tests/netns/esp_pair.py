@@ -426,15 +426,19 @@ def ah_outlives_what_routers_change(program, folder):
     assert any(f[20] == 0 and f[54] == 51 for f in capture.frames() if f[12:14] == b"\x86\xdd"), "no headers before AH"
 
 
-def main():
-    program = os.path.abspath(sys.argv[1])
+def need(*more):
     if os.geteuid() != 0:
         skip("needs root")
-    for tool in ("ip", "nft", "tcpdump", "ping", "ethtool"):
+    for tool in ("ip", "nft", "tcpdump", "ping", "ethtool", *more):
         if not shutil.which(tool):
             skip(f"needs {tool}")
     if not os.path.exists("/dev/net/tun"):
         skip("needs /dev/net/tun")
+
+
+def main():
+    program = os.path.abspath(sys.argv[1])
+    need()
     with tempfile.TemporaryDirectory() as folder:
         try:
             net_up()
@@ -454,4 +458,5 @@ def main():
     print("what was sent arrived, and the wire carried ESP or AH only")
 
 
-main()
+if __name__ == "__main__":
+    main()
