@@ -53,10 +53,10 @@ static void begin_udp(struct world *w)
 /* As the daemon does with what is neither IKE nor a keep-alive. */
 static void read_udp(struct world *w)
 {
-	uint8_t octets[PACKET_MOST];
+	uint8_t room[ESP_DATAGRAM_HEADROOM + PACKET_MOST], *octets = room + ESP_DATAGRAM_HEADROOM;
 	struct sockaddr_in from;
 	socklen_t len = sizeof from;
-	ssize_t n = recvfrom(w->udp, octets, sizeof octets, 0, (struct sockaddr *)&from, &len);
+	ssize_t n = recvfrom(w->udp, octets, PACKET_MOST, 0, (struct sockaddr *)&from, &len);
 	struct esp_datagram g = {
 		.local = w->local, .local_port = ENCAP_PORT, .ttl = 64, .octets = octets, .len = (size_t)n
 	};
@@ -66,7 +66,9 @@ static void read_udp(struct world *w)
 	g.remote.family = 4;
 	memcpy(g.remote.octets, &from.sin_addr, sizeof from.sin_addr);
 	g.remote_port = ntohs(from.sin_port);
+	esp_begin(w->sad);
 	esp_encapsulated(w->sad, &g);
+	esp_end(w->sad);
 }
 
 const struct door door_esp = {

@@ -154,7 +154,7 @@ def growth(rows):
         if rows.get("sas-tcp", who):
             lines.append(["{:,}".format(count), rows.cell("sas-tcp", who), rows.cell("sas-spread", who), rows.cell("sas-memory", who)])
     if lines:
-        text += "## Many SAs\n\nTwo planes keyed by hand (the daemon without keying), native ESP, each SA between another two addresses. " \
+        text += "## Many SAs\n\nTwo planes keyed by hand (the daemon without keying), ESP in UDP, each SA between another two addresses. " \
                 "The stream goes under one of them,\nthe datagrams under all by turns: each goes to another address, so there is nothing to " \
                 "send or join together, and every packet finds\nanother SA, another route and another cache line. Memory is of one direction, " \
                 "keys and replay window included, while no packet has\ncome for it lately: the ciphers of the 1,024 SAs used last stay keyed, which " \

@@ -5,6 +5,7 @@
 #include "base/diag.h"
 #include "base/mem.h"
 #include "base/scope.h"
+#include "daemon/process/sockets.h"
 #include "dataplane/esp/esp.h"
 #include "dataplane/esp/keeper.h"
 #include "tests/unit/flat_plan.h"
@@ -34,6 +35,7 @@ struct side {
 	size_t count;
 	uint32_t *spi, *peer_spi;
 	struct sad *sad;
+	struct sockets *sockets;
 	struct tun_keeper *keeper;
 };
 
@@ -99,6 +101,8 @@ static void install(struct side *end, size_t i, bool inbound)
 	struct sa_spec spec = {
 		.spi = inbound ? end->spi[i] : end->peer_spi[i],
 		.inbound = inbound,
+		.encap_local_port = IKE_NAT_PORT,
+		.encap_remote_port = IKE_NAT_PORT,
 		.suite = suite,
 		.esn = true,
 		.replay_window = WINDOW,
@@ -142,9 +146,13 @@ static size_t memory(void)
 static size_t begin(struct side *end, int peer)
 {
 	struct esp_fds fds = esp_fds_none();
-	struct esp_config c = {
-		.fds = &fds, .own_mark = OWN_MARK, .plan = &plan, .event = on_event, .now_ms = now_ms, .context = end
-	};
+	struct esp_config c = { .fds = &fds,
+				.nat = { -1, -1 },
+				.own_mark = OWN_MARK,
+				.plan = &plan,
+				.event = on_event,
+				.now_ms = now_ms,
+				.context = end };
 	struct addr local, remote;
 	size_t before;
 	char path[256];
@@ -158,8 +166,11 @@ static size_t begin(struct side *end, int peer)
 	(void)close(fd);
 	end->spi = mem_new(end->count, sizeof *end->spi);
 	end->peer_spi = mem_new(end->count, sizeof *end->peer_spi);
-	if (tun_keeper_new("cordon0", &end->keeper, &d) < 0 || esp_fds_open(OWN_MARK, &fds, &d) < 0)
+	if (tun_keeper_new("cordon0", &end->keeper, &d) < 0 || esp_fds_open(OWN_MARK, &fds, &d) < 0 ||
+	    sockets_open(OWN_MARK, &end->sockets, &d) < 0)
 		die("descriptors", &d);
+	for (size_t i = 0; i < 2; i++)
+		c.nat[i] = sockets_fd(end->sockets, SOCKETS_NAT4 + i);
 	fds.fd[ESP_FD_TUN] = dup(tun_keeper_tun(end->keeper));
 	if (esp_new(&c, &end->sad, &d) < 0)
 		die("data plane", &d);
@@ -178,6 +189,53 @@ static size_t begin(struct side *end, int peer)
 	return (memory() - before) / (2 * end->count);
 }
 
+static void no_ike(void *context, const struct datagram *g)
+{
+	(void)context;
+	(void)g;
+}
+
+static void esp_came(void *context, const struct datagram *g)
+{
+	const struct side *end = context;
+
+	esp_encapsulated(end->sad, &(struct esp_datagram){ .local = g->local,
+							   .remote = g->remote,
+							   .local_port = g->local_port,
+							   .remote_port = g->remote_port,
+							   .tos = g->tos,
+							   .ttl = g->ttl,
+							   .octets = (uint8_t *)(uintptr_t)g->octets,
+							   .len = g->len,
+							   .segment = g->segment });
+}
+
+static void batch_done(void *context)
+{
+	const struct side *end = context;
+
+	esp_end(end->sad);
+	esp_begin(end->sad);
+}
+
+static void too_big_came(void *context, const struct datagram *g, uint32_t mtu)
+{
+	const struct side *end = context;
+
+	esp_encapsulated_too_big(end->sad, &g->remote, g->octets, g->len, mtu);
+}
+
+static void read_udp(struct side *end)
+{
+	const struct sockets_handlers handlers = {
+		.ike = no_ike, .esp = esp_came, .done = batch_done, .too_big = too_big_came, .context = end
+	};
+
+	esp_begin(end->sad);
+	sockets_readable(end->sockets, SOCKETS_NAT4, &handlers);
+	esp_end(end->sad);
+}
+
 static _Noreturn void run(struct side *end, int peer, int over, int ready)
 {
 	size_t each;
@@ -187,7 +245,8 @@ static _Noreturn void run(struct side *end, int peer, int over, int ready)
 	all(ready, &each, sizeof each, true);
 	for (;;) {
 		struct pollfd fds[] = { { .fd = esp_fd(end->sad), .events = POLLIN },
-					{ .fd = over, .events = POLLIN } };
+					{ .fd = over, .events = POLLIN },
+					{ .fd = sockets_fd(end->sockets, SOCKETS_NAT4), .events = POLLIN } };
 		uint64_t deadline = esp_deadline(end->sad), now = now_ms(NULL);
 
 		if (poll(fds, ARRAY_LEN(fds),
@@ -200,10 +259,13 @@ static _Noreturn void run(struct side *end, int peer, int over, int ready)
 			break;
 		if (fds[0].revents)
 			esp_readable(end->sad);
+		if (fds[2].revents)
+			read_udp(end);
 		if (now_ms(NULL) >= esp_deadline(end->sad))
 			esp_tick(end->sad);
 	}
 	sad_free(end->sad);
+	sockets_free(end->sockets);
 	tun_keeper_free(end->keeper);
 	exit(EXIT_SUCCESS);
 }
