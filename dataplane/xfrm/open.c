@@ -1,0 +1,194 @@
+#include "dataplane/xfrm/open.h"
+
+#include "base/diag.h"
+#include "base/scope.h"
+#include "dataplane/xfrm/ears.h"
+#include "dataplane/xfrm/plane.h"
+#include "policy/reqid.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/in6.h>
+#include <linux/netlink.h>
+#include <linux/udp.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#ifndef IP_XFRM_POLICY
+#define IP_XFRM_POLICY 17
+#endif
+#ifndef IPV6_XFRM_POLICY
+#define IPV6_XFRM_POLICY 35
+#endif
+
+enum { HEAR_BUFFER = 8 * 1024 * 1024, ASK_BUFFER = 1024 * 1024 };
+
+struct xfrm_fds xfrm_fds_none(void)
+{
+	struct xfrm_fds f;
+
+	for (size_t i = 0; i < XFRM_FD_COUNT; i++)
+		f.fd[i] = -1;
+	return f;
+}
+
+void xfrm_fds_close(struct xfrm_fds *f)
+{
+	for (size_t i = 0; i < XFRM_FD_COUNT; i++)
+		if (f->fd[i] >= 0)
+			(void)close(f->fd[i]);
+	*f = xfrm_fds_none();
+}
+
+static int netlink_open(uint32_t groups, int buffer, struct diag *d)
+{
+	struct sockaddr_nl own = { .nl_family = AF_NETLINK, .nl_groups = groups };
+	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_XFRM);
+
+	if (fd < 0)
+		return diag_errno(d, errno, "the kernel has no XFRM");
+	(void)setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &buffer, sizeof buffer);
+	if (bind(fd, (const struct sockaddr *)&own, sizeof own) < 0) {
+		int error = errno;
+
+		(void)close(fd);
+		return diag_errno(d, error, "listen to the kernel's XFRM");
+	}
+	return fd;
+}
+
+static uint32_t group(unsigned number)
+{
+	return UINT32_C(1) << (number - 1);
+}
+
+static int raw_open(unsigned family, int protocol)
+{
+	int fd = socket(family == 4 ? AF_INET : AF_INET6, SOCK_RAW | SOCK_CLOEXEC, protocol), on = 1;
+
+	if (fd < 0)
+		return -1;
+	if (family == 6)
+		(void)setsockopt(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, &on, sizeof on);
+	if (xfrm_exempt_socket(fd, family, false, NULL) < 0) { /* it would hear nothing */
+		(void)close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+int xfrm_fds_open(struct xfrm_fds *ret, struct diag *d)
+{
+	SCOPED(xfrm_fds_close) struct xfrm_fds f = xfrm_fds_none();
+	int r;
+
+	if ((r = f.fd[XFRM_FD_ASK] = netlink_open(0, ASK_BUFFER, d)) < 0 ||
+	    (r = f.fd[XFRM_FD_HEAR] =
+		     netlink_open(group(XFRMNLGRP_ACQUIRE) | group(XFRMNLGRP_EXPIRE) | group(XFRMNLGRP_MAPPING),
+				  HEAR_BUFFER, d)) < 0)
+		return r;
+	/* What may be missing: without statistics on this kernel, or IPv6. */
+	f.fd[XFRM_FD_STAT] = open("/proc/thread-self/net/xfrm_stat", O_RDONLY | O_CLOEXEC);
+	f.fd[XFRM_FD_ESP4] = raw_open(4, IPPROTO_ESP);
+	f.fd[XFRM_FD_ESP6] = raw_open(6, IPPROTO_ESP);
+	f.fd[XFRM_FD_AH4] = raw_open(4, IPPROTO_AH);
+	f.fd[XFRM_FD_AH6] = raw_open(6, IPPROTO_AH);
+	ears_open(&f, false);
+	*ret = f;
+	f = xfrm_fds_none();
+	return 0;
+}
+
+/* ---- without a plane --------------------------------------------------------------------------------------------- */
+
+static int probe_family(struct asker *a, unsigned family, struct diag *d)
+{
+	_Alignas(8) uint8_t m[MESSAGE_MOST];
+	struct addr own = { .family = (uint8_t)family };
+	struct sa_spec spec = { .spi = 0x434f5244, /* nobody has it in the moment that it is there */
+				.local = own,
+				.remote = own,
+				.esn = true,
+				.suite = { .protocol = PROTO_ESP, .encr = algorithm_by_name(ALG_ENCR, "aes256gcm", 9) },
+				.selector = { .local = own, .remote = own, .protocol = 255 } };
+	struct state_id id;
+	int r;
+
+	own.octets[addr_octets(&own) - 1] = 1;
+	if (family == 4)
+		own.octets[0] = 127;
+	spec.local = spec.remote = own;
+	spec.selector.local = spec.selector.remote = own;
+	id = state_id_of(&spec);
+	spec.encr_key.len = (size_t)spec.suite.encr->key + spec.suite.encr->salt;
+	r = ask_one(a, m, message_state(m, sizeof m, &spec, REQID_OURS, 1, false), NULL);
+	if (r < 0 && r != -EEXIST)
+		return diag_errno(d, -r, "the kernel takes no ESP state of IPv%u", family);
+	(void)ask_one(a, m, message_state_remove(m, sizeof m, &id), NULL);
+	return 0;
+}
+
+int xfrm_probe(struct diag *d)
+{
+	struct asker a = { .fd = netlink_open(0, ASK_BUFFER, d) };
+	int six = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0), r;
+
+	if (a.fd < 0)
+		return a.fd;
+	r = probe_family(&a, 4, d);
+	if (r == 0 && six >= 0)
+		r = probe_family(&a, 6, d);
+	if (six >= 0)
+		(void)close(six);
+	(void)close(a.fd);
+	return r;
+}
+
+int xfrm_hold_packets(struct diag *d)
+{
+	int fd = open("/proc/sys/net/core/xfrm_larval_drop", O_WRONLY | O_CLOEXEC), r = 0;
+
+	if (fd < 0 || write(fd, "0", 1) != 1)
+		r = diag_errno(d, errno, "net.core.xfrm_larval_drop");
+	if (fd >= 0)
+		(void)close(fd);
+	return r;
+}
+
+int xfrm_exempt_socket(int fd, unsigned family, bool encap, struct diag *d)
+{
+	static const uint8_t directions[] = { XFRM_POLICY_IN, XFRM_POLICY_OUT };
+	int kind = UDP_ENCAP_ESPINUDP;
+
+	for (size_t i = 0; i < sizeof directions; i++) {
+		struct xfrm_userpolicy_info p = { .dir = directions[i],
+						  .action = XFRM_POLICY_ALLOW,
+						  .sel.family = family == 4 ? AF_INET : AF_INET6 };
+
+		if (setsockopt(fd, family == 4 ? IPPROTO_IP : IPPROTO_IPV6,
+			       family == 4 ? IP_XFRM_POLICY : IPV6_XFRM_POLICY, &p, sizeof p) < 0)
+			return diag_errno(d, errno, "exempt IKE's socket from the kernel's IPsec policies");
+	}
+	if (encap && setsockopt(fd, IPPROTO_UDP, UDP_ENCAP, &kind, sizeof kind) < 0)
+		return diag_errno(d, errno, "let the kernel take ESP in UDP");
+	return 0;
+}
+
+int xfrm_remove_all(struct diag *d)
+{
+	struct asker a = { .fd = netlink_open(0, ASK_BUFFER, d) };
+	struct policies p;
+	int r;
+
+	if (a.fd < 0)
+		return a.fd;
+	policies_init(&p, &a);
+	r = policies_remove_all(&p, d);
+	policies_wipe(&p);
+	if (r == 0)
+		r = xfrm_remove_states(&a, d);
+	(void)close(a.fd);
+	return r;
+}

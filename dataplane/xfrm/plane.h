@@ -1,0 +1,125 @@
+/* dataplane/xfrm/plane.h - the kernel's plane inside: what its files share. requests.c answers sad.h, hear.c what the
+ * kernel says by itself, watch.c looks at what it does not say. */
+#ifndef DATAPLANE_XFRM_PLANE_H
+#define DATAPLANE_XFRM_PLANE_H
+#include "base/diag.h"
+#include "dataplane/sad_ops.h"
+#include "dataplane/xfrm/policies.h"
+#include "dataplane/xfrm/states.h"
+#include "dataplane/xfrm/xfrm.h"
+
+enum {
+	WAITS_MOST = 4096,         /* pairs for which the kernel waits for an SA, as far as we remember */
+	WAIT_ASK_MS = 1000,        /* ACQUIRE at most so often for a selector */
+	WAIT_MOST_MS = 30000,      /* net.core.xfrm_acq_expires: the kernel asks again then */
+	MOVED_TOLD_MS = 200,       /* SAD_MOVED is told so often */
+	FRONT_POLICIES_MOST = 256, /* of one SA */
+	USAGE_CACHED_MS = 1000,
+};
+
+/* Masks of bits that nobody sets, for policies in front of the plan's. Who sets them has what the plan alone says. */
+#define FRONT_MARK_SA 0x80000000u
+#define FRONT_MARK_CLEAR 0x40000000u
+
+/* The kernel waits for an SA. */
+struct wait {
+	struct larval larval;
+	struct sa_selector selector;
+	struct plan_packet packet;
+	uint32_t index; /* of the policy at which packets wait */
+	uint64_t since_ms, asked_ms;
+	bool unasked; /* it came too soon behind the last question */
+};
+
+struct xfrm_event {
+	struct sad_event event;
+	struct plan *plan; /* keeps event.entry alive */
+	struct diag why;
+};
+
+enum { EARS = 4 };
+
+struct xfrm_plane {
+	struct sad_head head; /* first: sad.c */
+	struct xfrm_config config;
+	struct xfrm_fds fds;
+	struct plan *plan;
+	uint64_t now;
+	unsigned depth;
+	struct asker asker;
+	struct policies policies;
+	struct states states;
+	struct wait *waits;
+	size_t wait_count;
+	struct xfrm_event *events;
+	size_t event_count, event_cap;
+	char trouble[512];
+	int poll_fd;
+	/* watch.c */
+	uint64_t usage_ms;         /* when all counters were read last */
+	uint64_t next_poll_ms;     /* of some state */
+	uint64_t next_sequence_ms; /* of those without ESN */
+	size_t sequence_at;
+	uint64_t drops[DROP_COUNT], drops_at_start[DROP_COUNT];
+	uint64_t stat_ms, no_states, listen_until_ms;
+	bool listening;
+	struct unknown_told {
+		struct addr remote;
+		uint64_t told_ms;
+	} unknown[64];
+};
+
+static inline struct xfrm_plane *plane_of(struct sad *sad)
+{
+	return (struct xfrm_plane *)(void *)sad;
+}
+
+static inline const struct xfrm_plane *plane_of_const(const struct sad *sad)
+{
+	return (const struct xfrm_plane *)(const void *)sad;
+}
+
+/* Every entry from outside is between these two. */
+void xfrm_enter(struct xfrm_plane *x);
+void xfrm_leave(struct xfrm_plane *x);
+void xfrm_tell(struct xfrm_plane *x, const struct sad_event *e, const struct diag *why);
+
+extern const struct sad_ops xfrm_ops; /* requests.c */
+void xfrm_free(struct sad *sad);
+/* Both halves of a pair go, with their policies; the number that there were. */
+size_t xfrm_remove_pair(struct xfrm_plane *x, uint64_t pair);
+void xfrm_expire_pair(struct xfrm_plane *x, struct state *st);
+void xfrm_expire_soft(struct xfrm_plane *x, struct state *st);
+/* Put the plan's policies in force, and in front of them those of the SAs there are. */
+int xfrm_put_plan(struct xfrm_plane *x, struct diag *d);
+
+/* remove.c */
+/* What waits in the kernel is no more; the next packet is asked about again. */
+void larval_end(struct asker *a, const struct larval *l);
+int xfrm_remove_states(struct asker *a, struct diag *d); /* all of ours */
+
+/* waits.c */
+void waits_heard(struct xfrm_plane *x, const struct message_in *m);
+/* An SA has come for them: its packets go now. */
+void waits_served(struct xfrm_plane *x, const struct sa_spec *spec);
+/* The kernel asks again when the next packet comes; clear: packets of the selector may pass now. */
+void waits_released(struct xfrm_plane *x, const struct sa_selector *selector);
+void waits_ask_again(struct xfrm_plane *x);
+void waits_tick(struct xfrm_plane *x);
+uint64_t waits_deadline(const struct xfrm_plane *x);
+
+/* hear.c */
+void hear_one(struct xfrm_plane *x, const struct message_in *m);
+void hear_all(struct xfrm_plane *x); /* at most so many; the rest makes the descriptor readable again */
+
+/* watch.c */
+void watch_first(struct xfrm_plane *x, struct state *st);           /* begin to look whether something came in */
+void watch_sequences(struct xfrm_plane *x, const struct state *st); /* outbound ones without ESN run out */
+bool watch_read(struct xfrm_plane *x, struct state *st);            /* its counters, now; false: it is not there */
+void watch_read_all(struct xfrm_plane *x);                          /* unless that was less than USAGE_CACHED_MS ago */
+void watch_drops(struct xfrm_plane *x);
+void watch_listen(struct xfrm_plane *x); /* what raw sockets have heard */
+void watch_tick(struct xfrm_plane *x);
+uint64_t watch_deadline(const struct xfrm_plane *x);
+
+#endif
