@@ -1,6 +1,7 @@
-/* base/crypto.h - the thin wrapper on libcrypto and nettle (which does what: docs/decisions/crypto-libraries.md). Every
- * use of a cipher, hash, key exchange or random number goes through here. Knows algorithms, not IPsec. Fails closed: an
- * error leaves outputs untouched or wiped. Any thread may call; a seal belongs to one at a time. */
+/* base/crypto.h - the thin wrapper on libcrypto, nettle and intel-ipsec-mb (which does what:
+ * docs/decisions/crypto-libraries.md). Every use of a cipher, hash, key exchange or random number goes through here.
+ * Knows algorithms, not IPsec. Fails closed: an error leaves outputs untouched or wiped. Any thread may call; a seal
+ * belongs to one at a time. */
 #ifndef BASE_CRYPTO_H
 #define BASE_CRYPTO_H
 #include "base/key.h"
@@ -32,6 +33,11 @@ int crypto_prf(const struct algorithm *prf, const void *key, size_t key_len, con
 /* prf+ (RFC 7296 2.13): ret_len octets, at most 255 blocks. */
 int crypto_prf_plus(const struct algorithm *prf, const struct key *key, const struct octets *seed, size_t n,
 		    uint8_t *ret, size_t ret_len, struct diag *d);
+
+/* Who does AES-GCM: "intel-ipsec-mb 1.3.0 by AVX512", found out and tried once, by the first who asks or makes a seal.
+ * NULL: libcrypto, and *d says why. crypto_gcm_broken: because it gave wrong answers. */
+const char *crypto_gcm(struct diag *d);
+bool crypto_gcm_broken(void);
 
 /* Cipher and integrity of one direction, keyed once, used for many packets. Not for two threads at once. encr may be
  * NULL or the null cipher, integ NULL with AEAD. The key is KEYMAT in its order: cipher key, salt; integrity key apart.

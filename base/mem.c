@@ -21,6 +21,14 @@ void *mem_new(size_t n, size_t size)
 	return there(calloc(n ? n : 1, size ? size : 1));
 }
 
+void *mem_new_aligned(size_t align, size_t size)
+{
+	void *p = there(aligned_alloc(align, size));
+
+	memset(p, 0, size);
+	return p;
+}
+
 void *mem_new_huge(size_t n, size_t size)
 {
 	const size_t page = (size_t)2 << 20;

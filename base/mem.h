@@ -4,7 +4,8 @@
 #define BASE_MEM_H
 #include <stddef.h>
 
-void *mem_new(size_t n, size_t size) __attribute__((returns_nonnull, malloc)); /* zeroed; free() it */
+void *mem_new(size_t n, size_t size) __attribute__((returns_nonnull, malloc));             /* zeroed; free() it */
+void *mem_new_aligned(size_t align, size_t size) __attribute__((returns_nonnull, malloc)); /* size: a multiple */
 /* The same for tables of megabytes that are read at random: in huge pages where the system gives them, because a
  * look-up there costs as much for its page's address as for its data. free() it. */
 void *mem_new_huge(size_t n, size_t size) __attribute__((returns_nonnull, malloc));

@@ -101,6 +101,11 @@ const struct event_row event_rows[EVENT_COUNT] = {
 				       TELLER_PARENT, 0,
 				       "One of cordond's processes did what it may not; maybe somebody else rules it. "
 				       "It was ended and is started again" },
+	[EVENT_SELF_TEST_FAILED] = { "self-test-failed", CATEGORY_SYSTEM, EVENT_ERROR, EVENT_FAILURE, 0, 0,
+				     TELLER_DATAPLANE, 0,
+				     "The fast AES-GCM gave wrong answers when it was tried at the start, and the one "
+				     "of "
+				     "libcrypto is used" },
 	[EVENT_PROCESS_STARTED] = { "process-started", CATEGORY_SYSTEM, EVENT_INFO, EVENT_SUCCESS, 0, 0, TELLER_PARENT,
 				    0, "A process of cordond works again" },
 	[EVENT_INTEGRITY_FAILED] = { "integrity-failed", CATEGORY_DRIVER, EVENT_WARNING, EVENT_SUCCESS, 4960, 0, DROPS,

@@ -46,6 +46,7 @@ enum event_id {
 	EVENT_GROUPS_UNKNOWN,      /* a peer's ticket says nothing of its groups that can be read */
 	EVENT_PROCESS_ENDED,       /* one of ours, and not because we stop */
 	EVENT_PROCESS_MISBEHAVED,  /* likewise: it did what it may not; maybe others rule it */
+	EVENT_SELF_TEST_FAILED,    /* of the fast cryptography: the slower one is used */
 	EVENT_PROCESS_STARTED,     /* it works again */
 	EVENT_INTEGRITY_FAILED,    /* of packets under an SA: some of each kind and peer, the others are counted */
 	EVENT_REPLAYED,

@@ -3,6 +3,10 @@
 #include "daemon/dataplane/plane_server.h"
 #include "daemon/process/child.h"
 
+#include "base/crypto.h"
+#include "base/diag.h"
+#include "base/log.h"
+
 static struct plane_server *server;
 
 static int begin(void *context, uv_loop_t *loop, struct channel *parent, struct diag *d)
@@ -10,6 +14,19 @@ static int begin(void *context, uv_loop_t *loop, struct channel *parent, struct 
 	(void)context;
 	(void)d;
 	server = plane_server_new(loop, parent);
+	return 0;
+}
+
+/* Which AES-GCM there is, and whether it is right, is found out before the cage is closed. */
+static int prepare(void *context, struct diag *d)
+{
+	const char *by = crypto_gcm(d);
+
+	(void)context;
+	if (by)
+		log_info("AES-GCM by %s", by);
+	else
+		log_info("AES-GCM by libcrypto: %s", d->text);
 	return 0;
 }
 
@@ -45,6 +62,7 @@ int main(int argc, char **argv)
 						      .name = "cordond-dataplane",
 						      .handlers = handlers,
 						      .context = &server,
+						      .prepare = prepare,
 						      .begin = begin,
 						      .went = went };
 

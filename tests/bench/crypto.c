@@ -1,8 +1,9 @@
 /* What cryptography alone allows: the set-ups of bench `ike`, both sides of each on one core (`limit`), and single
- * operations of bench `crypto`, ours against libcrypto's. One JSON object a line. */
+ * operations of bench `crypto`, ours against libcrypto's, packets among them. One JSON object a line. */
 #include "base/algorithm.h"
 #include "base/crypto.h"
 #include "base/diag.h"
+#include "base/gcm.h"
 #include "base/scope.h"
 #include "base/text.h"
 #include "identity/credential.h"
@@ -247,25 +248,78 @@ static void verify_openssl(void)
 	     NULL);
 }
 
+/* ---- packets ---- */
+
+enum { BATCH = 256, PACKET_MOST = 1500 };
+
+struct sealing {
+	const char *cipher;
+	size_t len;
+	bool opens, fast; /* fast: whatever is the fastest here; else libcrypto */
+};
+
+/* The same text sealed again and again is what it is: no figure depends on it. To open, what was sealed is copied
+ * back, which both have to pay for. */
+static void seal_batch(const struct sealing *g)
+{
+	static const struct sealing *made;
+	static struct seal *s;
+	static uint8_t sealed[PACKET_MOST], text[PACKET_MOST], icv[16];
+	static const uint8_t iv[8], aad[8];
+	struct sealed p = { .iv = iv, .text = text, .text_len = g->len, .aad = { aad, sizeof aad }, .icv = icv };
+	struct diag d;
+
+	if (made != g) {
+		const struct algorithm *a = algorithm_by_name(ALG_ENCR, g->cipher, strlen(g->cipher));
+		struct key key = { .len = (size_t)a->key + a->salt };
+
+		seal_free(s);
+		gcm_allow(g->fast);
+		must(seal_new(a, &key, NULL, NULL, &s, &d), &d);
+		must(seal_close(s, &p, &d), &d);
+		memcpy(sealed, text, g->len);
+		made = g;
+	}
+	for (unsigned i = 0; i < BATCH; i++) {
+		if (g->opens)
+			memcpy(text, sealed, g->len);
+		must(g->opens ? seal_open(s, &p, &d) : seal_close(s, &p, &d), &d);
+	}
+	gcm_allow(true);
+}
+
 /* ---- measuring ---- */
 
 static const struct row {
 	const char *bench, *name, *who;
-	bool per_second; /* else microseconds each */
+	bool per_second; /* else microseconds each, or Gbit/s of `seals` */
 	void (*once)(void);
+	struct sealing seals;
 } rows[] = {
-	{ "ike", "psk-x25519", "limit", true, psk_x25519 },
-	{ "ike", "psk-ecp384", "limit", true, psk_ecp384 },
-	{ "ike", "ecdsa-ecp384", "limit", true, ecdsa_ecp384 },
-	{ "ike", "ecdsa-x25519", "limit", true, ecdsa_x25519 },
-	{ "crypto", "ke-ecp384", "cordon", false, ke_ecp384_ours },
-	{ "crypto", "ke-ecp384", "openssl", false, ke_ecp384_openssl },
-	{ "crypto", "ke-x25519", "cordon", false, ke_x25519_ours },
-	{ "crypto", "ke-x25519", "openssl", false, ke_x25519_openssl },
-	{ "crypto", "sign-p384", "cordon", false, sign_ours },
-	{ "crypto", "sign-p384", "openssl", false, sign_openssl },
-	{ "crypto", "verify-p384", "cordon", false, verify_ours },
-	{ "crypto", "verify-p384", "openssl", false, verify_openssl },
+	{ "ike", "psk-x25519", "limit", true, psk_x25519, { 0 } },
+	{ "ike", "psk-ecp384", "limit", true, psk_ecp384, { 0 } },
+	{ "ike", "ecdsa-ecp384", "limit", true, ecdsa_ecp384, { 0 } },
+	{ "ike", "ecdsa-x25519", "limit", true, ecdsa_x25519, { 0 } },
+	{ "crypto", "ke-ecp384", "cordon", false, ke_ecp384_ours, { 0 } },
+	{ "crypto", "ke-ecp384", "openssl", false, ke_ecp384_openssl, { 0 } },
+	{ "crypto", "ke-x25519", "cordon", false, ke_x25519_ours, { 0 } },
+	{ "crypto", "ke-x25519", "openssl", false, ke_x25519_openssl, { 0 } },
+	{ "crypto", "sign-p384", "cordon", false, sign_ours, { 0 } },
+	{ "crypto", "sign-p384", "openssl", false, sign_openssl, { 0 } },
+	{ "crypto", "verify-p384", "cordon", false, verify_ours, { 0 } },
+	{ "crypto", "verify-p384", "openssl", false, verify_openssl, { 0 } },
+	{ "crypto", "seal-aes128gcm-64", "cordon", false, NULL, { "aes128gcm", 64, false, true } },
+	{ "crypto", "seal-aes128gcm-64", "openssl", false, NULL, { "aes128gcm", 64, false, false } },
+	{ "crypto", "seal-aes256gcm-64", "cordon", false, NULL, { "aes256gcm", 64, false, true } },
+	{ "crypto", "seal-aes256gcm-64", "openssl", false, NULL, { "aes256gcm", 64, false, false } },
+	{ "crypto", "open-aes256gcm-64", "cordon", false, NULL, { "aes256gcm", 64, true, true } },
+	{ "crypto", "open-aes256gcm-64", "openssl", false, NULL, { "aes256gcm", 64, true, false } },
+	{ "crypto", "seal-aes128gcm-1420", "cordon", false, NULL, { "aes128gcm", 1420, false, true } },
+	{ "crypto", "seal-aes128gcm-1420", "openssl", false, NULL, { "aes128gcm", 1420, false, false } },
+	{ "crypto", "seal-aes256gcm-1420", "cordon", false, NULL, { "aes256gcm", 1420, false, true } },
+	{ "crypto", "seal-aes256gcm-1420", "openssl", false, NULL, { "aes256gcm", 1420, false, false } },
+	{ "crypto", "open-aes256gcm-1420", "cordon", false, NULL, { "aes256gcm", 1420, true, true } },
+	{ "crypto", "open-aes256gcm-1420", "openssl", false, NULL, { "aes256gcm", 1420, true, false } },
 };
 
 static double figures[ARRAY_LEN(rows)][ROUNDS], spent[ARRAY_LEN(rows)];
@@ -276,11 +330,16 @@ static double measure(const struct row *r, double *cpu)
 	unsigned n = 0;
 
 	do {
-		r->once();
+		if (r->seals.cipher)
+			seal_batch(&r->seals);
+		else
+			r->once();
 		n++;
 		taken = cpu_s() - begun;
 	} while (taken * 1000 < ROUND_MS);
 	*cpu += taken;
+	if (r->seals.cipher)
+		return (double)n * BATCH * (double)r->seals.len * 8 / taken / 1e9;
 	return r->per_second ? n / taken : taken / n * 1e6;
 }
 
@@ -347,7 +406,10 @@ int main(int argc, char **argv)
 		qsort(figures[i], ROUNDS, sizeof figures[i][0], ascending);
 		(void)printf("{\"bench\":\"%s\",\"case\":\"%s\",\"who\":\"%s\",\"unit\":\"%s\",\"min\":%.2f,"
 			     "\"median\":%.2f,\"max\":%.2f,\"cpu_s\":%.2f}\n",
-			     rows[i].bench, rows[i].name, rows[i].who, rows[i].per_second ? "set-ups/s" : "us",
+			     rows[i].bench, rows[i].name, rows[i].who,
+			     rows[i].seals.cipher ? "Gbit/s"
+			     : rows[i].per_second ? "set-ups/s"
+						  : "us",
 			     figures[i][0], figures[i][ROUNDS / 2], figures[i][ROUNDS - 1], spent[i]);
 		if (rows[i].per_second) /* the same as what one set-up costs, both ends together */
 			(void)printf("{\"bench\":\"%s\",\"case\":\"%s-cpu\",\"who\":\"%s\",\"unit\":\"ms\","

@@ -16,6 +16,7 @@ import threading
 import time
 
 from lab_twin import Lab, check, need_root
+from lib import carries
 
 BAD = "loss=20%,jitter=200ms,duplicate=10%"
 POLICY = """cordon: 1
@@ -192,10 +193,11 @@ def ethertypes_and_protocols(path):
                 continue
             ip = frame[14:]
             at = (ip[0] & 15) * 4
-            if ip[9] == 50:
+            nat = ip[9] == 17 and b"\x11\x94" in (ip[at: at + 2], ip[at + 2: at + 4])
+            if carries(frame) == 50:
                 esp += 1
-                spis.add(ip[at: at + 4])
-            elif ip[9] == 17 and b"\x01\xf4" in (ip[at: at + 2], ip[at + 2: at + 4]):
+                spis.add(ip[at + 8: at + 12] if nat else ip[at: at + 4])
+            elif nat or (ip[9] == 17 and b"\x01\xf4" in (ip[at: at + 2], ip[at + 2: at + 4])):
                 ike += 1
             else:
                 clear.append(ip[:at + 8].hex())
