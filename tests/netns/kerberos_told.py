@@ -137,6 +137,8 @@ def no_groups():
     expect("that its groups are not known is an event where there are groups", wait_until(lambda: "groups-unknown" in b.events()))
     out = b.cordon("events")[1]
     expect("that names the peer: " + out, NAMES["a"] + ": its Kerberos ticket says nothing of groups" in out)
+    may = b.json("show", "peers")["rows"][0]["groups_not_known"]
+    expect("it may be in any of them: %s" % may, may == ["staff"])
     expect("and nowhere else", "groups-unknown" not in a.events())
 
 

@@ -163,6 +163,10 @@ static int step(struct kdc_host *h, uint8_t seed, const struct keying_job *job, 
 	r->peer.method = PEER_KERBEROS;
 	(void)snprintf(r->peer.id, sizeof r->peer.id, "%s", c->peer);
 	r->good_ms = h->good_ms;
+	if (!c->initiator) {
+		r->peer.learnt_s = h->learnt_s;
+		(void)snprintf(d->text, sizeof d->text, "%s", h->warning ? h->warning : "");
+	}
 	return 0;
 }
 

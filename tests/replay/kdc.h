@@ -20,6 +20,8 @@ struct kdc_host {
 	size_t token_octets;   /* a ticket is at least so long: groups are in it */
 	const char *cannot;    /* it gets no ticket, for this reason; NULL: it does */
 	const char *rejects;   /* it takes nobody's ticket, for this reason */
+	const char *warning;   /* what it says of the groups in tickets that it takes; NULL: nothing */
+	uint64_t learnt_s;     /* when groups in tickets that it takes were learnt; 0: they have none */
 	bool other_key;        /* its keytab is not what the KDC has */
 	uint64_t good_ms;      /* of its tickets; 0: no end */
 	struct kdc_context contexts[KDC_CONTEXTS];

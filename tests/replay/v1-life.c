@@ -1,4 +1,5 @@
 /* What becomes of main and quick modes of IKEv1: both ends begin at once, renew, delete, restart, fall silent. */
+#include "keying/v1/message.h"
 #include "tests/replay/v1.h"
 #include "tests/unit/unit.h"
 
@@ -281,6 +282,92 @@ static void a_dead_peer_is_noticed(void **state)
 	world_free(w);
 }
 
+/* The peer is dead, and somebody throws back what we say: a hash of IKEv1 does not tell who made it. */
+static unsigned thrown_back(struct world *w, struct datagram *d)
+{
+	const struct addr swapped = d->source;
+	unsigned *times = w->context;
+
+	if (d->esp || d->from != 0 || d->octets[18] != V1_INFORMATIONAL)
+		return 0;
+	++*times;
+	d->from = 1;
+	d->source = d->destination;
+	d->destination = swapped;
+	return 1;
+}
+
+static void our_own_words_keep_no_dead_peer_alive(void **state)
+{
+	struct world *w = world_new(v1_policy);
+	unsigned times = 0;
+
+	(void)state;
+	world_packet(w, 0, 6, 40000, 443);
+	world_run(w, 20000);
+	world_expect_one(w, 1);
+	w->wire = thrown_back;
+	w->context = &times;
+	world_run(w, 400000);
+	assert_true(times > 2);
+	assert_int_equal(world_ikes(w, 0), 0);
+	assert_int_equal(w->hosts[0].events[EVENT_PEER_UNREACHABLE], 1);
+	assert_true(keying_dropped(w->hosts[0].keying, KEYING_DROP_REPEATED) >= times);
+	world_free(w);
+}
+
+/* Message 1 of a quick mode, kept and sent again when that quick mode is long done, or gone. */
+struct kept {
+	size_t len;
+	uint8_t octets[DATAGRAM_MOST];
+};
+
+static unsigned keep_first_quick(struct world *w, struct datagram *d)
+{
+	struct kept *k = w->context;
+
+	if (!d->esp && d->from == 0 && d->octets[18] == V1_QUICK && !k->len)
+		memcpy(k->octets, d->octets, k->len = d->len);
+	return 1;
+}
+
+static void a_quick_mode_of_before_is_not_begun_again(void **state)
+{
+	(void)state;
+	for (unsigned renewed = 0; renewed < 2; renewed++) {
+		struct world *w = world_new(v1_policy);
+		struct kept *k = mem_new(1, sizeof *k);
+		enum keying_drop drop = renewed ? KEYING_DROP_REPEATED : KEYING_DROP_EXCHANGE;
+		uint64_t dropped;
+		unsigned reserved, sent;
+		size_t children;
+
+		w->wire = keep_first_quick;
+		w->context = k;
+		world_packet(w, 0, 6, 40000, 443);
+		world_run(w, 20000);
+		assert_true(k->len > 28);
+		if (renewed)
+			assert_int_equal(keying_renew(w->hosts[0].keying, KEYING_RENEW_CHILD, NULL, w->now_ms), 1);
+		world_run(w, 200000);
+		children = world_children(w, 1);
+		reserved = w->hosts[1].spis_reserved;
+		dropped = keying_dropped(w->hosts[1].keying, drop);
+		sent = w->ike_sent[1];
+		for (unsigned i = 1; i <= 3; i++) {
+			world_inject(w, 1, k->octets, k->len);
+			world_run(w, w->now_ms + 100);
+			assert_int_equal(keying_dropped(w->hosts[1].keying, drop), dropped + i);
+		}
+		assert_int_equal(world_children(w, 1), children);
+		assert_int_equal(w->hosts[1].spis_reserved, reserved);
+		assert_int_equal(w->ike_sent[1], sent);
+		world_expect_one(w, 1);
+		free(k);
+		world_free(w);
+	}
+}
+
 /* INVALID-COOKIE in clear, by whoever: nothing ends, the peer is asked. */
 static void what_is_said_in_clear_ends_nothing(void **state)
 {
@@ -352,6 +439,8 @@ int main(void)
 		cmocka_unit_test(both_ends_restart),
 		cmocka_unit_test(a_dead_peer_is_noticed),
 		cmocka_unit_test(what_is_said_in_clear_ends_nothing),
+		cmocka_unit_test(our_own_words_keep_no_dead_peer_alive),
+		cmocka_unit_test(a_quick_mode_of_before_is_not_begun_again),
 		cmocka_unit_test(idle_ones_go),
 	};
 

@@ -143,6 +143,56 @@ static void a_peer_is_in_the_groups_that_it_has_proven(void **state)
 	unmake(&m);
 }
 
+/* What nobody could learn opens nothing: neither `allow`, which asks for a YES, nor `except`, which asks for a NO. */
+static void of_an_account_only_what_was_learnt_is_known(void **state)
+{
+	static const struct {
+		const char *sid;    /* the group's */
+		const char *listed; /* of the account's, NULL: none is */
+		uint64_t learnt_s;  /* 0: as of a ticket without a PAC, or of an account that is disabled */
+		bool cut;
+		enum member want;
+	} rows[] = {
+		{ "S-1-5-21-1-2-3-1105", "S-1-5-21-1-2-3-1105", 1, false, MEMBER_YES },
+		{ "S-1-5-21-1-2-3-1105", "S-1-5-21-1-2-3-1105", 1, true, MEMBER_YES },
+		{ "S-1-5-21-1-2-3-1105", "S-1-5-21-1-2-3-1106", 1, false, MEMBER_NO },
+		{ "S-1-5-21-1-2-3-1105", "S-1-5-21-1-2-3-1106", 1, true, MEMBER_MAYBE },
+		{ "S-1-5-21-1-2-3-1105", NULL, 1, false, MEMBER_NO },
+		{ "S-1-5-21-1-2-3-1105", NULL, 0, false, MEMBER_MAYBE },
+		/* A machine gives these itself: Everyone, Authenticated Users, an integrity level, Administrators. */
+		{ "S-1-1-0", NULL, 1, false, MEMBER_MAYBE },
+		{ "S-1-5-11", NULL, 1, false, MEMBER_MAYBE },
+		{ "S-1-16-12288", NULL, 1, false, MEMBER_MAYBE },
+		{ "S-1-5-32-544", NULL, 1, false, MEMBER_MAYBE },
+		{ "S-1-5-32-544", "S-1-5-32-544", 1, false, MEMBER_MAYBE },
+		{ "S-1-5-9", NULL, 1, false, MEMBER_NO }, /* Enterprise Domain Controllers: tickets have that */
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct peer peer = { .method = PEER_KERBEROS, .learnt_s = rows[i].learnt_s };
+		struct made m = { .report = report_new() };
+		struct addr from;
+		struct sid sid;
+		char text[200];
+		enum member is;
+		int n = snprintf(text, sizeof text, "cordon: 1\ngroups:\n  g: [ { sid: %s } ]\n", rows[i].sid);
+
+		assert_int_equal(policy_parse(text_new("g.yaml", text, (size_t)n), NULL, m.report, &m.policy), 0);
+		if (rows[i].listed) {
+			assert_int_equal(sid_parse(rows[i].listed, strlen(rows[i].listed), &sid, NULL), 0);
+			assert_true(sid_list_add(&peer.sids, &sid));
+		}
+		peer.sids.cut = rows[i].cut;
+		take_address("10.0.0.9", &from);
+		is = group_has(named(m.policy, "g"),
+			       &(struct group_asker){ .policy = m.policy, .peer = &peer, .remote = &from });
+		if (is != rows[i].want)
+			fail_msg("row %zu, %s: %d, not %d", i, rows[i].sid, is, rows[i].want);
+		unmake(&m);
+	}
+}
+
 static void a_name_that_was_cut_is_nobody_for_sure(void **state)
 {
 	struct peer p = proven(PEER_CERTIFICATE, "OU=Servers,CN=", "");
@@ -294,6 +344,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_peer_is_in_the_groups_that_it_has_proven),
+		cmocka_unit_test(of_an_account_only_what_was_learnt_is_known),
 		cmocka_unit_test(a_name_that_was_cut_is_nobody_for_sure),
 		cmocka_unit_test(patterns_fit_as_people_expect),
 		cmocka_unit_test(the_plan_knows_whom_its_firewall_asks_about),

@@ -391,6 +391,63 @@ static void only_the_parent_fills(void **state)
 	stop(&h);
 }
 
+/* The process that has a network asks the directory in this host's name; a machine's account may change things there,
+ * too, so nothing else is sealed for it. */
+static void sources_may_ask_the_directory_and_no_more(void **state)
+{
+	static const struct {
+		uint8_t use;
+		const char *octets;
+		size_t len;
+		bool heard;
+	} rows[] = {
+		{ KEYS_USE_WRAP, "\x30\x05\x02\x01\x01\x63\x00", 7, true }, /* search */
+		{ KEYS_USE_SIGN, "\x30\x05\x02\x01\x01\x63\x00", 7, true },
+		{ KEYS_USE_WRAP, "\x30\x05\x02\x01\x01\x42\x00", 7, true },  /* unbind */
+		{ KEYS_USE_WRAP, "\x01\x00\x00\x00", 4, true },              /* the choice of a layer */
+		{ KEYS_USE_UNWRAP, "anything", 8, true },                    /* what came */
+		{ KEYS_USE_WRAP, "\x30\x05\x02\x01\x01\x66\x00", 7, false }, /* modify */
+		{ KEYS_USE_SIGN, "\x30\x05\x02\x01\x01\x66\x00", 7, false },
+		{ KEYS_USE_WRAP, "\x30\x05\x02\x01\x01\x68\x00", 7, false }, /* add */
+		{ KEYS_USE_WRAP, "\x30\x05\x02\x01\x01\x4a\x00", 7, false }, /* delete */
+		{ KEYS_USE_WRAP, "\x30\x05\x02\x01\x01\x77\x00", 7, false }, /* extended: a password */
+		/* A question, and something behind it. */
+		{ KEYS_USE_WRAP, "\x30\x05\x02\x01\x01\x63\x00\x30\x05\x02\x01\x02\x66\x00", 14, false },
+		{ KEYS_USE_WRAP, "not LDAP at all", 15, false },
+		{ KEYS_USE_KEY, "seed", 4, false }, /* a key of the context itself */
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct channel *sources, *of_sources;
+		struct holder h;
+		int fds[2];
+
+		cut_off = NULL;
+		start(&h);
+		assert_int_equal(channel_pair(fds, NULL), 0);
+		sources = end_of(fds[0], ROLE_SOURCES, ROLE_KEYS, of_keying, NULL);
+		of_sources = end_of(fds[1], ROLE_KEYS, ROLE_SOURCES, keys_handlers, h.keys);
+		keys_came(h.keys, of_sources);
+		keys_put_gss_use(channel_begin(sources, ASK_KEYS_GSS_USE),
+				 &(struct keys_gss_use){ .job = 1,
+							 .gss = 2,
+							 .use = rows[i].use,
+							 .len = rows[i].use == KEYS_USE_KEY ? 32 : 0,
+							 .octets = { rows[i].octets, rows[i].len } });
+		channel_end(sources);
+		turns();
+		if (!cut_off != rows[i].heard)
+			fail_msg("row %zu: %s", i, cut_off ? cut_off : "it was heard");
+		keys_went(h.keys, ROLE_SOURCES);
+		if (rows[i].heard) { /* else closed by themselves */
+			channel_close(of_sources);
+			channel_close(sources);
+		}
+		stop(&h);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -400,6 +457,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(what_nobody_answers_fails_in_the_end, setup, teardown),
 		cmocka_unit_test_setup_teardown(who_asks_for_another_signature_is_cut_off, setup, teardown),
 		cmocka_unit_test_setup_teardown(only_the_parent_fills, setup, teardown),
+		cmocka_unit_test_setup_teardown(sources_may_ask_the_directory_and_no_more, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
