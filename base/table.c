@@ -1,7 +1,12 @@
 /* base/table.c - look-ups by number. */
+#include "base/diag.h"
 #include "base/mem.h"
 #include "base/table.h"
+#include <endian.h>
+#include <errno.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
 
 struct table_node {
 	uint64_t key;
@@ -9,12 +14,25 @@ struct table_node {
 	struct table_node *next;
 };
 
+/* Not a key of anything but of which bucket a value lies in. */
+static struct {
+	uint64_t multiplier; /* odd */
+	uint64_t sip[2];
+} secret = { .multiplier = UINT64_C(0x9e3779b97f4a7c15) };
+
+int table_seed(struct diag *d)
+{
+	if (getrandom(&secret, sizeof secret, 0) != (ssize_t)sizeof secret)
+		return diag_errno(d, errno, "get random octets from the kernel");
+	secret.multiplier |= 1;
+	return 0;
+}
+
+/* Multiply-shift: for whoever does not know the multiplier, two numbers meet as rarely as by chance. Buckets are a
+ * power of two, 16 at least. */
 static size_t bucket(const struct table *t, uint64_t key)
 {
-	key ^= key >> 31;
-	key *= UINT64_C(0x9e3779b97f4a7c15);
-	key ^= key >> 29;
-	return (size_t)key & (t->bucket_count - 1);
+	return (size_t)((key * secret.multiplier) >> (64 - __builtin_ctzll(t->bucket_count)));
 }
 
 static void widen(struct table *t)
@@ -97,6 +115,59 @@ uint64_t table_hash(const void *octets, size_t n, uint64_t start)
 	for (size_t i = 0; i < n; i++)
 		h = (h ^ p[i]) * UINT64_C(0x100000001b3);
 	return h;
+}
+
+/* ---- SipHash-2-4 (Aumasson and Bernstein, 2012) ------------------------------------------------------------------ */
+
+static uint64_t rotate(uint64_t v, unsigned by)
+{
+	return v << by | v >> (64 - by);
+}
+
+static void sip_rounds(uint64_t v[4], unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		v[0] += v[1];
+		v[2] += v[3];
+		v[1] = rotate(v[1], 13) ^ v[0];
+		v[3] = rotate(v[3], 16) ^ v[2];
+		v[0] = rotate(v[0], 32) + v[3];
+		v[2] += v[1];
+		v[3] = rotate(v[3], 21) ^ v[0];
+		v[1] = rotate(v[1], 17) ^ v[2];
+		v[2] = rotate(v[2], 32);
+	}
+}
+
+static void sip_word(uint64_t v[4], uint64_t word)
+{
+	v[3] ^= word;
+	sip_rounds(v, 2);
+	v[0] ^= word;
+}
+
+uint64_t table_siphash(const uint64_t key[2], const void *octets, size_t n)
+{
+	uint64_t v[4] = { key[0] ^ UINT64_C(0x736f6d6570736575), key[1] ^ UINT64_C(0x646f72616e646f6d),
+			  key[0] ^ UINT64_C(0x6c7967656e657261), key[1] ^ UINT64_C(0x7465646279746573) };
+	uint64_t word = 0, last = (uint64_t)n << 56;
+	const uint8_t *p = octets;
+
+	for (; n >= sizeof word; n -= sizeof word, p += sizeof word) {
+		memcpy(&word, p, sizeof word);
+		sip_word(v, le64toh(word));
+	}
+	for (size_t i = 0; i < n; i++)
+		last |= (uint64_t)p[i] << (8 * i);
+	sip_word(v, last);
+	v[2] ^= 0xff;
+	sip_rounds(v, 4);
+	return v[0] ^ v[1] ^ v[2] ^ v[3];
+}
+
+uint64_t table_hash_secret(const void *octets, size_t n, uint64_t start)
+{
+	return table_siphash((const uint64_t[2]){ secret.sip[0] ^ start, secret.sip[1] }, octets, n);
 }
 
 void table_each(const struct table *t, void (*each)(void *context, void *value), void *context)

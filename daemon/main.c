@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "base/table.h"
 #include "base/text.h"
 #include "daemon/force/boot.h"
 #include "daemon/force/change.h"
@@ -196,8 +197,10 @@ static void started(struct daemon *d)
 
 static int do_run(struct daemon *d, struct diag *why)
 {
-	int r;
+	int r = table_seed(why);
 
+	if (r < 0)
+		return r;
 	d->started_ms = unix_now_ms();
 	follow_start(d);
 	if ((r = uv_loop_init(&d->loop)) < 0)

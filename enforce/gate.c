@@ -450,7 +450,7 @@ int gate_exempt_remove(struct gate *g, const struct addr *remote, struct diag *d
 /* Where a pair stands in g->secured, which moves: the table has its index, from 1. */
 static uint64_t pair_hash(const struct addr *local, const struct addr *remote)
 {
-	return table_hash(remote, sizeof *remote, table_hash(local, sizeof *local, 0));
+	return table_hash_secret(remote, sizeof *remote, table_hash_secret(local, sizeof *local, 0));
 }
 
 struct sought {

@@ -76,7 +76,8 @@ int gate_secured_remove(struct gate *g, const struct addr *local, const struct a
 /* Who is behind two addresses, for the sets that firewall rules ask (identity_sets.h): in force in the kernel when this
  * returns. `is` counts plan_groups of the plan in force; NULL: there is no SA with a proven peer any more. Kept by the
  * gate whatever table is in force; a new plan's table has of it what is still the same group, and of other groups
- * nobody for sure. On failure the kernel lets in no more than before or after. -ENOSPC: GATE_IDENTITIES_MOST. */
+ * nobody for sure. On failure the kernel lets in no more than before or after. -ENOSPC: of those that are new only so
+ * many are in force as make GATE_IDENTITIES_MOST; the rest of the changes is. */
 struct membership;
 struct gate_identity {
 	struct addr local, remote;

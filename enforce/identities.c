@@ -15,7 +15,8 @@
 
 static uint64_t hash_of(const struct addr *local, const struct addr *remote)
 {
-	return table_hash(remote->octets, sizeof remote->octets, table_hash(local->octets, sizeof local->octets, 0));
+	return table_hash_secret(remote->octets, sizeof remote->octets,
+				 table_hash_secret(local->octets, sizeof local->octets, 0));
 }
 
 static bool same_hosts(const void *value, const void *what)
@@ -154,11 +155,10 @@ static void change_list(struct identities *i, const struct gate_identity *to)
 	}
 }
 
-static int check(const struct identities *i, const struct plan *plan, const struct gate_identity *changes, size_t count,
-		 struct diag *d)
+static int check(const struct plan *plan, const struct gate_identity *changes, size_t count, struct diag *d)
 {
 	const struct plan_group *groups;
-	size_t n = plan ? plan_groups(plan, &groups) : 0, added = 0;
+	size_t n = plan ? plan_groups(plan, &groups) : 0;
 
 	for (size_t k = 0; k < count; k++) {
 		const struct gate_identity *to = &changes[k];
@@ -166,27 +166,61 @@ static int check(const struct identities *i, const struct plan *plan, const stru
 		if (!to->local.family || to->local.family != to->remote.family || (to->is && to->is->count != n))
 			return diag_fail(d, EINVAL,
 					 "an identity is of two addresses, and of the groups that are asked about");
-		added += to->is && !find(i, to);
 	}
-	return i->count + added <= GATE_IDENTITIES_MOST
-		       ? 0
-		       : diag_fail(d, ENOSPC, "the firewall knows who is behind %d pairs of addresses already",
-				   GATE_IDENTITIES_MOST);
+	return 0;
+}
+
+static bool comes_again(const struct gate_identity *of, const struct gate_identity *changes, size_t count)
+{
+	for (size_t k = 0; k < count; k++)
+		if (addr_equal(&of->remote, &changes[k].remote) && addr_equal(&of->local, &changes[k].local))
+			return true;
+	return false;
+}
+
+/* Those of the changes for which there is room; who goes makes some, and always goes. Returns how many. */
+static size_t those_that_fit(const struct identities *i, const struct gate_identity *changes, size_t count,
+			     struct gate_identity *ret)
+{
+	size_t room = GATE_IDENTITIES_MOST - i->count, n = 0;
+
+	if (room < count)
+		for (size_t k = 0; k < count; k++)
+			room += !changes[k].is && find(i, &changes[k]) &&
+				!comes_again(&changes[k], &changes[k + 1], count - k - 1);
+	for (size_t k = 0; k < count; k++) {
+		bool adds = changes[k].is && !find(i, &changes[k]);
+
+		if (adds && !room)
+			continue;
+		room -= adds;
+		ret[n++] = changes[k];
+	}
+	return n;
 }
 
 int identities_change(struct identities *i, struct netlink *nft, const struct plan *plan,
 		      const struct gate_identity *changes, size_t count, struct diag *d)
 {
-	int r = check(i, plan, changes, count, d);
+	struct gate_identity *fitting;
+	size_t n;
+	int r = check(plan, changes, count, d);
 
 	if (r < 0 || !plan || !plan_asks_who(plan))
 		return r;
-	r = change_kernel(i, nft, plan, changes, count, false);
+	fitting = mem_new(count + 1, sizeof *fitting);
+	n = those_that_fit(i, changes, count, fitting);
+	r = change_kernel(i, nft, plan, fitting, n, false);
 	if (r < 0) /* the sets were not as we knew them */
-		r = change_kernel(i, nft, plan, changes, count, true);
-	for (size_t k = 0; k < count; k++)
-		change_list(i, &changes[k]);
-	return r < 0 ? diag_errno(d, -r, "change the sets of the firewall's groups") : 0;
+		r = change_kernel(i, nft, plan, fitting, n, true);
+	for (size_t k = 0; k < n; k++)
+		change_list(i, &fitting[k]);
+	free(fitting);
+	if (r < 0)
+		return diag_errno(d, -r, "change the sets of the firewall's groups");
+	return n == count ? 0
+			  : diag_fail(d, ENOSPC, "the firewall knows who is behind %d pairs of addresses already",
+				      GATE_IDENTITIES_MOST);
 }
 
 /* ---- are they as they should be? --------------------------------------------------------------------------------- */

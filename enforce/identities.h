@@ -19,7 +19,8 @@ struct identities {
 void identities_wipe(struct identities *i);
 
 /* From the kernel's point of view: first what shuts, then what opens. `plan` is the one in force, NULL: none is, and
- * only the list changes. The list has what the kernel has, also when it refuses (-errno with words). */
+ * only the list changes. The list has what the kernel has, also when it refuses (-errno with words). -ENOSPC: those for
+ * whom there was no room were left out; all else is in force, who has gone above all. */
 int identities_change(struct identities *i, struct netlink *nft, const struct plan *plan,
 		      const struct gate_identity *changes, size_t count, struct diag *d);
 /* As the list will be under another plan: for its table. identities_wipe it. */

@@ -14,7 +14,8 @@ struct pair_of_addr {
 
 static uint64_t key_of(const struct addr *local, const struct addr *remote)
 {
-	return table_hash(remote->octets, sizeof remote->octets, table_hash(local->octets, sizeof local->octets, 0));
+	return table_hash_secret(remote->octets, sizeof remote->octets,
+				 table_hash_secret(local->octets, sizeof local->octets, 0));
 }
 
 static bool same(const void *value, const void *what)

@@ -10,7 +10,7 @@ struct source *source_of(struct keying *k, const struct addr *remote)
 {
 	size_t octets = remote->family == 4 ? 4 : 8;
 
-	return &k->sources[table_hash(remote->octets, octets, remote->family) % SOURCES];
+	return &k->sources[table_hash_secret(remote->octets, octets, remote->family) % SOURCES];
 }
 
 bool source_take(struct keying *k, const struct addr *remote, enum source_kind kind)

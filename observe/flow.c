@@ -70,12 +70,12 @@ struct flow_ledger *flow_ledger_new(size_t most)
 
 static uint64_t remote_key(const struct addr *remote)
 {
-	return table_hash(remote, sizeof *remote, 0);
+	return table_hash_secret(remote, sizeof *remote, 0);
 }
 
 static uint64_t row_key(const struct flow_row *r)
 {
-	return table_hash(r->rule, strlen(r->rule), remote_key(&r->remote) + (uint64_t)r->outcome);
+	return table_hash_secret(r->rule, strlen(r->rule), remote_key(&r->remote) + (uint64_t)r->outcome);
 }
 
 static bool same_row(const void *value, const void *what)

@@ -40,10 +40,11 @@ static void came(void *context, const struct nflog_packet *p)
 
 	if (!drop_event(p, r->policy, &e))
 		return;
-	key = table_hash(&e.remote, sizeof e.remote, table_hash(e.rule, strlen(e.rule), (uint64_t)e.direction));
-	key = table_hash(e.reason, strlen(e.reason), key);
+	key = table_hash_secret(&e.remote, sizeof e.remote,
+				table_hash_secret(e.rule, strlen(e.rule), (uint64_t)e.direction));
+	key = table_hash_secret(e.reason, strlen(e.reason), key);
 	if (e.id == EVENT_CONNECTION_CLEAR) /* its first packets are all of a new connection */
-		key = table_hash(&e.local_port, sizeof e.local_port, key);
+		key = table_hash_secret(&e.local_port, sizeof e.local_port, key);
 	if (limit_take(e.id == EVENT_PACKET_DROPPED ? &r->dropped : &r->connections, key, r->now_ms, &e.left_out))
 		r->tell(r->context, &e);
 }

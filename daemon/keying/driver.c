@@ -98,7 +98,7 @@ static bool same_hosts(const void *value, const void *what)
 
 static uint64_t hosts_hash(const struct secured *s)
 {
-	return table_hash(&s->remote, sizeof s->remote, table_hash(&s->local, sizeof s->local, 0));
+	return table_hash_secret(&s->remote, sizeof s->remote, table_hash_secret(&s->local, sizeof s->local, 0));
 }
 
 static void child_up(struct driver *e, const struct sa_spec *spec)

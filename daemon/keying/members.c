@@ -73,8 +73,8 @@ static bool same_hosts(const void *value, const void *what)
 
 static uint64_t hosts_hash(const struct hosts *h)
 {
-	return table_hash(h->remote.octets, sizeof h->remote.octets,
-			  table_hash(h->local.octets, sizeof h->local.octets, 0));
+	return table_hash_secret(h->remote.octets, sizeof h->remote.octets,
+				 table_hash_secret(h->local.octets, sizeof h->local.octets, 0));
 }
 
 static struct hosts *hosts_of(struct members *m, const struct sa_selector *s)

@@ -137,7 +137,7 @@ size_t doors_fallbacks(const struct doors *d, const struct engine_fallback **ret
 
 static uint64_t remote_hash(const struct addr *remote)
 {
-	return table_hash(remote->octets, sizeof remote->octets, 0);
+	return table_hash_secret(remote->octets, sizeof remote->octets, 0);
 }
 
 static bool same_hosts(const void *value, const void *what)

@@ -44,7 +44,8 @@ struct members *members_new(const struct members_config *c)
 
 static uint64_t hash_of(const struct addr *local, const struct addr *remote)
 {
-	return table_hash(remote->octets, sizeof remote->octets, table_hash(local->octets, sizeof local->octets, 0));
+	return table_hash_secret(remote->octets, sizeof remote->octets,
+				 table_hash_secret(local->octets, sizeof local->octets, 0));
 }
 
 static bool same_hosts(const void *value, const void *what)

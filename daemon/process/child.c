@@ -2,6 +2,7 @@
 
 #include "base/diag.h"
 #include "base/log.h"
+#include "base/table.h"
 #include "daemon/process/sandbox.h"
 
 #include <errno.h>
@@ -113,6 +114,8 @@ static int begin(const char *run_dir, struct diag *d)
 	(void)sigaction(SIGINT, &ignore, NULL);
 	(void)sigaction(SIGPIPE, &ignore, NULL);
 	(void)sigaction(SIGHUP, &ignore, NULL);
+	if ((r = table_seed(d)) < 0)
+		return r;
 	if ((child.program->prepare && (r = child.program->prepare(child.program->context, d)) < 0) ||
 	    (r = sandbox_enter(child.program->role, run_dir, CHILD_CHANNEL_FD, &(int){ CHILD_CHANNEL_FD }, 1, d)) < 0)
 		return r;

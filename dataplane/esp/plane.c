@@ -110,7 +110,7 @@ void plane_drop_in(struct sad *s, enum sad_drop why, const struct ip_packet *out
 	};
 
 	plane_drop(s, why);
-	if (limit_take(&s->drops_told, table_hash(&outer->source, sizeof outer->source, (uint64_t)why), s->now,
+	if (limit_take(&s->drops_told, table_hash_secret(&outer->source, sizeof outer->source, (uint64_t)why), s->now,
 		       &e.left_out))
 		plane_tell(s, &e, NULL);
 }

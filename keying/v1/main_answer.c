@@ -17,7 +17,7 @@ struct asker {
 
 static uint64_t key_of(uint64_t cookie)
 {
-	return table_hash(&cookie, sizeof cookie, 3);
+	return table_hash_secret(&cookie, sizeof cookie, 3);
 }
 
 static bool same_asker(const void *value, const void *what)

@@ -15,7 +15,8 @@ struct module_met {
 
 static size_t set_of(const struct addr *local, const struct addr *remote)
 {
-	return table_hash(remote->octets, sizeof remote->octets, table_hash(local->octets, sizeof local->octets, 3)) %
+	return table_hash_secret(remote->octets, sizeof remote->octets,
+				 table_hash_secret(local->octets, sizeof local->octets, 3)) %
 	       SETS;
 }
 
