@@ -11,6 +11,12 @@ enum {
 	IO_HEADERS_ROOM = 512, /* IPv6: extension headers in front of AH */
 	IO_PACKET_ROOM = IP_PACKET_MOST + IP6_HEADER + IO_HEADERS_ROOM,
 	IO_CONTROL_ROOM = 1024,
+	IO_AT_ONCE = 32, /* packets of one system call */
+};
+
+/* One packet received by a raw socket. Not a power of two long: such places would share lines of a cache. */
+struct io_place {
+	uint8_t headroom[IP6_HEADER + IO_HEADERS_ROOM], octets[IP_PACKET_MOST], apart[1024];
 };
 
 struct esp_io {
@@ -26,6 +32,7 @@ struct esp_io {
 		uint64_t plain_until_ms[2]; /* the kernel refused UDP_SEGMENT: one by one so long */
 	} nat;
 	struct joiner joiner;
+	struct io_place places[IO_AT_ONCE];
 	uint8_t packet[OFFLOAD_HEADER + IO_PACKET_ROOM];
 };
 

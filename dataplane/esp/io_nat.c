@@ -3,8 +3,7 @@
  * send as it stands goes the other way, by the raw one: fragments, options, and IPv4 without DF, which is set for a
  * socket and not for a packet. */
 #include "dataplane/esp/io.h"
-
-#include "base/wire.h"
+#include "dataplane/esp/octets.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -38,18 +37,13 @@ static size_t heading_len(const uint8_t *p)
 	return (p[0] >> 4 == 4 ? IP4_HEADER : IP6_HEADER) + UDP_HEADER;
 }
 
-static uint16_t port_at(const uint8_t *p)
-{
-	return (uint16_t)(p[0] << 8 | p[1]);
-}
-
 bool io_goes_by_nat(const struct esp_io *io, const uint8_t *p, const struct packet_out *row)
 {
 	bool v4 = p[0] >> 4 == 4;
 	size_t head = heading_len(p);
 
 	if (!row->in_udp || row->len < head || io->nat.fd[v4 ? 0 : 1] < 0 ||
-	    port_at(p + head - UDP_HEADER) != io->nat.port)
+	    get_u16(p + head - UDP_HEADER) != io->nat.port)
 		return false;
 	return v4 ? p[0] == 0x45 && p[9] == IP_UDP && p[6] == 0x40 && p[7] == 0 : p[6] == IP_UDP;
 }
@@ -62,7 +56,7 @@ static void read_heading(const uint8_t *p, struct heading *h)
 	h->local.family = h->remote.family = v4 ? 4 : 6;
 	memcpy(h->local.octets, p + (v4 ? 12 : 8), v4 ? 4 : 16);
 	memcpy(h->remote.octets, p + (v4 ? 16 : 24), v4 ? 4 : 16);
-	h->remote_port = port_at(p + h->head - UDP_HEADER + 2);
+	h->remote_port = get_u16(p + h->head - UDP_HEADER + 2);
 	h->tos = v4 ? p[1] : (p[0] & 15) << 4 | p[1] >> 4;
 	h->ttl = v4 ? p[8] : p[7];
 }

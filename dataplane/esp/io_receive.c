@@ -1,6 +1,7 @@
 #include "base/wire.h"
 #include "dataplane/esp/esp.h"
 #include "dataplane/esp/io.h"
+#include "dataplane/esp/octets.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -31,16 +32,43 @@ void io_read_tun(struct esp_io *io)
 	}
 }
 
+/* As many packets as have come, each in its place; the number, or negative. */
+struct batch {
+	struct mmsghdr m[IO_AT_ONCE];
+	struct iovec parts[IO_AT_ONCE];
+	struct sockaddr_in6 from[IO_AT_ONCE];
+	union {
+		struct cmsghdr align;
+		uint8_t octets[IO_CONTROL_ROOM];
+	} control[IO_AT_ONCE];
+};
+
+static int receive_batch(struct esp_io *io, int fd, bool beside, struct batch *b)
+{
+	for (size_t i = 0; i < IO_AT_ONCE; i++) {
+		b->parts[i] = (struct iovec){ io->places[i].octets, sizeof io->places[i].octets };
+		b->m[i].msg_hdr = (struct msghdr){ .msg_iov = &b->parts[i], .msg_iovlen = 1 };
+		if (!beside)
+			continue;
+		b->m[i].msg_hdr.msg_name = &b->from[i];
+		b->m[i].msg_hdr.msg_namelen = sizeof b->from[i];
+		b->m[i].msg_hdr.msg_control = &b->control[i];
+		b->m[i].msg_hdr.msg_controllen = sizeof b->control[i];
+	}
+	return recvmmsg(fd, b->m, IO_AT_ONCE, MSG_DONTWAIT, NULL);
+}
+
 /* An IPv4 raw socket gives the packet with its header, whole: the kernel has put fragments together. */
 void io_read_raw4(struct esp_io *io, int fd)
 {
-	for (unsigned i = 0; i < IO_BATCH; i++) {
-		ssize_t n = recv(fd, io->packet, sizeof io->packet, MSG_DONTWAIT);
+	struct batch b;
+	int n = receive_batch(io, fd, false, &b);
 
-		if (n < 0)
-			return;
-		plane_receive(io->sad, io->packet, (size_t)n);
-	}
+	io->sad->stays = true;
+	for (int i = 0; i < n; i++)
+		plane_receive(io->sad, io->places[i].octets, b.m[i].msg_len);
+	io->sad->stays = false;
+	plane_flush(io->sad);
 }
 
 /* An IPv6 one keeps the header, which is made again from what it tells beside. Extension headers before ESP have had
@@ -114,31 +142,21 @@ static size_t header6(uint8_t *payload_at, struct msghdr *h, size_t payload, uin
 
 void io_read_raw6(struct esp_io *io, int fd, uint8_t protocol)
 {
-	for (unsigned i = 0; i < IO_BATCH; i++) {
-		union {
-			struct cmsghdr align;
-			uint8_t octets[IO_CONTROL_ROOM];
-		} control;
-		struct sockaddr_in6 from;
-		uint8_t *at = io->packet + IP6_HEADER + IO_HEADERS_ROOM;
-		struct iovec part = { at, sizeof io->packet - IP6_HEADER - IO_HEADERS_ROOM };
-		struct msghdr h = { .msg_name = &from,
-				    .msg_namelen = sizeof from,
-				    .msg_iov = &part,
-				    .msg_iovlen = 1,
-				    .msg_control = &control,
-				    .msg_controllen = sizeof control };
-		ssize_t n = recvmsg(fd, &h, MSG_DONTWAIT);
-		size_t head;
+	struct batch b;
+	int n = receive_batch(io, fd, true, &b);
 
-		if (n < 0)
-			return;
-		head = header6(at, &h, (size_t)n, protocol);
+	io->sad->stays = true;
+	for (int i = 0; i < n; i++) {
+		uint8_t *at = io->places[i].octets;
+		size_t head = header6(at, &b.m[i].msg_hdr, b.m[i].msg_len, protocol);
+
 		if (head)
-			plane_receive(io->sad, at - head, head + (size_t)n);
+			plane_receive(io->sad, at - head, head + b.m[i].msg_len);
 		else
 			io->sad->drops[DROP_MALFORMED]++;
 	}
+	io->sad->stays = false;
+	plane_flush(io->sad);
 }
 
 /* RFC 4443 3.2; the filter has seen to what it is. */
@@ -213,12 +231,10 @@ static size_t headers_of(const struct esp_datagram *g, uint8_t *to)
 
 static void put_lengths(uint8_t *headers, bool v4, size_t esp)
 {
-	struct wire_out out = wire_out(headers, ESP_DATAGRAM_HEADROOM);
 	size_t head = v4 ? IP4_HEADER : IP6_HEADER;
 
-	out.len = head + UDP_HEADER;
-	wire_patch_u16(&out, v4 ? 2 : 4, (uint16_t)(UDP_HEADER + esp + (v4 ? head : 0)));
-	wire_patch_u16(&out, head + 4, (uint16_t)(UDP_HEADER + esp));
+	put_u16(headers + (v4 ? 2 : 4), (uint16_t)(UDP_HEADER + esp + (v4 ? head : 0)));
+	put_u16(headers + head + 4, (uint16_t)(UDP_HEADER + esp));
 }
 
 /* Each packet is opened where it lies. The headers that it needs for that stand over the end of the one before, whose

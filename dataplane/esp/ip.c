@@ -3,6 +3,7 @@
 #include "base/diag.h"
 #include "base/wire.h"
 #include "dataplane/esp/checksum.h"
+#include "dataplane/esp/octets.h"
 
 #include <errno.h>
 #include <string.h>
@@ -191,22 +192,15 @@ void ip_flow(const struct ip_packet *ip, bool out, struct plan_packet *ret)
 
 void ip4_checksum(uint8_t *header, size_t head)
 {
-	struct wire_out out = wire_out(header, head);
-	uint16_t sum;
-
-	out.len = head;
-	wire_patch_u16(&out, 10, 0);
-	sum = (uint16_t)~checksum_fold(checksum_add(0, header, head));
-	wire_patch_u16(&out, 10, sum);
+	put_u16(header + 10, 0);
+	put_u16(header + 10, (uint16_t)~checksum_fold(checksum_add(0, header, head)));
 }
 
 void ip_patch(uint8_t *octets, const struct ip_packet *ip, size_t len, uint8_t next)
 {
-	struct wire_out out = wire_out(octets, ip->head);
 	bool v4 = ip->source.family == 4;
 
-	out.len = ip->head;
-	wire_patch_u16(&out, v4 ? 2 : 4, (uint16_t)(v4 ? len : len - IP6_HEADER));
+	put_u16(octets + (v4 ? 2 : 4), (uint16_t)(v4 ? len : len - IP6_HEADER));
 	octets[ip->next_at] = next;
 	if (v4)
 		ip4_checksum(octets, ip->head);

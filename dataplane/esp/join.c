@@ -3,6 +3,7 @@
 #include "base/scope.h"
 #include "dataplane/esp/checksum.h"
 #include "dataplane/esp/ip.h"
+#include "dataplane/esp/octets.h"
 
 #include <linux/virtio_net.h>
 #include <string.h>
@@ -31,22 +32,6 @@ enum {
 	CWR = 0x80,
 	DF = 0x40, /* of IPv4's octet 6 */
 };
-
-static uint16_t get_u16(const uint8_t *at)
-{
-	return (uint16_t)(at[0] << 8 | at[1]);
-}
-
-static uint32_t get_u32(const uint8_t *at)
-{
-	return (uint32_t)get_u16(at) << 16 | get_u16(at + 2);
-}
-
-static void put_u16(uint8_t *at, size_t v)
-{
-	at[0] = (uint8_t)(v >> 8);
-	at[1] = (uint8_t)v;
-}
 
 /* A row as this file sees it. */
 struct part {
@@ -246,7 +231,7 @@ static void make_super(const struct join_run *r, struct joined *ret)
 	uint8_t *upper = ret->head + r->upper;
 
 	memcpy(ret->head, r->head, r->head_len);
-	put_u16(ret->head + (v4 ? 2 : 4), v4 ? len : len - IP6_HEADER);
+	put_u16(ret->head + (v4 ? 2 : 4), (uint16_t)(v4 ? len : len - IP6_HEADER));
 	if (v4)
 		ip4_checksum(ret->head, IP4_HEADER);
 	if (tcp) {
@@ -254,7 +239,7 @@ static void make_super(const struct join_run *r, struct joined *ret)
 		if (upper[TCP_FLAGS] & CWR)
 			h.gso_type |= VIRTIO_NET_HDR_GSO_ECN;
 	} else {
-		put_u16(upper + UDP_LENGTH, len - r->upper);
+		put_u16(upper + UDP_LENGTH, (uint16_t)(len - r->upper));
 	}
 	put_u16(upper + h.csum_offset,
 		checksum_fold(pseudo_sum(ret->head, r->upper, r->first->protocol, len - r->upper)));

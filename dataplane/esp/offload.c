@@ -2,8 +2,8 @@
 
 #include "base/diag.h"
 #include "base/scope.h"
-#include "base/wire.h"
 #include "dataplane/esp/checksum.h"
+#include "dataplane/esp/octets.h"
 
 #include <errno.h>
 #include <linux/virtio_net.h>
@@ -86,17 +86,6 @@ int offload_decode(const uint8_t header[OFFLOAD_HEADER], const struct ip_packet 
 	return 0;
 }
 
-static void put_u16(uint8_t *at, uint16_t v)
-{
-	at[0] = (uint8_t)(v >> 8);
-	at[1] = (uint8_t)v;
-}
-
-static uint16_t get_u16(const uint8_t *at)
-{
-	return (uint16_t)(at[0] << 8 | at[1]);
-}
-
 /* A sum of zero is sent as its other form: in UDP zero says "no checksum", in TCP both mean the same. */
 static void finish(uint8_t *packet, size_t len, size_t from, size_t field)
 {
@@ -141,10 +130,7 @@ size_t cutter_next(struct cutter *c, uint8_t *to)
 	memcpy(to, c->packet, c->head);
 	memcpy(to + c->head, c->packet + c->head + c->at, n);
 	if (c->cut == CUT_TCP) {
-		struct wire_in in = wire_in(c->packet + upper + 4, 4);
-		struct wire_out out = { .buf = to + upper, .len = TCP_HEADER, .cap = TCP_HEADER };
-
-		wire_patch_u32(&out, 4, wire_u32(&in) + (uint32_t)c->at);
+		put_u32(to + upper + 4, get_u32(c->packet + upper + 4) + (uint32_t)c->at);
 		if (!last)
 			to[upper + TCP_FLAGS] &= (uint8_t) ~(TCP_FIN | TCP_PSH);
 		if (c->number > 0)

@@ -5,6 +5,7 @@
 #include "base/wire.h"
 #include "dataplane/esp/ah.h"
 #include "dataplane/esp/checksum.h"
+#include "dataplane/esp/octets.h"
 #include "dataplane/esp/sa.h"
 
 #include <errno.h>
@@ -60,14 +61,13 @@ struct cover {
 static struct cover cover_of(const struct sa *sa, uint64_t seq)
 {
 	struct cover c;
-	struct wire_out aad = wire_out(c.aad, sizeof c.aad), high = wire_out(c.high, sizeof c.high);
 
-	wire_put_u32(&aad, sa->spec.spi);
+	put_u32(c.aad, sa->spec.spi);
+	put_u32(c.high, (uint32_t)(seq >> 32));
 	if (sa->spec.esn)
-		wire_put_u32(&aad, (uint32_t)(seq >> 32));
-	wire_put_u32(&aad, (uint32_t)seq);
-	wire_put_u32(&high, (uint32_t)(seq >> 32));
-	c.aad_len = aad.len;
+		put_u32(c.aad + 4, (uint32_t)(seq >> 32));
+	c.aad_len = sa->spec.esn ? 12 : 8;
+	put_u32(c.aad + c.aad_len - 4, (uint32_t)seq);
 	return c;
 }
 
@@ -86,16 +86,14 @@ static struct sealed sealed_of(const struct sa *sa, const struct cover *c, uint8
 
 /* A counter never repeats under one key, which is all that a stream cipher asks, and the least: CTR and every AEAD
  * (RFC 3686 2.1, 4106 3.1). CBC wants its IV unpredictable (RFC 3602 3). */
-static int put_iv(const struct sa *sa, uint64_t seq, struct wire_out *out, struct diag *d)
+static int put_iv(const struct sa *sa, uint64_t seq, uint8_t *iv, struct diag *d)
 {
-	uint8_t *iv;
-
 	if (sa->spec.suite.encr->block == 1 && sa->iv == 8) {
-		wire_put_u64(out, seq);
+		put_u32(iv, (uint32_t)(seq >> 32));
+		put_u32(iv + 4, (uint32_t)seq);
 		return 0;
 	}
-	iv = wire_put_space(out, sa->iv);
-	return iv && sa->iv ? crypto_random(iv, sa->iv, d) : 0;
+	return sa->iv ? crypto_random(iv, sa->iv, d) : 0;
 }
 
 /* In IPv4 there is none (RFC 3948 2.1); in IPv6 one is needed, and what is on the way may drop zero (RFC 8200 8.1). */
@@ -108,8 +106,7 @@ void esp_udp_checksum(uint8_t *packet, size_t head, size_t len)
 	udp[6] = udp[7] = 0;
 	made = (uint16_t)~checksum_fold(checksum_add(sum, udp, len - head));
 	made = made ? made : 0xffff;
-	udp[6] = (uint8_t)(made >> 8);
-	udp[7] = (uint8_t)made;
+	put_u16(udp + 6, made);
 }
 
 size_t esp_gap(const struct sa *sa)
@@ -121,8 +118,7 @@ int esp_seal_here(struct sa *sa, const struct ip_packet *ip, uint8_t *at, size_t
 {
 	size_t payload = len - ip->head, total = esp_sealed_len(sa, ip, len), gap = esp_gap(sa);
 	size_t text = round_up(payload + ESP_TRAILER, sa->align), pad = text - payload - ESP_TRAILER;
-	struct wire_out out = wire_out(at, ip->head + gap);
-	uint8_t *esp = at + ip->head + encapsulation(sa), *behind = at + gap + len;
+	uint8_t *udp = at + ip->head, *esp = at + ip->head + encapsulation(sa), *behind = at + gap + len;
 	struct cover cover;
 	struct sealed sealed;
 	uint64_t seq;
@@ -133,16 +129,15 @@ int esp_seal_here(struct sa *sa, const struct ip_packet *ip, uint8_t *at, size_t
 	if (total > IP_PACKET_MOST)
 		return diag_fail(d, EMSGSIZE, "%zu octets sealed are more than a packet holds", total);
 	memmove(at, at + gap, ip->head);
-	out.len = ip->head;
 	if (encapsulation(sa)) {
-		wire_put_u16(&out, sa->spec.encap_local_port);
-		wire_put_u16(&out, sa->spec.encap_remote_port);
-		wire_put_u16(&out, (uint16_t)(total - ip->head));
-		wire_put_u16(&out, 0);
+		put_u16(udp, sa->spec.encap_local_port);
+		put_u16(udp + 2, sa->spec.encap_remote_port);
+		put_u16(udp + 4, (uint16_t)(total - ip->head));
+		put_u16(udp + 6, 0);
 	}
-	wire_put_u32(&out, sa->spec.spi);
-	wire_put_u32(&out, (uint32_t)seq);
-	if ((r = put_iv(sa, seq, &out, d)) < 0)
+	put_u32(esp, sa->spec.spi);
+	put_u32(esp + 4, (uint32_t)seq);
+	if ((r = put_iv(sa, seq, esp + ESP_HEADER, d)) < 0)
 		return r;
 	for (size_t i = 0; i < pad; i++)
 		behind[i] = (uint8_t)(i + 1);

@@ -1,13 +1,19 @@
 #include "dataplane/esp/path.h"
 
+#include <string.h>
+
 static struct path *row_of(struct paths *p, const struct addr *local, const struct addr *remote)
 {
-	uint32_t h = 2166136261u;
+	uint64_t words[4], h = 0;
 	struct path *row;
 
-	for (size_t i = 0; i < sizeof local->octets; i++)
-		h = ((h ^ local->octets[i]) * 16777619u ^ remote->octets[i]) * 16777619u;
-	row = &p->rows[(h ^ h >> 15) % PATH_ROWS];
+	memcpy(words, local->octets, 16);
+	memcpy(words + 2, remote->octets, 16);
+	for (size_t i = 0; i < 4; i++) {
+		h = (h ^ words[i]) * UINT64_C(0x9e3779b97f4a7c15);
+		h ^= h >> 32;
+	}
+	row = &p->rows[h % PATH_ROWS];
 	if (!addr_equal(&row->local, local) || !addr_equal(&row->remote, remote))
 		*row = (struct path){ .local = *local, .remote = *remote };
 	return row;

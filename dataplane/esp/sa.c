@@ -28,6 +28,7 @@ static void warm_up(struct sa *sa)
 		there->is_warm = false;
 	}
 	w->ring[w->hand] = sa;
+	sa->warm_at = w->hand;
 	w->hand = (w->hand + 1) % SA_WARM_MOST;
 	sa->is_warm = true;
 }
@@ -41,9 +42,8 @@ void sa_use(struct sa *sa)
 
 static void leave_ring(struct sa *sa)
 {
-	for (size_t i = 0; sa->is_warm && i < SA_WARM_MOST; i++)
-		if (sa->warm->ring[i] == sa)
-			sa->warm->ring[i] = NULL;
+	if (sa->is_warm)
+		sa->warm->ring[sa->warm_at] = NULL;
 }
 
 static void sa_free(struct sa *sa)

@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { SA_BUCKETS = 4096, SA_RESERVED_MOST = 65536, SA_SPI_LEAST = 256 };
+enum { SA_BUCKETS = 16384, SA_RESERVED_MOST = 65536, SA_SPI_LEAST = 256 };
 
 struct sa {
 	struct sa *next_found, *next_pair; /* in its bucket */
@@ -22,6 +22,7 @@ struct sa {
 	struct replay replay;              /* inbound */
 	struct sa_warm *warm;              /* of its table */
 	bool is_warm, used;                /* its cipher is keyed; was used since the ring last came by */
+	size_t warm_at;                    /* its place in the ring */
 	uint64_t packets, octets, last_ms;
 	uint64_t moved_told_ms; /* when SAD_MOVED was told last */
 	bool soft_told;
@@ -30,7 +31,7 @@ struct sa {
 
 /* The SAs whose ciphers are keyed: a keyed cipher is large, and of 10,000 SAs few have packets now. A ring with a hand
  * that goes round and cools those that were not used since it came by last. */
-enum { SA_WARM_MOST = 1024 };
+enum { SA_WARM_MOST = 32768 };
 struct sa_warm {
 	struct sa *ring[SA_WARM_MOST];
 	size_t hand;
