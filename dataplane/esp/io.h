@@ -7,8 +7,9 @@
 #include "dataplane/esp/plane.h"
 
 enum {
-	IO_BATCH = 64,         /* packets taken from one descriptor before the others have their turn */
-	IO_HEADERS_ROOM = 512, /* IPv6: extension headers in front of AH */
+	IO_BATCH = 64,          /* packets taken from one descriptor before the others have their turn */
+	IO_OCTETS = 256 * 1024, /* ... and no more than this: what comes in must not wait for it */
+	IO_HEADERS_ROOM = 512,  /* IPv6: extension headers in front of AH */
 	IO_PACKET_ROOM = IP_PACKET_MOST + IP6_HEADER + IO_HEADERS_ROOM,
 	IO_CONTROL_ROOM = 1024,
 	IO_AT_ONCE = 32, /* packets of one system call */

@@ -19,11 +19,14 @@
 
 void io_read_tun(struct esp_io *io)
 {
-	for (unsigned i = 0; i < IO_BATCH; i++) {
+	size_t octets = 0;
+
+	for (unsigned i = 0; i < IO_BATCH && octets < IO_OCTETS; i++) {
 		ssize_t n = read(io->fds.fd[ESP_FD_TUN], io->packet, sizeof io->packet);
 
 		if (n < 0)
 			return;
+		octets += (size_t)n;
 		if (n < OFFLOAD_HEADER) {
 			io->sad->drops[DROP_MALFORMED]++;
 			continue;
