@@ -196,6 +196,39 @@ def told():
                                                    members(b)[1] == 0, 15) and not web(a, b, 1))
 
 
+def shown():
+    """show firewall and its counters while it runs; another program's table that drops is told when it appears, and
+    when it has gone"""
+    a, b, _ = world(policy())
+
+    def rule(name):
+        return next(r for r in b.json("show", "firewall")["rows"] if r["name"] == name)
+
+    def overruled():
+        return b.json("show", "firewall")["firewall"]["overruled_by"]
+
+    expect("a member reaches it", web(a, b))
+    expect("its packets are counted: %s" % rule("the trusted"), rule("the trusted")["packets"] >= 1)
+    expect("those that are closed out, too", not reaches(a, b, B, CLOSED, 1)[1] and
+           b.json("show", "firewall")["firewall"]["inbound_dropped"] >= 1)
+    out = b.cordon("show", "firewall")[1]
+    expect("for people: %s" % out, "the trusted" in out and "authenticated; of trusted; not of barred" in out and
+           "Of trusted: 1 here now." in out)
+    expect("nobody overrules it", overruled() == [] and "bypass-overruled" not in b.events())
+    b.sh("nft", "add table inet others; add chain inet others in { type filter hook input priority 20; policy drop; }")
+    expect("another table is told of", wait_until(lambda: "bypass-overruled" in b.events(), 10))
+    expect("with its name: %s" % overruled(), "others" in str(overruled()) and "others" in b.cordon("status")[1] and
+           "others" in b.cordon("show", "firewall")[1])
+    expect("and does what is said of it", not web(a, b, 1))
+    b.sh("nft", "delete", "table", "inet", "others")
+    expect("it goes, and the member is in again", wait_until(lambda: overruled() == [], 5) and web(a, b))
+    expect("it was told once", b.events().count("bypass-overruled") == 1)
+    b.kill(signal.SIGTERM)
+    b.start("--config", b.folder + "/root/host.yaml", policy=policy())
+    expect("a new cordond counts and knows as well", wait_until(lambda: web(a, b, 1), 15) and
+           rule("the trusted")["packets"] >= 1 and "Of trusted: 1 here now." in b.cordon("show", "firewall")[1])
+
+
 def deaths():
     """each process of the host that asks dies, and the host: a member comes in again, another never does"""
     a, b, ca = world(policy())
@@ -269,4 +302,4 @@ def many():
 
 
 if __name__ == "__main__":
-    sys.exit(main([admitted, refused, unknown, of_rules, lost, told, deaths, replaced, many]))
+    sys.exit(main([admitted, refused, unknown, of_rules, lost, told, shown, deaths, replaced, many]))
