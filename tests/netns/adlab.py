@@ -135,6 +135,16 @@ def leaves_nothing():
             p.send_signal(number)
             p.communicate(timeout=60)
             gone("%s while it runs" % number.name, before)
+        for after in (0.3, 1.0): # Ctrl-C while one comes up that is to stay
+            p = lab.start("up", policy, start_new_session=True)
+            time.sleep(after)
+            began = time.monotonic()
+            os.killpg(p.pid, signal.SIGINT)
+            p.communicate(timeout=60)
+            took = time.monotonic() - began
+            check(p.returncode != 0 and took < 2, "up, Ctrl-C after %.1f s: status %d after %.1f s" % (after, p.returncode, took))
+            gone("Ctrl-C while it comes up", before)
+            check(not os.path.exists(os.path.join(BASE, "up")), "Ctrl-C while it comes up: its folder is left")
         with Up(lab, policy):
             check(any("smbd" in s for s in of_samba()), "it runs: %s" % of_samba())
             with open(os.path.join(BASE, "up", "lab.json")) as f:

@@ -83,8 +83,8 @@ class Lab:
     def policy(self, *tests):
         return self.write("policy.yaml", POLICY % "\n".join("  - " + t for t in tests))
 
-    def start(self, *words):
-        return subprocess.Popen([self.cordon, "lab", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    def start(self, *words, **how):
+        return subprocess.Popen([self.cordon, "lab", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **how)
 
     def run(self, *words, timeout=180):
         p = self.start(*words)

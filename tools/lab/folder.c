@@ -85,6 +85,17 @@ static void sweep(void)
 		(void)closedir(dir);
 }
 
+void folder_sweep(void)
+{
+	int base = lock_base(NULL);
+
+	if (base < 0)
+		return;
+	sweep();
+	(void)rmdir(folder_base()); /* if that was all */
+	(void)close(base);
+}
+
 static int take_folder(const char *path, struct folder **ret, struct diag *d)
 {
 	struct folder *f;

@@ -22,4 +22,7 @@ const char *folder_path(const struct folder *f);
 /* "BASE/name", made if need be, mode 0700; free it. */
 int folder_make(const char *base, const char *name, char **ret, struct diag *d);
 
+/* Remove what labs left behind that nobody holds any more. */
+void folder_sweep(void);
+
 #endif

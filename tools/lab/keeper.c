@@ -15,6 +15,7 @@
 #include <fcntl.h>
 #include <jansson.h>
 #include <limits.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -23,10 +24,20 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { STATUS_OK = 0, STATUS_FAILED = 1, PAGE_MOST = 1 << 20, DOWN_WITHIN_MS = 15000, TURN_MS = 1000 };
+enum {
+	STATUS_OK = 0,
+	STATUS_FAILED = 1,
+	PAGE_MOST = 1 << 20,
+	DOWN_WITHIN_MS = 15000,
+	WORDS_AFTER_MS = 1000, /* who waits longer is told for what */
+	TURN_MS = 1000,
+};
 
 static const char lab_name[] = "up"; /* one at a time */
 static const char page_name[] = "lab.json";
@@ -49,13 +60,33 @@ static char *page_path(void)
 
 /* ---- the keeper ------------------------------------------------------------------------------------------------ */
 
+static int put_page(const json_t *page, struct diag *d)
+{
+	char *path = page_path(), *text = json_dumps(page, JSON_INDENT(2));
+	int e = text ? text_replace(path, text, strlen(text), 0600, d)
+		     : diag_fail(d, EINVAL, "a host's name is no text");
+
+	free(text);
+	free(path);
+	return e;
+}
+
+/* From the first moment somebody can be asked to stop. */
+static int write_first_page(struct diag *d)
+{
+	json_t *page = json_pack("{s:i,s:b}", "pid", (int)getpid(), "coming-up", 1);
+	int e = put_page(page, d);
+
+	json_decref(page);
+	return e;
+}
+
 static int write_page(const struct twin *t, const struct scenario *s, struct diag *d)
 {
 	const struct host *hosts;
 	size_t n = policy_hosts(s->policy, &hosts);
 	json_t *page = json_object(), *list = json_array();
 	const struct directory *y = twin_directory(t);
-	char *path = page_path(), *text;
 	int e;
 
 	(void)json_object_set_new(page, "pid", json_integer(getpid()));
@@ -78,10 +109,7 @@ static int write_page(const struct twin *t, const struct scenario *s, struct dia
 		(void)json_object_set_new(page, "smb-conf", json_string(directory_smb_conf(y)));
 	}
 	(void)json_object_set_new(page, "etc", y ? json_string(directory_etc(y)) : json_null());
-	text = json_dumps(page, JSON_INDENT(2));
-	e = text ? text_replace(path, text, strlen(text), 0600, d) : diag_fail(d, EINVAL, "a host's name is no text");
-	free(text);
-	free(path);
+	e = put_page(page, d);
 	json_decref(page);
 	return e;
 }
@@ -97,11 +125,23 @@ static void let_go_of_terminal(void)
 		(void)close(null);
 }
 
+/* Until the twin is up it ends with who waits for that, however that ends. */
+static void tie_to(pid_t waiting)
+{
+	(void)prctl(PR_SET_PDEATHSIG, waiting ? SIGTERM : 0);
+	if (waiting && getppid() != waiting)
+		(void)raise(SIGTERM);
+}
+
 /* Runs until a signal or a daemon's end; `told` gets one octet when the twin is up. */
-static int keep(const struct lab_options *o, const struct scenario *s, int told)
+static int keep(const struct lab_options *o, const struct scenario *s, int told, pid_t waiting)
 {
 	struct twin_options to = {
-		.scenario = s, .name = lab_name, .keep = o->keep, .tell = isatty(STDERR_FILENO) == 1
+		.scenario = s,
+		.name = lab_name,
+		.keep = o->keep,
+		.tell = isatty(STDERR_FILENO) == 1,
+		.begun = write_first_page,
 	};
 	SCOPED(twin_freep) struct twin *t = NULL;
 	struct pollfd *rows;
@@ -109,11 +149,13 @@ static int keep(const struct lab_options *o, const struct scenario *s, int told)
 	int e = 0;
 
 	(void)setsid();
+	tie_to(waiting);
 	if (twin_new(&to, &t, &d) < 0 || write_page(t, s, &d) < 0) {
 		(void)fprintf(stderr, "cordon lab: %s\n", d.text);
 		return STATUS_FAILED;
 	}
 	let_go_of_terminal();
+	tie_to(0);
 	if (write(told, "1", 1) != 1)
 		return STATUS_FAILED;
 	(void)close(told);
@@ -138,12 +180,68 @@ static void say_up(const struct scenario *s)
 		     hosts[0].name, (int)strlen(hosts[0].name) + 11, "");
 }
 
+static const int ends_us[] = { SIGINT, SIGTERM, SIGHUP };
+
+/* Those signals wait until somebody reads them. */
+static int hold_signals(sigset_t *ret_before)
+{
+	sigset_t set;
+
+	(void)sigemptyset(&set);
+	for (size_t i = 0; i < ARRAY_LEN(ends_us); i++)
+		(void)sigaddset(&set, ends_us[i]);
+	(void)sigprocmask(SIG_BLOCK, &set, ret_before);
+	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+/* The first is handed on to the keeper, which takes all down; the second ends it. */
+static void hand_on(int signals, pid_t keeper, unsigned *times)
+{
+	struct signalfd_siginfo s;
+
+	while (read(signals, &s, sizeof s) == (ssize_t)sizeof s)
+		(void)kill(keeper, (*times)++ ? SIGKILL : (int)s.ssi_signo);
+}
+
+/* True: it is up. Its end of the pipe goes with it. */
+static bool wait_for_keeper(int told, int signals, pid_t keeper)
+{
+	struct pollfd rows[] = { { .fd = told, .events = POLLIN }, { .fd = signals, .events = POLLIN } };
+	unsigned times = 0;
+	bool words = false;
+	char up = 0;
+
+	for (;;) {
+		int n = poll(rows, ARRAY_LEN(rows), times && !words ? WORDS_AFTER_MS : -1);
+
+		if (n == 0) {
+			words = true;
+			(void)fprintf(stderr,
+				      "cordon lab: waiting for its programs to end (process %ld); Ctrl-C ends "
+				      "them at once\n",
+				      (long)keeper);
+		}
+		if (n > 0 && rows[1].revents)
+			hand_on(signals, keeper, &times);
+		if (n > 0 && rows[0].revents)
+			break;
+	}
+	if (read(told, &up, 1) == 1 && times == 0)
+		return true;
+	/* It has said why. Being up when it was told to go, it goes. */
+	(void)waitpid(keeper, NULL, 0);
+	if (times > 1)
+		folder_sweep();
+	return false;
+}
+
 int lab_up(const struct lab_options *o)
 {
 	SCOPED(scenario_wipe) struct scenario s = { 0 };
-	int pipe_fds[2];
-	char up = 0;
-	pid_t keeper;
+	int pipe_fds[2], signals;
+	pid_t keeper, own = getpid();
+	sigset_t before;
+	bool up;
 
 	if (is_root() < 0 || scenario_load(o, false, &s) < 0)
 		return STATUS_FAILED;
@@ -151,19 +249,21 @@ int lab_up(const struct lab_options *o)
 		(void)fprintf(stderr, "cordon lab: pipe: %s\n", strerror(errno));
 		return STATUS_FAILED;
 	}
+	signals = hold_signals(&before);
 	keeper = fork();
 	if (keeper == 0) {
 		(void)close(pipe_fds[0]);
-		return keep(o, &s, pipe_fds[1]);
+		(void)close(signals);
+		return keep(o, &s, pipe_fds[1], own);
 	}
 	(void)close(pipe_fds[1]);
-	if (keeper < 0 || read(pipe_fds[0], &up, 1) != 1) {
-		(void)close(pipe_fds[0]);
-		return STATUS_FAILED; /* the keeper has said why */
-	}
+	up = keeper > 0 && wait_for_keeper(pipe_fds[0], signals, keeper);
 	(void)close(pipe_fds[0]);
-	say_up(&s);
-	return STATUS_OK;
+	(void)close(signals);
+	(void)sigprocmask(SIG_SETMASK, &before, NULL);
+	if (up)
+		say_up(&s);
+	return up ? STATUS_OK : STATUS_FAILED;
 }
 
 /* ---- those who come later -------------------------------------------------------------------------------------- */
@@ -184,10 +284,16 @@ static bool is_up(void)
 	return up;
 }
 
+/* A keeper has its page a moment after the lock. */
 static json_t *read_page(void)
 {
+	const struct timespec nap = { .tv_nsec = 20 * 1000 * 1000 };
 	char *path = page_path();
-	json_t *page = is_up() ? json_load_file(path, 0, NULL) : NULL;
+	json_t *page = NULL;
+
+	for (unsigned tries = 0; tries < 25 && !page && is_up(); tries++)
+		if (!(page = json_load_file(path, 0, NULL)))
+			(void)nanosleep(&nap, NULL);
 
 	free(path);
 	if (!page)
@@ -200,6 +306,11 @@ static const json_t *host_row(const json_t *page, const char *host)
 	const json_t *row;
 	size_t i;
 
+	if (json_is_true(json_object_get(page, "coming-up"))) {
+		(void)fprintf(stderr,
+			      "cordon lab: it is still coming up; try again when `cordon lab up` has said so\n");
+		return NULL;
+	}
 	json_array_foreach(json_object_get(page, "hosts"), i, row)
 	{
 		const char *name = json_string_value(json_object_get(row, "name"));
@@ -323,6 +434,8 @@ int lab_down(void)
 	for (unsigned waited = 0; waited < DOWN_WITHIN_MS; waited += 20) {
 		if (!is_up())
 			return STATUS_OK;
+		if (waited == WORDS_AFTER_MS)
+			(void)fprintf(stderr, "cordon lab: waiting for the hosts' programs to end ...\n");
 		(void)nanosleep(&nap, NULL);
 	}
 	(void)fprintf(stderr, "cordon lab: it does not go down; its keeper is process %ld\n", (long)keeper);

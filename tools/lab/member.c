@@ -151,6 +151,8 @@ int members_new(const struct members_options *o, const struct network *n, struct
 		return e;
 	for (size_t i = 0; i < ms->count; i++) {
 		ms->all[i].host = &hosts[i];
+		if (space_stop_asked())
+			return diag_fail(d, EINTR, "stopped");
 		if ((e = prepare(ms, &ms->all[i], d)) < 0)
 			return diag_wrap(d, e, "host %s", hosts[i].name);
 	}
@@ -435,7 +437,7 @@ int members_stop(struct members *ms, struct diag *d)
 	for (size_t i = 0; i < ms->count; i++)
 		if (ms->all[i].pid)
 			(void)kill(ms->all[i].pid, SIGTERM);
-	for (unsigned waited = 0; any_left(ms) && waited < STOP_WITHIN_MS; waited += 10) {
+	for (unsigned waited = 0; any_left(ms) && waited < STOP_WITHIN_MS && !space_stop_asked(); waited += 10) {
 		struct diag one = { 0 };
 		int e = members_reap(ms, &one);
 
@@ -456,7 +458,7 @@ int members_stop(struct members *ms, struct diag *d)
 		(void)kill(m->pid, SIGKILL);
 		(void)waitpid(m->pid, NULL, 0);
 		m->pid = 0;
-		if (first == 0) {
+		if (first == 0 && !space_stop_asked()) {
 			ms->failed = m;
 			first = diag_fail(d, ECHILD, "cordond of %s did not end within %d s of being told to",
 					  m->host->name, STOP_WITHIN_MS / 1000);

@@ -6,6 +6,7 @@
 #include "policy/policy.h"
 #include "tools/lab/behind.h"
 #include "tools/lab/offload.h"
+#include "tools/lab/inhabitants.h"
 #include "tools/lab/space.h"
 #include "tools/lab/wire.h"
 
@@ -176,10 +177,24 @@ int network_new(const struct host *hosts, size_t count, const int *behind, const
 	return 0;
 }
 
+static void end_inhabitants(const struct network *n)
+{
+	int *all = mem_new(2 * n->count + 1, sizeof *all);
+
+	for (size_t i = 0; i < n->count; i++) {
+		all[i] = n->spaces[i];
+		all[n->count + i] = n->routers[i];
+	}
+	all[2 * n->count] = n->wire;
+	(void)inhabitants_end(all, 2 * n->count + 1);
+	free(all);
+}
+
 void network_free(struct network *n)
 {
 	if (!n)
 		return;
+	end_inhabitants(n);
 	for (size_t i = 0; i < n->count; i++) {
 		if (n->spaces[i] >= 0)
 			(void)close(n->spaces[i]);

@@ -19,7 +19,8 @@ enum { NETWORK_HOSTS_MOST = 500 };
 /* behind: for each host the number of its gateway, or BEHIND_NOBODY; copied. */
 int network_new(const struct host *hosts, size_t count, const int *behind, const struct wire_faults *faults,
 		struct network **ret, struct diag *d);
-void network_free(struct network *n); /* every namespace goes once no process is in it */
+/* Ends whoever runs there; every namespace then goes. */
+void network_free(struct network *n);
 SCOPE_FREEP(struct network, network)
 
 size_t network_hosts(const struct network *n);

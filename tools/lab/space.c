@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -12,6 +13,8 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+enum { STOP_LOOK_MS = 50 };
 
 /* The namespace that the process came from. A process has one. */
 static int home_fd(void)
@@ -129,6 +132,24 @@ static void feed(int fd, const char *text)
 		text += n;
 }
 
+bool space_stop_asked(void)
+{
+	sigset_t pending;
+
+	return sigpending(&pending) == 0 &&
+	       (sigismember(&pending, SIGINT) || sigismember(&pending, SIGTERM) || sigismember(&pending, SIGHUP));
+}
+
+/* There is something to read. Asked to stop, it ends the program first, and there is the end to read. */
+static void wait_to_read(int fd, pid_t child)
+{
+	struct pollfd row = { .fd = fd, .events = POLLIN };
+
+	while (poll(&row, 1, STOP_LOOK_MS) == 0 || (row.revents == 0 && errno == EINTR))
+		if (space_stop_asked())
+			(void)kill(child, SIGKILL);
+}
+
 int space_run(int fd, const char *const argv[], const char *input, struct diag *d)
 {
 	char said[384] = "";
@@ -166,7 +187,10 @@ int space_run(int fd, const char *const argv[], const char *input, struct diag *
 	(void)close(in[1]);
 	for (;;) {
 		char more[256];
-		ssize_t n = read(out[0], more, sizeof more);
+		ssize_t n;
+
+		wait_to_read(out[0], child);
+		n = read(out[0], more, sizeof more);
 
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -185,6 +209,8 @@ int space_run(int fd, const char *const argv[], const char *input, struct diag *
 		;
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
 		return 0;
+	if (space_stop_asked()) /* a terminal's Ctrl-C reaches the program too */
+		return diag_fail(d, EINTR, "stopped");
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 127)
 		return diag_fail(d, ENOENT, "%s: there is no such program here; install it", argv[0]);
 	said[strcspn(said, "\n")] = '\0';

@@ -17,7 +17,10 @@ void space_leave(void);
 int space_socket(int fd, int domain, int type, int protocol);
 /* Write `value` to /proc/sys/net/NAME of the namespace. */
 int space_sysctl(int fd, const char *name, const char *value, struct diag *d);
-/* Run a program there, with `input` as its standard input; what it complains of goes into the diag. */
+/* Does one of the signals wait that end a lab? They are blocked while it lives (twin.h). */
+bool space_stop_asked(void);
+/* Run a program there, with `input` as its standard input; what it complains of goes into the diag.
+ * -EINTR: we are asked to stop, and it has been ended. */
 int space_run(int fd, const char *const argv[], const char *input, struct diag *d);
 
 /* Start a program that lives there: its output is appended to `log`, it has a process group of its own and dies with

@@ -198,7 +198,8 @@ int twin_new(const struct twin_options *o, struct twin **ret, struct diag *d)
 	t->tell = o->tell;
 	allow_many_files();
 	if ((e = take_signals(t, d)) < 0 || (runs_any(hosts, count) && (e = find_cordond(&t->cordond, d)) < 0) ||
-	    (e = make_keep(t, o->keep, d)) < 0 || (e = folder_new(o->name, &t->folder, d)) < 0)
+	    (e = make_keep(t, o->keep, d)) < 0 || (e = folder_new(o->name, &t->folder, d)) < 0 ||
+	    (o->begun && (e = o->begun(d)) < 0))
 		return e;
 	mo.folder = folder_path(t->folder);
 	mo.keep = t->keep;
@@ -234,6 +235,8 @@ int twin_new(const struct twin_options *o, struct twin **ret, struct diag *d)
 
 void twin_free(struct twin *t)
 {
+	struct signalfd_siginfo s;
+
 	if (!t)
 		return;
 	members_free(t->members);
@@ -242,6 +245,9 @@ void twin_free(struct twin *t)
 	network_free(t->network);
 	folder_free(t->folder);
 	if (t->signals >= 0) {
+		/* One that asked us to stop has been obeyed. */
+		while (read(t->signals, &s, sizeof s) == (ssize_t)sizeof s)
+			;
 		(void)close(t->signals);
 		(void)sigprocmask(SIG_SETMASK, &t->before, NULL);
 	}

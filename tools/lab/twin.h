@@ -19,9 +19,10 @@ struct twin_options {
 	const struct scenario *scenario;
 	const char *name; /* of the folder; NULL: the process's number */
 	const char *keep;
-	struct judge *judge; /* NULL: nobody judges */
-	bool tell;           /* progress to standard error */
-	bool own_policies;   /* member.h */
+	struct judge *judge;          /* NULL: nobody judges */
+	bool tell;                    /* progress to standard error */
+	bool own_policies;            /* member.h */
+	int (*begun)(struct diag *d); /* the folder is there; may be NULL */
 };
 
 /* Up, with every cordond ready. -EINTR: asked to stop by a signal. */
