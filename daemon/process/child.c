@@ -101,7 +101,7 @@ static void parent_gone(struct channel *c, const char *why)
 	_exit(why ? EXIT_FAILURE : EXIT_SUCCESS);
 }
 
-static int begin(const char *run_dir, struct diag *d)
+static int begin(const char *run_dir, bool netlink, struct diag *d)
 {
 	struct sigaction ignore = { .sa_handler = SIG_IGN };
 	int type = 0, r;
@@ -117,7 +117,8 @@ static int begin(const char *run_dir, struct diag *d)
 	if ((r = table_seed(d)) < 0)
 		return r;
 	if ((child.program->prepare && (r = child.program->prepare(child.program->context, d)) < 0) ||
-	    (r = sandbox_enter(child.program->role, run_dir, CHILD_CHANNEL_FD, &(int){ CHILD_CHANNEL_FD }, 1, d)) < 0)
+	    (r = sandbox_enter(child.program->role, netlink, run_dir, CHILD_CHANNEL_FD, &(int){ CHILD_CHANNEL_FD }, 1,
+			       d)) < 0)
 		return r;
 	if ((r = uv_loop_init(&child.loop)) < 0)
 		return diag_fail(d, r, "start the event loop: %s", uv_strerror(r));
@@ -147,7 +148,7 @@ int child_run(const struct child_program *program, int argc, char **argv)
 	memcpy(child.handlers, program->handlers, sizeof child.handlers);
 	child.handlers[ASK_PEER] = child_peer;
 	child.handlers[ASK_PING] = ping;
-	if (begin(argc == 2 ? argv[1] : "", &d) < 0) {
+	if (begin(argc >= 2 ? argv[1] : "", argc == 3 && strcmp(argv[2], CHILD_NETLINK) == 0, &d) < 0) {
 		log_error("%s", d.text);
 		return EXIT_FAILURE;
 	}

@@ -5,6 +5,7 @@
 #include "daemon/process/channel.h"
 
 enum { CHILD_CHANNEL_FD = 3 };
+#define CHILD_NETLINK "netlink" /* the argument behind the folder: it keeps a right (sandbox.h) */
 
 struct child_program {
 	enum role role;

@@ -3,6 +3,7 @@
 #include "base/diag.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "daemon/process/child.h"
 #include "observe/event.h"
 
 #include <ctype.h>
@@ -28,6 +29,7 @@ struct child {
 	struct channel *channel;
 	pid_t pid;
 	bool ready, ending, timer_open;
+	bool netlink; /* as it was started */
 	unsigned restarts, in_a_row;
 	uint64_t since_ms, ready_ms, started_ms, next_ms; /* ready_ms 0: it was not since it was started */
 	char path[PATH_TEXT];
@@ -267,7 +269,7 @@ int children_ready(void *context, struct channel *channel, struct wire_in *body,
 	k->ready = true;
 	k->ready_ms = k->since_ms = unix_ms();
 	(void)uv_timer_stop(&k->timer);
-	if (!sandbox_look(k->pid, k->part->role, k->lacks))
+	if (!sandbox_look(k->pid, k->part->role, k->netlink, k->lacks))
 		log_warning("the cage of the process %s lacks: %s", role_name(k->part->role), k->lacks);
 	if (k->restarts) {
 		(void)snprintf(text, sizeof text, "the process %s works again", role_name(k->part->role));
@@ -380,7 +382,9 @@ static int start(struct child *k, struct diag *d)
 				       { .flags = UV_INHERIT_FD, .data.fd = 2 },
 				       { .flags = UV_INHERIT_FD, .data.fd = 2 },
 				       { .flags = UV_INHERIT_FD } };
-	char *arguments[] = { k->path, (char *)(uintptr_t)k->all->config.run_dir, NULL };
+	char netlink[] = CHILD_NETLINK;
+	char *arguments[] = { k->path, (char *)(uintptr_t)k->all->config.run_dir, k->part->netlink ? netlink : NULL,
+			      NULL };
 	uv_process_options_t options = {
 		.file = k->path, .args = arguments, .exit_cb = exited, .stdio = io, .stdio_count = 4
 	};
@@ -399,6 +403,7 @@ static int start(struct child *k, struct diag *d)
 		return diag_fail(d, r, "start %s: %s", k->path, uv_strerror(r));
 	}
 	k->pid = k->process.pid;
+	k->netlink = k->part->netlink;
 	k->ending = false;
 	k->started_ms = unix_ms();
 	k->silent = 0;

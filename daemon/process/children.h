@@ -18,6 +18,7 @@ struct observer;
 /* What the parent is to one child. */
 struct child_part {
 	enum role role;
+	bool netlink;                 /* the next one that is started keeps a right (sandbox.h) */
 	ask_handler *const *handlers; /* what the child may ask of us; at ASK_READY stands children_ready */
 	void *context;
 	/* It is in its cage and listens: tell it all that it needs. Its old channel, if there was one, is gone. */

@@ -51,11 +51,12 @@ static const struct cage {
 	rlim_t memory, threads;   /* octets of data; threads, counted by user: two hosts of a lab share one */
 	rlim_t descriptors, file; /* file: of memory, that is handed to another process */
 	bool lonely;              /* gets a network without a wire */
+	bool netlink;             /* may have to change the kernel's SAs */
 } cages[ROLE_COUNT] = {
-	[ROLE_KEYING] = { "cordon-keying", 2048ul * MEGA, 8192, 64, 64ul * MEGA, false },
-	[ROLE_KEYS] = { "cordon-keys", 512ul * MEGA, 8192, 32, 0, true },
-	[ROLE_DATAPLANE] = { "cordon-dataplane", 2048ul * MEGA, 8192, 128, 0, false },
-	[ROLE_SOURCES] = { "cordon-sources", 512ul * MEGA, 8192, 128, 16ul * MEGA, false },
+	[ROLE_KEYING] = { "cordon-keying", 2048ul * MEGA, 8192, 64, 64ul * MEGA, false, false },
+	[ROLE_KEYS] = { "cordon-keys", 512ul * MEGA, 8192, 32, 0, true, false },
+	[ROLE_DATAPLANE] = { "cordon-dataplane", 2048ul * MEGA, 8192, 128, 0, false, true },
+	[ROLE_SOURCES] = { "cordon-sources", 512ul * MEGA, 8192, 128, 16ul * MEGA, false, false },
 };
 
 /* ---- the folder -------------------------------------------------------------------------------------------------- */
@@ -188,24 +189,28 @@ static bool has_capability(int capability)
 	return syscall(SYS_capget, &header, data) == 0 && data[capability / 32].effective & 1u << capability % 32;
 }
 
-static int drop_capabilities(struct diag *d)
+/* All but NET_ADMIN, if that may stay. */
+static int drop_capabilities(bool netlink, struct diag *d)
 {
 	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
-	const struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = { 0 };
+	struct __user_cap_data_struct left[_LINUX_CAPABILITY_U32S_3] = { 0 };
 
+	if (netlink)
+		left[0].permitted = left[0].effective = 1u << CAP_NET_ADMIN;
 	(void)prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
-	if (syscall(SYS_capset, &header, none) < 0)
+	if (syscall(SYS_capset, &header, left) < 0)
 		return diag_errno(d, errno, "give up the capabilities");
 	return 0;
 }
 
 /* While it may still: these need a capability themselves. What cannot be taken from the bounding set matters only to
  * programs that are run, and none is. */
-static void lock_capabilities(void)
+static void lock_capabilities(bool netlink)
 {
-	(void)prctl(PR_SET_SECUREBITS, SECBIT_KEEP_CAPS_LOCKED | SECBIT_NO_SETUID_FIXUP_LOCKED | SECBIT_NOROOT |
-					       SECBIT_NOROOT_LOCKED | SECBIT_NO_CAP_AMBIENT_RAISE |
-					       SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED);
+	/* Kept when the user changes, all of them, until drop_capabilities has chosen. */
+	(void)prctl(PR_SET_SECUREBITS, (netlink ? SECBIT_KEEP_CAPS : 0) | SECBIT_KEEP_CAPS_LOCKED |
+					       SECBIT_NO_SETUID_FIXUP_LOCKED | SECBIT_NOROOT | SECBIT_NOROOT_LOCKED |
+					       SECBIT_NO_CAP_AMBIENT_RAISE | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED);
 	for (int i = 0; i <= CAP_LAST_CAP; i++)
 		(void)prctl(PR_CAPBSET_DROP, i, 0, 0, 0);
 }
@@ -339,7 +344,8 @@ static void offer_to_go_first(void)
 	(void)close(fd);
 }
 
-int sandbox_enter(enum role role, const char *run_dir, int channel, const int *keep, size_t count, struct diag *d)
+int sandbox_enter(enum role role, bool netlink, const char *run_dir, int channel, const int *keep, size_t count,
+		  struct diag *d)
 {
 	const struct cage *c = &cages[role];
 	const bool root = has_capability(CAP_SETUID) && has_capability(CAP_SETGID) && has_capability(CAP_SYS_CHROOT);
@@ -354,7 +360,8 @@ int sandbox_enter(enum role role, const char *run_dir, int channel, const int *k
 	offer_to_go_first();
 	if (c->lonely) /* it has no call for sockets anyhow */
 		(void)unshare(CLONE_NEWNET);
-	lock_capabilities();
+	netlink = netlink && c->netlink;
+	lock_capabilities(netlink);
 	identity_of(role, &user, &group); /* behind the new root there is no list of users */
 	if (!root)
 		log_warning(
@@ -363,7 +370,7 @@ int sandbox_enter(enum role role, const char *run_dir, int channel, const int *k
 			role_name(role));
 	else if ((!SANITIZED && (r = change_root(run_dir, d)) < 0) || (r = become(role, user, group, d)) < 0)
 		return r;
-	if ((r = drop_capabilities(d)) < 0 || (r = limit_all(c, d)) < 0)
+	if ((r = drop_capabilities(netlink, d)) < 0 || (r = limit_all(c, d)) < 0)
 		return r;
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || (!SANITIZED && prctl(PR_SET_DUMPABLE, 0) < 0) ||
 	    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
@@ -377,14 +384,14 @@ int sandbox_enter(enum role role, const char *run_dir, int channel, const int *k
 
 /* ---- seen from outside ------------------------------------------------------------------------------------------- */
 
-bool sandbox_look(pid_t pid, enum role role, char lacks[SANDBOX_TEXT])
+bool sandbox_look(pid_t pid, enum role role, bool netlink, char lacks[SANDBOX_TEXT])
 {
+	const unsigned long wanted = netlink && cages[role].netlink ? 1ul << CAP_NET_ADMIN : 0;
 	char path[64], line[256];
 	unsigned seen = 0, bad = 0;
-	unsigned long user = 0, caps = 1, nnp = 0, seccomp = 0;
+	unsigned long user = 0, caps = ~0ul, nnp = 0, seccomp = 0;
 	FILE *f;
 
-	(void)role;
 	*lacks = '\0';
 	(void)snprintf(path, sizeof path, "/proc/%ld/status", (long)pid);
 	if (!(f = fopen(path, "re"))) /* /proc may be closed to us too (ProtectProc); the child would have said so */
@@ -397,9 +404,9 @@ bool sandbox_look(pid_t pid, enum role role, char lacks[SANDBOX_TEXT])
 	}
 	(void)fclose(f);
 	(void)snprintf(lacks, SANDBOX_TEXT, "%s%s%s%s", user == 0 ? "a user of its own; " : "",
-		       caps ? "capabilities given up; " : "", nnp ? "" : "no new privileges; ",
+		       caps != wanted ? "capabilities given up; " : "", nnp ? "" : "no new privileges; ",
 		       seccomp == 2 ? "" : "system calls limited; ");
-	bad = user == 0 || caps || !nnp || seccomp != 2 || seen < 3;
+	bad = user == 0 || caps != wanted || !nnp || seccomp != 2 || seen < 3;
 	if (*lacks)
 		lacks[strlen(lacks) - 2] = '\0';
 	return !bad;

@@ -34,13 +34,14 @@
 
 enum { WENT_WELL = 10, WENT_BADLY = 11, NO_CAGE = 12 };
 
+static bool netlink; /* the next one keeps a right */
 static char run_dir[] = "/tmp/cordon-sandbox-XXXXXX";
 
 static _Noreturn void be_child(enum role role, bool (*try)(void), int channel)
 {
 	struct diag d = { 0 };
 
-	if (dup2(channel, 3) != 3 || sandbox_enter(role, run_dir, 3, &(int){ 3 }, 1, &d) < 0) {
+	if (dup2(channel, 3) != 3 || sandbox_enter(role, netlink, run_dir, 3, &(int){ 3 }, 1, &d) < 0) {
 		(void)fprintf(stderr, "%s: %s\n", role_name(role), d.text);
 		_exit(NO_CAGE);
 	}
@@ -104,6 +105,54 @@ static void each_child_may_do_what_it_needs_and_nothing_else(void **state)
 			check(i, (enum role)role);
 }
 
+/* With the kernel's data plane: it may change what the kernel has of SAs, and no more than it could before. */
+static void the_right_to_netlink_opens_no_other_call(void **state)
+{
+	(void)state;
+	if (SANITIZED)
+		skip();
+	netlink = true;
+	for (size_t i = 0; i < misdeed_count; i++)
+		check(i, ROLE_DATAPLANE);
+	netlink = false;
+}
+
+static bool waits(void);
+
+static void only_the_data_plane_keeps_a_right_and_only_that_one(void **state)
+{
+	static const struct {
+		enum role role;
+		bool netlink, good;
+	} rows[] = { { ROLE_DATAPLANE, true, true }, { ROLE_DATAPLANE, false, false }, { ROLE_KEYS, true, true } };
+
+	(void)state;
+	if (SANITIZED || geteuid() != 0)
+		skip();
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		char lacks[SANDBOX_TEXT] = "";
+		bool good = false;
+		int fds[2], status;
+		pid_t pid;
+
+		assert_int_equal(channel_pair(fds, NULL), 0);
+		netlink = i != 2 || rows[i].netlink;
+		if ((pid = fork()) == 0)
+			be_child(rows[i].role, waits, fds[1]);
+		netlink = false;
+		for (int k = 0; k < 200 && !good; k++) {
+			(void)usleep(5000);
+			good = sandbox_look(pid, rows[i].role, rows[i].netlink, lacks);
+		}
+		if (good != rows[i].good || (!good && strcmp(lacks, "capabilities given up") != 0))
+			fail_msg("row %zu: %s", i, lacks);
+		(void)close(fds[1]);
+		(void)close(fds[0]);
+		(void)kill(pid, SIGKILL);
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+	}
+}
+
 /* ---- the rest ---------------------------------------------------------------------------------------------------- */
 
 static bool holds_nothing_else(void)
@@ -145,7 +194,7 @@ static void the_parent_sees_whether_the_cage_is_closed(void **state)
 	bool good = false;
 
 	(void)state;
-	assert_false(sandbox_look(getpid(), ROLE_KEYS, lacks));
+	assert_false(sandbox_look(getpid(), ROLE_KEYS, false, lacks));
 	assert_non_null(strstr(lacks, "system calls"));
 	if (SANITIZED || geteuid() != 0)
 		skip();
@@ -154,7 +203,7 @@ static void the_parent_sees_whether_the_cage_is_closed(void **state)
 		be_child(ROLE_KEYS, waits, fds[1]);
 	for (int i = 0; i < 1000 && !good; i++) {
 		(void)usleep(5000);
-		good = sandbox_look(pid, ROLE_KEYS, lacks);
+		good = sandbox_look(pid, ROLE_KEYS, false, lacks);
 	}
 	assert_string_equal(lacks, "");
 	assert_true(good);
@@ -190,6 +239,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_child_may_do_what_it_needs_and_nothing_else),
+		cmocka_unit_test(the_right_to_netlink_opens_no_other_call),
+		cmocka_unit_test(only_the_data_plane_keeps_a_right_and_only_that_one),
 		cmocka_unit_test(only_what_was_given_stays_open),
 		cmocka_unit_test(the_parent_sees_whether_the_cage_is_closed),
 		cmocka_unit_test(a_folder_that_is_not_empty_is_refused),
