@@ -7,6 +7,7 @@
 #include "daemon/host/host.h"
 #include "daemon/options.h"
 #include "daemon/parts/plane.h"
+#include "daemon/parts/plane_choice.h"
 #include "daemon/process/children.h"
 #include "daemon/force/state.h"
 #include "enforce/gate.h"
@@ -47,6 +48,7 @@ struct daemon {
 	struct child_part parts[PARTS_MOST]; /* parts.h */
 	struct children *children;
 	struct plane *plane;          /* the data plane as its process has it */
+	struct plane_choice plane_is; /* which one, and why */
 	struct keys_filling *filling; /* keys/: gives the key holder what the proofs need */
 	struct gate_config gate_config;
 	struct gate *gate;

@@ -17,6 +17,7 @@
 #include "daemon/parts/ready.h"
 #include "daemon/host/secret.h"
 #include "daemon/service.h"
+#include "dataplane/xfrm/open.h"
 #include "daemon/process/sockets.h"
 
 #include <errno.h>
@@ -130,10 +131,12 @@ static int do_check(struct daemon *d, struct diag *why)
 
 static int do_uninstall(struct diag *why)
 {
+	struct diag none = { 0 };
 	int r;
 
 	if ((r = check_rights(why)) < 0 || (r = gate_uninstall(&gate_default, why)) < 0)
 		return r;
+	(void)xfrm_remove_all(&none); /* there is nothing where the kernel has no XFRM */
 	(void)puts("Every rule and route of Cordon is gone from this host. Nothing is protected.");
 	return 0;
 }
@@ -150,6 +153,8 @@ static int do_load(struct daemon *d, struct diag *why)
 		host_config_free(d->config);
 		d->config = NULL;
 	}
+	if (d->config && plane_choose(d->config->data_plane, NULL, &d->plane_is, &page) == 0)
+		d->gate_config.plane = d->plane_is.plane;
 	return boot_load(d, why);
 }
 
@@ -174,11 +179,22 @@ static void read_secret(struct daemon *d)
 		log_warning("peers will notice a restart late: %s", why.text);
 }
 
+/* Before the first policy is read: what its plane has to have. */
+static int prepare_plane(struct daemon *d, struct diag *why)
+{
+	int r = plane_choose(d->config->data_plane, NULL, &d->plane_is, why);
+
+	if (r < 0)
+		return r;
+	d->gate_config.plane = d->plane_is.plane;
+	return d->plane_is.plane == GATE_PLANE_TUN ? check_tun(why) : 0;
+}
+
 static int prepare(struct daemon *d, struct diag *why)
 {
 	int r;
 
-	if ((r = check_rights(why)) < 0 || (r = page_read(d, why)) < 0 || (r = check_tun(why)) < 0 ||
+	if ((r = check_rights(why)) < 0 || (r = page_read(d, why)) < 0 || (r = prepare_plane(d, why)) < 0 ||
 	    (r = lock_run_dir(d, why)) < 0 || (r = sockets_open(d->gate_config.mark_own, &d->sockets, why)) < 0 ||
 	    (r = open_export(d, why)) < 0 || (r = state_open(d->options.state_dir, &d->state, why)) < 0 ||
 	    (r = host_watch_open(&d->host_fd, why)) < 0 ||

@@ -37,6 +37,13 @@ static void went(void *context, enum role peer)
 		plane_server_went(server);
 }
 
+/* SAs go with us, also those that are the kernel's. */
+static void end(void *context)
+{
+	(void)context;
+	plane_server_end(server);
+}
+
 static ask_handler *const handlers[ASK_COUNT] = {
 	[ASK_PEER] = child_peer,
 	[ASK_PLANE_FD] = plane_on_fd,
@@ -64,7 +71,8 @@ int main(int argc, char **argv)
 						      .context = &server,
 						      .prepare = prepare,
 						      .begin = begin,
-						      .went = went };
+						      .went = went,
+						      .end = end };
 
 	return child_run(&program, argc, argv);
 }

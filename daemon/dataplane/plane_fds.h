@@ -1,9 +1,20 @@
 /* daemon/dataplane/plane_fds.h - the descriptors that the parent passes to the data plane's process, by number: those
- * of the plane (dataplane/esp/open.h), UDP port 4500, and the log of what the table drops. */
+ * of the userspace plane (dataplane/esp/open.h), UDP port 4500, the log of what the table drops, and those of the
+ * kernel's plane (dataplane/xfrm/open.h). */
 #ifndef DAEMON_DATAPLANE_PLANE_FDS_H
 #define DAEMON_DATAPLANE_PLANE_FDS_H
 #include "dataplane/esp/open.h"
+#include "dataplane/xfrm/open.h"
 
-enum { PLANE_FD_NAT4 = ESP_FD_COUNT, PLANE_FD_NAT6, PLANE_FD_LOG, PLANE_FD_COUNT };
+enum {
+	PLANE_FD_NAT4 = ESP_FD_COUNT,
+	PLANE_FD_NAT6,
+	PLANE_FD_LOG,
+	PLANE_FD_XFRM,
+	PLANE_FD_COUNT = PLANE_FD_XFRM + XFRM_FD_COUNT
+};
+
+/* What the message that begins it says: which plane, the mark of our own packets, and that of clear ones. */
+enum { PLANE_BEGIN_OCTETS = 1 + 4 + 4 + 4 };
 
 #endif

@@ -11,6 +11,7 @@
 #include "daemon/messages/sad_wire.h"
 #include "daemon/process/sockets.h"
 #include "dataplane/esp/esp.h"
+#include "dataplane/xfrm/xfrm.h"
 #include "observe/event_wire.h"
 
 #include <errno.h>
@@ -19,8 +20,20 @@
 #include <time.h>
 #include <unistd.h>
 
+/* What the two planes have beside sad.h. */
+struct plane_calls {
+	int (*fd)(const struct sad *sad);
+	void (*readable)(struct sad *sad);
+	uint64_t (*deadline)(const struct sad *sad);
+	void (*tick)(struct sad *sad);
+	void (*ask_again)(struct sad *sad);
+};
+static const struct plane_calls userspace_calls = { esp_fd, esp_readable, esp_deadline, esp_tick, esp_ask_again };
+static const struct plane_calls kernel_calls = { xfrm_fd, xfrm_readable, xfrm_deadline, xfrm_tick, xfrm_ask_again };
+
 /* The plane while it runs. */
 struct running {
+	const struct plane_calls *calls;
 	struct plane_server *server;
 	struct sad *sad;
 	struct sockets *sockets;
@@ -35,6 +48,7 @@ struct plane_server {
 	struct channel *parent, *client; /* client: whoever drives keying; NULL: nobody */
 	uint16_t generation;             /* counts the clients */
 	struct esp_fds fds;              /* what the plane takes when it begins */
+	struct xfrm_fds xfrm;            /* the same for the kernel's */
 	int nat[2];                      /* UDP 4500 */
 	struct plan_made made;
 	struct running *run;       /* NULL: there is no plane */
@@ -131,7 +145,7 @@ static void plane_readable(uv_poll_t *p, int status, int events)
 
 	(void)events;
 	if (status == 0)
-		esp_readable(r->sad);
+		r->calls->readable(r->sad);
 }
 
 static void ike_came(void *context, const struct datagram *g)
@@ -149,6 +163,8 @@ static void esp_came(void *context, const struct datagram *g)
 {
 	const struct running *r = context;
 
+	if (r->calls != &userspace_calls)
+		return; /* the kernel takes what is its own */
 	esp_encapsulated(r->sad, &(struct esp_datagram){ .local = g->local,
 							 .remote = g->remote,
 							 .local_port = g->local_port,
@@ -172,7 +188,8 @@ static void too_big_came(void *context, const struct datagram *g, uint32_t mtu)
 {
 	const struct running *r = context;
 
-	esp_encapsulated_too_big(r->sad, &g->remote, g->octets, g->len, mtu);
+	if (r->calls == &userspace_calls)
+		esp_encapsulated_too_big(r->sad, &g->remote, g->octets, g->len, mtu);
 }
 
 static void socket_readable(uv_poll_t *p, int status, int events)
@@ -194,13 +211,13 @@ static void timer_rang(uv_timer_t *t)
 {
 	const struct running *r = t->data;
 
-	esp_tick(r->sad);
+	r->calls->tick(r->sad);
 }
 
 static void turn_ends(uv_prepare_t *p)
 {
 	struct running *r = p->data;
-	uint64_t next = esp_deadline(r->sad), now;
+	uint64_t next = r->calls->deadline(r->sad), now;
 
 	if (next == UINT64_MAX) {
 		(void)uv_timer_stop(&r->timer);
@@ -230,11 +247,13 @@ static void poll_on(struct running *r, size_t i, int fd, uv_poll_cb seen)
 	(void)uv_poll_start(&r->polls[i], UV_READABLE, seen);
 }
 
-static struct running *run(struct plane_server *s, struct sad *sad, struct sockets *sockets)
+static struct running *run(struct plane_server *s, const struct plane_calls *calls, struct sad *sad,
+			   struct sockets *sockets)
 {
 	struct running *r = mem_new(1, sizeof *r);
 
 	r->server = s;
+	r->calls = calls;
 	r->sad = sad;
 	r->sockets = sockets;
 	r->timer.data = r->turn.data = r;
@@ -242,7 +261,7 @@ static struct running *run(struct plane_server *s, struct sad *sad, struct socke
 	(void)uv_prepare_init(s->loop, &r->turn);
 	(void)uv_prepare_start(&r->turn, turn_ends);
 	r->open_handles = 2;
-	poll_on(r, SOCKETS_COUNT, esp_fd(sad), plane_readable);
+	poll_on(r, SOCKETS_COUNT, calls->fd(sad), plane_readable);
 	for (size_t i = 0; i < SOCKETS_COUNT; i++)
 		poll_on(r, i, sockets_fds(sockets)[i], socket_readable);
 	return r;
@@ -278,6 +297,10 @@ int plane_on_fd(void *context, struct channel *c, struct wire_in *body, int *fds
 		return -EPROTO;
 	fds[0] = -1;
 	if (which == ESP_FD_TUN && s->run) {
+		if (s->run->calls != &userspace_calls) {
+			(void)close(fd);
+			return 0;
+		}
 		if (esp_set_tun(s->run->sad, fd, &d) < 0)
 			log_error("%s", d.text);
 		return 0;
@@ -289,11 +312,20 @@ int plane_on_fd(void *context, struct channel *c, struct wire_in *body, int *fds
 			drop_reader_set_policy(s->drops, s->made.policy);
 		return 0;
 	}
-	place = which < ESP_FD_COUNT ? &s->fds.fd[which] : &s->nat[which - ESP_FD_COUNT];
+	place = which < ESP_FD_COUNT    ? &s->fds.fd[which]
+		: which < PLANE_FD_XFRM ? &s->nat[which - PLANE_FD_NAT4]
+					: &s->xfrm.fd[which - PLANE_FD_XFRM];
 	if (*place >= 0)
 		(void)close(*place);
 	*place = fd;
 	return 0;
+}
+
+/* The ruleset of the new plan is in force: it stops what the kernel's policies of the old one would do wrong. */
+static void say_trouble(const struct running *r)
+{
+	if (r->calls == &kernel_calls && *xfrm_trouble(r->sad))
+		log_error("the kernel's policies are those of the plan before: %s", xfrm_trouble(r->sad));
 }
 
 int plane_on_plan(void *context, struct channel *c, struct wire_in *body, int *fds)
@@ -309,8 +341,10 @@ int plane_on_plan(void *context, struct channel *c, struct wire_in *body, int *f
 		return -EPROTO;
 	}
 	s->made = made;
-	if (s->run)
+	if (s->run) {
 		sad_set_plan(s->run->sad, made.plan);
+		say_trouble(s->run);
+	}
 	if (s->drops)
 		drop_reader_set_policy(s->drops, made.policy);
 	plan_made_wipe(&before); /* no SA has a rule of it any more */
@@ -331,36 +365,61 @@ static void tell_self_test(struct plane_server *s)
 	tell_event(s, &e);
 }
 
+static int make_userspace(struct plane_server *s, const int nat[SOCKETS_COUNT], uint32_t own_mark, struct sad **ret,
+			  struct diag *d)
+{
+	esp_fds_discard(&s->fds);
+	return esp_new(&(struct esp_config){ .fds = &s->fds,
+					     .nat = { nat[SOCKETS_NAT4], nat[SOCKETS_NAT6] },
+					     .own_mark = own_mark,
+					     .plan = s->made.plan,
+					     .event = heard,
+					     .now_ms = now_ms,
+					     .context = s },
+		       ret, d);
+}
+
+static int make_kernel(struct plane_server *s, struct xfrm_clear_mark clear, struct sad **ret, struct diag *d)
+{
+	return xfrm_new(&(struct xfrm_config){ .fds = &s->xfrm,
+					       .clear = { clear },
+					       .plan = s->made.plan,
+					       .event = heard,
+					       .now_ms = now_ms,
+					       .context = s },
+			ret, d);
+}
+
 int plane_on_begin(void *context, struct channel *c, struct wire_in *body, int *fds)
 {
 	struct plane_server *s = server(context);
 	SCOPED(sad_freep) struct sad *sad = NULL;
 	int nat[SOCKETS_COUNT] = { -1, -1, s->nat[0], s->nat[1] };
-	struct esp_config esp = { .fds = &s->fds,
-				  .nat = { s->nat[0], s->nat[1] },
-				  .own_mark = wire_u32(body),
-				  .plan = s->made.plan,
-				  .event = heard,
-				  .now_ms = now_ms,
-				  .context = s };
+	const bool kernel = wire_u8(body);
+	const uint32_t own_mark = wire_u32(body), clear_value = wire_u32(body), clear_mask = wire_u32(body);
 	struct sockets *sockets;
 	struct diag d = { 0 };
+	int r;
 
 	(void)c;
 	(void)fds;
 	if (s->run || !s->made.plan)
 		return -EPROTO;
-	esp_fds_discard(&s->fds);
 	s->nat[0] = s->nat[1] = -1;
-	if (sockets_adopt(nat, &sockets, &d) < 0 || esp_new(&esp, &sad, &d) < 0) {
+	if ((r = sockets_adopt(nat, &sockets, &d)) == 0 &&
+	    (r = kernel ? make_kernel(s, (struct xfrm_clear_mark){ clear_value, clear_mask }, &sad, &d)
+			: make_userspace(s, nat, own_mark, &sad, &d)) < 0)
+		sockets_free(sockets);
+	if (r < 0) {
 		log_error("%s", d.text);
 		return -EIO; /* and the parent starts another one of us */
 	}
 	sockets_discard(sockets);
-	s->run = run(s, TAKE(sad), sockets);
+	s->run = run(s, kernel ? &kernel_calls : &userspace_calls, TAKE(sad), sockets);
 	if (s->client)
 		say(s->client, ASK_SAD_UP);
-	tell_self_test(s);
+	if (!kernel)
+		tell_self_test(s);
 	return 0;
 }
 
@@ -414,7 +473,7 @@ int plane_on_hello(void *context, struct channel *c, struct wire_in *body, int *
 		return 0;
 	say(c, ASK_SAD_UP);
 	tell_orphans(s);
-	esp_ask_again(s->run->sad);
+	s->run->calls->ask_again(s->run->sad);
 	return 0;
 }
 
@@ -607,6 +666,12 @@ void plane_server_went(struct plane_server *s)
 	s->client = NULL;
 }
 
+void plane_server_end(struct plane_server *s)
+{
+	if (s->run)
+		stop(TAKE(s->run));
+}
+
 struct plane_server *plane_server_new(uv_loop_t *loop, struct channel *parent)
 {
 	struct plane_server *s = mem_new(1, sizeof *s);
@@ -614,6 +679,7 @@ struct plane_server *plane_server_new(uv_loop_t *loop, struct channel *parent)
 	s->loop = loop;
 	s->parent = parent;
 	s->fds = esp_fds_none();
+	s->xfrm = xfrm_fds_none();
 	s->nat[0] = s->nat[1] = -1;
 	return s;
 }

@@ -19,6 +19,9 @@ struct plane_server *plane_server_new(uv_loop_t *loop, struct channel *parent);
 /* The client's process has ended: its SAs go on. */
 void plane_server_went(struct plane_server *s);
 
+/* The process ends: no SA stays in the kernel. */
+void plane_server_end(struct plane_server *s);
+
 /* Handlers; their context is a struct plane_server **. */
 ask_handler plane_on_fd, plane_on_plan, plane_on_begin, plane_on_end;
 ask_handler plane_on_hello, plane_on_reserve, plane_on_release, plane_on_install, plane_on_remove, plane_on_stop,

@@ -61,10 +61,18 @@ static void say_lacking(const struct proofs *p)
 		log_warning("%.*s", (int)out.len - 1, out.text);
 }
 
+/* What is made from now on is for this plane: the table, and what is kept for the next boot. */
+static void use_plane(struct daemon *d, enum gate_plane plane)
+{
+	d->gate_config.plane = plane;
+	gate_set_plane(d->gate, plane);
+}
+
 /* The plane and the sockets are made before the ruleset: what is missing on this machine is then found out while
- * nothing has been changed. A ruleset that is there already, ours of before, holds all the while. */
+ * nothing has been changed. A ruleset that is there already, ours of before, holds all the while. Where another plane
+ * is at work, it goes when the ruleset of the new one is in force, which takes nothing from it. */
 static int begin(struct daemon *d, struct plan *plan, struct plan_file *file, const struct proofs *proofs,
-		 struct diag *why)
+		 const struct plane_choice *choice, struct diag *why)
 {
 	struct engine_config config = { .loop = &d->loop,
 					.sockets = d->sockets,
@@ -73,22 +81,41 @@ static int begin(struct daemon *d, struct plan *plan, struct plan_file *file, co
 					.observer = &d->observer,
 					.keying = parts_channel(d, ROLE_KEYING),
 					.export_fd = d->export_fd };
+	const enum gate_plane before = d->gate_config.plane;
 	struct engine *engine = NULL;
 	int r;
 
-	if ((r = plane_open(d->plane, why)) < 0)
+	if ((r = plane_open(d->plane, choice->plane, why)) < 0)
 		return r;
+	use_plane(d, choice->plane);
 	if ((r = gate_apply(d->gate, plan, why)) < 0 || (r = gate_routes(d->gate, why)) < 0) {
-		plane_end(d->plane);
+		use_plane(d, before);
+		if (!d->engine)
+			plane_end(d->plane);
+		else if (before != choice->plane)
+			plane_shut(d->plane, choice->plane);
 		return r;
 	}
-	engine_new(&config, plan, file, proofs, &engine);
+	if (!d->engine)
+		engine_new(&config, plan, file, proofs, &engine);
 	plane_set_plan(d->plane, file);
-	plane_begin(d->plane);
+	plane_begin(d->plane, choice->plane);
 	keys_filling_commit(d->filling);
-	d->engine = engine;
-	engine_start(engine);
+	if (engine) {
+		d->engine = engine;
+		engine_start(engine);
+	} else {
+		engine_set_plan(d->engine, plan, file, proofs);
+	}
 	return 0;
+}
+
+static void say_plane(struct daemon *d, const struct plane_choice *choice, bool first)
+{
+	if (first || choice->plane != d->plane_is.plane)
+		log_info("the data plane is %s: %s",
+			 choice->plane == GATE_PLANE_KERNEL ? "the kernel's" : "in userspace", choice->why);
+	d->plane_is = *choice;
 }
 
 static bool is_off(const char *path)
@@ -131,22 +158,29 @@ static void say_not_forwarding(const struct plan *plan)
 static int put_plan(struct daemon *d, struct plan *plan, struct plan_file *file, struct diag *why)
 {
 	SCOPED(proofs_wipe) struct loaded_proofs loaded = { 0 };
+	const bool first = !d->engine;
+	struct plane_choice choice;
 	int r;
 
 	if (d->state->disabled)
 		return 0;
+	if ((r = plane_choose(d->config->data_plane, plan, &choice, why)) < 0)
+		return r;
 	proofs_load(d, plan, &loaded);
+	loaded.proofs.keying.userspace_plane = choice.plane == GATE_PLANE_TUN;
 	say_lacking(&loaded.proofs);
 	say_not_forwarding(plan);
-	if (!d->engine) {
-		r = begin(d, plan, file, &loaded.proofs, why);
+	if (first || choice.plane != d->gate_config.plane) {
+		r = begin(d, plan, file, &loaded.proofs, &choice, why);
 	} else if ((r = gate_apply(d->gate, plan, why)) == 0) {
 		plane_set_plan(d->plane, file);
 		keys_filling_commit(d->filling);
 		engine_set_plan(d->engine, plan, file, &loaded.proofs);
 	}
-	if (r == 0)
+	if (r == 0) {
+		say_plane(d, &choice, first);
 		boot_keep(d, plan);
+	}
 	return r;
 }
 

@@ -95,9 +95,6 @@ static int look(const struct options *o, struct page *ret, struct diag *why)
 		return diag_fail(why, ENOTSUP,
 				 "%s: names %zu policy files; merging several is not possible yet, name one", path,
 				 p.config->policy_file_count);
-	if (p.config->data_plane == DATA_PLANE_KERNEL)
-		return diag_fail(why, ENOTSUP, "%s: data-plane: kernel is not possible yet; say userspace or auto",
-				 path);
 	p.name = p.config->name ? p.config->name : system_name();
 	p.source = o->policy ? o->policy : default_source;
 	if (!o->policy && p.config->policy_file_count)

@@ -330,6 +330,7 @@ void proofs_load(const struct daemon *d, const struct plan *plan, struct loaded_
 	memcpy(c->crash_secret, d->crash_secret, sizeof c->crash_secret);
 	c->nat_keepalive_ms = d->config->nat_keepalive_ms;
 	c->v1_kerberos = d->config->ikev1_kerberos; /* bit by bit the same */
+	c->userspace_plane = d->gate_config.plane == GATE_PLANE_TUN;
 	add_psks(&sets, &psks);
 	if ((shared = load_store(d, &psks, &ppks, &ret->memory))) {
 		size_t n = credential_count(shared->store);

@@ -124,6 +124,8 @@ int parts_start(struct daemon *d, struct diag *why)
 {
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
 		d->parts[i] = (struct child_part){ .role = rows[i].role,
+						   .netlink = rows[i].role == ROLE_DATAPLANE &&
+							      d->gate_config.plane == GATE_PLANE_KERNEL,
 						   .handlers = handlers,
 						   .context = d,
 						   .came = rows[i].came,
@@ -140,6 +142,15 @@ void parts_close(struct daemon *d)
 {
 	children_close(TAKE(d->children));
 	ticket_forget(d);
+}
+
+bool *parts_netlink(struct daemon *d)
+{
+	size_t i = 0;
+
+	while (rows[i].role != ROLE_DATAPLANE)
+		i++;
+	return &d->parts[i].netlink;
 }
 
 struct channel *parts_channel(const struct daemon *d, enum role role)

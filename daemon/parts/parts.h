@@ -8,6 +8,8 @@
 /* Starts all children; they are there, but for their deaths, as long as the daemon is. */
 int parts_start(struct daemon *d, struct diag *why);
 void parts_close(struct daemon *d);
+/* Whether the data plane's next process keeps a right (process/sandbox.h). */
+bool *parts_netlink(struct daemon *d);
 /* NULL: it is away. */
 struct channel *parts_channel(const struct daemon *d, enum role role);
 /* For status: one row each. */

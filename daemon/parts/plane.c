@@ -4,11 +4,16 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "daemon/dataplane/plane_fds.h"
+#include "daemon/process/children.h"
 #include "daemon/process/sockets.h"
 #include "dataplane/esp/keeper.h"
+#include "dataplane/xfrm/open.h"
 #include "enforce/log_group.h"
 
+#include <netinet/in.h>
+#include <netinet/udp.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 enum { LOG_AGAIN_MS = 5000 };
@@ -18,8 +23,13 @@ struct plane {
 	const struct gate_config *gate;
 	const struct sockets *sockets;
 	struct channel *child; /* NULL: it is away */
-	struct esp_fds fds;    /* without the TUN, which is its keeper's */
-	struct tun_keeper *keeper;
+	struct children *const *children;
+	bool *netlink;
+	enum gate_plane kind;      /* which one flows, if begun */
+	struct esp_fds fds;        /* without the TUN, which is its keeper's */
+	struct tun_keeper *keeper; /* NULL: the userspace plane is not open */
+	struct xfrm_fds xfrm;
+	bool xfrm_open;
 	struct plan_file *plan;
 	int log;         /* what the table drops; -1: somebody else reads that */
 	uv_poll_t *news; /* of devices; there while the keeper is */
@@ -46,22 +56,55 @@ static void pass_plan(struct plane *p)
 	channel_end_fds(p->child, &fd, 1);
 }
 
+static bool by_kernel(const struct plane *p)
+{
+	return p->kind == GATE_PLANE_KERNEL;
+}
+
+/* Without XFRM in the kernel nobody has left anything there. */
+static void sweep(void)
+{
+	struct diag none = { 0 };
+
+	(void)xfrm_remove_all(&none);
+}
+
 static void pass_all(struct plane *p)
 {
-	for (size_t i = 0; i < ESP_FD_COUNT; i++)
+	struct wire_out *out;
+
+	if (!by_kernel(p))
+		sweep(); /* the one that it follows may have been the kernel's */
+	for (size_t i = 0; i < ESP_FD_COUNT && !by_kernel(p); i++)
 		pass(p, (uint8_t)i, i == ESP_FD_TUN ? tun_keeper_tun(p->keeper) : p->fds.fd[i]);
+	for (size_t i = 0; i < XFRM_FD_COUNT && by_kernel(p); i++)
+		pass(p, (uint8_t)(PLANE_FD_XFRM + i), p->xfrm.fd[i]);
 	pass(p, PLANE_FD_NAT4, sockets_fd(p->sockets, SOCKETS_NAT4));
 	pass(p, PLANE_FD_NAT6, sockets_fd(p->sockets, SOCKETS_NAT6));
 	pass(p, PLANE_FD_LOG, p->log);
 	pass_plan(p);
-	wire_put_u32(channel_begin(p->child, ASK_PLANE_BEGIN), p->gate->mark_own);
+	out = channel_begin(p->child, ASK_PLANE_BEGIN);
+	wire_put_u8(out, p->kind);
+	wire_put_u32(out, p->gate->mark_own);
+	wire_put_u32(out, p->gate->mark_clear);
+	wire_put_u32(out, p->gate->mark_mask);
 	channel_end(p->child);
+}
+
+/* The child must have the right that this plane needs, and not have it otherwise. Another one comes. */
+static bool suits(struct plane *p)
+{
+	if (children_netlink(*p->children, ROLE_DATAPLANE) == by_kernel(p))
+		return true;
+	p->child = NULL;
+	children_end(*p->children, ROLE_DATAPLANE, "makes room for the other data plane");
+	return false;
 }
 
 void plane_came(struct plane *p, struct channel *c)
 {
 	p->child = c;
-	if (p->begun)
+	if (p->begun && suits(p))
 		pass_all(p);
 }
 
@@ -80,12 +123,22 @@ void plane_set_plan(struct plane *p, struct plan_file *plan)
 		pass_plan(p);
 }
 
-void plane_begin(struct plane *p)
+static enum gate_plane other_than(enum gate_plane kind)
 {
-	if (p->begun)
+	return kind == GATE_PLANE_TUN ? GATE_PLANE_KERNEL : GATE_PLANE_TUN;
+}
+
+void plane_begin(struct plane *p, enum gate_plane kind)
+{
+	bool changes = p->begun && p->kind != kind;
+
+	if (p->begun && !changes)
 		return;
 	p->begun = true;
-	if (p->child)
+	p->kind = kind;
+	*p->netlink = by_kernel(p);
+	plane_shut(p, other_than(kind));
+	if (p->child && suits(p))
 		pass_all(p);
 }
 
@@ -153,11 +206,27 @@ static int watch_devices(struct plane *p, struct diag *d)
 
 /* ---- from beginning to end --------------------------------------------------------------------------------------- */
 
-static void shut(struct plane *p)
+static void set_encapsulation(const struct plane *p, int value)
 {
-	close_poll(p);
-	tun_keeper_free(TAKE(p->keeper));
-	esp_fds_close(&p->fds);
+	static const size_t nat[] = { SOCKETS_NAT4, SOCKETS_NAT6 };
+
+	for (size_t i = 0; i < ARRAY_LEN(nat); i++)
+		if (sockets_fd(p->sockets, nat[i]) >= 0)
+			(void)setsockopt(sockets_fd(p->sockets, nat[i]), IPPROTO_UDP, UDP_ENCAP, &value, sizeof value);
+}
+
+void plane_shut(struct plane *p, enum gate_plane kind)
+{
+	if (kind == GATE_PLANE_TUN) {
+		close_poll(p);
+		tun_keeper_free(TAKE(p->keeper));
+		esp_fds_close(&p->fds);
+		return;
+	}
+	if (p->xfrm_open)
+		set_encapsulation(p, 0); /* ESP in UDP is for the process again */
+	p->xfrm_open = false;
+	xfrm_fds_close(&p->xfrm);
 }
 
 static void log_again(uv_timer_t *t);
@@ -188,20 +257,64 @@ static void log_again(uv_timer_t *t)
 	open_log(t->data, false);
 }
 
-int plane_open(struct plane *p, struct diag *d)
+static int exempt_sockets(const struct plane *p, struct diag *d)
+{
+	static const struct {
+		size_t socket;
+		unsigned family;
+		bool encap;
+	} rows[] = { { SOCKETS_IKE4, 4, false },
+		     { SOCKETS_IKE6, 6, false },
+		     { SOCKETS_NAT4, 4, true },
+		     { SOCKETS_NAT6, 6, true } };
+	int r = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(rows) && r == 0; i++)
+		if (sockets_fd(p->sockets, rows[i].socket) >= 0)
+			r = xfrm_exempt_socket(sockets_fd(p->sockets, rows[i].socket), rows[i].family, rows[i].encap,
+					       d);
+	return r;
+}
+
+static int open_kernel(struct plane *p, struct diag *d)
 {
 	int r;
 
+	if (p->xfrm_open)
+		return 0;
+	if ((r = xfrm_fds_open(&p->xfrm, d)) < 0)
+		return r;
+	p->xfrm_open = true;
+	if ((r = xfrm_hold_packets(d)) < 0 || (r = exempt_sockets(p, d)) < 0) {
+		plane_shut(p, GATE_PLANE_KERNEL);
+		return r;
+	}
+	open_log(p, true);
+	return 0;
+}
+
+int plane_open(struct plane *p, enum gate_plane kind, struct diag *d)
+{
+	int r;
+
+	if (kind == GATE_PLANE_KERNEL)
+		return open_kernel(p, d);
 	if (p->keeper)
 		return 0;
 	if ((r = tun_keeper_new(p->gate->tun, &p->keeper, d)) == 0 &&
 	    (r = esp_fds_open(p->gate->mark_own, &p->fds, d)) == 0)
 		r = watch_devices(p, d);
 	if (r < 0)
-		shut(p);
+		plane_shut(p, GATE_PLANE_TUN);
 	else
 		open_log(p, true);
 	return r;
+}
+
+static void shut_all(struct plane *p)
+{
+	plane_shut(p, GATE_PLANE_TUN);
+	plane_shut(p, GATE_PLANE_KERNEL);
 }
 
 void plane_end(struct plane *p)
@@ -210,11 +323,14 @@ void plane_end(struct plane *p)
 		(void)channel_begin(p->child, ASK_PLANE_END);
 		channel_end(p->child);
 	}
+	if (p->begun && by_kernel(p))
+		sweep();
 	p->begun = false;
-	shut(p);
+	shut_all(p);
 }
 
-struct plane *plane_new(uv_loop_t *loop, const struct gate_config *gate, const struct sockets *sockets)
+struct plane *plane_new(uv_loop_t *loop, const struct gate_config *gate, const struct sockets *sockets,
+			struct children *const *children, bool *netlink)
 {
 	struct plane *p = mem_new(1, sizeof *p);
 
@@ -222,6 +338,9 @@ struct plane *plane_new(uv_loop_t *loop, const struct gate_config *gate, const s
 	p->gate = gate;
 	p->sockets = sockets;
 	p->fds = esp_fds_none();
+	p->xfrm = xfrm_fds_none();
+	p->children = children;
+	p->netlink = netlink;
 	p->log = -1;
 	(void)uv_timer_init(loop, &p->again);
 	(void)uv_timer_init(loop, &p->log_timer);
@@ -242,7 +361,7 @@ void plane_close(struct plane *p)
 {
 	if (!p)
 		return;
-	shut(p);
+	shut_all(p);
 	plan_file_free(p->plan);
 	if (p->log >= 0)
 		(void)close(p->log);

@@ -8,20 +8,26 @@
 #include "daemon/process/channel.h"
 #include "enforce/gate.h"
 
+struct children;
 struct diag;
 struct plane;
 struct sockets;
 
-struct plane *plane_new(uv_loop_t *loop, const struct gate_config *gate, const struct sockets *sockets);
+/* netlink: what the child's part (children.h) says of it. */
+struct plane *plane_new(uv_loop_t *loop, const struct gate_config *gate, const struct sockets *sockets,
+			struct children *const *children, bool *netlink);
 void plane_close(struct plane *p); /* or NULL; memory goes with the loop's next turn */
 
-/* Makes the device and opens the sockets, so that whatever is missing is said before anything is changed. Nothing
- * flows yet. Once more is no error. */
-int plane_open(struct plane *p, struct diag *d);
+/* Opens what the plane of this kind works on, so that whatever is missing is said before anything is changed. Nothing
+ * flows yet; one of the other kind goes on. Once more is no error. */
+int plane_open(struct plane *p, enum gate_plane kind, struct diag *d);
+/* It comes to nothing: the other goes on. */
+void plane_shut(struct plane *p, enum gate_plane kind);
 /* The plan to be used from now on; a reference is taken. */
 void plane_set_plan(struct plane *p, struct plan_file *plan);
-/* Packets flow, as soon as there is a child. */
-void plane_begin(struct plane *p);
+/* Packets flow, as soon as there is a child, by the plane of this kind, which is open. The other ends: its SAs go, and
+ * nothing of it stays in the kernel, nor of one that was killed. The ruleset in force is that of this kind. */
+void plane_begin(struct plane *p, enum gate_plane kind);
 /* SAs and devices go. */
 void plane_end(struct plane *p);
 

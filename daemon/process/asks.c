@@ -2,6 +2,7 @@
 
 #include "base/addr_wire.h"
 #include "base/scope.h"
+#include "daemon/dataplane/plane_fds.h"
 #include "daemon/messages/datagram_wire.h"
 #include "daemon/keys/messages.h"
 #include "daemon/messages/kdc_wire.h"
@@ -50,7 +51,8 @@ const struct ask_row asks[ASK_COUNT] = {
 
 	[ASK_PLANE_FD] = { "plane-fd", PARENT, DATAPLANE, 1, 1, 1, CHANNEL_READY },
 	[ASK_PLANE_PLAN] = { "plane-plan", PARENT, DATAPLANE, 0, 0, 1, CHANNEL_READY },
-	[ASK_PLANE_BEGIN] = { "plane-begin", PARENT, DATAPLANE, 4, 4, 0, CHANNEL_READY },
+	[ASK_PLANE_BEGIN] = { "plane-begin", PARENT, DATAPLANE, PLANE_BEGIN_OCTETS, PLANE_BEGIN_OCTETS, 0,
+			      CHANNEL_READY },
 	[ASK_PLANE_END] = { "plane-end", PARENT, DATAPLANE, 0, 0, 0, CHANNEL_READY },
 
 	[ASK_SAD_HELLO] = { "sad-hello", KEYING, DATAPLANE, 0, 0, 0, CHANNEL_READY },

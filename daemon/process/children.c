@@ -72,6 +72,11 @@ struct channel *children_wait(struct children *c, enum role role, unsigned ms)
 	return channel_wait(k->channel, &k->ready, ms) == 0 ? children_channel(c, role) : NULL;
 }
 
+bool children_netlink(const struct children *c, enum role role)
+{
+	return c && c->child[role].netlink;
+}
+
 size_t children_rows(const struct children *c, struct child_row *rows, size_t cap)
 {
 	size_t n = 0;

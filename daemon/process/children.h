@@ -70,6 +70,8 @@ struct child_row {
 	char lacks[SANDBOX_TEXT];   /* what its cage lacks; empty: nothing */
 	char ended[CHILD_END_TEXT]; /* how it ended last; empty: it never did */
 };
+/* Was the one that runs started with that right? */
+bool children_netlink(const struct children *c, enum role role);
 size_t children_rows(const struct children *c, struct child_row *rows, size_t cap); /* number there are */
 
 #endif

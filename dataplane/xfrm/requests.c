@@ -232,10 +232,11 @@ static int install(struct sad *sad, const struct sa_spec *spec, uint64_t request
 		xfrm_leave(x);
 		return diag_wrap(d, r, "SA %08x", spec->spi);
 	}
+	/* The peer has IKE after all. With the inbound half already: what the ruleset lets out in clear ends with it. */
+	policies_end_clear(&x->policies, UINT64_MAX, &spec->selector.local, &spec->selector.remote);
 	if (spec->inbound)
 		watch_first(x, st);
 	else {
-		policies_end_clear(&x->policies, UINT64_MAX, &spec->selector.local, &spec->selector.remote);
 		waits_served(x, spec);
 		watch_sequences(x, st);
 	}

@@ -13,7 +13,8 @@ ESP, AH, UDP, ICMP, IGMP = 50, 51, 17, 1, 2
 
 
 class World:
-    def __init__(self, folder, peer, rows, tool, pki_folder):
+    def __init__(self, folder, peer, rows, tool, pki_folder, kernel=False):
+        self.kernel = kernel  # our end's data plane is the kernel's
         self.folder, self.rows, self.tool, self.pki = folder, rows, tool, pki_folder
         self.peer_name = peer
         self.charon = sorted({o[7:] for r in rows for o in r.options if o.startswith("charon:")})
@@ -124,7 +125,7 @@ class World:
             pki.make(self.pki, kind)
         write(os.path.join(self.folder, "psk"), SECRET, 0o600)
         write(os.path.join(self.folder, "ppk"), PPK, 0o600)
-        page = ["cordon: 1", "name: ours"]
+        page = ["cordon: 1", "name: ours", "data-plane: " + ("kernel" if self.kernel else "userspace")]
         if kinds:
             page.append("certificates:")
             page += ["  - { certificate: %s/%s/cordon.chain.pem, key: %s/%s/cordon.key }" % (self.pki, k, self.pki, k)

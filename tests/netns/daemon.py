@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 import time
 
-from lib import (Capture, Namespace, address, carries, expect, main, marker, on_exit, run, udp_reaches, wire)
+from lib import (SLOW, Capture, Namespace, address, carries, expect, main, marker, on_exit, run, udp_reaches, wire)
 
 CORDON = os.environ.get("CORDON", "build/cordon")
 CORDOND = os.environ.get("CORDOND", "build/cordond")
@@ -159,6 +159,10 @@ def lives(pid):
         return False
 
 
+def by_kernel(host):
+    return host.json("status")["plane"]["kind"] == "kernel"
+
+
 def reaches(sender, receiver, to, port=4321, wait=3):
     r = receiver.udp(to, port)
     r.settimeout(wait)
@@ -284,7 +288,10 @@ def killed():
     b.start(policy=PSK % "require")
     expect("it works", a.pings(B))
     b.kill()
-    expect("nobody answers for the dead", not a.pings(B, 1))
+    if by_kernel(a):
+        expect("the kernel goes on with the SAs that there are", a.pings(B, 1))
+    else:
+        expect("nobody answers for the dead", not a.pings(B, 1))
     b.start(policy=PSK % "require")
     expect("after the restart traffic flows again, from the one restarted", b.pings(A))
     expect("and from the other", a.pings(B))
@@ -389,12 +396,12 @@ def moved():
     expect("at home it is protected", paw.pings(dc_address) and len(main_modes()) == 1)
     for turn in range(2):
         took = move(home, away)
-        expect("the rules follow within a second (%.2f s)" % took, took < 1)
-        expect("the SAs of the old address are gone", wait_until(lambda: main_modes() == [], 1))
+        expect("the rules follow within a second (%.2f s)" % took, took < SLOW)
+        expect("the SAs of the old address are gone", wait_until(lambda: main_modes() == [], SLOW))
         expect("from the emergency address it goes in clear", paw.pings(dc_address))
         expect("as the wire shows", any(p == socket.IPPROTO_ICMP for p, _ in frames_of(seen, away)))
         took = move(away, home)
-        expect("back at home, within a second (%.2f s)" % took, took < 1)
+        expect("back at home, within a second (%.2f s)" % took, took < SLOW)
         # The talker may have filled what waits for the SA, so that the first ping finds no room.
         expect("it is protected again", wait_until(lambda: paw.pings(dc_address, 1), 3) and len(main_modes()) == 1)
     talker.kill()

@@ -20,6 +20,7 @@ import threading
 import time
 
 CLONE_NEWNET = 0x40000000
+SLOW = float(os.environ.get("CORDON_TEST_SLOW", "1"))  # how often longer a second may take here: an emulated machine
 SO_MARK, SO_BINDTODEVICE, ETH_P_ALL = 36, 25, 3
 _libc = ctypes.CDLL(None, use_errno=True)
 _cleanups = []

@@ -95,6 +95,17 @@ static void print_policy(const json_t *p)
 			     ask_span(ask_number(pending, "left_s"), left));
 }
 
+/* An older cordond does not say why. */
+static void print_plane(const json_t *p)
+{
+	const char *why = json_string_value(json_object_get(p, "why"));
+
+	(void)printf("Plane     %s", ask_text(p, "kind"));
+	if (why)
+		(void)printf(" (%s)", why);
+	(void)puts("");
+}
+
 static void print_keying(const json_t *k)
 {
 	const json_t *failures = json_object_get(k, "failures"), *f;
@@ -320,7 +331,7 @@ static int run(int argc, char **argv)
 		print_exempted(json_object_get(s, "exemptions"));
 		print_clear(s);
 		print_keying(json_object_get(s, "keying"));
-		(void)printf("Plane     %s\n", ask_text(json_object_get(s, "plane"), "kind"));
+		print_plane(json_object_get(s, "plane"));
 		print_overruled(json_object_get(s, "bypass_overruled_by"));
 		if (json_is_false(json_object_get(s, "second_barrier")))
 			(void)puts("Barrier   no second one on this kernel (older than 5.12): whoever flushes the "
