@@ -10,8 +10,10 @@
 
 enum {
 	WAITS_MOST = 4096,         /* pairs for which the kernel waits for an SA, as far as we remember */
+	WAITS_EACH = 256,          /* looked after in one tick */
 	WAIT_ASK_MS = 1000,        /* ACQUIRE at most so often for a selector */
 	WAIT_MOST_MS = 30000,      /* net.core.xfrm_acq_expires: the kernel asks again then */
+	REFUSED_MS = 100,          /* who sends has an error at once (EPERM); long enough for the kernel's timer */
 	MOVED_TOLD_MS = 200,       /* SAD_MOVED is told so often */
 	FRONT_POLICIES_MOST = 256, /* of one SA */
 	USAGE_CACHED_MS = 1000,
@@ -28,6 +30,7 @@ struct wait {
 	struct plan_packet packet;
 	uint32_t index; /* of the policy at which packets wait */
 	uint64_t since_ms, asked_ms;
+	bool ended;   /* nothing waits in the kernel now */
 	bool unasked; /* it came too soon behind the last question */
 };
 

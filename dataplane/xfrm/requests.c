@@ -324,43 +324,57 @@ static void move(struct sad *sad, uint64_t pair, const struct addr *remote, uint
 
 /* ---- packets that wait ---- */
 
-static void let_pass(struct xfrm_plane *x, const struct sa_selector *selector)
+/* Of the service between two addresses that was asked for; NULL: the plan has changed. */
+static const struct plan_entry *entry_asked_for(const struct plan *plan, const struct sa_selector *s)
+{
+	struct plan_list list = plan ? plan_meet(plan, &s->local, &s->remote) : (struct plan_list){ 0 };
+
+	for (size_t i = 0; i < list.count; i++) {
+		const struct plan_entry *e = &list.entries[i];
+		struct sa_selector own = sa_selector_of(e, &s->local, &s->remote);
+
+		if (rule_mode_protects(e->rule->mode) && own.protocol == s->protocol &&
+		    own.local_port.lo == s->local_port.lo && own.local_port.hi == s->local_port.hi &&
+		    own.remote_port.lo == s->remote_port.lo && own.remote_port.hi == s->remote_port.hi)
+			return e;
+	}
+	return NULL;
+}
+
+/* For a while, in front of the entry. */
+static void put_in_front(struct xfrm_plane *x, const struct sa_selector *selector, const struct policy_does *out,
+			 const struct policy_does *in, uint64_t ms)
 {
 	SCOPED(wanted_wipe) struct wanted_list l = { 0 };
-	static const struct policy_does pass = { .lifetime_s = XFRM_CLEAR_S };
-	struct sa_spec spec = { .selector = *selector };
-	struct plan_list list =
-		x->plan ? plan_meet(x->plan, &selector->local, &selector->remote) : (struct plan_list){ 0 };
 	struct wanted_front f = { .plan = x->plan,
 				  .selector = selector,
-				  .out = &pass,
-				  .in = &pass,
+				  .entry = entry_asked_for(x->plan, selector),
+				  .out = out,
+				  .in = in,
 				  .mark = FRONT_MARK_CLEAR,
 				  .most = FRONT_POLICIES_MOST };
 
-	for (size_t i = 0; i < list.count && !f.entry; i++) {
-		struct sa_selector own = sa_selector_of(&list.entries[i], &selector->local, &selector->remote);
-
-		spec.rule = list.entries[i].rule;
-		if (rule_mode_protects(spec.rule->mode) && own.protocol == selector->protocol &&
-		    own.local_port.lo == selector->local_port.lo && own.local_port.hi == selector->local_port.hi &&
-		    own.remote_port.lo == selector->remote_port.lo && own.remote_port.hi == selector->remote_port.hi)
-			f.entry = &list.entries[i];
-	}
-	if (!f.entry || f.entry->rule->mode == MODE_REQUIRE)
-		return; /* the plan has changed, and does not allow it any more */
+	if (!f.entry)
+		return;
 	f.depth = policies_depth(&x->policies, selector);
 	if (wanted_add_front(&l, &f) == 0)
-		(void)policies_add_front(&x->policies, &l, x->now + XFRM_CLEAR_S * UINT64_C(1000), NULL);
+		(void)policies_add_front(&x->policies, &l, x->now + ms, NULL);
 }
 
 static void release_held(struct sad *sad, const struct sa_selector *selector, bool clear)
 {
 	struct xfrm_plane *x = plane_of(sad);
 
+	static const struct policy_does pass = { .lifetime_s = XFRM_CLEAR_S };
+	static const struct policy_does block = { .block = true, .lifetime_s = 1 };
+
 	xfrm_enter(x);
+	/* What waits is thrown away when its policy blocks it: all that waits at the same policy of the plan. Otherwise
+	 * nothing of what stands behind it there would be looked at for a minute or two. */
 	if (clear)
-		let_pass(x, selector);
+		put_in_front(x, selector, &pass, &pass, XFRM_CLEAR_S * UINT64_C(1000));
+	else
+		put_in_front(x, selector, &block, NULL, REFUSED_MS);
 	waits_released(x, selector);
 	xfrm_leave(x);
 }
@@ -486,8 +500,7 @@ static uint64_t dropped(const struct sad *sad, enum sad_drop why)
 {
 	struct xfrm_plane *x = mutable_plane(sad);
 
-	if (why == 0)
-		watch_drops(x);
+	watch_drops(x);
 	return x->drops[why];
 }
 

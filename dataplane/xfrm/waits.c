@@ -1,5 +1,5 @@
 /* Packets that wait in the kernel for an SA, as far as we know of them: it asks once, and then not again before it has
- * given up (30 s), an SA has come, or we have put something in the place of what waits. */
+ * given up (30 s), an SA has come, or we have put something in the place of what waits, which we do after a second. */
 #include "dataplane/xfrm/plane.h"
 
 #include "dataplane/xfrm/convert.h"
@@ -113,6 +113,7 @@ void waits_released(struct xfrm_plane *x, const struct sa_selector *selector)
 	if (!w)
 		return;
 	larval_end(&x->asker, &w->larval);
+	w->ended = true;
 	w->unasked = false;
 	policies_touch(&x->policies, w->index);
 }
@@ -126,6 +127,8 @@ void waits_ask_again(struct xfrm_plane *x)
 
 void waits_tick(struct xfrm_plane *x)
 {
+	unsigned ended = 0;
+
 	for (size_t i = 0; i < x->wait_count;) {
 		struct wait *w = &x->waits[i];
 
@@ -135,6 +138,10 @@ void waits_tick(struct xfrm_plane *x)
 		}
 		if (w->unasked && x->now - w->asked_ms >= WAIT_ASK_MS)
 			ask(x, w);
+		if (!w->ended && x->now - w->since_ms >= WAIT_ASK_MS && ended++ < WAITS_EACH) {
+			w->ended = true; /* the next packet is asked about, as it is with the userspace plane */
+			larval_end(&x->asker, &w->larval);
+		}
 		i++;
 	}
 }
@@ -146,7 +153,9 @@ uint64_t waits_deadline(const struct xfrm_plane *x)
 	for (size_t i = 0; i < x->wait_count; i++) {
 		const struct wait *w = &x->waits[i];
 
-		at = w->unasked ? w->asked_ms + WAIT_ASK_MS : w->since_ms + WAIT_MOST_MS;
+		at = w->since_ms + (w->ended ? WAIT_MOST_MS : WAIT_ASK_MS);
+		if (w->unasked && w->asked_ms + WAIT_ASK_MS < at)
+			at = w->asked_ms + WAIT_ASK_MS;
 		if (at < next)
 			next = at;
 	}

@@ -154,8 +154,11 @@ struct service_rows {
 static void add_both_ways(struct wanted_list *l, const struct service_rows *s, const struct convert_ends *e)
 {
 	for (unsigned inbound = 0; inbound < 2; inbound++) {
-		struct wanted *w = add(l);
+		struct wanted *w;
 
+		if (inbound && !s->in)
+			return;
+		w = add(l);
 		w->key.selector = convert_selector(e, inbound);
 		w->key.mark.m = s->mark;
 		w->key.dir = !inbound ? XFRM_POLICY_OUT : s->forwarded ? XFRM_POLICY_FWD : XFRM_POLICY_IN;

@@ -38,9 +38,9 @@ int wanted_of_plan(const struct plan *plan, size_t most, struct wanted_list *ret
 void wanted_add_mark(struct wanted_list *l, uint32_t value, uint32_t mask);
 
 /* What goes in front of the entry of the plan that wins between two addresses, for part of what it selects: policies of
- * one SA, or of what may go in clear. At most `most` (-E2BIG). mark: the mask by which the kernel tells them from the
- * plan's, the value being 0: a policy that wants a bit unset that nobody sets. depth: of the prefix by which the plan's
- * own policies find the other end (policies_depth). */
+ * one SA, or of what may go in clear. in NULL: outwards only. At most `most` (-E2BIG). mark: the mask by which the
+ * kernel tells them from the plan's, the value being 0: a policy that wants a bit unset that nobody sets. depth: of the
+ * prefix by which the plan's own policies find the other end (policies_depth). */
 struct wanted_front {
 	const struct plan *plan;
 	const struct sa_selector *selector;

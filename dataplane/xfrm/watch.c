@@ -13,7 +13,7 @@ enum {
 	DUMP_FROM = 64,                /* so many states are read by one list */
 	SEQUENCE_MS = 10000,
 	SEQUENCE_EACH = 640,
-	STAT_MS = 2000,
+	STAT_MS = 500,
 	LISTEN_MS = 3000,
 	UNKNOWN_MS = 1000,
 };
@@ -31,6 +31,11 @@ static void note(struct xfrm_plane *x, struct state *st, const struct message_in
 	st->octets = m->octets;
 	if (!st->spec.inbound || st->first_told || st->packets == 0)
 		return;
+	if (x->depth == 0) { /* a question only: told when its time has come, which is now */
+		st->poll_ms = x->now;
+		x->next_poll_ms = x->now;
+		return;
+	}
 	st->first_told = true;
 	st->poll_ms = UINT64_MAX;
 	xfrm_tell(x, &(struct sad_event){ .kind = SAD_FIRST_IN, .pair = st->spec.pair }, NULL);

@@ -22,9 +22,12 @@
  *
  * What differs from the userspace plane:
  * - What waits for an SA waits in the kernel: net.core.xfrm_larval_drop must be 0 (whoever opens sets it), else the
- *   first packets are lost. It holds packets of local programs only (100 for a policy), not what is forwarded.
- * - sad_release_held in clear does not send what waits; it puts policies that let the selector pass for
- *   XFRM_CLEAR_S seconds in force, and the kernel then sends it. Refused packets get no ICMP message.
+ *   first packets are lost. It holds packets of local programs only, not what is forwarded, in one queue of 100 for
+ * each policy of the plan: where several peers are waited for at the same policy, the packets of those who come later
+ * may be lost, and be sent again by their programs.
+ * - sad_release_held in clear does not send what waits; it puts policies that let the selector pass for XFRM_CLEAR_S
+ *   seconds in force, and the kernel then sends it. If it is refused, programs that send at that moment have an error
+ *   (EPERM), and no ICMP message.
  * - SAD_FIRST_IN comes when the counters have been looked at (20 ms to 1 s later, by age), and so do expiries of
  *   sequence numbers of SAs without ESN.
  * - SAD_UNKNOWN_SPI is for native ESP and AH only, and comes with the second packet: XFRM tells nobody, so raw sockets
