@@ -9,12 +9,20 @@ static bool may_tell(const struct ike_sa *sa)
 	       (sa->state == IKE_ESTABLISHED || sa->state == IKE_I_AUTH_SENT || sa->state == IKE_I_VERIFY);
 }
 
+/* Port 4500 is the data plane's, which may be going, too. Where no NAT asks for it the other does as well. */
+static void use_own_port(struct ike_sa *sa)
+{
+	if (sa->nat.udp_agreed)
+		sa->local_port = sa->remote_port = IKE_PORT;
+}
+
 static void tell(struct ike_sa *sa)
 {
 	struct owned message = { 0 };
 	struct ike_writer w;
 	size_t sk;
 
+	use_own_port(sa);
 	if (sa->v1)
 		notice_farewell(sa);
 	if (sa->v1 || !may_tell(sa))
@@ -86,6 +94,7 @@ void keying_close(struct keying *k, uint64_t now_ms)
 	k->closing = true;
 	for (sa = TAILQ_FIRST(&k->ikes); sa; sa = next) {
 		next = TAILQ_NEXT(sa, entry);
+		use_own_port(sa);
 		if (sa->request.out && sa->state != IKE_DELETING)
 			tell(sa); /* whatever becomes of it */
 		ike_delete(sa);

@@ -193,6 +193,7 @@ static void main_mode_rows(struct daemon *d, const struct live *l, json_t *rows)
 		put(o, "rekey_in_s", k->established ? seconds_until(k->rekey_at_ms) : json_null());
 		put(o, "nat", k->nat ? json_string(nat_words(k->nat)) : json_null());
 		put(o, "path", path_json(k));
+		put(o, "encapsulation", json_string(k->nat || k->udp ? "udp" : "native"));
 		put(o, "quick_modes", number(k->children));
 		(void)json_array_append_new(rows, o);
 	}
@@ -218,6 +219,11 @@ static void put_selector(json_t *o, const struct sa_selector *s)
 	    port_given(s->remote_port) ? json_pack("[i,i]", s->remote_port.lo, s->remote_port.hi) : json_null());
 }
 
+static const char *encapsulation_of(const struct keying_child_row *c)
+{
+	return c->udp ? "udp" : "native";
+}
+
 static void quick_mode_rows(struct daemon *d, const struct live *l, json_t *rows)
 {
 	(void)d;
@@ -236,6 +242,7 @@ static void quick_mode_rows(struct daemon *d, const struct live *l, json_t *rows
 		put(o, "rule", c->rule ? words(c->rule->name) : json_null());
 		put(o, "protection", json_string(protection_of(&c->suite)));
 		put(o, "suite", json_string(child_suite_text(&c->suite, suite)));
+		put(o, "encapsulation", json_string(encapsulation_of(c)));
 		put(o, "spi_in", spi_json(c->spi_in, 8));
 		put(o, "spi_out", spi_json(c->spi_out, 8));
 		put(o, "packets_in", number(u ? u->packets_in : 0));
@@ -330,6 +337,7 @@ static json_t *peer_row(struct daemon *d, json_t *by_address, const struct addr 
 	put(o, "quick_modes", number(0));
 	put(o, "octets_in", number(0));
 	put(o, "octets_out", number(0));
+	put(o, "encapsulation", json_null());
 	put(o, "method", json_null());
 	put(o, "groups", json_array());
 	put(o, "groups_not_known", json_array());
@@ -380,11 +388,16 @@ static void add_to(json_t *o, const char *name, uint64_t n)
 static void count_child(json_t *o, const struct keying_child_row *c, const struct sa_usage *u)
 {
 	const char *so_far = json_string_value(json_object_get(o, "outcome"));
+	const char *in_what = json_string_value(json_object_get(o, "encapsulation"));
 	const char *mine = protection_of(&c->suite);
 
 	/* The weakest counts: nobody shall believe in more than all of it has. */
 	if (!so_far || strcmp(mine, outcome_name(OUTCOME_AUTHENTICATED)) == 0)
 		put(o, "outcome", json_string(mine));
+	if (in_what && strcmp(in_what, encapsulation_of(c)) != 0)
+		put(o, "encapsulation", json_string("both"));
+	else
+		put(o, "encapsulation", json_string(encapsulation_of(c)));
 	add_to(o, "quick_modes", 1);
 	add_to(o, "octets_in", u ? u->octets_in : 0);
 	add_to(o, "octets_out", u ? u->octets_out : 0);

@@ -313,6 +313,23 @@ static void who_has_forgotten_comes_back(void **state)
 	world_free(w);
 }
 
+/* Port 4500 is the data plane's, and it may be gone before the last datagram is. */
+static void who_goes_says_so_on_port_500(void **state)
+{
+	struct wire s;
+	struct world *w = world(&s, NULL, NULL);
+
+	(void)state;
+	world_packet(w, 0, 6, 40000, 443);
+	world_run(w, 4000);
+	s.blocked = true;
+	keying_close(w->hosts[0].keying, w->now_ms);
+	world_run(w, 6000);
+	assert_int_equal(world_ikes(w, 1), 0);
+	assert_int_equal(w->hosts[1].events[EVENT_MAIN_MODE_DOWN], 1);
+	world_free(w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -324,6 +341,7 @@ int main(void)
 		cmocka_unit_test(a_lossy_path_is_not_taken_for_a_blocked_one),
 		cmocka_unit_test(a_policy_that_says_native_ends_what_is_in_udp),
 		cmocka_unit_test(who_has_forgotten_comes_back),
+		cmocka_unit_test(who_goes_says_so_on_port_500),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -147,4 +147,6 @@ void live_words(const json_t *row, struct str *out)
 	str_addf(out, "%" PRIu64 " main mode, %" PRIu64 " quick mode, %s in, %s out.", ask_number(row, "main_modes"),
 		 ask_number(row, "quick_modes"), ask_octets(ask_number(row, "octets_in"), in),
 		 ask_octets(ask_number(row, "octets_out"), sent));
+	if (strcmp(ask_text(row, "encapsulation"), "udp") == 0)
+		str_add(out, " ESP goes in UDP 4500.");
 }

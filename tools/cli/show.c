@@ -117,7 +117,8 @@ static void quick_mode(struct columns *c, const json_t *row)
 {
 	add_peer(c, row);
 	columns_add(c, "%s", or_dash(ask_text(row, "rule")));
-	columns_add(c, "%s %s", ask_text(row, "protection"), ask_text(row, "suite"));
+	columns_add(c, "%s %s%s", ask_text(row, "protection"), ask_text(row, "suite"),
+		    strcmp(ask_text(row, "encapsulation"), "udp") == 0 ? " in UDP" : "");
 	add_traffic(c, row);
 	add_octets(c, row, "octets_in");
 	add_octets(c, row, "octets_out");
