@@ -59,6 +59,7 @@ struct daemon {
 	struct credentials *credentials; /* credentials.h; NULL: not running */
 	struct lists *lists;             /* lists.h */
 	struct directory *directory;     /* directory.h; NULL: not running */
+	struct host_homes homes;         /* as that has learnt them */
 	struct keys_ticket *ticket;      /* ticket.h; NULL: nothing was told */
 
 	/* In force; NULL while there is no policy. engine is NULL also while protection is disabled. */
@@ -88,6 +89,8 @@ struct daemon {
 uint64_t unix_now_ms(void);
 
 /* events.c */
+/* In a moment: addresses or what is known of them may be others. */
+void daemon_look_at_addresses(struct daemon *d);
 void daemon_event(struct daemon *d, enum event_id id, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 /* by: who asked for it. */
 void daemon_event_by(struct daemon *d, enum event_id id, const char *by, const char *fmt, ...)

@@ -23,6 +23,24 @@ enum { SETTLE_MS = 20 }; /* an interface that comes up tells several things at o
 
 /* ---- addresses --------------------------------------------------------------------------------------------------- */
 
+static void say_profiles(struct daemon *d, const struct host_facts *now)
+{
+	static const char *const names[] = { [0] = "all profiles",
+					     [PROFILE_DOMAIN] = "domain",
+					     [PROFILE_PRIVATE] = "private",
+					     [PROFILE_PUBLIC] = "public" };
+
+	for (size_t i = 0; i < now->interface_count; i++) {
+		const char *name = now->interfaces[i].name;
+		unsigned is = now->interfaces[i].profile, was = host_facts_profile(d->facts, name);
+
+		if (is != was && is < ARRAY_LEN(names) && was < ARRAY_LEN(names))
+			daemon_event(d, EVENT_PROFILE_CHANGED, "%s is in profile %s now; it was in %s%s", name,
+				     names[is], names[was],
+				     is == PROFILE_DOMAIN ? ": the directory has answered over it" : "");
+	}
+}
+
 static void settled(uv_timer_t *t)
 {
 	struct daemon *d = t->data;
@@ -30,12 +48,13 @@ static void settled(uv_timer_t *t)
 	size_t come = 0, gone = 0;
 	struct diag why = { 0 };
 
-	if (host_facts_read(d->config, d->options.root, &facts, &why) < 0) {
+	if (host_facts_read(d->config, &d->homes, d->options.root, &facts, &why) < 0) {
 		log_error("%s", why.text);
 		return;
 	}
 	if (host_facts_equal(facts, d->facts))
 		return;
+	say_profiles(d, facts);
 	before = d->facts;
 	d->facts = TAKE(facts);
 	for (size_t i = 0; d->engine && i < before->own_count; i++)
@@ -45,6 +64,8 @@ static void settled(uv_timer_t *t)
 		}
 	for (size_t i = 0; i < d->facts->own_count; i++)
 		come += !host_facts_have(before, &d->facts->own[i].addr);
+	if (come || gone)
+		directory_addresses_changed(d);
 	if (force_again(d, &why) < 0)
 		daemon_event(d, EVENT_ADDRESSES_CHANGED,
 			     "the rules could not be made for the addresses as they are now, those before stay: %s",
@@ -55,6 +76,12 @@ static void settled(uv_timer_t *t)
 			     d->facts->own_count, come, gone);
 }
 
+void daemon_look_at_addresses(struct daemon *d)
+{
+	if (!uv_is_active((uv_handle_t *)&d->settle))
+		(void)uv_timer_start(&d->settle, settled, SETTLE_MS, 0);
+}
+
 static void host_changed(uv_poll_t *p, int status, int events)
 {
 	struct daemon *d = p->data;
@@ -62,8 +89,7 @@ static void host_changed(uv_poll_t *p, int status, int events)
 	(void)status;
 	(void)events;
 	host_watch_drain(d->host_fd);
-	if (!uv_is_active((uv_handle_t *)&d->settle))
-		(void)uv_timer_start(&d->settle, settled, SETTLE_MS, 0);
+	daemon_look_at_addresses(d);
 }
 
 /* ---- what others do to our rules --------------------------------------------------------------------------------- */

@@ -114,7 +114,7 @@ static int do_check(struct daemon *d, struct diag *why)
 	struct text *text = NULL;
 	int r;
 
-	if ((r = page_read(d, why)) < 0 || (r = host_facts_read(d->config, d->options.root, &d->facts, why)) < 0)
+	if ((r = page_read(d, why)) < 0 || (r = host_facts_read(d->config, &d->homes, d->options.root, &d->facts, why)) < 0)
 		return r;
 	if ((r = text_read(d->source, CONTROL_POLICY_MOST, &text, why)) == -ENOENT && !d->source_named) {
 		(void)printf("The page is right; there is no policy at %s yet.\n", d->source);
@@ -198,7 +198,7 @@ static int prepare(struct daemon *d, struct diag *why)
 	    (r = lock_run_dir(d, why)) < 0 || (r = sockets_open(d->gate_config.mark_own, &d->sockets, why)) < 0 ||
 	    (r = open_export(d, why)) < 0 || (r = state_open(d->options.state_dir, &d->state, why)) < 0 ||
 	    (r = host_watch_open(&d->host_fd, why)) < 0 ||
-	    (r = host_facts_read(d->config, d->options.root, &d->facts, why)) < 0)
+	    (r = host_facts_read(d->config, &d->homes, d->options.root, &d->facts, why)) < 0)
 		return r;
 	read_lineage(d);
 	read_secret(d);

@@ -69,6 +69,8 @@ const struct event_row event_rows[EVENT_COUNT] = {
 				     "Another program's table may drop what a bypass of the policy lets in" },
 	[EVENT_ADDRESSES_CHANGED] = { "addresses-changed", CATEGORY_POLICY, EVENT_INFO, EVENT_SUCCESS, 0, 0,
 				      TELLER_PARENT, 0, "This host's addresses changed, and its rules with them" },
+	[EVENT_PROFILE_CHANGED] = { "profile-changed", CATEGORY_POLICY, EVENT_INFO, EVENT_SUCCESS, 0, 0, TELLER_PARENT,
+				    0, "An interface of this host is in another profile" },
 	[EVENT_CREDENTIAL_CHOSEN] = { "credential-chosen", CATEGORY_MAIN, EVENT_INFO, EVENT_SUCCESS, 0, 0,
 				      TELLER_KEYING, PEERS,
 				      "Of several own certificates this one was shown to a peer" },

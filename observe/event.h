@@ -34,6 +34,7 @@ enum event_id {
 	EVENT_BYPASS_OVERRULED, /* another program's table may drop what a bypass lets in */
 	EVENT_RULES_RESTORED,   /* somebody changed our rules, routes or table; they are back */
 	EVENT_ADDRESSES_CHANGED,
+	EVENT_PROFILE_CHANGED,     /* an interface is in another one */
 	EVENT_CREDENTIAL_CHOSEN,   /* of several own certificates, this one was shown to a peer */
 	EVENT_CREDENTIALS_CHANGED, /* certificates, keys, trust or lists were read again */
 	EVENT_CREDENTIALS_BAD,     /* a file of them cannot be used */

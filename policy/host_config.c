@@ -122,9 +122,14 @@ static void read_interfaces(struct page *p, uint32_t node)
 		{ "domain", PROFILE_DOMAIN },
 		{ "private", PROFILE_PRIVATE },
 		{ "public", PROFILE_PUBLIC },
+		{ "auto", PROFILE_ALL },
 	};
 	struct host_config *c = p->c;
 
+	if (node_is(&p->rd, node, "auto")) {
+		c->interfaces_auto = true;
+		return;
+	}
 	if (!read_pairs(&p->rd, node, "interfaces:"))
 		return;
 	if (yaml_at(p->rd.y, node)->count > ITEMS_MOST) {
@@ -139,6 +144,9 @@ static void read_interfaces(struct page *p, uint32_t node)
 		    !read_choice(&p->rd, pair_value(&p->rd, i), "the profile of an interface", profiles,
 				 ARRAY_LEN(profiles), &one->profile))
 			continue;
+		one->automatic = one->profile == PROFILE_ALL;
+		if (one->automatic)
+			one->profile = PROFILE_PUBLIC;
 		for (size_t k = 0; k < c->interface_count; k++)
 			if (strcmp(c->interfaces[k].name, one->name) == 0)
 				read_error(&p->rd, "duplicate-key", i, "interface '%.60s' is there twice", one->name);

@@ -32,6 +32,7 @@ struct host_certificate {
 struct host_interface {
 	const char *name;
 	unsigned profile; /* PROFILE_ bit */
+	bool automatic;   /* domain while the directory answers over it; else that profile, which is public */
 };
 
 /* Where a Kerberos realm's KDCs are, in the order in which they are asked. */
@@ -76,6 +77,7 @@ struct host_config {
 	size_t policy_file_count;
 	struct host_interface *interfaces;
 	size_t interface_count;
+	bool interfaces_auto; /* all that are not named are automatic, and not public */
 	enum data_plane data_plane;
 	uint32_t nat_keepalive_ms;     /* 0: never */
 	unsigned ikev1_kerberos;       /* HOST_KERBEROS_ bits */

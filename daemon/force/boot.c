@@ -103,7 +103,7 @@ static int load_compiled(struct daemon *d, uint32_t version, struct diag *why)
 
 	if (!d->config)
 		return diag_fail(why, EINVAL, "this host's page cannot be read");
-	if ((r = host_facts_read(d->config, d->options.root, &d->facts, why)) < 0 ||
+	if ((r = host_facts_read(d->config, &d->homes, d->options.root, &d->facts, why)) < 0 ||
 	    (r = version ? state_policy(d->state, version, &policy, why)
 			 : text_read(d->source, CONTROL_POLICY_MOST, &policy, why)) < 0)
 		return r;

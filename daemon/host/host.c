@@ -1,4 +1,5 @@
 #include "daemon/host/host.h"
+#include "daemon/host/profiles.h"
 
 #include "base/diag.h"
 #include "base/mem.h"
@@ -46,35 +47,6 @@ static void add_server(struct host_facts *f, enum keyword k, const struct addr *
 
 /* ---- rtnetlink --------------------------------------------------------------------------------------------------- */
 
-/* An interface that the page does not name is public, the narrowest trust, once it names any. */
-static unsigned profile_of(const struct host_facts *f, unsigned index)
-{
-	char name[IF_NAMESIZE] = "";
-
-	if (f->interface_count == 0)
-		return 0;
-	(void)if_indextoname(index, name);
-	for (size_t i = 0; i < f->interface_count; i++)
-		if (strcmp(f->interfaces[i].name, name) == 0)
-			return f->interfaces[i].profile;
-	return PROFILE_PUBLIC;
-}
-
-/* Those of the page. A name that is too long is no interface's. */
-static void read_interfaces(struct host_facts *f, const struct host_config *c)
-{
-	f->interfaces = mem_new(c->interface_count + 1, sizeof *f->interfaces);
-	for (size_t i = 0; i < c->interface_count; i++) {
-		struct plan_interface *to = &f->interfaces[f->interface_count];
-
-		if (strlen(c->interfaces[i].name) >= sizeof to->name)
-			continue;
-		(void)snprintf(to->name, sizeof to->name, "%s", c->interfaces[i].name);
-		to->profile = c->interfaces[i].profile;
-		f->interface_count++;
-	}
-}
-
 /* The attributes of a message, by type. */
 struct attributes {
 	const struct nlattr *by_type[RTA_MAX + 1];
@@ -118,7 +90,9 @@ static int take_address(const struct nlmsghdr *h, void *context)
 		return MNL_CB_OK;
 	f->own = mem_grow(f->own, f->own_count, &f->own_cap, sizeof *f->own);
 	f->own[f->own_count++] = a;
-	f->profiles |= profile_of(f, m->ifa_index);
+	f->places = mem_grow(f->places, f->place_count, &f->place_cap, sizeof *f->places);
+	f->places[f->place_count] = (struct host_place){ .addr = a.addr };
+	(void)if_indextoname(m->ifa_index, f->places[f->place_count++].interface);
 	return MNL_CB_OK;
 }
 
@@ -239,15 +213,16 @@ static int by_address(const void *a, const void *b)
 	return c ? c : x->prefix - y->prefix;
 }
 
-int host_facts_read(const struct host_config *config, const char *root, struct host_facts **ret, struct diag *d)
+int host_facts_read(const struct host_config *config, const struct host_homes *homes, const char *root,
+		    struct host_facts **ret, struct diag *d)
 {
 	SCOPED(host_facts_freep) struct host_facts *f = mem_new(1, sizeof *f);
 	struct reading reading = { f };
 	int r;
 
-	read_interfaces(f, config);
 	if ((r = read_kernel(&reading, d)) < 0)
 		return r;
+	host_profiles(f, config, homes);
 	if (f->own_count)
 		qsort(f->own, f->own_count, sizeof *f->own, by_address);
 	read_servers(f, root);
@@ -261,6 +236,7 @@ void host_facts_free(struct host_facts *f)
 		return;
 	free(f->own);
 	free(f->interfaces);
+	free(f->places);
 	free(f);
 }
 

@@ -13,21 +13,42 @@ struct diag;
 
 enum { HOST_ADDRESSES_MOST = 4096, HOST_SERVERS_MOST = 64 };
 
+/* Own addresses over which the directory has answered, having proven to be one of the domain's controllers. */
+enum { HOST_HOMES_MOST = 8, HOST_HOME_MS = 30 * 60 * 1000 /* an answer makes a home for so long */ };
+struct host_homes {
+	struct {
+		struct addr local;
+		uint64_t until_ms;
+	} all[HOST_HOMES_MOST];
+	size_t count;
+};
+
+/* An own address and where it is. */
+struct host_place {
+	struct addr addr;
+	char interface[16];
+};
+
 struct host_facts {
 	struct host_address *own;
 	size_t own_count, own_cap;
 	struct addr servers[KEYWORDS][HOST_SERVERS_MOST];
 	size_t server_counts[KEYWORDS];
+	struct host_place *places; /* like `own` */
+	size_t place_count, place_cap;
 	struct plan_interface *interfaces; /* whose profile is known */
-	size_t interface_count;
+	size_t interface_count, interface_cap;
 	unsigned profiles; /* PROFILE_ bits of the interfaces that have an address; 0: the host's page names none */
 };
 
-/* root: prefix of the files that are read, NULL: none. */
-int host_facts_read(const struct host_config *config, const char *root, struct host_facts **ret, struct diag *d);
+/* homes: NULL: none. root: prefix of the files that are read, NULL: none. */
+int host_facts_read(const struct host_config *config, const struct host_homes *homes, const char *root,
+		    struct host_facts **ret, struct diag *d);
 void host_facts_free(struct host_facts *f);
 SCOPE_FREEP(struct host_facts, host_facts)
 bool host_facts_have(const struct host_facts *f, const struct addr *a);
+/* The profile of an interface, a PROFILE_ bit; 0: the page names none. */
+unsigned host_facts_profile(const struct host_facts *f, const char *interface);
 bool host_facts_equal(const struct host_facts *a, const struct host_facts *b);
 
 /* The facts as plan_compile wants them, with the addresses that the policy gives the host called `name` although no

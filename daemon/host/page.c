@@ -142,7 +142,7 @@ static bool same_file(const struct host_events *a, const struct host_events *b)
 static int put_in_force(struct daemon *d, struct diag *why)
 {
 	struct host_facts *facts = NULL, *before = d->facts;
-	int r = host_facts_read(d->config, d->options.root, &facts, why);
+	int r = host_facts_read(d->config, &d->homes, d->options.root, &facts, why);
 
 	if (r < 0)
 		return r;

@@ -4,6 +4,7 @@
 #include "base/mem.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 enum { QUESTION_LEAST = 3, REPLY_LEAST = 2, GROUP = 0, ACCOUNT = 1 };
 
@@ -76,6 +77,8 @@ void directory_replies_wipe(struct directory_replies *r)
 
 void directory_replies_put(struct wire_out *out, const struct directory_replies *r)
 {
+	wire_put_u8(out, r->local.family);
+	wire_put(out, r->local.octets, sizeof r->local.octets);
 	wire_put_u32(out, (uint32_t)r->count);
 	for (size_t i = 0; i < r->count; i++) {
 		const struct directory_reply *one = &r->replies[i];
@@ -111,6 +114,13 @@ int directory_replies_get(struct wire_in *in, struct directory_replies *ret, str
 {
 	struct directory_replies r = { 0 };
 
+	const uint8_t *local;
+
+	r.local.family = wire_u8(in);
+	if ((local = wire_octets(in, sizeof r.local.octets)))
+		memcpy(r.local.octets, local, sizeof r.local.octets);
+	if (r.local.family != 0 && r.local.family != 4 && r.local.family != 6)
+		in->failed = true;
 	r.count = count_of(in, DIRECTORY_QUESTIONS_MOST, REPLY_LEAST);
 	r.replies = mem_new(r.count + 1, sizeof *r.replies);
 	for (size_t i = 0; i < r.count && !in->failed; i++)

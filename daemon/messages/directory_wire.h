@@ -2,6 +2,7 @@
  * asks it, and the answers on their way back. The parent takes them for what an outsider might have written. */
 #ifndef DAEMON_MESSAGES_DIRECTORY_WIRE_H
 #define DAEMON_MESSAGES_DIRECTORY_WIRE_H
+#include "base/addr.h"
 #include "base/scope.h"
 #include "identity/directory.h"
 
@@ -46,6 +47,7 @@ struct directory_reply {
 struct directory_replies {
 	struct directory_reply *replies;
 	size_t count;
+	struct addr local; /* our own, to which they came; family 0: not known */
 };
 void directory_replies_wipe(struct directory_replies *r); /* for SCOPED */
 void directory_replies_put(struct wire_out *out, const struct directory_replies *r);

@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "daemon/messages/directory_wire.h"
+#include "daemon/host/profiles.h"
 #include "daemon/parts/accounts.h"
 #include "daemon/parts/directory_cache.h"
 #include "daemon/parts/parts.h"
@@ -35,6 +36,31 @@ struct directory {
 	uint64_t answered_s;           /* when the directory said something last, Unix time */
 	char why[ASK_WHY_MOST + 1];    /* it did not; empty: it did */
 };
+
+static uint64_t refresh_ms(const struct directory *t)
+{
+	return t->d->config ? t->d->config->directory.refresh_ms : HOST_DIRECTORY_REFRESH_MS;
+}
+
+/* ---- where we are ------------------------------------------------------------------------------------------------ */
+
+/* An interface whose profile is open is the domain's once a controller has answered over it, and stays so for a while
+ * if none does: controllers are restarted. */
+static void arrived(struct directory *t, const struct addr *local)
+{
+	struct daemon *d = t->d;
+	uint64_t hold_ms = 2 * refresh_ms(t) > HOST_HOME_MS ? 2 * refresh_ms(t) : HOST_HOME_MS;
+
+	if (d->config && host_profiles_open(d->config) && local->family && host_facts_have(d->facts, local) &&
+	    host_homes_add(&d->homes, local, uv_now(&d->loop), hold_ms))
+		daemon_look_at_addresses(d);
+}
+
+static void left(struct directory *t)
+{
+	if (host_homes_drop(&t->d->homes, t->d->facts, uv_now(&t->d->loop)))
+		daemon_look_at_addresses(t->d);
+}
 
 /* ---- what is asked ----------------------------------------------------------------------------------------------- */
 
@@ -135,11 +161,6 @@ static void ask_in(struct directory *t, uint64_t ms)
 	(void)uv_timer_start(&t->timer, due, ms, 0);
 }
 
-static uint64_t refresh_ms(const struct directory *t)
-{
-	return t->d->config ? t->d->config->directory.refresh_ms : HOST_DIRECTORY_REFRESH_MS;
-}
-
 static void ask_when_failed(struct directory *t)
 {
 	uint64_t ms = DIRECTORY_RETRY_MS;
@@ -163,7 +184,16 @@ static void failed(struct directory *t, const char *why)
 			       "the directory does not answer: %.200s. What it said before stays in force", t->why);
 		observe(&t->d->observer, &e);
 	}
+	left(t);
 	ask_when_failed(t);
+}
+
+/* Also if nothing else is asked: does it answer over an interface whose profile is open? */
+static bool wants_profile(const struct directory *t)
+{
+	uint32_t unused;
+
+	return t->d->config && host_profiles_open(t->d->config) && realm_of(t->d) && has_keytab(t->d, &unused);
 }
 
 static void ask_now(struct directory *t)
@@ -174,7 +204,7 @@ static void ask_now(struct directory *t)
 
 	struct directory_question waiting[ACCOUNTS_AT_ONCE];
 
-	if (!directory_names_count(t->names) && !accounts_questions(t->accounts, waiting))
+	if (!directory_names_count(t->names) && !accounts_questions(t->accounts, waiting) && !wants_profile(t))
 		return;
 	if (!c) /* it comes, and then this is called */
 		return;
@@ -268,6 +298,8 @@ static void learn_all(struct directory *t, const struct directory_replies *r)
 		directory_tell_keying(t->d, keying);
 	directory_cache_keep(t->cache, t->running.realm, t->names);
 	directory_task_wipe(&t->running);
+	left(t);
+	arrived(t, &r->local);
 	if (accounts_questions(t->accounts, waiting))
 		ask_now(t);
 	else
@@ -439,7 +471,7 @@ void directory_loaded(struct daemon *d)
 		t->answered_s = 0;
 		directory_tell_keying(d, parts_channel(d, ROLE_KEYING));
 	}
-	if (!directory_names_count(names)) {
+	if (!directory_names_count(names) && !wants_profile(t)) {
 		(void)uv_timer_stop(&t->timer);
 		directory_task_wipe(&t->running);
 		*t->why = '\0';
@@ -447,6 +479,17 @@ void directory_loaded(struct daemon *d)
 		return;
 	}
 	ask_now(t);
+}
+
+void directory_addresses_changed(struct daemon *d)
+{
+	struct directory *t = d->directory;
+
+	if (!t)
+		return;
+	left(t);
+	if (wants_profile(t))
+		ask_now(t);
 }
 
 /* ---- for people -------------------------------------------------------------------------------------------------- */

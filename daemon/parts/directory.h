@@ -17,6 +17,8 @@ void directory_new(struct daemon *d);
 void directory_close(struct daemon *d);
 /* There is another policy or page, or none, or other credentials: is there something to be asked? */
 void directory_loaded(struct daemon *d);
+/* Others have come, or some are gone. */
+void directory_addresses_changed(struct daemon *d);
 /* NULL where the policy names no group of the directory. */
 json_t *directory_json(const struct daemon *d);
 

@@ -130,6 +130,18 @@ static void unwrap(void *context, struct octets text)
 	guard_use(GUARD_OPEN, text);
 }
 
+/* Our own address of the connection: what that says of an interface is for the parent. */
+static struct addr own_address(void)
+{
+	struct addr own = { 0 };
+	struct sockaddr_storage ss;
+	int len = sizeof ss;
+
+	if (dir.connection && uv_tcp_getsockname(&dir.connection->socket, (struct sockaddr *)&ss, &len) == 0)
+		(void)addr_from_sockaddr(&ss, &own, NULL);
+	return own;
+}
+
 static void after_dialog(uv_idle_t *i)
 {
 	struct directory_replies *replies = TAKE(dir.replies);
@@ -141,6 +153,7 @@ static void after_dialog(uv_idle_t *i)
 		next_address();
 		return;
 	}
+	replies->local = own_address();
 	end_task(replies);
 	directory_replies_wipe(replies);
 	free(replies);

@@ -4,8 +4,11 @@
 #include "base/log.h"
 #include "base/mem.h"
 
+#include <net/if.h>
 #include <stdlib.h>
 #include <string.h>
+
+enum { WAITS_MOST = 5 };
 
 static const char *const actions[] = { "allow", "block", "bypass" };
 static const char *const secures[] = { NULL, "authenticated", "encrypted", "encrypted-on-demand", "no-encapsulation" };
@@ -39,6 +42,13 @@ static const struct gate_counter *find(const struct gate_counter *sorted, size_t
 	return n ? bsearch(&key, sorted, n, sizeof key, by_rule) : NULL;
 }
 
+/* The ruleset goes by names, so such a rule is in force as soon as the interface comes; until then nothing is what it
+ * speaks of. */
+static const char *waits_for(const struct firewall_rule *r)
+{
+	return r->interface && if_nametoindex(r->interface) == 0 ? r->interface : NULL;
+}
+
 static json_t *rule_json(struct daemon *d, const struct firewall_rule *r, const struct gate_counter *c)
 {
 	json_t *o = json_object();
@@ -52,9 +62,10 @@ static json_t *rule_json(struct daemon *d, const struct firewall_rule *r, const 
 	(void)json_object_set_new(o, "except", groups_json(r->machines_except, r->except_count));
 	(void)json_object_set_new(o, "interface", text_or_null(r->interface));
 	(void)json_object_set_new(o, "program", text_or_null(r->program));
-	(void)json_object_set_new(
-		o, "in_force",
-		json_boolean(!d->state->disabled && (!r->program || gate_has_program(d->gate, r->program))));
+	(void)json_object_set_new(o, "in_force",
+				  json_boolean(!d->state->disabled && !waits_for(r) &&
+					       (!r->program || gate_has_program(d->gate, r->program))));
+	(void)json_object_set_new(o, "waits_for", text_or_null(waits_for(r)));
 	(void)json_object_set_new(o, "packets", json_integer(c ? (json_int_t)c->packets : 0));
 	(void)json_object_set_new(o, "octets", json_integer(c ? (json_int_t)c->octets : 0));
 	return o;
@@ -201,4 +212,22 @@ void firewall_look_at_others(struct daemon *d)
 	free(d->others_told);
 	d->others_told = rows;
 	d->others_told_count = n;
+}
+
+json_t *firewall_waits(const struct daemon *d)
+{
+	const struct firewall *sections;
+	size_t n = sections_of(d, &sections);
+	json_t *all = json_array();
+
+	for (size_t i = 0; i < n; i++)
+		for (size_t k = 0; rules_us(d, &sections[i]) && k < sections[i].count; k++) {
+			const char *name = waits_for(&sections[i].rules[k]);
+
+			if (name && json_array_size(all) < WAITS_MOST)
+				(void)json_array_append_new(
+					all,
+					json_pack("{s:s,s:s}", "rule", sections[i].rules[k].name, "interface", name));
+		}
+	return all;
 }

@@ -16,4 +16,7 @@ json_t *firewall_overruled(struct daemon *d);
 /* An event for each such table that was not there before. After a policy is in force, and when others change theirs. */
 void firewall_look_at_others(struct daemon *d);
 
+/* Rules that wait for an interface which is not there: the first few. */
+json_t *firewall_waits(const struct daemon *d);
+
 #endif

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "daemon/host/credentials.h"
+#include "daemon/host/profiles.h"
 #include "daemon/host/proofs.h"
 #include "daemon/tell/firewall.h"
 #include "daemon/tell/flows.h"
@@ -762,6 +763,24 @@ static const char *state_word(const struct daemon *d, const json_t *peers, const
 		       : "protected";
 }
 
+/* Only where the host's page leaves the profile of some interface open. */
+static json_t *profiles_json(const struct daemon *d)
+{
+	static const char *const names[] = {
+		[PROFILE_DOMAIN] = "domain", [PROFILE_PRIVATE] = "private", [PROFILE_PUBLIC] = "public"
+	};
+	json_t *all = json_array();
+
+	for (size_t i = 0; d->config && host_profiles_open(d->config) && i < d->facts->interface_count; i++) {
+		const struct plan_interface *one = &d->facts->interfaces[i];
+
+		if (strcmp(one->name, "lo") != 0 && one->profile < ARRAY_LEN(names) && names[one->profile])
+			(void)json_array_append_new(
+				all, json_pack("{s:s,s:s}", "interface", one->name, "profile", names[one->profile]));
+	}
+	return all;
+}
+
 json_t *show_status(struct daemon *d, const struct engine_view *v)
 {
 	SCOPED(live_wipe) struct live l = { 0 };
@@ -799,6 +818,8 @@ json_t *show_status(struct daemon *d, const struct engine_view *v)
 	put(o, "kerberos", kerberos ? ticket_json(d) : json_null());
 	put(o, "directory", directory);
 	put(o, "bypass_overruled_by", firewall_overruled(d));
+	put(o, "firewall_waits", firewall_waits(d));
+	put(o, "profiles", profiles_json(d));
 	json_decref(rows);
 	return o;
 }

@@ -7,7 +7,7 @@ import os
 import shutil
 
 from daemon import Host, wait_until, write
-from lib import Namespace, address, expect, main, wire
+from lib import Namespace, address, expect, main, udp_reaches, wire
 from samba_dc import Domain
 
 DC, MEMBER = "10.78.0.10", "10.78.0.20"
@@ -95,6 +95,50 @@ def down_at_start():
     expect("it is found when a controller is there: %s" % failure(member), wait_until(lambda: known(member).get("known") == 1, 90))
 
 
+def profile():
+    """an interface by which the directory answers is in profile domain, also where nothing else is asked; not at once out of it"""
+    domain, member = world()
+    other = Namespace("o")
+    wire(other, member, b_if="eth1")
+    address(other, "eth0", "10.79.0.1/24")
+    address(member, "eth1", "10.79.0.2/24")
+    join(domain, member, "interfaces: auto\n")
+    text = """cordon: 1
+hosts: { dc1: { address: %s, roles: [kdc], agent: none } }
+firewall:
+  hosts: [%s]
+  inbound: block
+  outbound: allow
+  rules:
+    - { name: at home, action: allow, traffic: [udp/7000], profiles: [domain] }
+    - { name: abroad, action: allow, traffic: [udp/7001], profiles: [public] }
+""" % (DC, MEMBER)
+    start(member, policy=text)
+
+    def profiles():
+        return {row["interface"]: row["profile"] for row in member.json("status")["profiles"]}
+    expect("the one is the domain's, the other public: %s" % profiles(),
+           wait_until(lambda: profiles() == {"eth0": "domain", "eth1": "public"}, 60))
+    expect("which is told", "profile-changed" in member.events() and "eth0 is in profile domain now; it was in public" in member.log())
+    expect("status says so", "Profiles  eth0 domain, eth1 public" in member.cordon("status")[1])
+
+    def hears(at, port, of, own):
+        to = member.udp(own, port)
+        return udp_reaches(of.udp(at), to, own, port)[1]
+    expect("its rules are in force", hears(DC, 7000, domain.host, MEMBER) and not hears(DC, 7001, domain.host, MEMBER))
+    expect("and not elsewhere", hears("10.79.0.1", 7001, other, "10.79.0.2") and not hears("10.79.0.1", 7000, other, "10.79.0.2"))
+    domain.stop()
+    member.cordon("refresh")
+    expect("no controller answers: %s" % profiles(), profiles()["eth0"] == "domain" and hears(DC, 7000, domain.host, MEMBER))
+    member.sh("ip", "addr", "del", MEMBER + "/24", "dev", "eth0")
+    expect("the address is gone: %s" % profiles(), wait_until(lambda: "eth0" not in profiles(), 10))
+    address(member, "eth0", MEMBER + "/24")
+    expect("another network, with the same address as it happens: %s" % profiles(),
+           wait_until(lambda: profiles().get("eth0") == "public", 10))
+    domain.start()
+    expect("the controller is found again: %s" % profiles(), wait_until(lambda: profiles()["eth0"] == "domain", 90))
+
+
 def no_keytab():
     """a host that can't prove itself to the directory says so"""
     domain, member = world()
@@ -105,4 +149,4 @@ def no_keytab():
 
 
 if __name__ == "__main__":
-    main([found, down_at_start, no_keytab])
+    main([found, down_at_start, profile, no_keytab])

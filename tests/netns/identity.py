@@ -278,6 +278,20 @@ def replaced():
     stream.close()
 
 
+def waits():
+    """a rule by an interface that is not there is told of until it is"""
+    _, b, _ = world(policy() + "    - { name: by eth9, action: allow, direction: in, traffic: [udp/9], interface: eth9 }\n")
+
+    def rule():
+        return next(r for r in b.json("show", "firewall")["rows"] if r["name"] == "by eth9")
+    expect("it waits: %s" % rule(), not rule()["in_force"] and rule()["waits_for"] == "eth9")
+    expect("in words", "NOT IN FORCE, waits for eth9" in b.cordon("show", "firewall")[1])
+    expect("status too", "'by eth9' is not in force: there is no interface eth9" in b.cordon("status")[1])
+    b.sh("ip", "link", "add", "eth9", "type", "veth", "peer", "name", "eth9p")
+    expect("until it comes: %s" % rule(), rule()["in_force"] and rule()["waits_for"] is None)
+    expect("then nothing is said", "eth9" not in b.cordon("status")[1])
+
+
 def many():
     """very many addresses: each in its set, reached at once, gone when it is"""
     count = 1000 if os.environ.get("CORDON_TEST_LONG") else 100
@@ -302,4 +316,4 @@ def many():
 
 
 if __name__ == "__main__":
-    sys.exit(main([admitted, refused, unknown, of_rules, lost, told, shown, deaths, replaced, many]))
+    sys.exit(main([admitted, refused, unknown, of_rules, lost, told, shown, deaths, replaced, waits, many]))

@@ -36,7 +36,8 @@ static size_t replies(uint8_t *buf)
 	struct wire_out out = wire_out(buf, ROOM);
 
 	assert_true(sid_list_add(&sids, &one));
-	directory_replies_put(&out, &(struct directory_replies){ all, 3 });
+	directory_replies_put(
+		&out, &(struct directory_replies){ all, 3, .local = { .family = 4, .octets = { 10, 0, 0, 9 } } });
 	assert_false(out.failed);
 	return out.len;
 }
@@ -58,6 +59,8 @@ static void they_arrive_as_they_were(void **state)
 	in = wire_in(buf, replies(buf));
 	assert_int_equal(directory_replies_get(&in, &r, NULL), 0);
 	assert_int_equal(r.count, 3);
+	assert_int_equal(r.local.family, 4);
+	assert_int_equal(r.local.octets[3], 9);
 	assert_int_equal(r.replies[0].sid.sub[1], 544);
 	assert_int_equal(r.replies[1].state, DIRECTORY_MISSING);
 	assert_int_equal(sid_list_count(r.replies[2].sids), 1);

@@ -107,6 +107,28 @@ static void every_key_is_taken_and_paths_begin_in_the_folder(void **state)
 	assert_int_equal(c->data_plane, DATA_PLANE_USERSPACE);
 }
 
+static void a_profile_may_be_left_open(void **state)
+{
+	static const char *const texts[] = { "cordon: 1\ninterfaces: { eth0: auto, wlan0: private }\n",
+					     "cordon: 1\ninterfaces: auto\n" };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+		SCOPED(report_freep) struct report *r = report_new();
+		struct host_config *c = NULL;
+
+		assert_int_equal(load(texts[i], r, &c), 0);
+		assert_int_equal(c->interfaces_auto, i == 1);
+		assert_int_equal(c->interface_count, i == 1 ? 0 : 2);
+		if (i == 0) {
+			assert_true(c->interfaces[0].automatic && !c->interfaces[1].automatic);
+			assert_int_equal(c->interfaces[0].profile, PROFILE_PUBLIC);
+			assert_int_equal(c->interfaces[1].profile, PROFILE_PRIVATE);
+		}
+		host_config_free(c);
+	}
+}
+
 static void mistakes_are_named(void **state)
 {
 	static const struct {
@@ -140,7 +162,8 @@ static void mistakes_are_named(void **state)
 		{ "cordon: 1\nkerberos: [R]\n", "kerberos" },
 		{ "cordon: 1\ndata-plane: kernal\n", "did you mean 'kernel'?\n" },
 		{ "cordon: 1\ninterfaces: { eth0: home }\n",
-		  "the profile of an interface is domain, private or public" },
+		  "the profile of an interface is domain, private, public or auto" },
+		{ "cordon: 1\ninterfaces: public\n", "interfaces:" },
 		{ "cordon: 1\ntrust: { a: b }\n", "trust is a list" },
 		{ "cordon: 1\nname: [a]\n", "name is a single value, not a list" },
 		{ "cordon: 1\npolicy: []\n", "policy names at least one source" },
@@ -190,6 +213,7 @@ int main(void)
 		cmocka_unit_test(every_key_is_taken_and_paths_begin_in_the_folder),
 		cmocka_unit_test(mistakes_are_named),
 		cmocka_unit_test(a_missing_page_is_an_error),
+		cmocka_unit_test(a_profile_may_be_left_open),
 	};
 
 	return cmocka_run_group_tests(tests, make_folder, remove_folder);

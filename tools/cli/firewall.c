@@ -35,7 +35,9 @@ static void add_conditions(struct columns *c, const json_t *row)
 		add_names(&text, text.len ? "; of " : "of ", json_object_get(row, "allow"));
 	if (json_array_size(json_object_get(row, "except")))
 		add_names(&text, text.len ? "; not of " : "not of ", json_object_get(row, "except"));
-	if (json_is_false(json_object_get(row, "in_force")))
+	if (*ask_text(row, "waits_for"))
+		str_addf(&text, "%sNOT IN FORCE, waits for %s", text.len ? "; " : "", ask_text(row, "waits_for"));
+	else if (json_is_false(json_object_get(row, "in_force")))
 		str_add(&text, text.len ? "; NOT IN FORCE" : "NOT IN FORCE");
 	columns_add(c, "%s", text.len ? str_text(&text) : "-");
 }

@@ -80,6 +80,33 @@ static void print_overruled(const json_t *tables)
 	}
 }
 
+/* "eth0 domain, eth1 public": where they are not all said by the host's page. */
+static void print_profiles(const json_t *all)
+{
+	const json_t *row;
+	size_t i;
+
+	json_array_foreach(all, i, row)
+	{
+		(void)printf("%s%s %s", i ? ", " : "Profiles  ", ask_text(row, "interface"), ask_text(row, "profile"));
+	}
+	if (json_array_size(all))
+		(void)putchar('\n');
+}
+
+static void print_waiting(const json_t *rules, bool first)
+{
+	const json_t *row;
+	size_t i;
+
+	json_array_foreach(rules, i, row)
+	{
+		(void)printf("%s '%s' is not in force: there is no interface %s\n",
+			     first && !i ? "Firewall " : "         ", ask_text(row, "rule"),
+			     ask_text(row, "interface"));
+	}
+}
+
 static void print_policy(const json_t *p)
 {
 	char when[AGO_TEXT], left[AGO_TEXT];
@@ -332,7 +359,10 @@ static int run(int argc, char **argv)
 		print_clear(s);
 		print_keying(json_object_get(s, "keying"));
 		print_plane(json_object_get(s, "plane"));
+		print_profiles(json_object_get(s, "profiles"));
 		print_overruled(json_object_get(s, "bypass_overruled_by"));
+		print_waiting(json_object_get(s, "firewall_waits"),
+			      !json_array_size(json_object_get(s, "bypass_overruled_by")));
 		if (json_is_false(json_object_get(s, "second_barrier")))
 			(void)puts("Barrier   no second one on this kernel (older than 5.12): whoever flushes the "
 				   "nftables\n"
