@@ -361,7 +361,26 @@ int keyring_sign_hash(const struct keyring *k, uint32_t number, const struct oct
 {
 	const struct secret *s = wanted(k, number, KEYRING_SIGN, d);
 
-	return s ? signature_make_v1(&s->key, hash, &ret->method, ret->auth, sizeof ret->auth, &ret->len, d) : -ENOENT;
+	if (!s)
+		return -ENOENT;
+	if (!signature_v1_takes_hashes(&s->key))
+		return diag_fail(d, ERR_UNSUPPORTED, "this kind of key signs no hash that was made elsewhere");
+	return signature_make_v1(&s->key, hash, &ret->method, ret->auth, sizeof ret->auth, &ret->len, d);
+}
+
+int keyring_sign_keyed(const struct keyring *k, uint32_t number, const struct algorithm *prf, const struct key *key,
+		       const struct octets *octets, struct keyring_proof *ret, struct diag *d)
+{
+	const struct secret *s = wanted(k, number, KEYRING_SIGN, d);
+	SCOPED(key_wipe) struct key hash = { 0 };
+	int r;
+
+	if (!s)
+		return -ENOENT;
+	if ((r = crypto_prf(prf, key->octets, key->len, octets, 1, &hash, d)) < 0)
+		return r;
+	return signature_make_v1(&s->key, &(struct octets){ hash.octets, hash.len }, &ret->method, ret->auth,
+				 sizeof ret->auth, &ret->len, d);
 }
 
 int keyring_skeyid(const struct keyring *k, uint32_t number, const struct algorithm *prf, const struct octets *nonces,

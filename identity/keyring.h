@@ -77,6 +77,10 @@ int keyring_sign(const struct keyring *k, uint32_t number, const struct algorith
 /* IKEv1: a signature over HASH_I or HASH_R; prf(the pre-shared key, both nonces), which is SKEYID (RFC 2409 5). */
 int keyring_sign_hash(const struct keyring *k, uint32_t number, const struct octets *hash, struct keyring_proof *ret,
 		      struct diag *d);
+/* The same by ECDSA, which signs what is as long as a hash as it is, so that a hash made elsewhere could be one of TLS
+ * or of a certificate request. It is made here, and nobody can choose what comes out: prf(key, octets). */
+int keyring_sign_keyed(const struct keyring *k, uint32_t number, const struct algorithm *prf, const struct key *key,
+		       const struct octets *octets, struct keyring_proof *ret, struct diag *d);
 int keyring_skeyid(const struct keyring *k, uint32_t number, const struct algorithm *prf, const struct octets *nonces,
 		   struct key *ret, struct diag *d);
 /* Does one of the pre-shared keys make that AUTH over the octets? 0: yes; -EKEYREJECTED: no; -ENOENT: *ret_lacks of

@@ -592,6 +592,11 @@ uint8_t signature_v1_method(const char *key_type)
 	return strncmp(key_type, "rsa-", 4) == 0 ? SIGNATURE_V1_RSA : 0;
 }
 
+bool signature_v1_takes_hashes(const struct signing_key *k)
+{
+	return is_rsa(k->key);
+}
+
 /* Padded, and nothing in front of it: no signature algorithm is set. */
 static bool plain_rsa(EVP_PKEY_CTX *c)
 {
@@ -603,15 +608,14 @@ int signature_make_v1(const struct signing_key *k, const struct octets *hash, ui
 {
 	const struct curve *curve = curve_of(k->key);
 	SCOPED(pkey_ctx_freep) EVP_PKEY_CTX *c = EVP_PKEY_CTX_new_from_pkey(NULL, k->key, NULL);
-	uint8_t digest[DIGEST_MAX], signature[SIGNATURE_MOST];
+	uint8_t signature[SIGNATURE_MOST];
 	size_t len = sizeof signature;
 
 	if (!curve && !is_rsa(k->key))
 		return diag_fail(d, ERR_UNSUPPORTED,
 				 "IKEv1 has no signatures by this kind of key: RSA and ECDSA are what it knows");
 	if (curve) {
-		const struct hash *h = hash_of(curve->hash);
-		if (!digest_of(h, hash, digest, d) || !ecdsa_sign(k, curve, digest, h->octets, signature))
+		if (hash->len != hash_of(curve->hash)->octets || !ecdsa_sign(k, curve, hash->at, hash->len, signature))
 			return diag_fail(d, ERR_CRYPTO, "signing with the ECDSA key failed");
 		len = 2 * curve->half;
 	} else if (!c || EVP_PKEY_sign_init(c) != 1 || !plain_rsa(c) ||
@@ -633,7 +637,10 @@ int signature_check_v1(EVP_PKEY *key, uint8_t method, const struct octets *auth,
 	SCOPED(pkey_ctx_freep) EVP_PKEY_CTX *c = NULL;
 
 	if (curve && method == curve->method)
-		return check_ecdsa(key, hash_of(curve->hash), false, auth, hash, d);
+		return auth->len == 2 * curve->half && hash->len == hash_of(curve->hash)->octets &&
+				       ecdsa_check(key, curve, hash->at, hash->len, auth->at)
+			       ? 0
+			       : wrong(d);
 	if (method != SIGNATURE_V1_RSA || !is_rsa(key))
 		return diag_fail(d, ERR_AUTH,
 				 "the peer's certificate has another kind of key than main mode was agreed on for");

@@ -48,6 +48,8 @@ int signature_check(EVP_PKEY *key, uint16_t peer_hashes, uint8_t method, const s
  * without DigestInfo (5.1); ECDSA (9 to 11) signs its digest by the curve's hash (RFC 4754). Other keys have no number
  * there. */
 enum { SIGNATURE_V1_RSA = 3 };
+/* Whoever holds the key may let another make what it signs: RSA, where what is padded is like nothing else. */
+bool signature_v1_takes_hashes(const struct signing_key *k);
 uint8_t signature_v1_method(const char *key_type); /* of a key that signature_key_check calls so; 0: none */
 int signature_make_v1(const struct signing_key *k, const struct octets *hash, uint8_t *ret_method, uint8_t *ret,
 		      size_t cap, size_t *ret_len, struct diag *d);

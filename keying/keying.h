@@ -142,7 +142,9 @@ struct keying_job {
 	struct keying_mix mix;       /* PPK, with prf */
 	char *ppk_file;
 	uint16_t peer_hashes; /* SIGN, VERIFY: bit n: the peer takes hash n (RFC 7427 4); 0: it did not say */
-	bool ikev1; /* SIGN, VERIFY: `octets` are HASH_I or HASH_R; by pre-shared key, auth must be the same */
+	/* SIGN, VERIFY: `octets` are HASH_I or HASH_R; by pre-shared key, auth must be the same. SIGN with `private`:
+	 * they are what the hash covers, and that is SKEYID; the hash is by `prf`. */
+	bool ikev1;
 	/* VERIFY */
 	const struct auth_set *auth_set; /* lives as long as the policy; the job holds a reference on it */
 	const struct policy *policy;

@@ -111,16 +111,20 @@ static void send_sign(struct keys_asking *a, const struct asked *k)
 {
 	const struct keying_job *j = k->job;
 
-	keys_put_sign(channel_begin(a->channel, ASK_KEYS_SIGN),
-		      &(struct keys_sign){ .job = k->ticket,
-					   .what = j->kind == JOB_SKEYID ? KEYS_SIGN_SKEYID
-						   : j->ikev1            ? KEYS_SIGN_HASH
-									 : KEYS_SIGN_IKEV2,
-					   .number = j->credential,
-					   .prf = j->prf,
-					   .peer_hashes = j->peer_hashes,
-					   .octets = { j->octets.at, j->octets.len } });
+	struct keys_sign m = { .job = k->ticket,
+			       .what = j->kind == JOB_SKEYID        ? KEYS_SIGN_SKEYID
+				       : j->ikev1 && j->private.len ? KEYS_SIGN_KEYED
+				       : j->ikev1                   ? KEYS_SIGN_HASH
+								    : KEYS_SIGN_IKEV2,
+			       .number = j->credential,
+			       .prf = j->prf,
+			       .peer_hashes = j->peer_hashes,
+			       .key = j->private,
+			       .octets = { j->octets.at, j->octets.len } };
+
+	keys_put_sign(channel_begin(a->channel, ASK_KEYS_SIGN), &m);
 	channel_end(a->channel);
+	key_wipe(&m.key);
 }
 
 static int send_prove(struct keys_asking *a, const struct asked *k, struct diag *d)

@@ -235,6 +235,9 @@ static int sign_what(const struct keyring *k, const struct keys_sign *m, struct 
 	switch (m->what) {
 	case KEYS_SIGN_HASH:
 		return keyring_sign_hash(k, m->number, &m->octets, ret, d);
+	case KEYS_SIGN_KEYED:
+		return m->prf ? keyring_sign_keyed(k, m->number, m->prf, &m->key, &m->octets, ret, d)
+			      : diag_fail(d, ERR_SYNTAX, "a hash needs the PRF");
 	case KEYS_SIGN_SKEYID:
 		return skeyid(k, m, ret, d);
 	default:
@@ -245,6 +248,7 @@ static int sign_what(const struct keyring *k, const struct keys_sign *m, struct 
 static bool may_sign(const struct keys_sign *m)
 {
 	return m->what == KEYS_SIGN_HASH     ? keyring_may_sign_hash(&m->octets)
+	       : m->what == KEYS_SIGN_KEYED  ? m->key.len != 0
 	       : m->what == KEYS_SIGN_SKEYID ? keyring_may_make_skeyid(&m->octets)
 					     : keyring_may_sign(&m->octets);
 }
@@ -254,6 +258,7 @@ static void work_do(uv_work_t *request)
 	struct work *w = request->data;
 
 	w->r = sign_what(w->ring->keys, &w->ask, &w->reply.proof, &w->d);
+	key_wipe(&w->ask.key);
 }
 
 static void work_done(uv_work_t *request, int status)
@@ -300,11 +305,13 @@ static int sign(void *context, struct channel *c, struct wire_in *body, int *fds
 		return -EPROTO;
 	if (keyring_is_slow(k->now->keys, m.number)) {
 		sign_on_thread(k, c, &m);
+		key_wipe(&m.key);
 		return 0;
 	}
 	reply.job = m.job;
 	reply_signed(c, &reply, sign_what(k->now->keys, &m, &reply.proof, &d), &d);
 	explicit_bzero(&reply, sizeof reply);
+	key_wipe(&m.key);
 	return 0;
 }
 

@@ -268,6 +268,8 @@ void keys_put_sign(struct wire_out *out, const struct keys_sign *m)
 	wire_put_u32(out, m->number);
 	put_prf(out, m->prf);
 	wire_put_u16(out, m->peer_hashes);
+	if (m->what == KEYS_SIGN_KEYED)
+		put_key(out, &m->key);
 	wire_put(out, m->octets.at, m->octets.len);
 }
 
@@ -281,6 +283,8 @@ int keys_get_sign(struct wire_in *in, struct keys_sign *ret)
 	ret->number = wire_u32(in);
 	ret->prf = get_prf(in, &sound);
 	ret->peer_hashes = wire_u16(in);
+	if (ret->what == KEYS_SIGN_KEYED)
+		get_key(in, &ret->key, &sound);
 	ret->octets.len = in->left;
 	ret->octets.at = wire_octets(in, in->left);
 	return done(in, sound && ret->what < KEYS_SIGN_WHATS && ret->octets.len <= KEYS_OCTETS_MOST);

@@ -24,7 +24,7 @@ enum {
 	KEYS_KEEP_LEN = 9,
 	KEYS_SWAP_LEN = 4,
 	KEYS_SIGN_LEAST = 17,
-	KEYS_SIGN_MOST = KEYS_SIGN_LEAST + KEYS_OCTETS_MOST,
+	KEYS_SIGN_MOST = KEYS_SIGN_LEAST + 1 + KEY_MAX + KEYS_OCTETS_MOST,
 	KEYS_PROVE_LEAST = 13,
 	KEYS_PROVE_OCTETS_MOST = KEYS_PROVE_LEAST + 4 * KEYS_PROVE_MOST + KEYING_AUTH_MOST + KEYS_OCTETS_MOST,
 	KEYS_MIX_LEAST = 14 + 3,
@@ -96,7 +96,8 @@ int keys_get_ticket(struct wire_in *in, struct keys_ticket *ret);
 
 enum keys_sign_what {
 	KEYS_SIGN_IKEV2,  /* what IKE_AUTH signs */
-	KEYS_SIGN_HASH,   /* IKEv1: HASH_I or HASH_R */
+	KEYS_SIGN_HASH,   /* IKEv1: HASH_I or HASH_R, by RSA */
+	KEYS_SIGN_KEYED,  /* IKEv1: prf(key, octets), which is HASH_I or HASH_R, by ECDSA */
 	KEYS_SIGN_SKEYID, /* IKEv1: both nonces; what comes back is SKEYID */
 	KEYS_SIGN_WHATS
 };
@@ -106,6 +107,7 @@ struct keys_sign {
 	uint32_t number;
 	const struct algorithm *prf; /* NULL: none was given */
 	uint16_t peer_hashes;
+	struct key key; /* KEYED; wiped by whoever has it */
 	struct octets octets;
 };
 void keys_put_sign(struct wire_out *out, const struct keys_sign *m);

@@ -186,24 +186,48 @@ int v1_iv_message(const struct ike_suite *suite, const struct v1_iv *last, uint3
 
 /* ---- hashes ------------------------------------------------------------------------------------------------------ */
 
+enum { MAIN_PARTS = 6 + V1_TOKENS_MOST };
+
+static struct cookies cookies_of(const struct v1_main *m, bool of_initiator)
+{
+	return cookies(of_initiator ? m->cookie_i : m->cookie_r, of_initiator ? m->cookie_r : m->cookie_i);
+}
+
+static size_t main_parts(const struct v1_main *m, const struct v1_proof *proof, const struct cookies *both,
+			 struct octets ret[MAIN_PARTS])
+{
+	bool i = proof->of_initiator;
+	size_t n = 0;
+
+	ret[n++] = octets(i ? m->ke_i : m->ke_r);
+	ret[n++] = octets(i ? m->ke_r : m->ke_i);
+	ret[n++] = (struct octets){ both->octets, sizeof both->octets };
+	ret[n++] = octets(m->sa_body); /* the initiator's in both */
+	ret[n++] = octets(proof->id_body);
+	ret[n++] = octets(proof->gss_name);
+	for (size_t t = 0; t < proof->token_count && t < V1_TOKENS_MOST; t++)
+		ret[n++] = octets(proof->tokens[t]);
+	return n;
+}
+
+void v1_covered_main(const struct v1_main *m, const struct v1_proof *proof, struct wire_out *out)
+{
+	const struct cookies both = cookies_of(m, proof->of_initiator);
+	struct octets parts[MAIN_PARTS];
+	size_t n = main_parts(m, proof, &both, parts);
+
+	for (size_t i = 0; i < n; i++)
+		wire_put(out, parts[i].at, parts[i].len);
+}
+
 int v1_hash_main(const struct v1_main *m, const struct key *skeyid, const struct v1_proof *proof, struct key *ret,
 		 struct diag *d)
 {
-	enum { FIXED = 6 };
-	bool i = proof->of_initiator;
-	const struct cookies both = cookies(i ? m->cookie_i : m->cookie_r, i ? m->cookie_r : m->cookie_i);
-	struct octets parts[FIXED + V1_TOKENS_MOST] = {
-		octets(i ? m->ke_i : m->ke_r),
-		octets(i ? m->ke_r : m->ke_i),
-		{ both.octets, sizeof both.octets },
-		octets(m->sa_body), /* the initiator's in both */
-		octets(proof->id_body),
-		octets(proof->gss_name),
-	};
+	const struct cookies both = cookies_of(m, proof->of_initiator);
+	struct octets parts[MAIN_PARTS];
+	size_t n = main_parts(m, proof, &both, parts);
 
-	for (size_t t = 0; t < proof->token_count && t < V1_TOKENS_MOST; t++)
-		parts[FIXED + t] = octets(proof->tokens[t]);
-	return prf_of(m->suite->prf, skeyid, parts, ARRAY_LEN(parts), ret, d);
+	return prf_of(m->hash_prf ? m->hash_prf : m->suite->prf, skeyid, parts, n, ret, d);
 }
 
 int v1_hash_quick_1(const struct algorithm *prf, const struct key *a, uint32_t id, struct keying_octets covered,

@@ -32,6 +32,8 @@ struct v1_main {
 	struct keying_octets nonce_i, nonce_r, ke_i, ke_r;
 	uint64_t cookie_i, cookie_r;
 	struct keying_octets sa_body; /* of the initiator's SA payload */
+	/* Of HASH_I and HASH_R: the signature method's where that names a hash (RFC 2409 5.1); NULL: the suite's. */
+	const struct algorithm *hash_prf;
 };
 
 /* SKEYID of signatures and of GSS-API: prf(Ni_b | Nr_b, g^xy). */
@@ -56,6 +58,8 @@ struct v1_proof {
 	struct keying_octets tokens[V1_TOKENS_MOST];
 	size_t token_count;
 };
+/* What they cover, in a row: for who makes the hash itself. */
+void v1_covered_main(const struct v1_main *m, const struct v1_proof *proof, struct wire_out *out);
 int v1_hash_main(const struct v1_main *m, const struct key *skeyid, const struct v1_proof *proof, struct key *ret,
 		 struct diag *d);
 

@@ -209,6 +209,22 @@ void mm_review(struct ike_sa *sa, const struct auth_set *(*now)(const void *cont
 			sa->v1->proved[i] = now(context, sa->v1->proved[i]);
 }
 
+/* RFC 2409 5.1: a signature that is tied to a hash (RFC 4754 4) is over HASH_I made by that one, whatever PRF was
+ * agreed on for the rest; and HASH_I is what is signed, not a digest of it. */
+static const struct algorithm *hash_prf(uint16_t method)
+{
+	switch (method) {
+	case V1_METHOD_ECDSA_256:
+		return algorithm_by_name(ALG_PRF, "sha256", 6);
+	case V1_METHOD_ECDSA_384:
+		return algorithm_by_name(ALG_PRF, "sha384", 6);
+	case V1_METHOD_ECDSA_521:
+		return algorithm_by_name(ALG_PRF, "sha512", 6);
+	default:
+		return NULL;
+	}
+}
+
 void mm_describe(const struct ike_sa *sa, struct v1_main *ret)
 {
 	const struct mm_making *m = sa->v1->making;
@@ -223,6 +239,7 @@ void mm_describe(const struct ike_sa *sa, struct v1_main *ret)
 		.cookie_i = sa->spi_i,
 		.cookie_r = sa->spi_r,
 		.sa_body = owned_octets(&m->sa_body),
+		.hash_prf = hash_prf((uint16_t)sa->v1->method),
 	};
 }
 

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ID_BODY_MOST = 2048 + 8, WHO_TEXT = 192 };
+enum { ID_BODY_MOST = 2048 + 8, WHO_TEXT = 192, COVERED_MOST = 12000 };
 
 /* A pre-shared key has no name of its own: the address that we speak from. Port and protocol are those of IKE, or
  * none (RFC 2407 4.6.2). */
@@ -28,6 +28,37 @@ static int hash_of(const struct ike_sa *sa, bool of_initiator, struct keying_oct
 
 	mm_describe(sa, &m);
 	return v1_hash_main(&m, &sa->v1->keys.id, &proof, ret, d);
+}
+
+/* By ECDSA the key holder makes the hash, of SKEYID and what it covers: what is as short as that is what TLS and others
+ * have signed, too, so a hash of ours is not taken. */
+static int ask_keyed(struct ike_sa *sa, struct diag *d)
+{
+	uint8_t body[ID_BODY_MOST], *covered = mem_new(1, COVERED_MOST);
+	struct v1_proof proof = { .of_initiator = sa->initiator, .id_body = { body, own_id(sa, body) } };
+	struct wire_out out = wire_out(covered, COVERED_MOST);
+	struct keying_job *job = NULL;
+	struct v1_main m;
+
+	mm_describe(sa, &m);
+	if (m.hash_prf && proof.id_body.len)
+		v1_covered_main(&m, &proof, &out);
+	if (m.hash_prf && proof.id_body.len && !out.failed) {
+		job = job_new(JOB_SIGN);
+		job->ikev1 = true;
+		job->credential = sa->credential;
+		job->prf = m.hash_prf;
+		job->private = sa->v1->keys.id;
+		job->octets = job_octets((struct keying_octets){ covered, out.len });
+		sa->job = job_ask(sa->k, OWNER_IKE, sa->number, job);
+	}
+	free(covered);
+	return job ? 0 : diag_fail(d, ERR_UNSUPPORTED, "our own name is too long for IKEv1");
+}
+
+static bool by_ecdsa(const struct ike_sa *sa)
+{
+	return sa->v1->method >= V1_METHOD_ECDSA_256 && sa->v1->method <= V1_METHOD_ECDSA_521;
 }
 
 static int own_hash(const struct ike_sa *sa, struct key *ret, struct diag *d)
@@ -82,9 +113,11 @@ static int send_proof(struct ike_sa *sa, struct keying_octets proof, struct diag
 int proof_ask(struct ike_sa *sa, struct diag *d)
 {
 	SCOPED(key_wipe) struct key hash = { 0 };
-	int r = own_hash(sa, &hash, d);
+	int r;
 
-	if (r < 0)
+	if (by_ecdsa(sa))
+		return ask_keyed(sa, d);
+	if ((r = own_hash(sa, &hash, d)) < 0)
 		return r;
 	if (sa->v1->method == V1_METHOD_PSK) {
 		if ((r = send_proof(sa, (struct keying_octets){ hash.octets, hash.len }, d)) < 0)

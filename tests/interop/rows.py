@@ -225,12 +225,14 @@ ROWS += [
 ]
 both("ne", "The peer insists on UDP without a NAT", options=("swan:encap = yes", "pluto:encapsulation=yes"), peers=NSS, **NAT)
 
-# ---- IKEv1: main mode and quick mode. Libreswan's has no ECDSA certificates, and strongSwan's signs HASH_I itself with them, where
-# RFC 4754 has it hashed once more.
+# ---- IKEv1: main mode and quick mode. Libreswan's has no ECDSA certificates.
 V1 = {"options": ("v1",), "peers": NSS}
 both("1psk", "IKEv1, pre-shared key", **V1)
 both("1psk6", "IKEv1, pre-shared key over IPv6", family=6, long=True, **V1)
 both("1rsa", "IKEv1, RSA 3072 certificates", proof="rsa-3072", **V1)
+both("1ec2", "IKEv1, ECDSA P-256 certificates", proof="ecdsa-p256", options=("v1",), peers=SWAN)
+both("1ec3", "IKEv1, ECDSA P-384 certificates, main mode by SHA-256", proof="ecdsa-p384", options=("v1",), peers=SWAN,
+     ike=("aes128-sha256-ecp256",))
 both("1old", "IKEv1 as old peers have it: aes128-sha1-modp2048, then esp-aes128-sha1-modp2048", options=("v1", "legacy"), peers=NSS,
      ike=("aes128-sha1-modp2048",), esp=("esp-aes128-sha1-modp2048",))
 both("1many", "IKEv1, several suites at both ends", ike=("aes256gcm-sha256-x25519", "aes128-sha256-ecp256", "aes256-sha384-ecp384"),

@@ -28,8 +28,8 @@ Blank: the peer cannot do it, or there is no way to make it. In particular:
 - **strongSwan** has `unique = never` here: all rows are one identity at many addresses, and the INITIAL_CONTACT of one would end the others.
 - **Libreswan 4.10** ends ("EXPECTATION FAILED") when two rekeys of one IKE SA meet, so this is not tried with it. It wants RSA-PSS without the default
   trailer field, and gets it. It sends its intermediate authorities only with `sendca=all`. It has no Ed25519 certificates and no X448.
-- **IKEv1** is spoken where a rule says so (`modules`). With ECDSA certificates strongSwan signs HASH_I itself, where RFC 4754 has it hashed once
-  more, so it is tried with RSA alone. Both take our first packet only when they have dealt with our third message of quick mode: we wait 0.2 s.
+- **IKEv1** is spoken where a rule says so (`modules`). With ECDSA certificates both ends sign HASH_I itself, made by the curve's hash
+  (RFC 2409 5.1, RFC 4754 4), whatever main mode has agreed on; Libreswan has none in IKEv1. Both take our first packet only when they have dealt with our third message of quick mode: we wait 0.2 s.
 - **OpenIKED 7.2 on Linux** offers and takes AES-CBC with SHA-384, SHA-512 or SHA-1 alone: what `childsa` says is sent without key lengths, and nobody
   can take it (openiked-portable issue 126). So our rules for it say `esp-aes256-sha384`. It answers before its kernel has the SAs: the first
   packet that we send at once may be lost there, or, if only what is to be sent under them is missing, be answered in clear. It deletes an old SA at once: what is on its way under it is lost (three of 175 datagrams

@@ -62,8 +62,16 @@ static int psk_auth(const struct world_host *h, const struct keying_job *job, st
 static int v1_proof(const struct world_host *h, const struct keying_job *job, struct key *ret, struct diag *d)
 {
 	struct octets octets = { job->octets.at, job->octets.len };
+	struct key hash = { 0 };
 
-	return crypto_prf(job->prf, h->psk, strlen(h->psk), &octets, 1, ret, d);
+	if (job->private.len) { /* the hash is to be made of what it covers */
+		int e = crypto_prf(job->prf, job->private.octets, job->private.len, &octets, 1, &hash, d);
+		if (e < 0)
+			return e;
+		octets = (struct octets){ hash.octets, hash.len };
+	}
+	return crypto_prf(job->kind == JOB_SKEYID ? job->prf : algorithm_by_name(ALG_PRF, "sha256", 6), h->psk,
+			  strlen(h->psk), &octets, 1, ret, d);
 }
 
 /* Both ends know both public halves, and so does everybody. */

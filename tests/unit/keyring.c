@@ -255,8 +255,11 @@ static void ikev1_asks_for_hashes_and_nonces_only(void **state)
 	assert_true(key_equal(&made, &want));
 	assert_int_equal(keyring_skeyid(k, PPK, prf, &(struct octets){ octets, 64 }, &made, &d), -ENOENT);
 	assert_int_equal(keyring_skeyid(k, PRIVATE, prf, &(struct octets){ octets, 64 }, &made, &d), -ENOENT);
-	assert_int_equal(keyring_sign_hash(k, PRIVATE, &(struct octets){ octets, 32 }, &proof, &d), 0);
+	/* By ECDSA a hash that was made elsewhere could be anybody's. */
+	assert_int_equal(keyring_sign_hash(k, PRIVATE, &(struct octets){ octets, 32 }, &proof, &d), -ERR_UNSUPPORTED);
+	assert_int_equal(keyring_sign_keyed(k, PRIVATE, prf, &made, &(struct octets){ octets, 32 }, &proof, &d), 0);
 	assert_int_equal(proof.method, 9);
+	assert_int_equal(keyring_sign_keyed(k, PSK, prf, &made, &(struct octets){ octets, 32 }, &proof, &d), -ENOENT);
 	assert_int_equal(keyring_sign_hash(k, PSK, &(struct octets){ octets, 32 }, &proof, &d), -ENOENT);
 }
 

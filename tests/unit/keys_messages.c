@@ -52,6 +52,14 @@ static void put_sign(struct wire_out *out)
 						.octets = { "what is signed", 14 } });
 }
 
+static void put_keyed(struct wire_out *out)
+{
+	struct keys_sign m = { .job = 11, .what = KEYS_SIGN_KEYED, .number = 12, .octets = { "what is covered", 15 } };
+
+	(void)key_set(&m.key, "SKEYID", 6);
+	keys_put_sign(out, &m);
+}
+
 static void put_prove(struct wire_out *out)
 {
 	keys_put_prove(out, &(struct keys_prove){ .job = 13,
@@ -183,6 +191,7 @@ static const struct {
 	{ "stepped", put_stepped, again_stepped, 5 },
 	{ "gss-text", put_gss_text, again_gss_text, 7 },
 	{ "ticket", put_ticket, again_ticket, 0 },
+	{ "sign-keyed", put_keyed, again_sign, 15 },
 };
 
 static void each_message_comes_back_as_it_was(void **state)
