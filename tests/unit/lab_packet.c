@@ -1,6 +1,7 @@
 #include "tests/unit/unit.h"
 
 #include "base/scope.h"
+#include "tools/lab/fragments.h"
 #include "tools/lab/packet.h"
 
 #include <string.h>
@@ -111,6 +112,49 @@ static void packet_flow_is_the_openers(void **state)
 	}
 }
 
+/* ESP in UDP that was sealed whole and cut outside: what follows the first piece is of its kind. */
+static void a_later_fragment_is_what_the_first_was(void **state)
+{
+#define CUT4(id, offset, to) ETHER4 "4500 0024 " id offset "40110000 0a000001 " to
+#define CUT6(id, offset) \
+	ETHER6 "60000000 0018 2c40 20010db8000000000000000000000001 20010db8000000000000000000000002 " \
+	       "1100 " offset id
+	static const struct {
+		const char *what, *hex;
+		enum packet_kind want;
+	} rows[] = {
+		{ "later, before any", CUT4("0007", "0002", "0a000002") "1194 1194 0010 0000 00000001 00000001",
+		  PACKET_CLEAR },
+		{ "first", CUT4("0007", "2000", "0a000002") "1194 1194 0810 0000 00000001 00000001", PACKET_SEALED },
+		{ "in the middle", CUT4("0007", "2002", "0a000002") "1194 1194 0010 0000 00000000 00000001",
+		  PACKET_SEALED },
+		{ "last", CUT4("0007", "0004", "0a000002") "c001 0035 0010 0000 00000001 00000001", PACKET_SEALED },
+		{ "of another", CUT4("0008", "0004", "0a000002") "c001 0035 0010 0000 00000001 00000001",
+		  PACKET_CLEAR },
+		{ "to another", CUT4("0007", "0004", "0a000003") "c001 0035 0010 0000 00000001 00000001",
+		  PACKET_CLEAR },
+		{ "first, clear", CUT4("0009", "2000", "0a000002") "c001 0035 0810 0000 00000001 00000001",
+		  PACKET_CLEAR },
+		{ "last, clear", CUT4("0009", "0004", "0a000002") "c001 0035 0010 0000 00000001 00000001",
+		  PACKET_CLEAR },
+		{ "six, later", CUT6("00000007", "0010") "c001 0035 0010 0000 00000001 00000001", PACKET_CLEAR },
+		{ "six, first", CUT6("00000007", "0001") "1194 1194 0810 0000 00000001 00000001", PACKET_SEALED },
+		{ "six, last", CUT6("00000007", "0010") "c001 0035 0010 0000 00000001 00000001", PACKET_SEALED },
+	};
+	struct fragments f = { 0 };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		uint8_t octets[256];
+		struct packet p;
+
+		packet_read(octets, from_hex(rows[i].hex, octets), &p);
+		fragments_join(&f, &p);
+		if (p.kind != rows[i].want)
+			fail_msg("%s: %d", rows[i].what, p.kind);
+	}
+}
+
 static void packet_of_any_length_is_read_without_a_step_too_far(void **state)
 {
 	static const char whole[] = ETHER4 V4("0038", "01") "0303 0000 00000000 4500 001c 0000 0000 40110000 0a000002 "
@@ -134,6 +178,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(packet_kind_is_what_the_octets_are),
 		cmocka_unit_test(packet_flow_is_the_openers),
+		cmocka_unit_test(a_later_fragment_is_what_the_first_was),
 		cmocka_unit_test(packet_of_any_length_is_read_without_a_step_too_far),
 	};
 

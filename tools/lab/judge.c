@@ -3,6 +3,7 @@
 #include "base/diag.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "tools/lab/fragments.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -61,6 +62,7 @@ struct judge {
 	size_t flow_count, flow_cap;
 	uint32_t *index; /* of flows by hash; number + 1 */
 	size_t packets, leaks, kept;
+	struct fragments fragments;
 	struct excuse {
 		struct addr one, other; /* family 0: anybody */
 	} * excuses;
@@ -433,8 +435,12 @@ static void look_for_markers(struct judge *j, const struct packet *p)
 		(*count)++;
 }
 
-void judge_packet(struct judge *j, const struct packet *p, const char *host, bool behind, uint64_t time_us)
+void judge_packet(struct judge *j, const struct packet *read, const char *host, bool behind, uint64_t time_us)
 {
+	struct packet piece = *read;
+	const struct packet *p = &piece;
+
+	fragments_join(&j->fragments, &piece);
 	if (j->packets++ == 0)
 		j->first_us = time_us;
 	if (!p->payload)

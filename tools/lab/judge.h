@@ -59,7 +59,7 @@ void judge_flow(struct judge *j, size_t probe, const struct packet_flow *f);
 
 /* One packet as its sender put it on the wire. host: the sender's name. behind: on a cable behind a gateway, where what
  * a tunnel protects is as the two machines make it: there clear packets of such traffic say nothing. */
-void judge_packet(struct judge *j, const struct packet *p, const char *host, bool behind, uint64_t time_us);
+void judge_packet(struct judge *j, const struct packet *read, const char *host, bool behind, uint64_t time_us);
 
 struct judge_sight {
 	enum seen seen;

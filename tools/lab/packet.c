@@ -25,6 +25,8 @@ struct inner {
 	struct addr from, to;
 	uint8_t protocol;
 	bool tail; /* a fragment that is not the first: no ports */
+	bool more; /* and more are to follow */
+	uint32_t id;
 	struct wire_in body;
 };
 
@@ -41,11 +43,11 @@ static bool read_ipv4(struct wire_in *in, struct inner *ret)
 {
 	uint8_t first = wire_u8(in);
 	size_t header = (size_t)(first & 15) * 4;
-	uint16_t total, fragment;
+	uint16_t total, fragment, id;
 
 	(void)wire_u8(in);
 	total = wire_u16(in);
-	(void)wire_u16(in);
+	id = wire_u16(in);
 	fragment = wire_u16(in);
 	(void)wire_u8(in);
 	ret->protocol = wire_u8(in);
@@ -57,6 +59,8 @@ static bool read_ipv4(struct wire_in *in, struct inner *ret)
 	if (in->failed || first >> 4 != 4 || header < 20 || total < header)
 		return false;
 	ret->tail = (fragment & 0x1fff) != 0;
+	ret->more = fragment & 0x2000;
+	ret->id = id;
 	/* A frame may be padded, a quoted packet is cut. */
 	ret->body = *in;
 	if (ret->body.left > total - header)
@@ -78,15 +82,19 @@ static bool read_ipv6(struct wire_in *in, struct inner *ret)
 		return false;
 	if (in->left > payload)
 		in->left = payload;
-	ret->tail = false;
+	ret->tail = ret->more = false;
+	ret->id = 0;
 	for (unsigned i = 0; i < IPV6_EXTENSIONS_MOST; i++) {
 		uint8_t after, len;
 
 		if (next == IPV6_FRAGMENT) {
 			after = wire_u8(in);
 			(void)wire_u8(in);
-			ret->tail = (wire_u16(in) & 0xfff8) != 0;
-			(void)wire_u32(in);
+			uint16_t offset = wire_u16(in);
+
+			ret->tail = (offset & 0xfff8) != 0;
+			ret->more = offset & 1;
+			ret->id = wire_u32(in);
 		} else if (next == IPV6_HOP_BY_HOP || next == IPV6_ROUTING || next == IPV6_DESTINATION) {
 			after = wire_u8(in);
 			len = wire_u8(in);
@@ -284,6 +292,8 @@ void packet_read(const void *frame, size_t len, struct packet *ret)
 	ret->to = ip.to;
 	ret->payload = ip.body.at;
 	ret->payload_len = ip.body.left;
+	ret->fragment = ip.tail ? PACKET_LATER_FRAGMENT : ip.more ? PACKET_FIRST_FRAGMENT : PACKET_WHOLE;
+	ret->fragment_id = ip.id;
 	if (!outside(&ip.from) && !outside(&ip.to))
 		read_flow(&ip, ret);
 }

@@ -32,9 +32,13 @@ enum packet_role {
 	PACKET_ANSWERS       /* the packet goes against its flow */
 };
 
+enum packet_fragment { PACKET_WHOLE, PACKET_FIRST_FRAGMENT, PACKET_LATER_FRAGMENT };
+
 struct packet {
 	enum packet_kind kind;
-	uint8_t sealed_by; /* PACKET_ESP or PACKET_AH */
+	enum packet_fragment fragment;
+	uint32_t fragment_id; /* of all pieces of one */
+	uint8_t sealed_by;    /* PACKET_ESP or PACKET_AH */
 	struct addr from, to;
 	struct packet_flow flow; /* of an ICMP error: the flow that it quotes */
 	enum packet_role role;
