@@ -617,6 +617,7 @@ void driver_close(struct driver *e)
 	e->jobs++; /* ours: nothing is freed under our feet */
 	keying_close(e->keying, driver_now_ms());
 	carry(e);
+	sad_remote_drain(e->sad); /* what goes by UDP 4500 goes through the data plane */
 	for (size_t i = 0; i < ARRAY_LEN(e->polls); i++)
 		if (e->polls[i].data)
 			uv_close((uv_handle_t *)&e->polls[i], handle_closed);

@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LOOKS_MOST = 64 };
+enum { LOOKS_MOST = 64, DRAIN_MS = 1000 };
 
 enum asked_kind { ASKED_SPI, ASKED_INSTALL, ASKED_REMOVE };
 
@@ -543,6 +543,12 @@ void sad_remote_flush(struct sad *s)
 {
 	if (s->channel)
 		channel_flush(s->channel);
+}
+
+void sad_remote_drain(struct sad *s)
+{
+	if (s->channel)
+		channel_drain(s->channel, DRAIN_MS);
 }
 
 void sad_remote_attach(struct sad *s, struct channel *c)

@@ -32,6 +32,8 @@ bool sad_remote_is_up(const struct sad *s);
 
 /* Let what was asked for so far go at once: before the peer hears what it may send upon. */
 void sad_remote_flush(struct sad *s);
+/* All that was asked for is sent: the last, and we end. Waits a little for a data plane that is slow to read. */
+void sad_remote_drain(struct sad *s);
 
 /* From UDP port 4500, which is the plane's. */
 void sad_remote_send(struct sad *s, const struct datagram *g);

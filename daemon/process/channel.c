@@ -451,6 +451,19 @@ int channel_wait(struct channel *c, const bool *until, unsigned ms)
 	return 0;
 }
 
+void channel_drain(struct channel *c, unsigned ms)
+{
+	uint64_t end_ms = now_ms() + ms, now;
+
+	channel_flush(c);
+	while (!c->closing && !STAILQ_EMPTY(&c->queue) && (now = now_ms()) < end_ms) {
+		struct pollfd p = { .fd = c->config.fd, .events = POLLOUT };
+
+		if (poll(&p, 1, (int)(end_ms - now)) > 0)
+			drain(c);
+	}
+}
+
 /* ---- the beginning ----------------------------------------------------------------------------------------------- */
 
 int channel_new(const struct channel_config *config, struct channel **ret, struct diag *d)

@@ -54,6 +54,10 @@ void channel_flush(struct channel *c);
  * process that is about to be ended if it does not. Not from within a handler of that channel.
  * 0, -ETIMEDOUT or -EPIPE: the channel is over. */
 int channel_wait(struct channel *c, const bool *until, unsigned ms);
+/* Send all that is written, and wait for that if the other end is slow to read, but no longer than `ms`: for last
+ * words.
+ */
+void channel_drain(struct channel *c, unsigned ms);
 /* Octets that wait for the other end to read: who has much to tell that may be left out looks here first. */
 size_t channel_backlog(const struct channel *c);
 

@@ -166,11 +166,13 @@ static void gone(struct channel *channel, const char *why)
 	struct child *k = channel_owner(channel);
 
 	k->channel = NULL;
+	if (k->all->closing)
+		return;
 	went(k); /* before its channel's memory goes, long before it is dead */
 	if (why) {
 		k->misbehaved = true;
 		end(k, why);
-	} else if (k->pid && !k->all->closing) {
+	} else if (k->pid) {
 		(void)uv_timer_start(&k->timer, closed_its_channel, CHILD_LOST_MS, 0); /* most have died */
 	}
 }
@@ -210,6 +212,29 @@ static uint64_t back_off(struct child *k)
 	return wait < CHILD_BACK_OFF_MOST ? wait : CHILD_BACK_OFF_MOST;
 }
 
+static void did_not_end(uv_timer_t *t)
+{
+	end(t->data, "did not end in time");
+}
+
+static void stop(struct child *k)
+{
+	channel_close(TAKE(k->channel));
+	if (!k->pid) {
+		close_timer(k);
+	} else if (k->timer_open) {
+		(void)uv_timer_stop(&k->timer);
+		(void)uv_timer_start(&k->timer, did_not_end, CHILD_STOP_MS, 0);
+	}
+}
+
+static void stop_others(struct children *c)
+{
+	for (size_t i = 0; i < ROLE_COUNT; i++)
+		if (c->child[i].part && i != ROLE_KEYING)
+			stop(&c->child[i]);
+}
+
 static void exited(uv_process_t *process, int64_t status, int signal_number)
 {
 	struct child *k = process->data;
@@ -219,7 +244,10 @@ static void exited(uv_process_t *process, int64_t status, int signal_number)
 	k->pid = 0;
 	uv_close((uv_handle_t *)process, handle_closed);
 	if (k->all->closing) {
+		channel_close(TAKE(k->channel));
 		close_timer(k);
+		if (k->part->role == ROLE_KEYING)
+			stop_others(k->all);
 		return;
 	}
 	if (k->channel)
@@ -505,11 +533,7 @@ static void ping_closed(uv_handle_t *h)
 	free_when_done(c);
 }
 
-static void did_not_end(uv_timer_t *t)
-{
-	end(t->data, "did not end in time");
-}
-
+/* Keying ends first: what it has to tell peers may go by the data plane. Nobody hears what they say meanwhile. */
 void children_close(struct children *c)
 {
 	if (!c || c->closing)
@@ -519,15 +543,14 @@ void children_close(struct children *c)
 	for (size_t i = 0; i < ROLE_COUNT; i++) {
 		struct child *k = &c->child[i];
 
-		if (!k->part)
-			continue;
 		k->ready = false;
-		channel_close(TAKE(k->channel));
-		(void)uv_timer_stop(&k->timer);
-		if (k->pid)
-			(void)uv_timer_start(&k->timer, did_not_end, CHILD_STOP_MS, 0);
-		else
-			close_timer(k);
+		memset(k->handlers, 0, sizeof k->handlers);
+		if (k->part && k->timer_open)
+			(void)uv_timer_stop(&k->timer); /* nobody is started again */
 	}
+	if (c->child[ROLE_KEYING].part)
+		stop(&c->child[ROLE_KEYING]);
+	if (!c->child[ROLE_KEYING].pid)
+		stop_others(c);
 	free_when_done(c);
 }
