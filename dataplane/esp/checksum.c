@@ -4,20 +4,32 @@
 #include <arpa/inet.h>
 #include <string.h>
 
+/* Of any size, for 2^16, 2^32 and 2^64 are one more than a multiple of 0xffff. */
+static uint64_t fold_sum(unsigned __int128 sum)
+{
+	uint64_t low = (uint64_t)sum;
+
+	return (low >> 32) + (low & UINT32_MAX) + (uint64_t)(sum >> 64);
+}
+
 /* The host's words in the host's order: the sum of either order is the sum of the other with its octets exchanged (RFC
- * 1071 2 B), so the turn is made once and not for each word. */
+ * 1071 2 B), so the turn is made once and not for each word. Two sums, so that neither waits for the other. */
 uint64_t checksum_add(uint64_t sum, const uint8_t *octets, size_t n)
 {
-	uint64_t words = 0;
+	unsigned __int128 even = 0, odd = 0;
+	uint64_t words;
 	uint16_t last = 0;
 
 	for (; n >= 32; octets += 32, n -= 32) {
-		uint32_t w[8];
+		uint64_t w[4];
 
 		memcpy(w, octets, sizeof w);
-		for (size_t i = 0; i < 8; i++)
-			words += w[i];
+		even += w[0];
+		odd += w[1];
+		even += w[2];
+		odd += w[3];
 	}
+	words = fold_sum(even) + fold_sum(odd);
 	for (; n >= 2; octets += 2, n -= 2) {
 		uint16_t w;
 

@@ -277,9 +277,28 @@ static void an_icmp_error_quotes_the_packet_and_is_well_formed(void **state)
 		}
 }
 
+static void a_sum_is_that_of_the_rfc_at_any_place_and_length(void **state)
+{
+	uint64_t seed = 31;
+
+	(void)state;
+	for (unsigned i = 0; i < 20000; i++) {
+		size_t at = random_below(&seed, 9), n = random_below(&seed, 1600);
+		uint64_t begin = random_below(&seed, 70000), plain = begin;
+
+		for (size_t k = 0; k < 40; k++) /* many of all bits set: where sums overflow */
+			whole[random_below(&seed, 1700)] =
+				(uint8_t)(random_below(&seed, 4) ? 255 : random_below(&seed, 256));
+		for (size_t k = 0; k < n; k++)
+			plain += k % 2 ? whole[at + k] : (uint64_t)whole[at + k] << 8;
+		assert_int_equal(checksum_fold(checksum_add(begin, whole + at, n)), checksum_fold(plain));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_sum_is_that_of_the_rfc_at_any_place_and_length),
 		cmocka_unit_test(a_super_packet_becomes_the_packets_that_tcp_would_have_sent),
 		cmocka_unit_test(a_udp_super_packet_keeps_the_datagrams_of_its_sender),
 		cmocka_unit_test(a_missing_checksum_is_completed),
