@@ -18,10 +18,13 @@ static int choose(struct plane_choice *ret, enum gate_plane plane, const char *w
 	return 0;
 }
 
-/* A module that was loaded meanwhile counts, so the kernel is asked every time. */
+/* A module that was loaded meanwhile counts, so a kernel that cannot is asked again. */
 static int kernel_can(const struct plan *plan, struct diag *why)
 {
-	int r = xfrm_probe(why);
+	static bool could;
+	int r = could ? 0 : xfrm_probe(why);
+
+	could |= r == 0;
 
 	return r < 0 || !plan ? r : xfrm_fits(plan, why);
 }

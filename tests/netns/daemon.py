@@ -611,6 +611,32 @@ def fails(host, *more, say):
         print(done.stderr)
 
 
+def kernel_lacks():
+    """data-plane: kernel, and the kernel has no ESP: refused in words that name it, and nothing is opened"""
+    a, b = two_hosts()
+    page = a.folder + "/host.yaml"
+    write(page, "cordon: 1\n")
+    a.start("--config", page, policy=PSK % "require")
+    plane = a.json("status")["plane"]
+    if plane["kind"] == "kernel":
+        expect("this kernel has ESP", True)
+        return
+    expect("status says which plane it is, and what the kernel lacks", plane["kind"] == "userspace" and "ESP" in plane["why"])
+    b.start(policy=PSK % "require")
+    expect("protected", a.pings(B))
+    seen = Capture(a)
+    write(page, "cordon: 1\ndata-plane: kernel\n")
+    status, said = a.cordon("refresh")
+    expect("a refresh is refused: " + said.strip()[-100:], status != 0 and "data-plane: kernel" in said and "ESP" in said)
+    expect("what was in force goes on", a.pings(B) and a.json("status")["plane"]["kind"] == "userspace")
+    a.kill()
+    done = subprocess.run(a.command("--config", page, "--policy", a.folder + "/policy.yaml"), capture_output=True, text=True,
+                          timeout=30)
+    expect("cordond does not start, and says why", done.returncode != 0 and "data-plane: kernel is not possible here" in done.stderr)
+    a.pings(B, 1)
+    expect("nothing is clear", socket.IPPROTO_ICMP not in seen.protocols())
+
+
 def refused():
     """a second daemon, no root, no policy file, a page with errors: an error, and nothing half done"""
     a, _ = two_hosts()
@@ -693,4 +719,4 @@ def events_follow():
 
 if __name__ == "__main__":
     main([thin_path, certificates, usage, killed, fallback, fallback_after_secured, addresses, moved, applied, probation, first_probation, own_connection, source,
-          disabled, uninstalled, flushed, refused, locked_out, checked, events_follow])
+          disabled, uninstalled, flushed, refused, kernel_lacks, locked_out, checked, events_follow])
