@@ -9,6 +9,7 @@ import shutil
 from daemon import A, B, two_hosts, wait_until, write
 from kdc import Kdc
 from lib import Capture, carries, expect, main, on_exit
+from sources import Dns, resolvers
 
 REALM = "KRB.EXAMPLE"
 NAMES = {"a": "host/a.krb.example@" + REALM, "b": "host/b.krb.example@" + REALM}
@@ -141,5 +142,28 @@ def stand_in():
     expect("which is told: %s" % proven(a), [m for _, m in proven(a)] == ["pre-shared-key"])
 
 
+def found_by_dns():
+    """no host of the policy is a KDC and no page names one: DNS does, by the realm's SRV records"""
+    a, b, k = with_kdc()
+    of_a, of_b = keytabs(k)
+    policy = (POLICY % ("{ %s }" % KERBEROS)).replace(", roles: [kdc]", "")
+    service = "_kerberos._tcp." + REALM
+    asked = [Dns(h, "kdc.krb.example", B, [service]) for h in (a, b)]
+    for host in a, b:
+        resolvers(host, "nameserver 127.0.0.1\n")
+    seen = Capture(a)
+    begin(a, "a", of_a, policy)
+    begin(b, "b", of_b, policy)
+    expect("a packet goes", a.pings(B, 10))
+    expect("a proved itself by Kerberos: %s" % proven(b), proven(b) == [(NAMES["a"], "kerberos")])
+    expect("for which DNS was asked: %s" % asked[0].services, asked[0].services[service.lower()] > 0 and asked[0].asked > 0)
+    expect("and nothing in clear", not clear_frames(seen))
+    a.kill()
+    asked[0].services.clear() # DNS knows of none
+    begin(a, "a", of_a, policy)
+    expect("without it nothing goes", not a.pings(B, 3))
+    expect("and why", wait_until(lambda: "_kerberos._tcp." in a.cordon("show", "peers")[1] + a.cordon("events")[1], 20))
+
+
 if __name__ == "__main__":
-    main([both_ways, in_ikev1, refusals, stand_in])
+    main([both_ways, in_ikev1, refusals, stand_in, found_by_dns])

@@ -21,10 +21,12 @@ NAME = "lists.corp.example"
 
 
 class Dns:
-    """A server on a host's loopback address that knows one name, of an IPv4 address."""
+    """A server on a host's loopback address that knows one name, of an IPv4 address; and who has which services: SRV
+    records that all lead to that name."""
 
-    def __init__(self, host, name, address):
+    def __init__(self, host, name, address, services=()):
         self.name, self.address, self.asked = name, address, 0
+        self.services = {s.lower(): 0 for s in services} # how often it was asked
         self.s = host.socket(socket.AF_INET, socket.SOCK_DGRAM, bind=("127.0.0.1", 53))
         self.stop = False
         self.thread = threading.Thread(target=self._serve, daemon=True)
@@ -41,9 +43,15 @@ class Dns:
                 labels.append(q[at + 1:at + 1 + q[at]].decode())
                 at += 1 + q[at]
             kind = struct.unpack("!H", q[at + 1:at + 3])[0]
-            known = ".".join(labels).lower() == self.name
+            asked = ".".join(labels).lower()
+            known = asked == self.name
             self.asked += known
             answer = b""
+            if asked in self.services and kind == 33:
+                self.services[asked] += 1
+                target = b"".join(bytes([len(x)]) + x.encode() for x in self.name.split(".")) + b"\0"
+                answer = b"\xc0\x0c" + struct.pack("!HHIHHHH", 33, 1, 60, 6 + len(target), 0, 0, 88) + target
+                known = True
             if known and kind == 1:
                 answer = b"\xc0\x0c" + struct.pack("!HHIH", 1, 1, 60, 4) + socket.inet_aton(self.address)
             head = q[:2] + struct.pack("!HHHHH", 0x8180 if known else 0x8183, 1, 1 if answer else 0, 0, 0)
