@@ -96,6 +96,17 @@ void xfrm_expire_soft(struct xfrm_plane *x, struct state *st);
 /* Put the plan's policies in force, and in front of them those of the SAs there are. */
 int xfrm_put_plan(struct xfrm_plane *x, struct diag *d);
 
+/* fronts.c */
+/* The entry of the plan that an SA is for; again: of a plan that has come since, its rule known by its name. */
+const struct plan_entry *fronts_entry_of(const struct plan *plan, const struct sa_spec *spec, bool again);
+/* Policies of its own for an SA that the plan's cannot find: a tunnel whose far end the rule does not give, or AH where
+ * ESP is preferred. The same ones for both directions of a pair. */
+int fronts_add(struct xfrm_plane *x, struct state *st, const struct plan_entry *e, struct diag *d);
+void fronts_drop(struct xfrm_plane *x, struct state *st);
+/* For so long, for a service between two addresses that was asked about. in NULL: outwards only. */
+void fronts_put(struct xfrm_plane *x, const struct sa_selector *selector, const struct policy_does *out,
+		const struct policy_does *in, uint64_t ms);
+
 /* remove.c */
 /* What waits in the kernel is no more; the next packet is asked about again. */
 void larval_end(struct asker *a, const struct larval *l);

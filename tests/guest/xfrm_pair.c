@@ -147,7 +147,7 @@ static bool wait_event(struct side *s, enum sad_event_kind kind, struct sad_even
 
 static struct policy *policy_of(struct side *s, const char *rules)
 {
-	char text[4096];
+	static char text[131072];
 	struct policy *p = NULL;
 	int n = snprintf(text, sizeof text,
 			 "cordon: 1\n"
@@ -708,22 +708,105 @@ static void expires(void)
 /* Each of two machines is its own end of the tunnel: only the SA knows which. */
 static void tunnels(void)
 {
-	static const char rules[] = "  - { name: Tunnel, endpoint1: [10.9.0.1], endpoint2: [10.9.0.2], mode: require, "
-				    "authentication: machine, protection: all, tunnel: { endpoint1: any, endpoint2: "
-				    "10.9.0.2 } }\n";
-	struct seen seen;
+	static const char rules[] = "  - { name: Tunnel, endpoint1: [10.9.0.1, \"fd09::1\"], endpoint2: [10.9.0.2, "
+				    "\"fd09::2\"], mode: require, authentication: machine, protection: all, tunnel: { "
+				    "endpoint1: any, endpoint2: any } }\n";
+	static const struct how rows[] = {
+		{ .suite = "esp-aes256gcm", .family = 4, .tunnel = true },
+		{ .suite = "esp-aes256gcm", .family = 6, .tunnel = true },
+		{ .suite = "ah-sha256", .family = 4, .tunnel = true },
+		{ .suite = "esp-aes128-sha256", .family = 4, .tunnel = true, .encap = true },
+	};
+	int nat[2];
 
-	doing = "tunnel";
 	both_up(rules);
-	forget_wire();
-	CHECK(pair_up(&(struct how){ .suite = "esp-aes256gcm", .family = 4, .tunnel = true }));
-	if (getenv("XFRM_PAIR_SHOW"))
-		run("ip xfrm policy; ip xfrm state");
-	(void)exchange(4);
-	seen = look();
-	CHECK(seen.esp >= 2 && seen.readable == 0);
-	pair_down();
+	nat[0] = nat_socket(&sides[0]);
+	nat[1] = nat_socket(&sides[1]);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		bool ah = rows[i].suite[0] == 'a';
+		struct seen seen;
+
+		doing = rows[i].suite;
+		forget_wire();
+		if (!CHECK(pair_up(&rows[i])))
+			continue;
+		(void)exchange(rows[i].family);
+		seen = look();
+		CHECK((rows[i].encap ? seen.udp : ah ? seen.ah : seen.esp) >= 2);
+		CHECK(seen.other == 0 && (ah || seen.readable == 0));
+		pair_down();
+	}
+	(void)close(nat[0]);
+	(void)close(nat[1]);
 	both_down();
+}
+
+/* New SAs come while datagrams go, one direction after the other, and the old ones go: nothing is lost, nothing clear.
+ */
+static void rekeys_lose_nothing(void)
+{
+	struct how h = { .suite = "esp-aes256gcm", .family = 4 };
+	unsigned sent = 0, got = 0;
+	uint64_t old[2];
+	uint32_t spi[2];
+	char octets[128];
+	int a, b;
+
+	doing = "rekey";
+	both_up(require_all);
+	CHECK(pair_up(&h));
+	a = udp_socket(&sides[0], 4, PORT);
+	b = udp_socket(&sides[1], 4, PORT);
+	forget_wire();
+	for (unsigned turn_number = 0; turn_number < 10; turn_number++) {
+		for (int i = 0; i < 2; i++) {
+			old[i] = sides[i].pair++;
+			spi[i] = reserve(&sides[i], &sides[!i], 4);
+		}
+		for (unsigned step = 0; step < 6; step++) {
+			for (int i = 0; i < 20; i++)
+				sent += send_to(a, &sides[1], 4, PORT);
+			while (recv(b, octets, sizeof octets, 0) == (ssize_t)sizeof secret)
+				got++;
+			if (step < 4)
+				CHECK(install(&sides[step & 1], &h, step < 2, spi[step < 2 ? step & 1 : !(step & 1)]));
+			else
+				CHECK(sad_remove(sides[step & 1].sad, old[step & 1], ++sides[step & 1].request, NULL) ==
+				      0);
+		}
+	}
+	while (recv(b, octets, sizeof octets, 0) == (ssize_t)sizeof secret)
+		got++;
+	CHECK(sent == 1200 && got == sent);
+	CHECK(look().readable == 0);
+	(void)close(a);
+	(void)close(b);
+	both_down();
+}
+
+/* As many policies as a plan of many hosts makes, and another plan in their place. */
+static void many_hosts(void)
+{
+	enum { HOSTS = 2000 };
+	static char rules[HOSTS * 32 + 512];
+	size_t n = (size_t)snprintf(rules, sizeof rules,
+				    "  - { name: Many, mode: require, authentication: machine, "
+				    "protection: all, endpoint1: [10.9.0.1], endpoint2: [");
+	uint64_t began;
+
+	doing = "many hosts";
+	for (unsigned i = 0; i < HOSTS; i++)
+		n += (size_t)snprintf(rules + n, sizeof rules - n, "%s10.20.%u.%u", i ? ", " : "", i * 2 / 256,
+				      i * 2 % 256);
+	(void)snprintf(rules + n, sizeof rules - n, "] }\n");
+	began = now_ms(NULL);
+	side_up(&sides[0], rules);
+	(void)printf("  %d hosts: %u ms to put in force\n", HOSTS, (unsigned)(now_ms(NULL) - began));
+	began = now_ms(NULL);
+	sad_set_plan(sides[0].sad, sides[0].plan);
+	CHECK(xfrm_trouble(sides[0].sad)[0] == '\0');
+	(void)printf("  %u ms to put another in its place\n", (unsigned)(now_ms(NULL) - began));
+	side_down(&sides[0]);
 }
 
 static void a_new_plan(void)
@@ -843,7 +926,9 @@ static const struct {
 	{ "clear-in", clear_is_not_let_in },
 	{ "expires", expires },
 	{ "tunnels", tunnels },
+	{ "rekey", rekeys_lose_nothing },
 	{ "new-plan", a_new_plan },
+	{ "many-hosts", many_hosts },
 	{ "others", others_are_left_alone },
 	{ "unknown-spi", unknown_spis_are_heard },
 };

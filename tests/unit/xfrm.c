@@ -297,10 +297,12 @@ static void the_kernel_finds_what_the_plan_says(void **state)
 
 			if ((out && out->does.protects) != protects || (in && in->does.protects) != protects)
 				fail_msg("%s %u to %u: %s", remotes[i], local, remote, e ? e->rule->name : "no rule");
-			if (protects && (out->does.template.reqid != rule_reqid(e->rule) ||
-					 in->does.template.reqid != rule_reqid(e->rule)))
+			if (protects && out && in &&
+			    (out->does.template.reqid != rule_reqid(e->rule) ||
+			     in->does.template.reqid != rule_reqid(e->rule)))
 				fail_msg("%s %u to %u: another rule than %s", remotes[i], local, remote, e->rule->name);
-			if (e && e->rule->mode == MODE_BLOCK && e->initiators == INITIATOR_EITHER && !out->does.block)
+			if (e && e->rule->mode == MODE_BLOCK && e->initiators == INITIATOR_EITHER &&
+			    (!out || !out->does.block))
 				fail_msg("%s %u to %u is not blocked", remotes[i], local, remote);
 		}
 }
