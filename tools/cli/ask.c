@@ -1,6 +1,7 @@
 #include "tools/cli/ask.h"
 
 #include "base/diag.h"
+#include "base/scope.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -120,4 +121,24 @@ const char *ask_time(uint64_t unix_ms, char buf[AGO_TEXT])
 	(void)strftime(buf, AGO_TEXT,
 		       a.tm_year == b.tm_year && a.tm_yday == b.tm_yday ? "%H:%M:%S" : "%Y-%m-%d %H:%M:%S", &a);
 	return buf;
+}
+
+int ask_plainly(const struct command *c, int argc, char **argv, enum control_request what,
+		void (*tell)(const json_t *reply))
+{
+	struct ask ask = { 0 };
+	const struct argument_option options[] = { ASK_OPTIONS(ask) };
+	json_t *reply;
+	size_t n;
+	int r;
+
+	if (arguments_read(c, argc, argv, options, ARRAY_LEN(options), NULL, 0, &n) != EXIT_OK)
+		return EXIT_USAGE;
+	r = ask_daemon(&ask, control_request_new(what), &reply);
+	if (r == EXIT_OK && reply)
+		tell(reply);
+	else if (reply)
+		r = ask_refused(&ask, reply);
+	json_decref(reply);
+	return r;
 }

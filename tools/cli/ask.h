@@ -28,6 +28,10 @@ int ask_daemon(const struct ask *a, json_t *request, json_t **ret);
 /* Print what the daemon refused, and return EXIT_FAILED. */
 int ask_refused(const struct ask *a, const json_t *reply);
 
+/* The whole of a command that takes no words but the options above: asks, and has a good reply told. */
+int ask_plainly(const struct command *c, int argc, char **argv, enum control_request what,
+		void (*tell)(const json_t *reply));
+
 /* Pieces of a reply; "" and 0 where there is nothing. */
 const char *ask_text(const json_t *o, const char *name);
 uint64_t ask_number(const json_t *o, const char *name);

@@ -16,29 +16,21 @@ const struct command command_refresh = {
 	run,
 };
 
-static int run(int argc, char **argv)
+static void tell(const json_t *reply)
 {
-	struct ask ask = { 0 };
-	const struct argument_option options[] = { ASK_OPTIONS(ask) };
-	json_t *reply;
-	size_t n;
-	int r;
-
-	if (arguments_read(&command_refresh, argc, argv, options, 2, NULL, 0, &n) != EXIT_OK)
-		return EXIT_USAGE;
-	r = ask_daemon(&ask, control_request_new(CONTROL_REFRESH), &reply);
-	if (r == EXIT_OK && reply && json_is_true(json_object_get(reply, "changed")))
+	if (json_is_true(json_object_get(reply, "changed")))
 		(void)printf("%s has changed: v%" PRIu64 " is in force.\n", ask_text(reply, "source"),
 			     ask_number(reply, "version"));
-	else if (r == EXIT_OK && reply)
+	else
 		(void)printf("%s is as it was last taken: the policy in force stays. Certificates, keys and lists were "
 			     "read again.\n",
 			     ask_text(reply, "source"));
-	else if (reply)
-		r = ask_refused(&ask, reply);
-	if (r == EXIT_OK && reply && json_is_true(json_object_get(reply, "tickets")))
+	if (json_is_true(json_object_get(reply, "tickets")))
 		(void)puts("Kerberos tickets are got anew when they are next needed.\n"
 			   "  To show them to the peers at once:  cordon rekey --proof");
-	json_decref(reply);
-	return r;
+}
+
+static int run(int argc, char **argv)
+{
+	return ask_plainly(&command_refresh, argc, argv, CONTROL_REFRESH, tell);
 }
