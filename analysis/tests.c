@@ -54,6 +54,7 @@ static int run_one(struct why *w, const struct policy_test *t, struct question *
 	q->services[0] = t->service;
 	q->service_count = 1;
 	q->traffic = t->traffic;
+	q->facts = (struct facts){ .interface = t->interface, .program = t->program, .profiles = t->profiles };
 	if (!q->from.count || !q->to.count) {
 		*ret = (struct test_result){ t, false, OUTCOME_BLOCKED, "one of the hosts has no address" };
 		return 0;

@@ -100,17 +100,23 @@ static void check_secure(struct load *l, uint32_t node, const uint32_t *v, const
 		read_error(&l->rd, "conflicting-keys", v[F_SECURE], "a block rule cannot ask for 'secure'");
 }
 
-static void check_program(struct load *l, uint32_t node, const char *name)
+bool load_program(struct load *l, uint32_t node, const char **ret)
 {
-	bool path = *name == '/';
+	const char *name;
+	bool path;
 
+	if (!read_string(&l->rd, node, "program", &name))
+		return false;
+	path = *name == '/';
+	*ret = name;
 	if (text_plain(name, "\"*") && strlen(name) <= PROGRAM_MOST && !strstr(name, "..") &&
 	    (path ? name[1] != '\0' : !strchr(name, '/') && strchr(name, '.')))
-		return;
+		return true;
 	finding_advise(
 		read_error(&l->rd, "bad-program", node, "'%.60s' is neither a systemd unit nor a control group", name),
 		"write a unit with its kind (nginx.service, user.slice), or a path below /sys/fs/cgroup that\n"
 		"begins with / (/system.slice/nginx.service); a program's file cannot be told by its packets");
+	return false;
 }
 
 static void read_rule(struct load *l, uint32_t node, struct firewall_rule *r)
@@ -166,8 +172,8 @@ static void read_rule(struct load *l, uint32_t node, struct firewall_rule *r)
 	(void)load_profiles(l, v[F_PROFILES], &r->profiles);
 	if (v[F_INTERFACE])
 		(void)read_interface(&l->rd, v[F_INTERFACE], &r->interface);
-	if (v[F_PROGRAM] && read_string(&l->rd, v[F_PROGRAM], "program", &r->program))
-		check_program(l, v[F_PROGRAM], r->program);
+	if (v[F_PROGRAM])
+		(void)load_program(l, v[F_PROGRAM], &r->program);
 	if (good)
 		check_secure(l, node, v, r);
 }

@@ -4,18 +4,26 @@
 
 static void read_test(struct load *l, uint32_t node, struct policy_test *t)
 {
-	enum { FROM, TO, TRAFFIC, EXPECT, KEYS };
+	enum { FROM, TO, TRAFFIC, EXPECT, INTERFACE, PROGRAM, PROFILE, KEYS };
 	static const struct map_key keys[KEYS] = {
 		[FROM] = { "from", true },
 		[TO] = { "to", true },
 		[TRAFFIC] = { "traffic", true },
 		[EXPECT] = { "expect", true },
+		[INTERFACE] = { "interface", false },
+		[PROGRAM] = { "program", false },
+		[PROFILE] = { "profile", false },
 	};
 	static const struct choice outcomes[] = {
 		{ "clear", OUTCOME_CLEAR },
 		{ "authenticated", OUTCOME_AUTHENTICATED },
 		{ "encrypted", OUTCOME_ENCRYPTED },
 		{ "blocked", OUTCOME_BLOCKED },
+	};
+	static const struct choice profiles[] = {
+		{ "domain", PROFILE_DOMAIN },
+		{ "private", PROFILE_PRIVATE },
+		{ "public", PROFILE_PUBLIC },
 	};
 	uint32_t v[KEYS];
 	unsigned expect = 0;
@@ -41,6 +49,12 @@ static void read_test(struct load *l, uint32_t node, struct policy_test *t)
 		else if (t->service.port2.lo != t->service.port2.hi && port_given(t->service.port2))
 			read_error(&l->rd, "bad-value", v[TRAFFIC], "a test asks for one port, not a range");
 	}
+	if (v[INTERFACE])
+		(void)read_interface(&l->rd, v[INTERFACE], &t->interface);
+	if (v[PROGRAM])
+		(void)load_program(l, v[PROGRAM], &t->program);
+	if (v[PROFILE])
+		(void)read_choice(&l->rd, v[PROFILE], "profile", profiles, ARRAY_LEN(profiles), &t->profiles);
 	if (v[EXPECT] && read_choice(&l->rd, v[EXPECT], "expect", outcomes, ARRAY_LEN(outcomes), &expect)) {
 		t->expect = (enum outcome)expect;
 		t->expect_place = yaml_place(l->rd.y, v[EXPECT]);

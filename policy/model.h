@@ -128,6 +128,7 @@ bool load_group_list(struct load *l, uint32_t node, const char *what, const stru
 /* load_rules.c, load_firewall.c, load_tests.c */
 void load_rules(struct load *l, uint32_t node);
 bool load_profiles(struct load *l, uint32_t node, unsigned *ret);
+bool load_program(struct load *l, uint32_t node, const char **ret); /* a unit, or the path of a control group */
 void load_firewalls(struct load *l, uint32_t node);
 void load_tests(struct load *l, uint32_t node);
 void load_encryption_asks(struct policy *p); /* load_asks.c: when rules and firewalls are there */

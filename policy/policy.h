@@ -299,6 +299,9 @@ struct policy_test {
 	const struct host *from_host, *to_host;
 	struct service service; /* port2 is the port asked for */
 	const char *traffic;    /* as written: "tcp/389" */
+	/* What a firewall rule asks for and only the host knows: NULL and 0 if the test does not say it. */
+	const char *interface, *program;
+	unsigned profiles;
 	enum outcome expect;
 	struct place expect_place;
 };

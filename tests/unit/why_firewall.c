@@ -2,6 +2,7 @@
  * the program. */
 #include "tests/unit/unit.h"
 
+#include "analysis/tests.h"
 #include "tests/unit/ask.h"
 
 #define HOSTS \
@@ -156,6 +157,30 @@ static void what_the_host_alone_knows_is_said_or_makes_cases(void **state)
 	ask_close(&p);
 }
 
+/* A policy's own tests say it too; what they leave open must not matter. */
+static void tests_of_a_policy_say_which_interface(void **state)
+{
+	static const char tests[] =
+		PLACES "tests:\n  - { from: other, to: web, traffic: tcp/80, interface: eth1, expect: blocked }\n"
+		       "  - { from: other, to: web, traffic: tcp/22, profile: private, expect: clear }\n"
+		       "  - { from: other, to: web, traffic: tcp/23, program: nginx.service, expect: clear }\n"
+		       "  - { from: other, to: web, traffic: tcp/26, expect: clear }\n"
+		       "  - { from: other, to: web, traffic: tcp/23, program: sshd.service, expect: clear }\n"
+		       "  - { from: other, to: web, traffic: tcp/23, expect: clear }\n";
+	struct test_result *results;
+	struct asked_policy p;
+	size_t n;
+
+	(void)state;
+	ask_open(&p, tests);
+	assert_int_equal(tests_run(p.why, &p.memory, &results, &n, NULL), 0);
+	assert_int_equal(n, 6);
+	for (size_t i = 0; i < n; i++)
+		assert_int_equal(results[i].passed, i < 4);
+	assert_non_null(strstr(results[5].reason, "at web not by nginx.service: "));
+	ask_close(&p);
+}
+
 /* More interfaces than are told apart: said, not guessed. */
 static void too_many_conditions_are_told(void **state)
 {
@@ -181,6 +206,7 @@ int main(void)
 		cmocka_unit_test(a_group_is_known_by_what_the_proof_tells),
 		cmocka_unit_test(authorised_machines_are_known_the_same_way),
 		cmocka_unit_test(what_the_host_alone_knows_is_said_or_makes_cases),
+		cmocka_unit_test(tests_of_a_policy_say_which_interface),
 		cmocka_unit_test(too_many_conditions_are_told),
 	};
 
