@@ -346,6 +346,8 @@ def judge_wire(row, packets, local):
         wrong.append("%d clear packets, the first of protocol %d" % (len(clear), clear[0].protocol))
     if "nat" in row.world and any(p.protocol in (ESP, AH) for p in packets):
         wrong.append("ESP outside of UDP")
+    if "nat" not in row.world and any(p.protocol == UDP and not p.fragment and spi_of(p) is not None for p in packets):
+        wrong.append("ESP in UDP, and no NAT: the peer never agreed to that")
     if "whole" in row.options and not any(has_ike_fragment(p) for p in packets):
         wrong.append("no IKE fragment was seen")
     if row.expect == "encrypted" and any(b"marker of" in p.body for p in packets):
