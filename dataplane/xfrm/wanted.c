@@ -43,7 +43,9 @@ void wanted_add_mark(struct wanted_list *l, uint32_t value, uint32_t mask)
 		}
 }
 
-/* As enforce/'s table has them, which also looks at hop limits. Type -1: all of the protocol. */
+/* As enforce/'s table has them, which also looks at hop limits. And what a router says of packets that are too big: the
+ * kernel hears it of its own ESP only if no policy keeps it away; whose it is, enforce/ judges. Type -1: all of the
+ * protocol. */
 static const struct {
 	unsigned exemption; /* 0: always */
 	uint8_t family;
@@ -52,6 +54,8 @@ static const struct {
 } exempt[] = {
 	{ 0, 6, IPPROTO_ICMPV6, 135, -1 },
 	{ 0, 6, IPPROTO_ICMPV6, 136, -1 },
+	{ 0, 6, IPPROTO_ICMPV6, 2, -1 },
+	{ 0, 4, IPPROTO_ICMP, 3, 4 }, /* type and code */
 	{ EXEMPT_ROUTER_DISCOVERY, 6, IPPROTO_ICMPV6, 133, -1 },
 	{ EXEMPT_ROUTER_DISCOVERY, 6, IPPROTO_ICMPV6, 134, -1 },
 	{ EXEMPT_ROUTER_DISCOVERY, 6, IPPROTO_ICMPV6, 137, -1 },
