@@ -5,7 +5,7 @@
 static struct path *row_of(struct paths *p, const struct addr *local, const struct addr *remote)
 {
 	uint64_t words[4], h = 0;
-	struct path *row;
+	struct path *row, *oldest;
 
 	memcpy(words, local->octets, 16);
 	memcpy(words + 2, remote->octets, 16);
@@ -13,10 +13,15 @@ static struct path *row_of(struct paths *p, const struct addr *local, const stru
 		h = (h ^ words[i]) * UINT64_C(0x9e3779b97f4a7c15);
 		h ^= h >> 32;
 	}
-	row = &p->rows[h % PATH_ROWS];
-	if (!addr_equal(&row->local, local) || !addr_equal(&row->remote, remote))
-		*row = (struct path){ .local = *local, .remote = *remote };
-	return row;
+	row = oldest = &p->rows[h % PATH_SETS * PATH_WAYS];
+	for (size_t i = 0; i < PATH_WAYS; i++)
+		if (addr_equal(&row[i].local, local) && addr_equal(&row[i].remote, remote))
+			return &row[i];
+	for (size_t i = 1; i < PATH_WAYS; i++)
+		if (row[i].asked_ms < oldest->asked_ms)
+			oldest = &row[i];
+	*oldest = (struct path){ .local = *local, .remote = *remote };
+	return oldest;
 }
 
 static uint32_t least(const struct addr *a)

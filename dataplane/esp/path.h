@@ -8,7 +8,9 @@
 #include <stdint.h>
 
 enum {
-	PATH_ROWS = 2048,
+	PATH_SETS = 8192, /* of 10,000 peers at work at once one in a hundred has to share its row */
+	PATH_WAYS = 4,
+	PATH_ROWS = PATH_SETS * PATH_WAYS,
 	PATH_ASK_MS = 30000,
 	PATH_LOWERED_MS = 600000,
 	PATH_LEAST4 = 576,
@@ -25,7 +27,7 @@ struct path {
 	uint64_t asked_ms, lowered_ms;
 };
 
-/* One row for each hash: a peer that takes another's place only asks, or learns, again. */
+/* A few rows for each hash. A peer takes the place of whoever asked longest ago, who only asks, or learns, again. */
 struct paths {
 	struct path rows[PATH_ROWS];
 	path_ask *ask;

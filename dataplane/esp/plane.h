@@ -13,7 +13,7 @@
 #include "dataplane/sad_ops.h"
 
 enum {
-	PLANE_FLOWS = 16384, /* rows of the flow cache */
+	PLANE_FLOWS = 32768, /* rows of the flow cache */
 	PLANE_UNKNOWN = 64,  /* peers remembered for the rate of UNKNOWN_SPI */
 	PLANE_UNKNOWN_MS = 1000,
 	PLANE_MOVED_MS = 200,   /* SAD_MOVED is told so often */
