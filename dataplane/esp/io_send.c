@@ -56,21 +56,31 @@ static bool address_message(struct message *m, struct msghdr *h, uint8_t *packet
 	return !in.failed;
 }
 
-/* sendmmsg stops at the first message that fails, and says so only when that is the first of the call. */
+/* sendmmsg stops at the first message that fails, and says so only when that is the first of the call. The failure may
+ * be of an earlier packet, of which an ICMP error spoke since: the socket tells it in place of the next send, which is
+ * then tried again, or whoever can make the peer's kernel complain could have packets lost. */
 static void send_messages(struct esp_io *io, int fd, struct mmsghdr *headers, struct message *messages, unsigned n)
 {
+	bool again = false;
+
 	for (unsigned at = 0; at < n;) {
 		int r = fd < 0 ? -1 : sendmmsg(fd, headers + at, n - at, 0);
 
 		if (r > 0) {
 			at += (unsigned)r;
+			again = false;
 			continue;
 		}
 		if (fd >= 0 && errno == EINTR)
 			continue;
+		if (fd >= 0 && !again && errno != ENOBUFS && errno != EAGAIN) {
+			again = true;
+			continue;
+		}
 		if (fd >= 0 && errno == EMSGSIZE)
 			path_doubt(&io->sad->paths, &messages[at].local, &messages[at].remote);
 		io->sad->drops[DROP_SEND]++;
+		again = false;
 		at++;
 	}
 }
