@@ -73,6 +73,7 @@ static void read_udp(struct world *w)
 
 const struct door door_esp = {
 	.name = "userspace",
+	.knows_spis = true,
 	.open = open_plane,
 	.close = close_plane,
 	.fd = esp_fd,

@@ -21,7 +21,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { AWAIT_MS = 2500, HEAR_MS = 1000, QUIET_MS = 60, PREFIX = 24 };
+enum { AWAIT_MS = 4000, HEAR_MS = 1000, QUIET_MS = 60, PREFIX = 24 };
 
 static _Noreturn void die(const char *what)
 {
@@ -127,7 +127,9 @@ int world_open(struct world *w, struct diag *d)
 	w->local = addr_v4(10, 202, 0, 1);
 	w->plan = world_plan(
 		"  - { name: all, endpoint1: [host], endpoint2: [others], mode: require, authentication: how, "
-		"protection: so }\n");
+		"protection: so }\n"
+		"  - { name: asked, endpoint1: [host], endpoint2: [10.203.250.0/24], mode: request, "
+		"authentication: how, protection: so }\n");
 	w->app = datagrams(w->ns_host, APP_PORT, false);
 	w->app_other = datagrams(w->ns_host, APP_PORT + 1, false);
 	w->udp = datagrams(w->ns_host, ENCAP_PORT, true);

@@ -15,6 +15,8 @@ struct world;
 /* A plane as its maker sees it; all else goes by sad.h. */
 struct door {
 	const char *name;
+	bool knows_spis; /* sees each packet; the kernel has to be asked whether somebody sends to an SPI that is not
+			    there */
 	/* In the host's namespace. Fills w->sad. */
 	int (*open)(struct world *w, struct diag *d);
 	void (*close)(struct world *w);
