@@ -251,7 +251,8 @@ bool host_facts_have(const struct host_facts *f, const struct addr *a)
 bool host_facts_equal(const struct host_facts *a, const struct host_facts *b)
 {
 	if (a->own_count != b->own_count || a->profiles != b->profiles || a->interface_count != b->interface_count ||
-	    memcmp(a->interfaces, b->interfaces, a->interface_count * sizeof *a->interfaces) != 0)
+	    (a->interface_count &&
+	     memcmp(a->interfaces, b->interfaces, a->interface_count * sizeof *a->interfaces) != 0))
 		return false;
 	for (size_t i = 0; i < a->own_count; i++)
 		if (by_address(&a->own[i], &b->own[i]) != 0)

@@ -84,7 +84,7 @@ static void pass_all(struct plane *p)
 	pass(p, PLANE_FD_LOG, p->log);
 	pass_plan(p);
 	out = channel_begin(p->child, ASK_PLANE_BEGIN);
-	wire_put_u8(out, p->kind);
+	wire_put_u8(out, (uint8_t)p->kind);
 	wire_put_u32(out, p->gate->mark_own);
 	wire_put_u32(out, p->gate->mark_clear);
 	wire_put_u32(out, p->gate->mark_mask);
