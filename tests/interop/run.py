@@ -3,7 +3,7 @@
 
 usage: run.py BUILD PEER WORLD [ROW ...]
 
-Prints a line for each row. With CORDON_TEST_LONG the long rows too. What came of it is left in BUILD/interop/PEER-WORLD.
+Prints a line for each row. With CORDON_TEST_LONG the long rows too. CORDON_TEST_PLANE=kernel: our end's data plane is the kernel's. What came of it is left in BUILD/interop/PEER-WORLD.
 """
 import json
 import os
@@ -40,8 +40,9 @@ def main(build, peer, name, only):
         skip("all rows of this world are long: ./dev test --long")
     if peer == "openiked":
         rows = [replace(r, esp=(table.IKED_ESP,)) if r.esp == (table.ESP,) else r for r in rows]
-    folder = os.path.join(build, "interop", "%s-%s%s" % (peer, name, "-some" if only else ""))
-    w = World(folder, peer, rows, lambda *words: fetch.tool(root, *words), os.path.join(build, "interop", "pki"))
+    kernel = os.environ.get("CORDON_TEST_PLANE") == "kernel"
+    folder = os.path.join(build, "interop", "%s-%s%s%s" % (peer, name, "-some" if only else "", "-kernel" if kernel else ""))
+    w = World(folder, peer, rows, lambda *words: fetch.tool(root, *words), os.path.join(build, "interop", "pki"), kernel)
     w.write()
     began = time.monotonic()
     with open(os.path.join(folder, "guest.log"), "w", encoding="utf-8") as log:
