@@ -176,12 +176,25 @@ static void esp_came(void *context, const struct datagram *g)
 							 .segment = g->segment });
 }
 
+/* What comes by UDP 4500 at once. With the kernel's plane that is IKE alone. */
+static void begin_batch(const struct running *r)
+{
+	if (r->calls == &userspace_calls)
+		esp_begin(r->sad);
+}
+
+static void end_batch(const struct running *r)
+{
+	if (r->calls == &userspace_calls)
+		esp_end(r->sad);
+}
+
 static void batch_done(void *context)
 {
 	const struct running *r = context;
 
-	esp_end(r->sad);
-	esp_begin(r->sad);
+	end_batch(r);
+	begin_batch(r);
 }
 
 static void too_big_came(void *context, const struct datagram *g, uint32_t mtu)
@@ -199,12 +212,12 @@ static void socket_readable(uv_poll_t *p, int status, int events)
 	(void)events;
 	if (status != 0)
 		return;
-	esp_begin(r->sad);
+	begin_batch(r);
 	sockets_readable(
 		r->sockets, (size_t)(p - r->polls),
 		&(struct sockets_handlers){
 			.ike = ike_came, .esp = esp_came, .done = batch_done, .too_big = too_big_came, .context = r });
-	esp_end(r->sad);
+	end_batch(r);
 }
 
 static void timer_rang(uv_timer_t *t)
