@@ -89,6 +89,20 @@ def chosen():
     expect("and its cage lacks nothing", not any(p["lacks"] for p in a.json("status")["processes"]))
 
 
+def in_udp():
+    """IKE and ESP share UDP 4500: the kernel takes its own, the process gets the rest"""
+    a, b = hosts()
+    text = (PSK % "require").replace("cordon: 1\n", "cordon: 1\nencapsulation: udp\n")
+    start(a, text)
+    start(b, text)
+    seen = Capture(a)
+    expect("a ping arrives", wait_until(lambda: a.pings(B, 2), 10 * SLOW))
+    expect("in UDP 4500", any(f[12:14] == b"\x08\x00" and f[23] == 17 and f[36:38] == b"\x11\x94" for f in seen.read()))
+    left = [(f[23], f[34:38].hex()) for f in clear(seen)] + [f[23] for f in seen.read() if f[12:14] == b"\x08\x00" and f[23] == ESP]
+    expect("and neither bare nor clear: %s" % left[:4], not left)
+    expect("nobody has died of it", not any(p["restarts"] for h in (a, b) for p in h.json("status")["processes"]))
+
+
 def firewall():
     """a rule that asks for encryption is told by the SA itself; without one, nothing comes in"""
     a, b = hosts()
@@ -166,4 +180,4 @@ def killed():
     expect("what others have there is as it was", (xfrm(a, "state"), xfrm(a, "policy")) == foreign)
 
 
-main([chosen, firewall, switched, killed])
+main([chosen, in_udp, firewall, switched, killed])
