@@ -3,7 +3,7 @@
 that share the machine. All who are measured stand at the same time and have their turns one after the other, as often as
 --runs says, so that what disturbs the machine disturbs all.
 
-usage: main.py BUILD [--runs N] [--seconds N] [--mtu N] [--size N] [--only WHO,WHO] [--against BUILD] [--write] [--json]
+usage: main.py BUILD [--runs N] [--seconds N] [--mtu N] [--size N] [--only WHO,WHO] [--against BUILD] [--long] [--write] [--json]
                [CASE ...]
 
 Cases: tcp-1 tcp-4 udp rtt idle signing sas rules. WIREGUARD_GO names a wireguard-go to be measured besides the packaged
@@ -35,7 +35,7 @@ CASES = {
     "idle": ("cordon-native", "strongswan", "wireguard-go", "wireguard-go-new"),
     "signing": ("cordon-null", "cordon-ah"),
     "sas": ("sas-1", "sas-1000", "sas-10000"),
-    "rules": ("rules-1", "rules-1000", "rules-100000"),
+    "rules": ("rules-1", "rules-1000", "rules-10000"),
 }
 IDLE_S = 5
 PORT = 5402
@@ -63,7 +63,7 @@ MAKERS = {
     "veth": ends.Veth,
     **{"sas-%d" % n: lambda o, n=n: ends.Keyed(o, n) for n in (1, 1000, 10000)},
     **{"rules-%d" % n: lambda o, n=n: ends.Cordon(o, encapsulation=o.encapsulation, rules=rules(n))
-       for n in (1, 1000, 100000)},
+       for n in (1, 1000, 10000, 100000)},
 }
 
 
@@ -244,6 +244,7 @@ def arguments():
     parser.add_argument("--only", type=lambda text: text.split(","))
     parser.add_argument("--against", type=os.path.abspath)
     parser.add_argument("--encapsulation", default="udp")
+    parser.add_argument("--long", action="store_true", help="100,000 rules, too: minutes until they stand")
     parser.add_argument("--write", action="store_true")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("cases", nargs="*")
@@ -268,7 +269,8 @@ def main():
     standing, seen, begun = Standing(o), {}, time.monotonic()
     for o.round in range(o.runs):
         for case in o.cases:
-            names = (["cordon"] + (["before"] if o.against else []) if case not in ("sas", "rules") else []) + list(CASES[case])
+            more = ["rules-100000"] if o.long and case == "rules" else []
+            names = (["cordon"] + (["before"] if o.against else []) if case not in ("sas", "rules") else []) + list(CASES[case]) + more
             at = o.round % len(names)
             pairs = {who: standing.get(who) for who in names[at:] + names[:at]}
             pairs = {who: pair for who, pair in pairs.items() if pair}
