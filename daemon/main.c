@@ -114,7 +114,8 @@ static int do_check(struct daemon *d, struct diag *why)
 	struct text *text = NULL;
 	int r;
 
-	if ((r = page_read(d, why)) < 0 || (r = host_facts_read(d->config, &d->homes, d->options.root, &d->facts, why)) < 0)
+	if ((r = page_read(d, why)) < 0 ||
+	    (r = host_facts_read(d->config, &d->homes, d->options.root, &d->facts, why)) < 0)
 		return r;
 	if ((r = text_read(d->source, CONTROL_POLICY_MOST, &text, why)) == -ENOENT && !d->source_named) {
 		(void)printf("The page is right; there is no policy at %s yet.\n", d->source);
