@@ -6,7 +6,7 @@ static bool wanted(const struct ike_sa *sa)
 {
 	const struct contact *c = contact_find(sa->k, &sa->local, &sa->remote);
 
-	if (c && c->udp_blocked_ms > sa->k->now_ms)
+	if (sa->k->config.no_udp || (c && c->udp_blocked_ms > sa->k->now_ms))
 		return false;
 	switch (policy_encapsulation(plan_policy(sa->k->plan))) {
 	case ENCAPSULATION_AUTO:

@@ -154,6 +154,11 @@ int sockets_open(uint32_t mark, struct sockets **ret, struct diag *d)
 	for (size_t i = 0; i < SOCKETS_COUNT; i++) {
 		int r = open_one(i, mark, &s->fds[i], d);
 
+		/* It may be the data plane of a cordond that was killed a moment ago, and is about to end. */
+		for (unsigned n = 0; n < 20 && r == -EADDRINUSE && places[i].port == IKE_NAT_PORT; n++) {
+			(void)usleep(50000);
+			r = open_one(i, mark, &s->fds[i], d);
+		}
 		/* Any local program may take a port over 1023 while we are not there, and must not keep us from
 		 * coming back. Only NATs need it. */
 		if (r == -EADDRINUSE && places[i].port == IKE_NAT_PORT)
