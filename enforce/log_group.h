@@ -6,7 +6,8 @@
 
 struct diag;
 
-/* A descriptor that does not block and needs no right to read. -EBUSY: another program has the group. */
+/* A descriptor that does not block and needs no right to read. It serves all of nfnetlink: who has it and NET_ADMIN
+ * can change every rule. -EBUSY: another program has the group. */
 int log_group_open(uint16_t group, struct diag *d);
 
 #endif

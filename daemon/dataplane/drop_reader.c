@@ -59,6 +59,8 @@ static void readable(uv_poll_t *poll, int status, int events)
 	for (int i = 0; status == 0 && i < DATAGRAMS_AT_ONCE; i++) {
 		ssize_t n = recv(r->fd, r->datagram, sizeof r->datagram, MSG_DONTWAIT);
 
+		if (n == 0)
+			(void)uv_poll_stop(poll); /* another one comes, or none */
 		if (n <= 0)
 			break;
 		(void)nflog_parse(r->datagram, (size_t)n, came, r);

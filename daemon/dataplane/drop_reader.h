@@ -11,7 +11,7 @@ struct drop_reader;
 
 enum { DROPS_EACH_S = 1, DROPS_EACH_BURST = 5, DROPS_ALL_S = 50, DROPS_ALL_BURST = 200 };
 
-/* fd: of enforce/log_group.h, taken over. tell: an event to be told. NULL: it cannot be read. */
+/* fd: of daemon/parts/log_relay.h, taken over. tell: an event to be told. NULL: it cannot be read. */
 struct drop_reader *drop_reader_new(uv_loop_t *loop, int fd, void (*tell)(void *context, const struct event *e),
 				    void *context);
 void drop_reader_close(struct drop_reader *r); /* or NULL; memory goes with the loop's next turn */

@@ -1,6 +1,6 @@
 /* daemon/dataplane/plane_fds.h - the descriptors that the parent passes to the data plane's process, by number: those
- * of the userspace plane (dataplane/esp/open.h), UDP port 4500, the log of what the table drops, and those of the
- * kernel's plane (dataplane/xfrm/open.h). */
+ * of the userspace plane (dataplane/esp/open.h), UDP port 4500, what netfilter logs (daemon/parts/log_relay.h), and
+ * those of the kernel's plane (dataplane/xfrm/open.h). */
 #ifndef DAEMON_DATAPLANE_PLANE_FDS_H
 #define DAEMON_DATAPLANE_PLANE_FDS_H
 #include "dataplane/esp/open.h"

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "daemon/dataplane/plane_fds.h"
+#include "daemon/parts/log_relay.h"
 #include "daemon/process/children.h"
 #include "daemon/process/sockets.h"
 #include "dataplane/esp/keeper.h"
@@ -31,8 +32,8 @@ struct plane {
 	struct xfrm_fds xfrm;
 	bool xfrm_open;
 	struct plan_file *plan;
-	int log;         /* what the table drops; -1: somebody else reads that */
-	uv_poll_t *news; /* of devices; there while the keeper is */
+	struct log_relay *log; /* what the table drops; NULL: somebody else reads that */
+	uv_poll_t *news;       /* of devices; there while the keeper is */
 	uv_timer_t again, log_timer;
 	unsigned open_handles;
 	bool begun, log_said;
@@ -46,6 +47,22 @@ static void pass(struct plane *p, uint8_t which, int fd)
 		return;
 	wire_put_u8(channel_begin(p->child, ASK_PLANE_FD), which);
 	channel_end_fds(p->child, &fd, 1);
+}
+
+/* Never the log's own socket, by which netfilter takes orders from whoever has the kernel's plane. */
+static void pass_log(struct plane *p)
+{
+	struct diag d = { 0 };
+	int fd;
+
+	if (!p->log)
+		return;
+	if ((fd = log_relay_reader(p->log, &d)) < 0) {
+		log_warning("dropped packets are counted, but events do not tell of them: %s", d.text);
+		return;
+	}
+	pass(p, PLANE_FD_LOG, fd);
+	(void)close(fd);
 }
 
 static void pass_plan(struct plane *p)
@@ -81,7 +98,7 @@ static void pass_all(struct plane *p)
 		pass(p, (uint8_t)(PLANE_FD_XFRM + i), p->xfrm.fd[i]);
 	pass(p, PLANE_FD_NAT4, sockets_fd(p->sockets, SOCKETS_NAT4));
 	pass(p, PLANE_FD_NAT6, sockets_fd(p->sockets, SOCKETS_NAT6));
-	pass(p, PLANE_FD_LOG, p->log);
+	pass_log(p);
 	pass_plan(p);
 	out = channel_begin(p->child, ASK_PLANE_BEGIN);
 	wire_put_u8(out, (uint8_t)p->kind);
@@ -232,17 +249,18 @@ void plane_shut(struct plane *p, enum gate_plane kind)
 static void log_again(uv_timer_t *t);
 
 /* Without it drops are counted and not told. Whoever has the group may be one of ours that is about to end. It stays
- * open from then on: the child may be slow to let go of it. */
+ * open from then on. */
 static void open_log(struct plane *p, bool first)
 {
 	struct diag d = { 0 };
+	int fd;
 
-	if (p->log >= 0)
+	if (p->log)
 		return;
-	p->log = log_group_open(p->gate->nflog_group, &d);
-	if (p->log >= 0) {
+	fd = log_group_open(p->gate->nflog_group, &d);
+	if (fd >= 0 && log_relay_new(p->loop, fd, &p->log, &d) == 0) {
 		if (p->begun && p->child)
-			pass(p, PLANE_FD_LOG, p->log);
+			pass_log(p);
 		return;
 	}
 	if (!first && !p->log_said) {
@@ -341,7 +359,6 @@ struct plane *plane_new(uv_loop_t *loop, const struct gate_config *gate, const s
 	p->xfrm = xfrm_fds_none();
 	p->children = children;
 	p->netlink = netlink;
-	p->log = -1;
 	(void)uv_timer_init(loop, &p->again);
 	(void)uv_timer_init(loop, &p->log_timer);
 	p->again.data = p->log_timer.data = p;
@@ -363,8 +380,7 @@ void plane_close(struct plane *p)
 		return;
 	shut_all(p);
 	plan_file_free(p->plan);
-	if (p->log >= 0)
-		(void)close(p->log);
+	log_relay_close(p->log);
 	uv_close((uv_handle_t *)&p->again, closed);
 	uv_close((uv_handle_t *)&p->log_timer, closed);
 }

@@ -58,6 +58,14 @@ def clear(seen):
             not (f[23] == 17 and {f[34:36], f[36:38]} & {b"\x01\xf4", b"\x11\x94"})]
 
 
+def netlink(pid):
+    """The protocols of the netlink sockets that a process has."""
+    fds = "/proc/%d/fd" % pid
+    inodes = {os.readlink(fds + "/" + n).removeprefix("socket:[").rstrip("]") for n in os.listdir(fds)}
+    with open("/proc/%d/net/netlink" % pid, encoding="utf-8") as f:
+        return {int(row[1]) for row in map(str.split, list(f)[1:]) if row[-1] in inodes}
+
+
 def talker(host, to):
     p = subprocess.Popen(["ip", "netns", "exec", host.name, "python3", "-c", TALKER, to])
     on_exit(lambda: (p.kill(), p.wait()))
@@ -86,6 +94,7 @@ def chosen():
         caps = {k: int(v, 16) for k, v in (x.split(":") for x in f if x.startswith("Cap"))}
     expect("its process may change SAs and nothing else", caps["CapPrm"] == caps["CapEff"] == 1 << 12 and
            caps["CapBnd"] == 0 and caps["CapInh"] == 0)
+    expect("of netlink it has XFRM alone, not nftables: %s" % netlink(pid), netlink(pid) == {6})
     expect("and its cage lacks nothing", not any(p["lacks"] for p in a.json("status")["processes"]))
 
 
