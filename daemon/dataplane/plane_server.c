@@ -90,7 +90,7 @@ static void tell_client(struct plane_server *s, const struct sad_event *e)
 {
 	struct sad_event told = *e;
 
-	if (!s->client)
+	if (!s->client || !sad_event_may_go(e->kind, channel_backlog(s->client)))
 		return;
 	told.pair = outside(s, e->pair);
 	sad_event_encode(channel_begin(s->client, ASK_SAD_EVENT), &told);

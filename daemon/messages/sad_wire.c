@@ -2,6 +2,7 @@
 
 #include "base/diag.h"
 #include "base/scope.h"
+#include "daemon/process/channel.h"
 
 #include <errno.h>
 #include <string.h>
@@ -240,6 +241,13 @@ static struct plan_packet packet_decode(struct wire_in *in)
 	if (p.initiator > INITIATOR_EITHER || p.local.family == 0 || p.local.family != p.remote.family)
 		in->failed = true;
 	return p;
+}
+
+bool sad_event_may_go(enum sad_event_kind kind, size_t backlog)
+{
+	bool comes_again = kind == SAD_ACQUIRE || kind == SAD_MOVED || kind == SAD_UNKNOWN_SPI;
+
+	return !comes_again || backlog <= CHANNEL_QUEUE_MOST / 4;
 }
 
 void sad_event_encode(struct wire_out *out, const struct sad_event *e)

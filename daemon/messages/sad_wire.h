@@ -42,6 +42,9 @@ void spec_wipe(struct sa_spec *s); /* for SCOPED */
 
 /* Without selector and entry, which whoever hears an ACQUIRE finds in its own plan by the packet. */
 void sad_event_encode(struct wire_out *out, const struct sad_event *e);
+/* May it go while so much waits to be read? What comes of packets that anybody can send, and comes again, may not
+ * always: it would fill the channel, or be more than one process may say to another. */
+bool sad_event_may_go(enum sad_event_kind kind, size_t backlog);
 /* why: where a failure's words go; ret->why points there. */
 int sad_event_decode(struct wire_in *in, struct sad_event *ret, struct diag *why);
 

@@ -6,6 +6,7 @@
 #include "dataplane/sad_ops.h"
 #include "dataplane/xfrm/policies.h"
 #include "dataplane/xfrm/states.h"
+#include "dataplane/xfrm/unknown.h"
 #include "dataplane/xfrm/xfrm.h"
 
 enum {
@@ -66,10 +67,7 @@ struct xfrm_plane {
 	uint64_t drops[DROP_COUNT], drops_at_start[DROP_COUNT];
 	uint64_t stat_ms, no_states, listen_until_ms;
 	bool listening;
-	struct unknown_told {
-		struct addr remote;
-		uint64_t told_ms;
-	} unknown[64];
+	struct unknown unknown;
 };
 
 static inline struct xfrm_plane *plane_of(struct sad *sad)

@@ -5,8 +5,6 @@
 #include "dataplane/xfrm/ears.h"
 #include "dataplane/xfrm/stat.h"
 
-#include <string.h>
-
 enum {
 	POLL_EACH = 64,                /* states read in one tick */
 	POLL_LAST_MS = 10 * 60 * 1000, /* nobody waits for a first packet any more */
@@ -15,7 +13,6 @@ enum {
 	SEQUENCE_EACH = 640,
 	STAT_MS = 500,
 	LISTEN_MS = 3000,
-	UNKNOWN_MS = 1000,
 };
 
 #define SEQUENCE_SOFT UINT64_C(0xc0000000) /* of 2^32: time enough to rekey */
@@ -179,18 +176,6 @@ void watch_drops(struct xfrm_plane *x)
 		x->drops[i] = now[i] - x->drops_at_start[i];
 }
 
-static bool told_lately(struct xfrm_plane *x, const struct addr *remote)
-{
-	struct unknown_told *row =
-		&x->unknown[table_hash(remote->octets, sizeof remote->octets, 0) % ARRAY_LEN(x->unknown)];
-
-	if (row->told_ms && x->now - row->told_ms < UNKNOWN_MS && addr_equal(&row->remote, remote))
-		return true;
-	row->remote = *remote;
-	row->told_ms = x->now ? x->now : 1;
-	return false;
-}
-
 static void heard(void *context, const struct ears_heard *h)
 {
 	struct xfrm_plane *x = context;
@@ -199,7 +184,8 @@ static void heard(void *context, const struct ears_heard *h)
 			       .spi = h->spi,
 			       .packet = { .local = h->local, .remote = h->remote, .protocol = h->protocol } };
 
-	if (states_of_id(&x->states, &id) || states_reserved(&x->states, h->spi) || told_lately(x, &h->remote))
+	if (states_of_id(&x->states, &id) || states_reserved(&x->states, h->spi) ||
+	    !unknown_take(&x->unknown, &h->remote, x->now))
 		return;
 	xfrm_tell(x, &e, NULL);
 }

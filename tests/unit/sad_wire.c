@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "daemon/messages/datagram_wire.h"
 #include "daemon/messages/sad_wire.h"
+#include "daemon/process/channel.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -405,6 +406,18 @@ static void datagrams_come_back(void **state)
 	assert_true(datagram_decode(&in, &back) < 0);
 }
 
+/* What anybody on the network can cause goes first when keying is slow; what somebody waits for never does. */
+static void what_comes_again_does_not_fill_the_channel(void **state)
+{
+	(void)state;
+	for (int kind = 0; kind <= SAD_DROPPED; kind++) {
+		bool again = kind == SAD_ACQUIRE || kind == SAD_MOVED || kind == SAD_UNKNOWN_SPI;
+
+		assert_true(sad_event_may_go((enum sad_event_kind)kind, 0));
+		assert_int_equal(sad_event_may_go((enum sad_event_kind)kind, CHANNEL_QUEUE_MOST / 2), !again);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -417,6 +430,7 @@ int main(void)
 		cmocka_unit_test(ranges_that_end_before_they_begin_are_refused),
 		cmocka_unit_test(every_event_comes_back_and_cut_off_does_not),
 		cmocka_unit_test(events_that_cannot_be_are_refused),
+		cmocka_unit_test(what_comes_again_does_not_fill_the_channel),
 		cmocka_unit_test(usage_comes_back),
 		cmocka_unit_test(datagrams_come_back),
 	};

@@ -9,6 +9,7 @@
 #include "dataplane/xfrm/ears.h"
 #include "dataplane/xfrm/message.h"
 #include "dataplane/xfrm/stat.h"
+#include "dataplane/xfrm/unknown.h"
 #include "dataplane/xfrm/wanted.h"
 #include "policy/reqid.h"
 
@@ -583,6 +584,25 @@ static void ears_find_the_spi(void **state)
 	assert_false(ears_parse(packet, sizeof packet, 4, &h));
 }
 
+/* Whoever forges the addresses of his packets has no more of them told than one who does not. */
+static void forged_senders_are_told_of_seldom(void **state)
+{
+	struct unknown u = { 0 };
+	struct addr one = address("10.1.2.3");
+	unsigned told = 0;
+
+	(void)state;
+	assert_true(unknown_take(&u, &one, 0));
+	assert_false(unknown_take(&u, &one, UNKNOWN_MS - 1));
+	assert_true(unknown_take(&u, &one, UNKNOWN_MS + 1));
+	for (uint32_t i = 0; i < 100000; i++) {
+		struct addr forged = addr_v4(10, (uint8_t)(i >> 16), (uint8_t)(i >> 8), (uint8_t)i);
+
+		told += unknown_take(&u, &forged, 5000 + i / 1000); /* in a tenth of a second */
+	}
+	assert_in_range(told, UNKNOWN_ROWS / 2, UNKNOWN_ROWS);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -600,6 +620,7 @@ int main(void)
 		cmocka_unit_test(an_acquire_says_whose_packet_it_was),
 		cmocka_unit_test(the_kernels_counters_are_our_drops),
 		cmocka_unit_test(ears_find_the_spi),
+		cmocka_unit_test(forged_senders_are_told_of_seldom),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
