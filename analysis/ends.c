@@ -190,3 +190,23 @@ enum belongs groups_belong(const struct group *const *groups, size_t n, const st
 	}
 	return best;
 }
+
+static bool names_have(const char *const *names, size_t n, const char *name)
+{
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(names[i], name) == 0)
+			return true;
+	return false;
+}
+
+enum belongs groups_known(const struct group *const *groups, size_t n, const struct known_groups *k)
+{
+	enum belongs best = BELONGS_NO;
+
+	for (size_t i = 0; i < n && best != BELONGS_YES; i++)
+		if (names_have(k->in, k->in_count, groups[i]->name))
+			best = BELONGS_YES;
+		else if (names_have(k->may, k->may_count, groups[i]->name))
+			best = BELONGS_MAYBE;
+	return best;
+}

@@ -32,6 +32,13 @@ enum belongs group_belongs(const struct group *g, const struct host *h, const st
 /* To the one of them that it belongs to most surely; BELONGS_NO of none. */
 enum belongs groups_belong(const struct group *const *groups, size_t n, const struct host *h,
 			   const struct auth_method *proof);
+/* The groups that a host has proven itself to be in, as its peer knows it at this moment, and those of which that peer
+ * cannot tell; of the other groups it is no member. Names of groups of the policy. */
+struct known_groups {
+	const char *const *in, *const *may;
+	size_t in_count, may_count;
+};
+enum belongs groups_known(const struct group *const *groups, size_t n, const struct known_groups *k);
 /* Can it ever be learnt by that method who is such a member? */
 bool member_told_by(const struct group_member *m, const struct auth_method *proof);
 

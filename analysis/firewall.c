@@ -46,6 +46,11 @@ static bool secured_enough(const struct firewall_rule *r, const struct firewall_
 	return false;
 }
 
+static enum belongs belong(const struct group *const *groups, size_t n, const struct firewall_case *c)
+{
+	return c->known ? groups_known(groups, n, c->known) : groups_belong(groups, n, c->remote.host, c->proof);
+}
+
 /* Without a security association nobody knows who the peer is, so a rule that names machines cannot match. What the
  * peer's proof does not tell opens nothing. */
 static bool machine_fits(const struct firewall_rule *r, const struct firewall_case *c, enum firewall_miss *ret)
@@ -57,9 +62,8 @@ static bool machine_fits(const struct firewall_rule *r, const struct firewall_ca
 		return true;
 	if (c->arrived == OUTCOME_CLEAR)
 		return false;
-	allowed = r->allow_count ? groups_belong(r->machines_allow, r->allow_count, c->remote.host, c->proof)
-				 : BELONGS_YES;
-	excepted = groups_belong(r->machines_except, r->except_count, c->remote.host, c->proof);
+	allowed = r->allow_count ? belong(r->machines_allow, r->allow_count, c) : BELONGS_YES;
+	excepted = belong(r->machines_except, r->except_count, c);
 	if (allowed != BELONGS_YES)
 		*ret = allowed == BELONGS_MAYBE ? MISS_UNLEARNT : MISS_MEMBER;
 	else if (excepted != BELONGS_NO)
@@ -134,7 +138,7 @@ static void decide(const struct found *f, struct firewall_answer *a)
 
 struct firewall_answer firewall_judge(const struct policy *p, const struct firewall_case *c)
 {
-	struct firewall_answer a = { .proof = c->proof };
+	struct firewall_answer a = { .proof = c->proof, .known = c->known };
 	const struct firewall *sections;
 	size_t n = policy_firewalls(p, &sections);
 	struct found found = { 0 };

@@ -14,6 +14,7 @@ struct firewall_case {
 	enum outcome arrived;                /* clear, authenticated or encrypted */
 	const struct auth_method *proof;     /* by which the remote has proven itself; NULL: it has not */
 	const struct facts *facts;           /* NULL: nothing is known */
+	const struct known_groups *known;    /* of the remote, instead of what the policy says of it; NULL: that */
 	const struct firewall_rule *without; /* as if this one were not there; NULL: all count */
 };
 
@@ -33,6 +34,7 @@ struct firewall_answer {
 	 * another answer of it; NULL: it does not depend on these. The answer is then the one that lets in. */
 	const struct firewall_rule *undecided;
 	const struct auth_method *proof; /* as asked */
+	const struct known_groups *known;
 };
 
 struct firewall_answer firewall_judge(const struct policy *p, const struct firewall_case *c);

@@ -174,7 +174,8 @@ int why_undecided(const struct why_verdict *v)
 	return -1;
 }
 
-static void judge_firewall(struct why *w, struct why_verdict *v)
+/* known[side]: what that side knows of the other; NULL: what the policy says. */
+static void judge_firewall(struct why *w, struct why_verdict *v, const struct known_groups *const known[2])
 {
 	for (unsigned side = 0; side < 2; side++) {
 		const struct why_point *k = &v->point;
@@ -190,6 +191,7 @@ static void judge_firewall(struct why *w, struct why_verdict *v)
 			.arrived = why_arrives_as(v),
 			.proof = proof_of(v, side),
 			.facts = &k->facts[side],
+			.known = known[side],
 		};
 		struct firewall_answer *a = &v->sides[side].firewall;
 
@@ -272,7 +274,8 @@ static void add_tunnel(struct why_verdict *v)
 		v->guaranteed = t->guaranteed;
 }
 
-int why_judge(struct why *w, const struct why_point *point, struct why_verdict *ret, struct diag *d)
+static int judge(struct why *w, const struct why_point *point, const struct known_groups *const known[2],
+		 struct why_verdict *ret, struct diag *d)
 {
 	struct why_verdict v = { .point = settled(point), .meeting.stopped_at = -1 };
 	int r;
@@ -303,8 +306,20 @@ int why_judge(struct why *w, const struct why_point *point, struct why_verdict *
 		    tunnel_judge(w, w->gateways, w->gateway_count, &v.point, v.sides, &v.tunnel))
 			add_tunnel(&v);
 		if (v.verdict != OUTCOME_BLOCKED)
-			judge_firewall(w, &v);
+			judge_firewall(w, &v, known);
 	}
 	*ret = v;
 	return 0;
+}
+
+int why_judge(struct why *w, const struct why_point *point, struct why_verdict *ret, struct diag *d)
+{
+	return judge(w, point, (const struct known_groups *const[2]){ NULL, NULL }, ret, d);
+}
+
+int why_judge_knowing(struct why *w, const struct why_point *point, unsigned side, const struct known_groups *known,
+		      struct why_verdict *ret, struct diag *d)
+{
+	return judge(w, point, (const struct known_groups *const[2]){ side ? NULL : known, side ? known : NULL }, ret,
+		     d);
 }

@@ -86,6 +86,9 @@ struct plan_packet why_packet(const struct why_point *k, unsigned side);
 
 /* -ERR_POLICY if an end's rules are in conflict; the report has why. */
 int why_judge(struct why *w, const struct why_point *point, struct why_verdict *ret, struct diag *d);
+/* The same as the host at side 0 or 1 decides at this moment, by the groups that it knows the other one to be in. */
+int why_judge_knowing(struct why *w, const struct why_point *point, unsigned side, const struct known_groups *known,
+		      struct why_verdict *ret, struct diag *d);
 
 /* The words for a verdict. advice: what would let it through; nothing is added where nothing is wanted. */
 void why_reason(const struct why *w, const struct why_verdict *v, struct str *out);

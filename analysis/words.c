@@ -321,13 +321,21 @@ static void say_firewall(const struct why_verdict *v, const struct names *n, str
 		str_addf(out, "firewall rule '%s' of %s blocks it", a->rule->name, n->of[side]);
 	else
 		str_addf(out, "no firewall rule of %s allows it, and what none allows is blocked", n->of[side]);
-	if (a->missed && a->miss == MISS_UNLEARNT) {
+	if (a->missed && a->miss == MISS_UNLEARNT && a->known) {
+		str_addf(out,
+			 "; '%s' does not let it past, because what %s has proven does not tell whether it is in its "
+			 "groups",
+			 a->missed->name, n->of[!side]);
+	} else if (a->missed && a->miss == MISS_UNLEARNT) {
 		str_addf(out, "; '%s' does not let it past, because its groups cannot be learnt: ", a->missed->name);
 		say_untold(a->proof, out);
 	} else if (a->missed && a->miss != MISS_SECURE) {
 		str_addf(out, "; '%s' does not let it past", a->missed->name);
 		if (a->miss == MISS_MEMBER && v->meeting.verdict != OUTCOME_CLEAR) {
-			str_addf(out, ", because %s is not known as a member of ", n->of[!side]);
+			str_addf(out,
+				 a->known ? ", because %s has not proven that it is in "
+					  : ", because %s is not known as a member of ",
+				 n->of[!side]);
 			say_groups(a->missed->machines_allow, a->missed->allow_count, out);
 		} else if (v->meeting.verdict != OUTCOME_CLEAR) {
 			str_addf(out, ", because it excepts %s", n->of[!side]);
@@ -498,6 +506,22 @@ static void advise_rules(const struct why_verdict *v, const struct names *n, str
 	}
 }
 
+/* Its groups were right or wrong when it proved itself; what was changed since has to be shown anew. */
+static void advise_proving(const struct firewall_answer *a, const char *peer, struct str *out)
+{
+	if (a->miss == MISS_EXCEPTED)
+		str_addf(out, "take %s out of what '%s' excepts", peer, a->missed->name);
+	else if (a->miss == MISS_UNLEARNT)
+		str_addf(out, "see that the groups of '%s' are in the directory, and that %s proves an account",
+			 a->missed->name, peer);
+	else
+		str_addf(out, "put %s in a group that '%s' allows", peer, a->missed->name);
+	str_addf(out,
+		 "; then, on %s, `cordon refresh` and `cordon rekey --proof`, by which it proves anew where it is a "
+		 "member",
+		 peer);
+}
+
 void why_advice(const struct why *w, const struct why_verdict *v, struct str *out)
 {
 	struct names names = { .of = { NULL } }, *n = names_of(v, &names);
@@ -506,6 +530,11 @@ void why_advice(const struct why *w, const struct why_verdict *v, struct str *ou
 	(void)w;
 	if (v->verdict != OUTCOME_BLOCKED)
 		return;
+	if (v->cause == WHY_FIREWALL && a->known && a->missed && v->meeting.verdict != OUTCOME_CLEAR &&
+	    a->miss != MISS_SECURE) {
+		advise_proving(a, n->of[!firewall_side(v)], out);
+		return;
+	}
 	if (v->cause == WHY_RULES && v->meeting.verdict != OUTCOME_BLOCKED)
 		advise_tunnel(v, out);
 	else if (v->cause == WHY_RULES)

@@ -21,6 +21,24 @@ connection-security:
   - { name: All Server/PAW Require IPsec, endpoint1: [srv1], endpoint2: [srv7], mode: require,
       authentication: machine-certificate }
 """
+# The web site is closed but for members of "trusted"; the policy says that xp is one, and the daemon knows better.
+GROUPS = """cordon: 1
+hosts:
+  srv1: { address: 10.77.1.21 }
+  xp: { address: 10.77.1.30, groups: [trusted] }
+  guest: { address: 10.77.1.31 }
+groups: { trusted: [ { directory-group: 'BIGFIRM\\trusted' } ] }
+authentication: { domain: [ { kerberos: { realm: BIGFIRM.COM } } ] }
+connection-security:
+  - { name: Web, endpoint1: [any], endpoint2: [srv1], protocol: tcp, port2: 80, mode: require, authentication: domain }
+firewall:
+  hosts: [srv1]
+  inbound: block
+  outbound: allow
+  rules:
+    - { name: Web is closed, action: block, direction: in, traffic: [tcp/80] }
+    - { name: Trusted, action: bypass, direction: in, traffic: [tcp/80], secure: authenticated, machines: { allow: [trusted] } }
+"""
 TEXT = ("we refused 10.77.1.27 (CN=srv7) in IKE_AUTH: CN=srv7 has extended key usage serverAuth only; 'machine-certificate' "
         "asks for ike-intermediate (rule 'All Server/PAW Require IPsec')")
 
@@ -36,15 +54,18 @@ def peers():
     works = {"remote": "10.77.1.10", "host": "dc1", "identity": "CN=dc1", "outcome": "encrypted", "main_modes": 1,
              "quick_modes": 2, "octets_in": 1200000, "octets_out": 340000, "method": "certificate", "negotiating": 0,
              "failure": None, "failed_ms": None, "failed": None}
-    return [works, fails]
+    xp = dict(works, remote="10.77.1.30", host="xp", identity="xp$@BIGFIRM.COM", outcome="authenticated", method="kerberos",
+              groups=[], groups_not_known=[], membership_ms=now - 5000)
+    guest = dict(xp, remote="10.77.1.31", host="guest", identity="guest$@BIGFIRM.COM", groups=["trusted"])
+    return [works, fails], [xp, guest]
 
 
 def answer(request):
-    rows = peers()
+    rows, members = peers()
     if request["request"] == "show":
         return {"ok": True, "what": "peers", "rows": rows}
     if request["request"] == "state":
-        return {"ok": True, "peers": rows, "main-mode": [{"local": "10.77.1.21", "remote": "10.77.1.10"}]}
+        return {"ok": True, "peers": rows + members, "main-mode": [{"local": "10.77.1.21", "remote": "10.77.1.10"}]}
     return {"ok": True, "state": "failing", "host": "srv1", "disabled": None, "policy": {
                 "version": 41, "rules": 3, "rules_here": 1, "applied_ms": 0, "by": "root", "path": "x", "pending": None},
             "peers": {"encrypted": 1, "authenticated": 0, "clear": 0, "failing": 1},
@@ -73,6 +94,8 @@ def main():
         threading.Thread(target=serve, args=(listener,), daemon=True).start()
         with open(folder + "/policy.yaml", "w", encoding="utf-8") as f:
             f.write(POLICY)
+        with open(folder + "/groups.yaml", "w", encoding="utf-8") as f:
+            f.write(GROUPS)
 
         def cordon(*words, run_dir=folder):
             done = subprocess.run([sys.argv[1], *words], env={**os.environ, "CORDON_RUN_DIR": run_dir}, capture_output=True,
@@ -107,6 +130,30 @@ def main():
         expect("why without a daemon has none", str("live" in json.loads(cordon(*ask, "--json", run_dir=folder + "/nowhere")[1])),
                "False")
         expect("and says nothing of it", str(cordon(*ask, run_dir=folder + "/nowhere")[1].count("Live")), "0")
+
+        web = lambda who, port="tcp/80": ("why", "--policy", folder + "/groups.yaml", who, "srv1", port)
+        got = " ".join(cordon(*web("xp"))[1].split())
+        expect("a group that is not proven blocks, whatever the policy says", got,
+               "blocked xp 10.77.1.30 -> srv1 10.77.1.21 tcp/80 at this moment Because firewall rule 'Web is closed' of srv1 blocks "
+               "it; 'Trusted' does not let it past, because xp has not proven that it is in trusted.")
+        expect("what to do", got, "To allow put xp in a group that 'Trusted' allows; then, on xp, `cordon refresh` and "
+               "`cordon rekey --proof`")
+        expect("what the policy has", got, "Policy by the policy alone it would be encrypted; what xp has proven of its groups decides.")
+        expect("the SAs do not help", got, "Live there are SAs (authenticated), but the firewall drops this traffic; 1 main mode")
+        expect("it is not accepted", str("accepted" in got), "False")
+        now = json.loads(cordon(*web("xp"), "--json")[1])
+        expect("why --json has both", now["verdict"] + " " + now["now"]["verdict"], "encrypted blocked")
+        expect("why --json says what to do", now["now"]["advice"], "cordon rekey --proof")
+        expect("of all TCP the port has it too", str([c["now"]["verdict"] for c in json.loads(
+            cordon(*web("xp", "tcp"), "--json")[1])["cases"] if "now" in c]), "['blocked']")
+        got = " ".join(cordon(*web("guest"))[1].split())
+        expect("a group that is proven lets in, whatever the policy says", got, "encrypted guest 10.77.1.31 -> srv1 10.77.1.21 "
+               "tcp/80 at this moment")
+        expect("and what the policy has", got, "Policy by the policy alone it would be blocked")
+        now = json.loads(cordon(*web("guest"), "--json")[1])["now"]
+        expect("nothing to do", str((now["verdict"], now["firewall"], now["advice"])), "('encrypted', 'Trusted', None)")
+        got = cordon(*web("xp"), run_dir=folder + "/nowhere")[1]
+        expect("where nobody knows, the policy", str(("at this moment" in got, got.startswith("encrypted"))), "(False, True)")
     return 1 if failures else 0
 
 

@@ -60,9 +60,12 @@ struct live_answer live_ask(const struct addr *a, const struct addr *b)
 	json_decref(request);
 	json_array_foreach(json_object_get(state, "peers"), i, row)
 	{
-		if ((is_addr(row, "remote", a) && is_ours(state, row, b)) ||
-		    (is_addr(row, "remote", b) && is_ours(state, row, a)))
+		bool to = is_addr(row, "remote", a) && is_ours(state, row, b);
+
+		if (to || (is_addr(row, "remote", b) && is_ours(state, row, a))) {
 			found.peer = row;
+			found.own = to;
+		}
 	}
 	json_array_foreach(json_object_get(state, "exemptions"), i, row)
 	{
@@ -104,6 +107,30 @@ void live_exempted_words(const json_t *row, struct str *out)
 		 exempt_who(row, who), exempt_left(ask_number(row, "left_s"), left), ask_text(row, "reason"));
 }
 
+static const char *const *names_of(const json_t *list, struct arena *memory, size_t *ret_count)
+{
+	size_t n = json_array_size(list), i;
+	const char **names = arena_new(memory, n + 1, sizeof *names);
+	const json_t *one;
+
+	*ret_count = 0;
+	json_array_foreach(list, i, one)
+	{
+		if (json_is_string(one))
+			names[(*ret_count)++] = json_string_value(one);
+	}
+	return names;
+}
+
+bool live_groups(const json_t *row, struct arena *memory, struct known_groups *ret)
+{
+	if (!row || !ask_number(row, "main_modes") || !ask_number(row, "membership_ms"))
+		return false;
+	ret->in = names_of(json_object_get(row, "groups"), memory, &ret->in_count);
+	ret->may = names_of(json_object_get(row, "groups_not_known"), memory, &ret->may_count);
+	return true;
+}
+
 static void add_names(const json_t *names, const char *before, struct str *out)
 {
 	const json_t *one;
@@ -133,7 +160,7 @@ void live_membership_words(const json_t *row, struct str *out)
 	}
 }
 
-void live_words(const json_t *row, struct str *out)
+void live_words(const json_t *row, bool stopped, struct str *out)
 {
 	const json_t *failed = json_object_get(row, "failed");
 	char in[AGO_TEXT], sent[AGO_TEXT];
@@ -143,7 +170,9 @@ void live_words(const json_t *row, struct str *out)
 		return;
 	}
 	if (*ask_text(row, "outcome"))
-		str_addf(out, "%s at this moment, ", ask_text(row, "outcome"));
+		str_addf(out,
+			 stopped ? "there are SAs (%s), but the firewall drops this traffic; " : "%s at this moment, ",
+			 ask_text(row, "outcome"));
 	str_addf(out, "%" PRIu64 " main mode, %" PRIu64 " quick mode, %s in, %s out.", ask_number(row, "main_modes"),
 		 ask_number(row, "quick_modes"), ask_octets(ask_number(row, "octets_in"), in),
 		 ask_octets(ask_number(row, "octets_out"), sent));

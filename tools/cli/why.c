@@ -154,7 +154,48 @@ static json_t *reason_json(const struct why *w, const struct answer *a, size_t n
 	return value;
 }
 
-static void add_verdict(json_t *to, const struct why *w, const struct answer *a, size_t number)
+/* What the daemon makes of each case at this moment by the groups that it knows the peer to be in, where that is not
+ * what the policy alone would. */
+struct now {
+	const struct why_verdict **cases; /* as many as the answer has; NULL: no other than the policy's */
+};
+
+static void judge_now(struct why *w, const struct answer *a, const struct live_answer *live, struct arena *memory,
+		      struct now *ret)
+{
+	const struct why_point *first = &a->cases[0].verdict.point;
+	struct known_groups *known = arena_new(memory, 1, sizeof *known);
+	bool knows = live_groups(live->peer, memory, known);
+
+	ret->cases = arena_new(memory, a->count + 1, sizeof *ret->cases);
+	for (size_t i = 0; knows && i < a->count; i++) {
+		const struct why_verdict *v = &a->cases[i].verdict;
+		struct why_verdict *now = arena_new(memory, 1, sizeof *now);
+
+		if (addr_equal(&v->point.from.addr, &first->from.addr) &&
+		    addr_equal(&v->point.to.addr, &first->to.addr) &&
+		    why_judge_knowing(w, &v->point, live->own, known, now, NULL) == 0 && now->verdict != v->verdict)
+			ret->cases[i] = now;
+	}
+}
+
+static json_t *now_json(const struct why *w, const struct why_verdict *v)
+{
+	struct str reason = { 0 }, advice = { 0 };
+	json_t *value;
+
+	why_reason(w, v, &reason);
+	why_advice(w, v, &advice);
+	value = json_pack("{s:s, s:o, s:o, s:o}", "verdict", outcome_name(v->verdict), "reason",
+			  say_string_json(str_text(&reason)), "firewall",
+			  say_string_json(v->firewall ? v->firewall->name : NULL), "advice",
+			  say_string_json(advice.len ? str_text(&advice) : NULL));
+	str_wipe(&reason);
+	str_wipe(&advice);
+	return value;
+}
+
+static void add_verdict(json_t *to, const struct why *w, const struct answer *a, const struct now *now, size_t number)
 {
 	const struct why_verdict *v = &a->cases[number].verdict;
 
@@ -164,14 +205,17 @@ static void add_verdict(json_t *to, const struct why *w, const struct answer *a,
 	(void)json_object_set_new(to, "reason", reason_json(w, a, number));
 	(void)json_object_set_new(to, "firewall", say_string_json(v->firewall ? v->firewall->name : NULL));
 	(void)json_object_set_new(to, "when", say_string_json(a->cases[number].when));
+	if (now->cases[number])
+		(void)json_object_set_new(to, "now", now_json(w, now->cases[number]));
 }
 
-static void print_json(struct why *w, const struct answer *a, const struct live_answer *live, const struct report *r)
+static void print_json(struct why *w, const struct answer *a, const struct now *now, const struct live_answer *live,
+		       const struct report *r)
 {
 	const struct why_verdict *v = &a->cases[0].verdict;
 	json_t *o = json_object(), *cases;
 
-	add_verdict(o, w, a, 0);
+	add_verdict(o, w, a, now, 0);
 	(void)json_object_set_new(o, "ends", json_pack("[o, o]", end_json(v, 0), end_json(v, 1)));
 	(void)json_object_set_new(o, "contest", contest_json(w, v, r));
 	if (a->count > 1) {
@@ -179,7 +223,7 @@ static void print_json(struct why *w, const struct answer *a, const struct live_
 		for (size_t i = 0; i < a->count; i++) {
 			json_t *one = json_object();
 
-			add_verdict(one, w, a, i);
+			add_verdict(one, w, a, now, i);
 			(void)json_object_set_new(one, "traffic", say_string_json(a->cases[i].traffic));
 			(void)json_object_set_new(one, "pairs", say_string_json(a->cases[i].pairs));
 			(void)json_array_append_new(cases, one);
@@ -275,10 +319,24 @@ static void say_sides(const struct why_verdict *v, struct str *out)
 	str_wipe(&sides[1]);
 }
 
-static void say_case(struct why *w, const struct answer *a, size_t number, const struct report *r, struct str *out)
+/* Of what differs just now: what it would be if the other one were in the groups that the policy expects. */
+static void say_policy(const struct why_verdict *v, const struct why_verdict *now, struct str *out)
+{
+	char buf[ADDR_TEXT];
+	unsigned other = now->sides[0].firewall.known ? 1 : 0;
+	struct str s = { 0 };
+
+	str_addf(&s, "by the policy alone it would be %s; what %s has proven of its groups decides.",
+		 outcome_name(v->verdict), why_name(other ? &v->point.to : &v->point.from, buf));
+	say_paragraph("Policy", str_text(&s), out);
+	str_wipe(&s);
+}
+
+static void say_case(struct why *w, const struct answer *a, size_t number, const struct why_verdict *now,
+		     const struct report *r, struct str *out)
 {
 	const struct answer_case *c = &a->cases[number];
-	const struct why_verdict *v = &c->verdict;
+	const struct why_verdict *v = now ? now : &c->verdict;
 	struct str s = { 0 };
 
 	say_outcome(v->verdict, 9, command_colour(), out);
@@ -295,7 +353,7 @@ static void say_case(struct why *w, const struct answer *a, size_t number, const
 	}
 	str_add(out, "  ");
 	say_clean(c->traffic, out);
-	str_add(out, "\n\n");
+	str_add(out, now ? "  at this moment\n\n" : "\n\n");
 	if (c->when)
 		say_paragraph("Only", c->when, out);
 	say_because(w, v, r, out);
@@ -305,15 +363,17 @@ static void say_case(struct why *w, const struct answer *a, size_t number, const
 	if (s.len)
 		say_paragraph("To allow", str_text(&s), out);
 	str_wipe(&s);
+	if (now)
+		say_policy(&c->verdict, now, out);
 }
 
-static void say_live(struct why *w, const struct live_answer *live, struct str *out)
+static void say_live(struct why *w, const struct live_answer *live, bool stopped, struct str *out)
 {
 	const struct group *groups;
 	struct str s = { 0 };
 
 	if (live->peer)
-		live_words(live->peer, &s);
+		live_words(live->peer, stopped, &s);
 	if (live->peer && live->exempted)
 		str_add(&s, " ");
 	if (live->exempted)
@@ -328,17 +388,18 @@ static void say_live(struct why *w, const struct live_answer *live, struct str *
 	str_wipe(&s);
 }
 
-static void print_text(struct why *w, const struct question *q, const struct answer *a, const struct live_answer *live,
-		       const struct report *r)
+static void print_text(struct why *w, const struct question *q, const struct answer *a, const struct now *now,
+		       const struct live_answer *live, const struct report *r)
 {
 	struct str out = { 0 };
 
 	for (size_t i = 0; i < a->count; i++) {
 		if (i)
 			str_add(&out, "\n");
-		say_case(w, a, i, r, &out);
+		say_case(w, a, i, now->cases[i], r, &out);
 		if (i == 0)
-			say_live(w, live, &out);
+			say_live(w, live, (now->cases[0] ? now->cases[0] : &a->cases[0].verdict)->cause == WHY_FIREWALL,
+				 &out);
 	}
 	if (a->count > 1) {
 		str_addf(&out, "\n%zu cases, the weakest first.", a->count);
@@ -365,6 +426,7 @@ static int why(int argc, char **argv)
 	struct live_answer live = { 0 };
 	struct question *q = arena_new(&memory, 1, sizeof *q);
 	struct answer a;
+	struct now now;
 	struct diag d = { 0 };
 	int r;
 
@@ -386,10 +448,11 @@ static int why(int argc, char **argv)
 	}
 	if (!asked.policy || getenv("CORDON_RUN_DIR")) /* the policy in force, as far as we are told */
 		live = live_ask(&a.cases[0].verdict.point.from.addr, &a.cases[0].verdict.point.to.addr);
+	judge_now(w, &a, &live, &memory, &now);
 	if (asked.json)
-		print_json(w, &a, &live, report);
+		print_json(w, &a, &now, &live, report);
 	else
-		print_text(w, q, &a, &live, report);
+		print_text(w, q, &a, &now, &live, report);
 	json_decref(live.peer);
 	json_decref(live.exempted);
 	return EXIT_OK;
