@@ -43,6 +43,9 @@ TEXT = ("we refused 10.77.1.27 (CN=srv7) in IKE_AUTH: CN=srv7 has extended key u
         "asks for ike-intermediate (rule 'All Server/PAW Require IPsec')")
 
 
+in_force = ["x"]  # the file that the policy came from
+
+
 def peers():
     now = int(time.time() * 1000)
     failed = {"code": "usage-missing", "brief": "the certificate lacks an extended key usage", "refused_by": "here",
@@ -67,7 +70,7 @@ def answer(request):
     if request["request"] == "state":
         return {"ok": True, "peers": rows + members, "main-mode": [{"local": "10.77.1.21", "remote": "10.77.1.10"}]}
     return {"ok": True, "state": "failing", "host": "srv1", "disabled": None, "policy": {
-                "version": 41, "rules": 3, "rules_here": 1, "applied_ms": 0, "by": "root", "path": "x", "pending": None},
+                "version": 41, "rules": 3, "rules_here": 1, "applied_ms": 0, "by": "root", "path": in_force[0], "pending": None},
             "peers": {"encrypted": 1, "authenticated": 0, "clear": 0, "failing": 1},
             "keying": {"main_mode": 1, "negotiating": 0, "quick_mode": 2, "failures": rows[1:]},
             "plane": {"kind": "userspace"}, "certificates": []}
@@ -152,6 +155,14 @@ def main():
         expect("and what the policy has", got, "Policy by the policy alone it would be blocked")
         now = json.loads(cordon(*web("guest"), "--json")[1])["now"]
         expect("nothing to do", str((now["verdict"], now["firewall"], now["advice"])), "('encrypted', 'Trusted', None)")
+        in_force[0] = folder + "/groups.yaml"
+        expect("without --policy, that which is in force", cordon("why", "guest", "srv1", "tcp/80")[1], "at this moment")
+        expect("--run-dir tells whom to ask", cordon("why", "--run-dir", folder, "guest", "srv1", "tcp/80",
+                                                     run_dir=folder + "/nowhere")[1], "at this moment")
+        in_force[0] = folder + "/gone.yaml"
+        status, said = cordon("why", "guest", "srv1", "tcp/80")
+        expect("its file is gone", "%d %s" % (status, said), "1 error: %s/gone.yaml: No such file" % folder)
+        expect("and what to do", said, "it is where the policy in force came from; name another one by --policy")
         got = cordon(*web("xp"), run_dir=folder + "/nowhere")[1]
         expect("where nobody knows, the policy", str(("at this moment" in got, got.startswith("encrypted"))), "(False, True)")
     return 1 if failures else 0

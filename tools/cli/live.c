@@ -47,17 +47,35 @@ static bool is_exempted(const json_t *row, const struct addr *a)
 	return false;
 }
 
-struct live_answer live_ask(const struct addr *a, const struct addr *b)
+/* NULL: no daemon, or not for this caller. The policy's answer then stands alone. */
+static json_t *ask_quietly(const char *run_dir, enum control_request what)
 {
-	const char *dir = getenv("CORDON_RUN_DIR");
-	json_t *request = control_request_new(CONTROL_STATE), *state = NULL, *row;
-	struct live_answer found = { 0 };
+	const char *dir = run_dir ? run_dir : getenv("CORDON_RUN_DIR");
+	json_t *request = control_request_new(what), *reply = NULL;
 	struct diag why = { 0 };
+
+	if (control_ask(dir && *dir ? dir : "/run/cordon", request, &reply, &why) < 0)
+		reply = NULL;
+	json_decref(request);
+	return reply;
+}
+
+char *live_policy(const char *run_dir)
+{
+	json_t *status = ask_quietly(run_dir, CONTROL_STATUS);
+	const char *path = ask_text(json_object_get(status, "policy"), "path");
+	char *copy = *path ? strdup(path) : NULL;
+
+	json_decref(status);
+	return copy;
+}
+
+struct live_answer live_ask(const char *run_dir, const struct addr *a, const struct addr *b)
+{
+	json_t *state = ask_quietly(run_dir, CONTROL_STATE), *row;
+	struct live_answer found = { 0 };
 	size_t i;
 
-	if (control_ask(dir && *dir ? dir : "/run/cordon", request, &state, &why) < 0)
-		state = NULL; /* no daemon, or not for this caller: the policy's answer stands alone */
-	json_decref(request);
 	json_array_foreach(json_object_get(state, "peers"), i, row)
 	{
 		bool to = is_addr(row, "remote", a) && is_ours(state, row, b);

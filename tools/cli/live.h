@@ -14,7 +14,10 @@ struct live_answer {
 	json_t *peer, *exempted;
 	unsigned own; /* which of the two is the daemon's own: 0 or 1; where there is a peer */
 };
-struct live_answer live_ask(const struct addr *a, const struct addr *b);
+/* run_dir: of --run-dir; NULL: $CORDON_RUN_DIR, else /run/cordon. */
+struct live_answer live_ask(const char *run_dir, const struct addr *a, const struct addr *b);
+/* The file that the policy in force was read from, to be freed; NULL: nobody answers, or none is in force. */
+char *live_policy(const char *run_dir);
 /* The groups that the daemon knows the peer to be in, valid while the row and the memory are. false: it has not proven
  * who it is. */
 bool live_groups(const json_t *row, struct arena *memory, struct known_groups *ret);

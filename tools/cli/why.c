@@ -15,7 +15,7 @@
 extern const struct command command_why;
 
 struct asked {
-	const char *policy, *words[3]; /* from, to, traffic */
+	const char *policy, *run_dir, *words[3]; /* from, to, traffic */
 	size_t count;
 	struct facts facts;
 	bool json;
@@ -58,6 +58,9 @@ static bool option(int argc, char **argv, int *at, struct asked *a, int *ret)
 	if (valued(argc, argv, at, "--policy", &value)) {
 		a->policy = value;
 		missing = "--policy: which file?";
+	} else if (valued(argc, argv, at, "--run-dir", &value)) {
+		a->run_dir = value;
+		missing = "--run-dir: in which directory does cordond answer?";
 	} else if (valued(argc, argv, at, "--interface", &value)) {
 		a->facts.interface = value;
 		missing = "--interface: which, such as eth0?";
@@ -415,6 +418,18 @@ static void print_text(struct why *w, const struct question *q, const struct ans
 	say_print(&out);
 }
 
+/* That of --policy, else that which is in force here, else the usual one. */
+static struct policy *load(const struct asked *asked, struct report *report)
+{
+	char *in_force = asked->policy ? NULL : live_policy(asked->run_dir);
+	struct policy *p = say_load(asked->policy ? asked->policy : in_force ? in_force : SAY_DEFAULT_POLICY, report);
+
+	if (!p && in_force)
+		(void)fputs("  it is where the policy in force came from; name another one by --policy\n", stderr);
+	free(in_force);
+	return p;
+}
+
 static int why(int argc, char **argv)
 {
 	SCOPED(report_freep) struct report *report = report_new();
@@ -432,7 +447,7 @@ static int why(int argc, char **argv)
 
 	if ((r = arguments(argc, argv, &asked)) != EXIT_OK)
 		return r;
-	if (!(policy = say_load(asked.policy ? asked.policy : SAY_DEFAULT_POLICY, report)))
+	if (!(policy = load(&asked, report)))
 		return EXIT_FAILED;
 	w = why_new(policy, NULL);
 	why_profiles(w, asked.facts.profiles);
@@ -446,8 +461,8 @@ static int why(int argc, char **argv)
 		(void)fprintf(stderr, "cordon why: %s\n", d.text);
 		return EXIT_FAILED;
 	}
-	if (!asked.policy || getenv("CORDON_RUN_DIR")) /* the policy in force, as far as we are told */
-		live = live_ask(&a.cases[0].verdict.point.from.addr, &a.cases[0].verdict.point.to.addr);
+	if (!asked.policy || asked.run_dir || getenv("CORDON_RUN_DIR")) /* the policy in force, as far as we are told */
+		live = live_ask(asked.run_dir, &a.cases[0].verdict.point.from.addr, &a.cases[0].verdict.point.to.addr);
 	judge_now(w, &a, &live, &memory, &now);
 	if (asked.json)
 		print_json(w, &a, &now, &live, report);
@@ -463,14 +478,16 @@ const struct command command_why = {
 	.summary = "the fate of some traffic between two hosts, and the reason",
 	.usage =
 		"usage: cordon why [--policy POLICY] [--json] [--interface NAME] [--program UNIT] [--profile PROFILE]\n"
-		"                  FROM TO TRAFFIC\n\n"
+		"                  [--run-dir DIR] FROM TO TRAFFIC\n\n"
 		"Tells what becomes of traffic that FROM opens to TO, by which rule, and what each end does.\n"
 		"FROM and TO are hosts, addresses or zones; TRAFFIC is tcp/445, udp/53, icmp, tcp, a protocol\n"
 		"number, or a list such as dns.\n\n"
-		"  --policy POLICY   the policy to ask; default /etc/cordon/policy.yaml\n"
+		"  --policy POLICY   the policy to ask; default that of the cordond that runs here,\n"
+		"                    else /etc/cordon/policy.yaml\n"
 		"  --interface NAME  by which interface it comes or goes, at the end that a firewall section rules\n"
 		"  --program UNIT    whose socket it is there: a unit or a control group; --unit is the same\n"
 		"  --profile P       in which profile that interface is: domain, private or public\n"
+		"  --run-dir DIR     where cordond answers (default $CORDON_RUN_DIR, else /run/cordon)\n"
 		"  --json            machine-readable\n\n"
 		"Where a firewall rule asks for an interface, a program or a profile that you did not say, each\n"
 		"answer is given with its condition.\n\n"
