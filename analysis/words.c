@@ -257,8 +257,10 @@ static void say_clear(const struct why_verdict *v, const struct names *n, struct
 	if (!v->sides[0].agent && !v->sides[1].agent) {
 		str_addf(out, "neither %s nor %s runs IPsec, so no rule is in force between them.", n->of[0], n->of[1]);
 	} else if (!a && !b) {
-		str_add(out, v->sides[0].met || v->sides[1].met ? "no rule speaks of this traffic between them."
-								: "no rule speaks of this pair.");
+		bool walled = v->sides[0].firewall.rule || v->sides[1].firewall.rule;
+
+		str_addf(out, "no %srule speaks of this %s.", walled ? "connection security " : "",
+			 v->sides[0].met || v->sides[1].met ? "traffic between them" : "pair");
 	} else if ((!a || a->mode == MODE_EXEMPT) && (!b || b->mode == MODE_EXEMPT)) {
 		str_addf(out, "'%s' exempts it", one->name);
 		if (a && b && a != b)
@@ -382,6 +384,20 @@ static void say_profiles(const struct why_verdict *v, struct str *out)
 	str_add(out, " networks only.");
 }
 
+/* By which rules of firewall sections it passes. */
+static void say_let_through(const struct why_verdict *v, const struct names *n, struct str *out)
+{
+	for (unsigned side = 0; side < 2; side++) {
+		const struct firewall_answer *a = &v->sides[side].firewall;
+
+		if (a->overridden)
+			str_addf(out, " '%s' lets it past firewall rule '%s'.", a->rule->name, a->overridden->name);
+		else if (a->rule)
+			str_addf(out, " Firewall rule '%s' of %s lets it %s.", a->rule->name, n->of[side],
+				 side ? "in" : "out");
+	}
+}
+
 void why_reason(const struct why *w, const struct why_verdict *v, struct str *out)
 {
 	struct names names = { .of = { NULL } }, *n = names_of(v, &names);
@@ -413,12 +429,7 @@ void why_reason(const struct why *w, const struct why_verdict *v, struct str *ou
 		say_clear(v, n, out);
 	else
 		say_protected(v, n, out);
-	for (unsigned side = 0; side < 2; side++) {
-		const struct firewall_answer *a = &v->sides[side].firewall;
-
-		if (a->overridden)
-			str_addf(out, " '%s' lets it past firewall rule '%s'.", a->rule->name, a->overridden->name);
-	}
+	say_let_through(v, n, out);
 	say_profiles(v, out);
 	say_assumed(v, n, out);
 	(void)w;
@@ -568,8 +579,10 @@ void why_side_words(const struct why_verdict *v, unsigned side, struct str *out)
 		str_add(out, "globally exempt");
 	else if (!s->agent)
 		str_add(out, "no IPsec");
+	else if (s->entry.rule)
+		str_add(out, rule_mode_name(s->entry.rule->mode));
 	else
-		str_add(out, s->entry.rule ? rule_mode_name(s->entry.rule->mode) : "no rule");
+		str_add(out, s->firewall.rule ? "firewall" : "no rule");
 	str_addf(out, ", %s", did[side][s->verdict]);
 	if (side == 0 && s->verdict == OUTCOME_CLEAR && s->entry.rule && rule_mode_protects(s->entry.rule->mode)) {
 		str_add(out, " ");

@@ -84,6 +84,53 @@ static void authorised_machines_are_known_the_same_way(void **state)
 	ask_close(&p);
 }
 
+/* What lets it in is named, so that who looks for the hole in the firewall finds it. */
+static void the_rule_that_lets_it_through_is_named(void **state)
+{
+	static const char policy[] = HOSTS HOST BY(
+		KEY) "connection-security:\n"
+		     "  - { name: web, endpoint1: [any], endpoint2: [web], protocol: tcp, port2: 80, mode: require }\n"
+		     "firewall:\n  - hosts: [web]\n    inbound: block\n    outbound: allow\n    rules:\n"
+		     "      - { name: SSH in, action: allow, traffic: [tcp/22] }\n"
+		     "      - { name: Web in, action: allow, traffic: [tcp/80] }\n"
+		     "  - hosts: [other]\n    inbound: block\n    outbound: block\n    rules:\n"
+		     "      - { name: SSH out, action: allow, direction: out, traffic: [tcp/22] }\n";
+	static const struct {
+		const char *from, *to, *traffic, *words, *here, *there;
+	} rows[] = {
+		{ "ops", "web", "tcp/22",
+		  "no connection security rule speaks of this traffic between them. Firewall rule 'SSH in' of web lets "
+		  "it in.",
+		  "no rule, sent clear", "firewall, accepted" },
+		{ "ops", "web", "tcp/80", "agree on esp-aes256gcm. Firewall rule 'Web in' of web lets it in.",
+		  "require, sent encrypted", "require, accepted" },
+		{ "other", "web", "tcp/22",
+		  "Firewall rule 'SSH out' of other lets it out. Firewall rule 'SSH in' of web lets it in.",
+		  "firewall, sent clear", "firewall, accepted" },
+		{ "web", "ops", "tcp/22", "no rule speaks of this traffic between them.", "no rule, sent clear",
+		  "no rule, accepted" },
+	};
+	struct asked_policy p;
+
+	(void)state;
+	ask_open(&p, policy);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct str words = { 0 }, here = { 0 }, there = { 0 };
+		struct answer a = ask(&p, rows[i].from, rows[i].to, rows[i].traffic);
+
+		why_reason(p.why, &a.cases[0].verdict, &words);
+		why_side_words(&a.cases[0].verdict, 0, &here);
+		why_side_words(&a.cases[0].verdict, 1, &there);
+		if (!strstr(str_text(&words), rows[i].words) || strcmp(str_text(&here), rows[i].here) != 0 ||
+		    strcmp(str_text(&there), rows[i].there) != 0)
+			fail_msg("row %zu: %s; %s; %s", i, str_text(&words), str_text(&here), str_text(&there));
+		str_wipe(&words);
+		str_wipe(&here);
+		str_wipe(&there);
+	}
+	ask_close(&p);
+}
+
 #define PLACES \
 	HOSTS "groups: { staff: [ ops ] }\n" WALL \
 	      "    - { name: shut, action: block, traffic: [tcp/80], interface: eth1 }\n" \
@@ -205,6 +252,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_group_is_known_by_what_the_proof_tells),
 		cmocka_unit_test(authorised_machines_are_known_the_same_way),
+		cmocka_unit_test(the_rule_that_lets_it_through_is_named),
 		cmocka_unit_test(what_the_host_alone_knows_is_said_or_makes_cases),
 		cmocka_unit_test(tests_of_a_policy_say_which_interface),
 		cmocka_unit_test(too_many_conditions_are_told),

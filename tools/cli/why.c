@@ -289,8 +289,8 @@ static void say_because(struct why *w, const struct why_verdict *v, const struct
 	struct str s = { 0 };
 
 	why_reason(w, v, &s);
-	if (v->cause == WHY_FIREWALL ? v->firewall != NULL : v->rule != NULL) {
-		struct place place = v->cause == WHY_FIREWALL ? v->firewall->place : v->rule->place;
+	if (v->cause == WHY_FIREWALL ? v->firewall != NULL : v->rule || v->firewall) {
+		struct place place = v->cause == WHY_FIREWALL || !v->rule ? v->firewall->place : v->rule->place;
 
 		str_addf(&s, "  (%s:%u)", file_name(r, place), place.line);
 	}
