@@ -40,7 +40,7 @@ def check_is_as_promised(path, status=0):
 def why_is_as_promised(*words):
     answer = ask(0, "why", "--json", *words)
     cases = answer.pop("cases", None)
-    members(answer, "verdict", "guaranteed", "rule", "reason", "firewall", "ends", "contest")
+    members(answer, "verdict", "guaranteed", "rule", "reason", "firewall", "when", "ends", "contest")
     assert {answer["verdict"], answer["guaranteed"]} <= OUTCOMES
     assert len(answer["ends"]) == 2
     for end in answer["ends"]:
@@ -48,7 +48,7 @@ def why_is_as_promised(*words):
     for row in answer["contest"]:
         members(row, "rule", "file", "line", "won", "reason")
     for case in cases or []:
-        members(case, "verdict", "guaranteed", "rule", "reason", "firewall", "traffic", "pairs")
+        members(case, "verdict", "guaranteed", "rule", "reason", "firewall", "when", "traffic", "pairs")
     return answer, cases
 
 
