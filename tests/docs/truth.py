@@ -39,7 +39,8 @@ def check_policies(page, text):
             f.write(block)
             f.flush()
             ran = subprocess.run([cordon, "check", f.name], capture_output=True, text=True)
-        if ran.returncode or (page == "README.md" and "warning" in ran.stdout + ran.stderr):
+        said = ran.stdout + ran.stderr
+        if ran.returncode or "[never-protected]" in said or (page == "README.md" and "warning" in said):
             failures.append(f"{page}: a policy in it does not pass check:\n{ran.stdout}{ran.stderr}")
 
 
