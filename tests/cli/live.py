@@ -132,6 +132,10 @@ def main():
         expect("why of others has none", str("live" in json.loads(others)), "False")
         expect("why without a daemon has none", str("live" in json.loads(cordon(*ask, "--json", run_dir=folder + "/nowhere")[1])),
                "False")
+        helped = cordon("lab", "exec", "srv1", "ls", "--help")[1]
+        expect("lab exec leaves --help to its command", str("usage: cordon lab" in helped), "False")
+        for words in (("exec", "--help"), ("exec", "srv1", "--help"), ("run", "x", "--help")):
+            expect("lab %s is the lab's own" % " ".join(words), cordon("lab", *words)[1], "usage: cordon lab run")
         expect("and says nothing of it", str(cordon(*ask, run_dir=folder + "/nowhere")[1].count("Live")), "0")
 
         web = lambda who, port="tcp/80": ("why", "--policy", folder + "/groups.yaml", who, "srv1", port)

@@ -57,6 +57,16 @@ static int unknown_command(const char *word)
 	return EXIT_USAGE;
 }
 
+/* What follows `lab exec HOST COMMAND` is the command's: a --help there is for it. */
+static int own_words(const struct command *c, int argc, char **argv)
+{
+	enum { COMMAND = 4 };
+
+	if (argc > COMMAND && strcmp(c->name, "lab") == 0 && strcmp(argv[2], "exec") == 0)
+		return COMMAND + 1;
+	return argc;
+}
+
 int main(int argc, char **argv)
 {
 	if (argc < 2) {
@@ -74,7 +84,7 @@ int main(int argc, char **argv)
 
 		if (strcmp(argv[1], c->name) != 0)
 			continue;
-		for (int a = 2; a < argc && strcmp(argv[a], "--") != 0; a++)
+		for (int a = 2; a < own_words(c, argc, argv) && strcmp(argv[a], "--") != 0; a++)
 			if (strcmp(argv[a], "--help") == 0) {
 				(void)printf("%s", c->usage);
 				return EXIT_OK;
