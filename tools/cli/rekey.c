@@ -37,7 +37,8 @@ static void say_proving(uint64_t count, const char *peer)
 	(void)printf("%" PRIu64
 		     " main mode SA%s made again from scratch, with proofs and tickets of now: within seconds.\n",
 		     count, count == 1 ? " is" : "s are");
-	(void)puts("What peers are members of is as of then, at their end and here:  cordon show peers\n"
+	(void)puts("Until they are up the former groups count; then those of now, at their end and here:  cordon show "
+		   "peers\n"
 		   "  A ticket from before a change of groups still shows the old ones: first, on the member,  cordon "
 		   "refresh");
 }
