@@ -389,6 +389,22 @@ static size_t distance(const char *a, size_t n, const char *b, size_t m)
 	return above[m];
 }
 
+/* Who wrote the beginning of one name, and of one only, has stopped too early. */
+static const char *only_longer(const char *wrong, size_t len, const char *const *names, size_t n)
+{
+	enum { LEAST = 4 };
+	const char *found = NULL;
+
+	for (size_t i = 0; len >= LEAST && i < n; i++) {
+		if (strncmp(names[i], wrong, len) != 0)
+			continue;
+		if (found)
+			return NULL;
+		found = names[i];
+	}
+	return found;
+}
+
 const char *report_nearest(const char *wrong, const char *const *names, size_t n)
 {
 	size_t len = strlen(wrong), most = len < 4 ? 1 : len / 3;
@@ -407,5 +423,5 @@ const char *report_nearest(const char *wrong, const char *const *names, size_t n
 		best = names[i];
 		most = far;
 	}
-	return best;
+	return best ? best : only_longer(wrong, len, names, n);
 }

@@ -47,8 +47,14 @@ static bool read_machines(struct load *l, uint32_t node, struct firewall_rule *r
 {
 	static const struct map_key keys[] = { { "allow", false }, { "except", false } };
 	uint32_t v[ARRAY_LEN(keys)];
+	bool good;
 
-	bool good = read_map(&l->rd, node, "machines", keys, ARRAY_LEN(keys), v);
+	if (!node_is_map(&l->rd, node)) {
+		finding_advise(read_error(&l->rd, "wrong-type", node, "machines says whom it allows or excepts"),
+			       "write machines: { allow: [group] }");
+		return false;
+	}
+	good = read_map(&l->rd, node, "machines", keys, ARRAY_LEN(keys), v);
 
 	if (v[0])
 		good &= load_group_list(l, v[0], "allow", &r->machines_allow, &r->allow_count);

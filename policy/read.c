@@ -40,6 +40,27 @@ static const char *kind_name(const struct reading *rd, uint32_t node)
 	return names[yaml_at(rd->y, node)->kind];
 }
 
+/* Keys that are right, but elsewhere than people look for them. */
+static const char *belongs(const char *word)
+{
+	static const char policy[] = "in the policy, on its top level: it holds for all rules and hosts";
+	static const char page[] = "in each host's own page, host.yaml";
+	static const struct {
+		const char *key, *where;
+	} rows[] = {
+		{ "encapsulation", policy },   { "nat-traversal", policy }, { "connection-security", policy },
+		{ "firewall", policy },        { "data-plane", page },      { "nat-keepalive", page },
+		{ "longest-exemption", page }, { "keytab", page },          { "ikev1-kerberos", page },
+		{ "certificates", page },      { "trust", page },           { "revocation-lists", page },
+		{ "interfaces", page },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		if (strcmp(word, rows[i].key) == 0)
+			return rows[i].where;
+	return NULL;
+}
+
 /* Returns the number of the key that was probably meant, KEYS_MOST if none. */
 static size_t unknown_key(const struct reading *rd, uint32_t node, const char *what, const struct map_key *keys,
 			  size_t n)
@@ -59,6 +80,10 @@ static size_t unknown_key(const struct reading *rd, uint32_t node, const char *w
 	}
 	f = read_error(rd, "unknown-key", node, "%s has no '%.60s'", what, str_text(&word));
 	near = report_nearest(str_text(&word), names, n);
+	if (!near && belongs(str_text(&word))) {
+		finding_advise(f, "it belongs %s", belongs(str_text(&word)));
+		return KEYS_MOST;
+	}
 	if (!near) {
 		finding_advise(f, "it may have: %s", str_text(&all));
 		return KEYS_MOST;
@@ -339,6 +364,14 @@ bool read_choice(const struct reading *rd, uint32_t node, const char *what, cons
 	struct finding *f;
 	SCOPED(str_wipe) struct str word = { 0 }, all = { 0 };
 
+	for (size_t i = 0; i < n; i++) {
+		names[i] = choices[i].name;
+		str_addf(&all, "%s%s", i == 0 ? "" : i + 1 == n ? " or " : ", ", choices[i].name);
+	}
+	if (node_is(rd, node, "")) {
+		read_error(rd, "wrong-type", node, "%s is empty; it is %s", what, str_text(&all));
+		return false;
+	}
 	if (!read_word(rd, node, what, &text, &len))
 		return false;
 	for (size_t i = 0; i < n; i++) {
@@ -346,8 +379,6 @@ bool read_choice(const struct reading *rd, uint32_t node, const char *what, cons
 			*ret = choices[i].value;
 			return true;
 		}
-		names[i] = choices[i].name;
-		str_addf(&all, "%s%s", i == 0 ? "" : i + 1 == n ? " or " : ", ", choices[i].name);
 	}
 	str_add_n(&word, text, len);
 	f = read_error(rd, "bad-value", node, "%s is %s, not '%.60s'", what, str_text(&all), str_text(&word));

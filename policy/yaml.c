@@ -532,7 +532,7 @@ struct place yaml_place(const struct yaml *y, uint32_t node)
 	if (n->kind != YAML_SCALAR)
 		return p;
 	text = yaml_text(y, node, &len);
-	p.length = n->quoted ? 2 : 0;
+	p.length = n->quoted ? 2 : len == 0; /* where nothing stands its key is spoken of: one place is pointed at */
 	for (size_t i = 0; i < len; i++)
 		p.length += ((unsigned char)text[i] & 0xc0) != 0x80;
 	return p;

@@ -152,6 +152,8 @@ static void mistakes_are_named(void **state)
 		{ "cordon: 1\nevents: { count: 101 }\n", "count" },
 		{ "cordon: 1\nevents: { path: /x }\n", "path" },
 		{ "cordon: 1\nevents: [x]\n", "events" },
+		{ "cordon: 1\nencapsulation: udp\n", "it belongs in the policy, on its top level" },
+		{ "cordon: 1\ndata-plane:\n", "data-plane is empty; it is auto, kernel or userspace" },
 		{ "cordon: 1\nnat-keepalive: 2h\n", "nat-keepalive is 1s to 1h, or 0 for never" },
 		{ "cordon: 1\nlongest-exemption: 59s\n", "longest-exemption is 1m to 168h, or 0 for none" },
 		{ "cordon: 1\nlongest-exemption: 169h\n", "longest-exemption is 1m to 168h, or 0 for none" },

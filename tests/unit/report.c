@@ -149,6 +149,9 @@ static void nearest_finds_what_was_meant(void **state)
 		{ "x", NULL },
 		{ "", NULL },
 		{ "bd", "db" },
+		{ "require", "require-encryption" }, /* the beginning of this one alone */
+		{ "endp", NULL },
+		{ "req", NULL },
 		{ "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
 		  NULL },
 	};
