@@ -406,8 +406,6 @@ static void add_base(struct writer *w, bool strength)
 			 c->mark_mask, c->mark_own, c->mark_mask, c->mark_own);
 	if (in)
 		add_answers(w);
-	else
-		shows_add_own_leaving(w->r);
 	add_always(w->r);
 	if (strength)
 		str_addf(out, "\t\tjump %s_strength\n", w->view->name);

@@ -19,7 +19,7 @@ struct gate_config {
 	enum gate_plane plane;  /* who protects; the rest is the same for both */
 	uint32_t mark_mask;     /* default 0x1f000000; all marks below lie in it */
 	uint32_t mark_protect;  /* packet mark: goes to the TUN */
-	uint32_t mark_own;      /* packet mark of our own sockets: IKE, ESP, released packets */
+	uint32_t mark_own;      /* packet mark of what is our own: IKE, ESP (also the kernel's), released packets */
 	uint32_t mark_from_tun; /* packet mark of what came out of the TUN: satisfies rp_filter, never routed back */
 	uint32_t mark_clear;  /* packet mark, with the kernel's plane: let in or out though a policy of XFRM wants an SA
 			       */

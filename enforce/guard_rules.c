@@ -276,24 +276,6 @@ static void put_chain(struct rule_draft *r, const char *name, uint32_t hook, int
 	nftnl_chain_free(c);
 }
 
-/* The kernel's have no mark. */
-static void accept_ours_leaving(struct rule_draft *r)
-{
-	static const uint8_t protocols[] = { IPPROTO_ESP, IPPROTO_AH };
-	const uint16_t port = htons(IKE_NAT);
-
-	for (size_t i = 0; i < ARRAY_LEN(protocols); i++) {
-		start(r);
-		match_meta_octet(r, NFT_META_L4PROTO, protocols[i]);
-		finish(r, NF_ACCEPT);
-	}
-	start(r);
-	match_meta_octet(r, NFT_META_L4PROTO, IPPROTO_UDP);
-	load_payload(r, NFT_PAYLOAD_TRANSPORT_HEADER, 0, 2);
-	is(r, &port, sizeof port);
-	finish(r, NF_ACCEPT);
-}
-
 /* Each behind the chain of our table that marks what it has seen (ruleset.c). */
 void guard_rules(struct guard_batch *b, const struct gate_config *c, const char *table)
 {
@@ -312,8 +294,6 @@ void guard_rules(struct guard_batch *b, const struct gate_config *c, const char 
 	start(&r);
 	match_mark(&r, c->mark_mask, c->mark_own);
 	finish(&r, NF_ACCEPT);
-	if (c->plane == GATE_PLANE_KERNEL)
-		accept_ours_leaving(&r);
 	accept_neighbours(&r);
 	drop_guarded(&r, false);
 }

@@ -273,10 +273,7 @@ static void add_untracked(struct ruleset *r)
 		str_addf(r->out, "\t\t%s ip6 daddr @own_ip6 notrack\n", ah6[i]);
 	str_add(r->out, "\t}\n\tchain untracked_out {\n\t\ttype filter hook output priority -300; policy accept;\n");
 	for (size_t i = 0; i < ARRAY_LEN(ah6); i++) {
-		str_add(r->out, "\t\t");
-		if (shows_own_device(c)) /* the kernel's has no mark */
-			str_addf(r->out, "meta mark & 0x%08x == 0x%08x ", c->mark_mask, c->mark_own);
-		str_addf(r->out, "%s notrack\n", ah6[i]);
+		str_addf(r->out, "\t\tmeta mark & 0x%08x == 0x%08x %s notrack\n", c->mark_mask, c->mark_own, ah6[i]);
 	}
 	str_add(r->out, "\t}\n");
 }
@@ -372,7 +369,6 @@ static void add_output(struct ruleset *r)
 		 "\t\toif lo accept\n"
 		 "\t\tmeta mark & 0x%08x == 0x%08x goto own\n",
 		 shows_output(c), c->mark_mask, c->mark_own);
-	shows_add_own_leaving(r);
 	str_add(r->out, "\t\tfib daddr type { broadcast, multicast } accept\n"
 			"\t\tjump exempt\n");
 	shows_add_judge_out(r);
@@ -400,7 +396,6 @@ static void add_postrouting(struct ruleset *r)
 		 "\t\t%sgoto to_tun\n"
 		 "\t\tmeta mark & 0x%08x == 0x%08x accept\n",
 		 GATE_PRIORITY_LAST, shows_leaves(r->config, leaves), r->config->mark_mask, r->config->mark_own);
-	shows_add_own_leaving(r);
 	str_add(r->out, "\t\tfib daddr type { broadcast, multicast } accept\n"
 			"\t\tjump exempt\n"
 			"\t\tjump newcomer_out\n");

@@ -221,14 +221,6 @@ void shows_add_compare(struct ruleset *r)
 		str_add(r->out, "\t\tmeta priority vmap @under\n\t\tmeta priority set 0:0\n");
 }
 
-void shows_add_own_leaving(struct ruleset *r)
-{
-	if (!by_kernel(r->config))
-		return;
-	ruleset_add_ah6(r, true);
-	str_add(r->out, "\t\tmeta l4proto { esp, ah } accept\n\t\tudp sport 4500 accept\n");
-}
-
 void shows_add_clear(struct ruleset *r)
 {
 	if (by_kernel(r->config))

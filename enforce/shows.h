@@ -14,11 +14,6 @@ const char *shows_came_encrypted(const struct gate_config *c);
 /* What leaves under an SA, at the last hook. */
 const char *shows_leaves(const struct gate_config *c, char buf[SHOWS_TEXT]);
 
-/* Our own ESP, AH and ESP in UDP that leave are accepted: by lines, in a chain. The userspace plane's bear our own
- * mark, which the callers look for. The kernel's cannot be told from what a program with the right to raw sockets
- * sends; nobody else sends ESP or AH, or has our port. */
-void shows_add_own_leaving(struct ruleset *r);
-
 /* "route": packets that are marked find their way anew; "filter": their way has been found already. */
 const char *shows_output(const struct gate_config *c);
 /* Do its packets come by a device of its own, so that where they came from is not to be seen? */

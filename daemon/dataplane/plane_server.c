@@ -392,10 +392,13 @@ static int make_userspace(struct plane_server *s, const int nat[SOCKETS_COUNT], 
 		       ret, d);
 }
 
-static int make_kernel(struct plane_server *s, struct xfrm_clear_mark clear, struct sad **ret, struct diag *d)
+static int make_kernel(struct plane_server *s, struct xfrm_clear_mark clear, uint32_t own_mark, struct sad **ret,
+		       struct diag *d)
 {
 	return xfrm_new(&(struct xfrm_config){ .fds = &s->xfrm,
 					       .clear = { clear },
+					       .own_mark = own_mark,
+					       .own_mask = clear.mask,
 					       .plan = s->made.plan,
 					       .event = heard,
 					       .now_ms = now_ms,
@@ -420,7 +423,7 @@ int plane_on_begin(void *context, struct channel *c, struct wire_in *body, int *
 		return -EPROTO;
 	s->nat[0] = s->nat[1] = -1;
 	if ((r = sockets_adopt(nat, &sockets, &d)) == 0 &&
-	    (r = kernel ? make_kernel(s, (struct xfrm_clear_mark){ clear_value, clear_mask }, &sad, &d)
+	    (r = kernel ? make_kernel(s, (struct xfrm_clear_mark){ clear_value, clear_mask }, own_mark, &sad, &d)
 			: make_userspace(s, nat, own_mark, &sad, &d)) < 0)
 		sockets_free(sockets);
 	if (r < 0) {

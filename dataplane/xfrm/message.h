@@ -59,7 +59,9 @@ struct state_id state_id_of(const struct sa_spec *s);
 /* Can the kernel do it? Refuses by words what its table of algorithms has not. */
 int message_state_check(const struct sa_spec *s, struct diag *d);
 /* update: one that is there gets other encapsulation ports; keys are then not looked at, and need not be there. */
-size_t message_state(void *buf, size_t cap, const struct sa_spec *s, uint32_t reqid, uint32_t hard_s, bool update);
+/* What leaves under an outbound one gets the mark; inbound ones have none, or what they let in would bear it. */
+size_t message_state(void *buf, size_t cap, const struct sa_spec *s, uint32_t reqid, struct xfrm_mark leaves,
+		     uint32_t hard_s, bool update);
 size_t message_state_remove(void *buf, size_t cap, const struct state_id *id);
 size_t message_state_get(void *buf, size_t cap, const struct state_id *id);
 size_t message_state_list(void *buf, size_t cap);
@@ -97,6 +99,7 @@ struct message_in {
 	uint64_t octets, packets, add_s, use_s; /* STATE: use_s: when it was first used */
 	uint64_t last_s;                        /* STATE: when it was last used, 0: not told */
 	uint64_t sequence;                      /* STATE: sent last */
+	struct xfrm_mark leaves;                /* STATE: the mark of what leaves */
 	bool hard;                              /* EXPIRE */
 	struct policy_does does;                /* POLICY */
 	struct policy_key key;                  /* POLICY; ACQUIRE: the flow in key.selector */

@@ -75,6 +75,16 @@ static void read_end(const struct body *b, struct message_in *ret)
 	ret->error = b->u.end > 0 ? 0 : b->u.end;
 }
 
+/* From Linux 4.19 on; those before take no notice of the mask. */
+static void read_leaves(const struct body *b, struct message_in *ret)
+{
+	struct xfrm_mark mark = { 0 };
+
+	if (attribute(b, XFRMA_SET_MARK, &mark.v, sizeof mark.v) == sizeof mark.v &&
+	    attribute(b, XFRMA_SET_MARK_MASK, &mark.m, sizeof mark.m) == sizeof mark.m)
+		ret->leaves = mark;
+}
+
 static void read_state(const struct body *b, struct message_in *ret)
 {
 	struct xfrm_replay_state_esn esn = { 0 };
@@ -82,6 +92,7 @@ static void read_state(const struct body *b, struct message_in *ret)
 	uint64_t last = 0;
 
 	read_state_info(&b->u.state, ret);
+	read_leaves(b, ret);
 	if (attribute(b, XFRMA_LASTUSED, &last, sizeof last) == sizeof last)
 		ret->last_s = last;
 	if (attribute(b, XFRMA_REPLAY_ESN_VAL, &esn, sizeof esn) >= sizeof esn)

@@ -23,7 +23,7 @@
 #define IPV6_XFRM_POLICY 35
 #endif
 
-enum { HEAR_BUFFER = 8 * 1024 * 1024, ASK_BUFFER = 1024 * 1024 };
+enum { HEAR_BUFFER = 8 * 1024 * 1024, ASK_BUFFER = 1024 * 1024, PROBE_S = 5 };
 
 struct xfrm_fds xfrm_fds_none(void)
 {
@@ -113,6 +113,8 @@ static int probe_family(struct asker *a, unsigned family, struct diag *d)
 				.esn = true,
 				.suite = { .protocol = PROTO_ESP, .encr = algorithm_by_name(ALG_ENCR, "aes256gcm", 9) },
 				.selector = { .local = own, .remote = own, .protocol = 255 } };
+	static const struct xfrm_mark leaves = { .v = 1, .m = 3 };
+	struct message_in in = { 0 };
 	struct state_id id;
 	int r;
 
@@ -123,10 +125,14 @@ static int probe_family(struct asker *a, unsigned family, struct diag *d)
 	spec.selector.local = spec.selector.remote = own;
 	id = state_id_of(&spec);
 	spec.encr_key.len = (size_t)spec.suite.encr->key + spec.suite.encr->salt;
-	r = ask_one(a, m, message_state(m, sizeof m, &spec, REQID_OURS, 1, false), NULL);
+	r = ask_one(a, m, message_state(m, sizeof m, &spec, REQID_OURS, leaves, PROBE_S, false), NULL);
 	if (r < 0 && r != -EEXIST)
 		return diag_errno(d, -r, "the kernel takes no ESP state of IPv%u", family);
+	r = ask_one(a, m, message_state_get(m, sizeof m, &id), &in);
 	(void)ask_one(a, m, message_state_remove(m, sizeof m, &id), NULL);
+	/* A kernel that does not know the mark takes the state and says nothing of it. */
+	if (r < 0 || in.leaves.v != leaves.v || in.leaves.m != leaves.m)
+		return diag_fail(d, ERR_UNSUPPORTED, "the kernel cannot mark the ESP that it sends (Linux 4.19 can)");
 	return 0;
 }
 

@@ -48,7 +48,8 @@ static uint32_t longest_s(const struct sa_spec *spec)
 static int in_kernel(struct xfrm_plane *x, const struct sa_spec *spec, bool update, struct diag *d)
 {
 	_Alignas(8) uint8_t m[MESSAGE_MOST];
-	size_t len = message_state(m, sizeof m, spec, rule_reqid(spec->rule), longest_s(spec), update);
+	struct xfrm_mark own = { .v = x->config.own_mark, .m = x->config.own_mask };
+	size_t len = message_state(m, sizeof m, spec, rule_reqid(spec->rule), own, longest_s(spec), update);
 	int r = ask_one(&x->asker, m, len, NULL);
 
 	explicit_bzero(m, sizeof m);

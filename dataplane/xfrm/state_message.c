@@ -156,7 +156,16 @@ static struct xfrm_selector selector_of(const struct sa_spec *s)
 	return convert_selector(&e, s->inbound);
 }
 
-size_t message_state(void *buf, size_t cap, const struct sa_spec *s, uint32_t reqid, uint32_t hard_s, bool update)
+static void put_mark(struct build *b, const struct sa_spec *s, struct xfrm_mark leaves)
+{
+	if (s->inbound || leaves.m == 0)
+		return;
+	build_put(b, XFRMA_SET_MARK, &leaves.v, sizeof leaves.v);
+	build_put(b, XFRMA_SET_MARK_MASK, &leaves.m, sizeof leaves.m);
+}
+
+size_t message_state(void *buf, size_t cap, const struct sa_spec *s, uint32_t reqid, struct xfrm_mark leaves,
+		     uint32_t hard_s, bool update)
 {
 	struct state_id id = state_id_of(s);
 	struct build b;
@@ -180,6 +189,7 @@ size_t message_state(void *buf, size_t cap, const struct sa_spec *s, uint32_t re
 	put_algorithms(&b, s, update);
 	put_window(&b, s);
 	put_encap(&b, s);
+	put_mark(&b, s, leaves);
 	return build_end(&b);
 }
 

@@ -62,6 +62,8 @@ struct xfrm_config {
 	struct xfrm_fds *fds; /* taken over, also when it fails */
 	/* Packets with these marks pass in clear, both ways. */
 	struct xfrm_clear_mark clear[XFRM_MARKS];
+	/* The ESP and AH that leave bear this mark, by which the ruleset knows them; mask 0: none. */
+	uint32_t own_mark, own_mask;
 	struct plan *plan; /* the plane takes a reference; NULL: nothing is protected yet */
 	void (*event)(void *context, const struct sad_event *e);
 	uint64_t (*now_ms)(void *context); /* never goes back */

@@ -184,7 +184,12 @@ static void plan_of(struct side *s, const char *rules)
 static void side_up(struct side *s, const char *rules)
 {
 	struct xfrm_fds fds;
-	struct xfrm_config c = { .fds = &fds, .event = event, .now_ms = now_ms, .context = s };
+	struct xfrm_config c = { .fds = &fds,
+				 .event = event,
+				 .now_ms = now_ms,
+				 .context = s,
+				 .own_mark = 0x02000000,
+				 .own_mask = 0x1f000000 };
 	struct diag d = { 0 };
 
 	plan_of(s, rules);

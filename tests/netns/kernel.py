@@ -11,8 +11,9 @@ import subprocess
 import time
 
 from daemon import (A, B, CORDOND, ESP, PSK, TALKER, by_kernel, lives, reaches, two_hosts, wait_until, write)
-from lib import SLOW, Capture, expect, main, on_exit, run, udp_reaches
+from lib import SLOW, Capture, Namespace, address, expect, main, marker, on_exit, run, udp_reaches, wire
 
+FREE, INSIDE = "10.77.0.77", "10.78.0.2"  # an address that no rule is about; one that a masquerades
 PAGE = "cordon: 1\ndata-plane: %s\n"
 FOREIGN = ("src 10.77.0.1 dst 10.77.0.9 proto esp spi 0x4711 reqid 7 mode transport "
            "aead rfc4106(gcm(aes)) 0x%s 128" % ("11" * 20)).split()
@@ -189,4 +190,48 @@ def killed():
     expect("what others have there is as it was", (xfrm(a, "state"), xfrm(a, "policy")) == foreign)
 
 
-main([chosen, in_udp, firewall, switched, killed])
+def sends(host, to, own, words, kind=socket.SOCK_DGRAM, protocol=0):
+    """From source port 4500, or as a protocol; what is dropped is an error of the program's."""
+    with host.socket(socket.AF_INET, kind, protocol, (own, 4500)) as s:
+        try:
+            s.sendto(words, (to, 4321))
+        except PermissionError:
+            pass
+
+
+def port_taken():
+    """source port 4500 and protocol 50 are anybody's: from the boot on they let nothing out, nor a namespace that is masqueraded"""
+    a, b = hosts()
+    c = Namespace("c")
+    wire(a, c, "eth1", "eth0")
+    address(b, "eth0", FREE + "/24")
+    address(a, "eth1", "10.78.0.1/24")
+    address(c, "eth0", INSIDE + "/24")
+    c.sh("ip", "route", "add", "default", "via", "10.78.0.1")
+    start(a, PSK % "require")
+    start(b, PSK % "require")
+    expect("protected", by_kernel(a) and a.pings(B))
+    a.kill(signal.SIGTERM)
+    a.sh("nft", "flush", "ruleset")
+    a.sh("ip", "xfrm", "policy", "flush")
+    a.sh("ip", "xfrm", "state", "flush")
+    a.sh(CORDOND, "--load-rules", "--run-dir", a.run_dir, "--state-dir", a.state, "--root", a.root)
+    a.sysctl("net/ipv4/ip_forward", "1")
+    a.nft("table ip nat { chain out { type nat hook postrouting priority 100; oifname eth0 masquerade; }; }")
+    seen = Capture(a)
+    for name, host, own, how in (("a program with port 4500", a, A, ()), ("a raw socket's ESP", a, A, (socket.SOCK_RAW, ESP)),
+                                 ("a masqueraded namespace", c, INSIDE, ())):
+        free, secret = marker(), marker()
+        sends(host, FREE, own, free, *how)
+        sends(host, B, own, secret, *how)
+        expect("%s reaches who is not protected" % name, seen.has(free, 0.3 * SLOW))
+        expect("and says nothing clear to who is", not seen.has(secret, 0.3 * SLOW))
+    start(a, PSK % "require")
+    expect("with the daemon it is protected", wait_until(lambda: a.pings(B, 2), 20 * SLOW))
+    a.sh("ip", "xfrm", "policy", "flush")
+    secret = marker()
+    sends(c, B, INSIDE, secret)
+    expect("nor is anything clear when somebody has flushed the policies", not seen.has(secret, 0.3 * SLOW))
+
+
+main([chosen, in_udp, firewall, switched, killed, port_taken])

@@ -446,6 +446,38 @@ static void the_kernels_plane_has_no_device_and_no_ways_of_its_own(void **state)
 	assert_true(has(&chain, "ipsec out reqid & 0xf0000000 == 0xc0000000 goto to_tun"));
 }
 
+/* A port and a protocol are anybody's; the mark is only root's. Both ends of a hook: whoever is let out before it is
+ * judged must bear it, also in the table that is kept for the next boot, which is this text. */
+static void with_the_kernels_plane_only_the_mark_lets_esp_out(void **state)
+{
+	static const char *const chains[] = { "output", "postrouting", "untracked_out", "firewall_out" };
+	const struct gate_config c = kernel_plane();
+	SCOPED(str_wipe) struct str text = { 0 };
+	struct walled w;
+
+	(void)state;
+	wall(&w);
+	gate_ruleset(&c, &w.s.plan, &text);
+	for (size_t i = 0; i < ARRAY_LEN(chains); i++) {
+		SCOPED(str_wipe) struct str chain = { 0 };
+		char line[512];
+
+		chain_of(&text, chains[i], &chain);
+		assert_true(has(&chain, "meta mark & 0x1f000000 == 0x02000000 "));
+		for (const char *at = str_text(&chain); *at; at += *at == '\n') {
+			size_t n = strcspn(at, "\n");
+
+			assert_true(n < sizeof line);
+			memcpy(line, at, n);
+			line[n] = '\0';
+			at += n;
+			if ((strstr(line, "esp") || strstr(line, "ah") || strstr(line, "4500")) &&
+			    !strstr(line, "meta mark & 0x1f000000 == 0x02000000 "))
+				fail_msg("%s: %s", chains[i], line);
+		}
+	}
+}
+
 /* What comes out of a TUN has been compared with its rule. Here the table has to. */
 static void what_came_under_another_rules_sa_is_dropped(void **state)
 {
@@ -589,6 +621,7 @@ int main(void)
 		cmocka_unit_test(established_connections_are_not_passed_over),
 		cmocka_unit_test(a_firewall_rules_name_cannot_break_out_either),
 		cmocka_unit_test(the_kernels_plane_has_no_device_and_no_ways_of_its_own),
+		cmocka_unit_test(with_the_kernels_plane_only_the_mark_lets_esp_out),
 		cmocka_unit_test(what_came_under_another_rules_sa_is_dropped),
 		cmocka_unit_test(with_the_kernels_plane_a_firewall_rule_asks_the_sa_itself),
 		cmocka_unit_test(what_is_let_in_clear_is_marked_for_the_kernel),

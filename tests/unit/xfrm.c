@@ -391,6 +391,8 @@ static void a_policy_reads_as_it_was_written(void **state)
 	assert_int_equal(len, 0);
 }
 
+static const struct xfrm_mark mark = { .v = 0x02000000, .m = 0x1f000000 };
+
 static struct sa_spec some_sa(const char *suite)
 {
 	struct sa_spec s = { .spi = 0x12345678,
@@ -443,7 +445,7 @@ static void a_state_reads_as_it_was_written(void **state)
 
 		if (message_state_check(&s, &d) < 0)
 			fail_msg("%s: %s", suites[i], d.text);
-		whole = len = message_state(m, sizeof m, &s, REQID_OURS | 9, 0, false);
+		whole = len = message_state(m, sizeof m, &s, REQID_OURS | 9, mark, 0, false);
 		assert_true(len > 0);
 		assert_true(message_next(&at, &len, &in));
 		assert_int_equal(in.kind, MESSAGE_STATE);
@@ -454,9 +456,30 @@ static void a_state_reads_as_it_was_written(void **state)
 		assert_true(has_octets(m, whole, s.integ_key.len ? 0xa5 : 0x5a,
 				       s.integ_key.len ? s.integ_key.len : s.encr_key.len));
 		/* An update of ports has no key in it. */
-		whole = message_state(m, sizeof m, &s, REQID_OURS | 9, 0, true);
+		whole = message_state(m, sizeof m, &s, REQID_OURS | 9, mark, 0, true);
 		assert_false(has_octets(m, whole, 0x5a, 8) || has_octets(m, whole, 0xa5, 8));
 	}
+}
+
+/* By the mark the ruleset knows our ESP. What comes in must not bear it. */
+static void what_leaves_bears_the_mark_and_what_comes_in_does_not(void **state)
+{
+	(void)state;
+	for (unsigned inbound = 0; inbound < 2; inbound++)
+		for (unsigned update = 0; update < 2; update++) {
+			_Alignas(8) uint8_t m[MESSAGE_MOST];
+			struct sa_spec s = some_sa("esp-aes256gcm");
+			const uint8_t *at = m;
+			struct message_in in;
+			size_t len;
+
+			s.inbound = inbound;
+			len = message_state(m, sizeof m, &s, REQID_OURS | 9, mark, 0, update);
+			((struct nlmsghdr *)(void *)m)->nlmsg_type = XFRM_MSG_NEWSA; /* as the kernel tells of it */
+			assert_true(message_next(&at, &len, &in));
+			assert_int_equal(in.leaves.v, inbound ? 0 : mark.v);
+			assert_int_equal(in.leaves.m, inbound ? 0 : mark.m);
+		}
 }
 
 static void what_the_kernel_cannot_do_is_said(void **state)
@@ -478,7 +501,7 @@ static void cut_messages_are_not_read_beyond(void **state)
 {
 	_Alignas(8) uint8_t m[MESSAGE_MOST];
 	struct sa_spec s = some_sa("esp-aes256gcm");
-	size_t whole = message_state(m, sizeof m, &s, REQID_OURS, 0, false);
+	size_t whole = message_state(m, sizeof m, &s, REQID_OURS, mark, 0, false);
 
 	(void)state;
 	for (size_t cut = 0; cut < whole; cut++) {
@@ -501,7 +524,7 @@ static void cut_messages_are_not_read_beyond(void **state)
 		free(exact);
 	}
 	for (size_t room = 0; room < whole; room++)
-		assert_int_equal(message_state(m, room, &s, REQID_OURS, 0, false), 0);
+		assert_int_equal(message_state(m, room, &s, REQID_OURS, mark, 0, false), 0);
 }
 
 static void an_acquire_says_whose_packet_it_was(void **state)
@@ -615,6 +638,7 @@ int main(void)
 		cmocka_unit_test(a_plan_of_too_many_policies_names_the_rule),
 		cmocka_unit_test(a_policy_reads_as_it_was_written),
 		cmocka_unit_test(a_state_reads_as_it_was_written),
+		cmocka_unit_test(what_leaves_bears_the_mark_and_what_comes_in_does_not),
 		cmocka_unit_test(what_the_kernel_cannot_do_is_said),
 		cmocka_unit_test(cut_messages_are_not_read_beyond),
 		cmocka_unit_test(an_acquire_says_whose_packet_it_was),
