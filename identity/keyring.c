@@ -286,7 +286,8 @@ enum {
 	PRF_LEAST = 16,
 	PRF_MOST = 64,
 	OWN_NONCE = 32,
-	NONCE_V1_LEAST = 8
+	NONCE_V1_LEAST = 8,
+	COVERED_LEAST = 2 * 32 + 2 * 8 + 32 /* two public values, two cookies, an SA of one transform and a name */
 };
 
 bool keyring_may_sign(const struct octets *octets)
@@ -307,9 +308,26 @@ bool keyring_may_sign(const struct octets *octets)
 	return octets->len - len >= NONCE_LEAST + PRF_LEAST && octets->len - len <= NONCE_MOST + PRF_MOST;
 }
 
+static bool is_prf_output(size_t len)
+{
+	return len == 16 || len == 20 || len == 32 || len == 48 || len == 64;
+}
+
 bool keyring_may_sign_hash(const struct octets *hash)
 {
-	return hash->len == 16 || hash->len == 20 || hash->len == 32 || hash->len == 48 || hash->len == 64;
+	return is_prf_output(hash->len);
+}
+
+/* A cipher's MAC is not one way for who has the key, so it is no hash here; nor are those whose collisions are known.
+ */
+bool keyring_may_sign_keyed(const struct algorithm *prf, size_t key_len, const struct octets *octets)
+{
+	static const char *const names[] = { "sha256", "sha384", "sha512" };
+	bool known = false;
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++)
+		known |= prf && prf == algorithm_by_name(ALG_PRF, names[i], strlen(names[i]));
+	return known && is_prf_output(key_len) && octets->len >= COVERED_LEAST;
 }
 
 bool keyring_may_make_skeyid(const struct octets *nonces)
@@ -377,6 +395,8 @@ int keyring_sign_keyed(const struct keyring *k, uint32_t number, const struct al
 
 	if (!s)
 		return -ENOENT;
+	if (!keyring_may_sign_keyed(prf, key->len, octets))
+		return diag_fail(d, ERR_SYNTAX, "this is no hash of IKEv1's to sign by ECDSA");
 	if ((r = crypto_prf(prf, key->octets, key->len, octets, 1, &hash, d)) < 0)
 		return r;
 	return signature_make_v1(&s->key, &(struct octets){ hash.octets, hash.len }, &ret->method, ret->auth,

@@ -63,6 +63,7 @@ bool keyring_may_sign(const struct octets *octets);
  * RSA signature over one is never one that TLS or a certificate would take. And the two nonces that SKEYID is made of:
  * with one of ours they are far longer than what IKEv2 pads a key with. */
 bool keyring_may_sign_hash(const struct octets *hash);
+bool keyring_may_sign_keyed(const struct algorithm *prf, size_t key_len, const struct octets *octets);
 bool keyring_may_make_skeyid(const struct octets *nonces);
 
 /* An IKEv2 AUTH payload: method (RFC 7296 3.8; 14 by RFC 7427 when peer_hashes says which hashes the peer takes) and
@@ -78,7 +79,12 @@ int keyring_sign(const struct keyring *k, uint32_t number, const struct algorith
 int keyring_sign_hash(const struct keyring *k, uint32_t number, const struct octets *hash, struct keyring_proof *ret,
 		      struct diag *d);
 /* The same by ECDSA, which signs what is as long as a hash as it is, so that a hash made elsewhere could be one of TLS
- * or of a certificate request. It is made here, and nobody can choose what comes out: prf(key, octets). */
+ * or of a certificate request. It is made here: prf(key, octets), by HMAC of SHA-2. Whoever chooses key and octets has
+ * then signed H(outer || H(inner || octets)). Of that, the outer block is theirs as far as the key reaches (it is
+ * SKEYID, by main mode's own PRF, which is another than the curve's; with SHA-512's under SHA-256 that is the whole
+ * block), and what follows is a hash that they cannot choose, and nothing else: 96, 176 or 192 octets, the last 32, 48
+ * or 64 without a meaning. We know no message of TLS, certificate or request for one that is as short and ends so.
+ * keyring_may_sign_keyed holds both to what IKEv1 has there. */
 int keyring_sign_keyed(const struct keyring *k, uint32_t number, const struct algorithm *prf, const struct key *key,
 		       const struct octets *octets, struct keyring_proof *ret, struct diag *d);
 int keyring_skeyid(const struct keyring *k, uint32_t number, const struct algorithm *prf, const struct octets *nonces,

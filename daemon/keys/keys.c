@@ -236,8 +236,7 @@ static int sign_what(const struct keyring *k, const struct keys_sign *m, struct 
 	case KEYS_SIGN_HASH:
 		return keyring_sign_hash(k, m->number, &m->octets, ret, d);
 	case KEYS_SIGN_KEYED:
-		return m->prf ? keyring_sign_keyed(k, m->number, m->prf, &m->key, &m->octets, ret, d)
-			      : diag_fail(d, ERR_SYNTAX, "a hash needs the PRF");
+		return keyring_sign_keyed(k, m->number, m->prf, &m->key, &m->octets, ret, d);
 	case KEYS_SIGN_SKEYID:
 		return skeyid(k, m, ret, d);
 	default:
@@ -248,7 +247,7 @@ static int sign_what(const struct keyring *k, const struct keys_sign *m, struct 
 static bool may_sign(const struct keys_sign *m)
 {
 	return m->what == KEYS_SIGN_HASH     ? keyring_may_sign_hash(&m->octets)
-	       : m->what == KEYS_SIGN_KEYED  ? m->key.len != 0
+	       : m->what == KEYS_SIGN_KEYED  ? keyring_may_sign_keyed(m->prf, m->key.len, &m->octets)
 	       : m->what == KEYS_SIGN_SKEYID ? keyring_may_make_skeyid(&m->octets)
 					     : keyring_may_sign(&m->octets);
 }

@@ -257,10 +257,41 @@ static void ikev1_asks_for_hashes_and_nonces_only(void **state)
 	assert_int_equal(keyring_skeyid(k, PRIVATE, prf, &(struct octets){ octets, 64 }, &made, &d), -ENOENT);
 	/* By ECDSA a hash that was made elsewhere could be anybody's. */
 	assert_int_equal(keyring_sign_hash(k, PRIVATE, &(struct octets){ octets, 32 }, &proof, &d), -ERR_UNSUPPORTED);
-	assert_int_equal(keyring_sign_keyed(k, PRIVATE, prf, &made, &(struct octets){ octets, 32 }, &proof, &d), 0);
+	assert_int_equal(keyring_sign_keyed(k, PRIVATE, prf, &made, &(struct octets){ octets, 112 }, &proof, &d), 0);
 	assert_int_equal(proof.method, 9);
-	assert_int_equal(keyring_sign_keyed(k, PSK, prf, &made, &(struct octets){ octets, 32 }, &proof, &d), -ENOENT);
+	assert_int_equal(keyring_sign_keyed(k, PSK, prf, &made, &(struct octets){ octets, 112 }, &proof, &d), -ENOENT);
+	assert_int_equal(keyring_sign_keyed(k, PRIVATE, prf, &made, &(struct octets){ octets, 111 }, &proof, &d),
+			 -ERR_SYNTAX);
 	assert_int_equal(keyring_sign_hash(k, PSK, &(struct octets){ octets, 32 }, &proof, &d), -ENOENT);
+}
+
+/* What is made under a key that the asker has chosen: only as IKEv1 makes it. Main mode's PRF made the key, which needs
+ * not be the curve's. */
+static void a_keyed_hash_is_one_of_ikev1(void **state)
+{
+	static const uint8_t octets[200];
+	static const struct {
+		const char *prf; /* NULL: none */
+		size_t key, covers;
+		bool may;
+	} rows[] = {
+		{ "sha256", 32, 112, true },   { "sha256", 64, 200, true },   { "sha384", 32, 112, true },
+		{ "sha512", 20, 112, true },   { "sha256", 32, 111, false },  { "sha256", 32, 0, false },
+		{ "sha256", 0, 112, false },   { "sha256", 31, 112, false },  { "sha256", 63, 112, false },
+		{ "sha384", 65, 112, false },  { "sha512", 128, 112, false }, { "aescmac", 16, 112, false },
+		{ "aesxcbc", 16, 112, false }, { "md5", 16, 112, false },     { "sha1", 20, 112, false },
+		{ NULL, 32, 112, false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		const char *name = rows[i].prf;
+		const struct algorithm *by = name ? algorithm_by_name(ALG_PRF, name, strlen(name)) : NULL;
+
+		assert_true(!name || by);
+		if (keyring_may_sign_keyed(by, rows[i].key, &(struct octets){ octets, rows[i].covers }) != rows[i].may)
+			fail_msg("row %zu", i);
+	}
 }
 
 static void files_are_judged_as_they_are_opened(void **state)
@@ -290,6 +321,7 @@ int main(void)
 		cmocka_unit_test(a_ring_goes_on_with_what_another_had),
 		cmocka_unit_test(only_what_ike_signs_may_be_signed),
 		cmocka_unit_test(ikev1_asks_for_hashes_and_nonces_only),
+		cmocka_unit_test(a_keyed_hash_is_one_of_ikev1),
 		cmocka_unit_test(files_are_judged_as_they_are_opened),
 	};
 
