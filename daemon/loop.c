@@ -45,6 +45,7 @@ static void settled(uv_timer_t *t)
 {
 	struct daemon *d = t->data;
 	SCOPED(host_facts_freep) struct host_facts *facts = NULL, *before = NULL;
+	bool links;
 	size_t come = 0, gone = 0;
 	struct diag why = { 0 };
 
@@ -52,9 +53,15 @@ static void settled(uv_timer_t *t)
 		log_error("%s", why.text);
 		return;
 	}
-	if (host_facts_equal(facts, d->facts))
+	if (host_facts_equal(facts, d->facts)) {
+		if (!host_facts_same_links(facts, d->facts)) {
+			host_facts_swap_places(facts, d->facts);
+			directory_addresses_changed(d);
+		}
 		return;
+	}
 	say_profiles(d, facts);
+	links = !host_facts_same_links(facts, d->facts);
 	before = d->facts;
 	d->facts = TAKE(facts);
 	for (size_t i = 0; d->engine && i < before->own_count; i++)
@@ -64,7 +71,7 @@ static void settled(uv_timer_t *t)
 		}
 	for (size_t i = 0; i < d->facts->own_count; i++)
 		come += !host_facts_have(before, &d->facts->own[i].addr);
-	if (come || gone)
+	if (come || gone || links)
 		directory_addresses_changed(d);
 	if (force_again(d, &why) < 0)
 		daemon_event(d, EVENT_ADDRESSES_CHANGED,

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <libmnl/libmnl.h>
 #include <linux/if_addr.h>
+#include <linux/if_link.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <stdio.h>
@@ -16,6 +17,8 @@
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
+
+enum { LOWER_UP = 1 << 16 }; /* IFF_LOWER_UP: <linux/if.h> does not go with <net/if.h> */
 
 struct reading {
 	struct host_facts *facts;
@@ -49,7 +52,7 @@ static void add_server(struct host_facts *f, enum keyword k, const struct addr *
 
 /* The attributes of a message, by type. */
 struct attributes {
-	const struct nlattr *by_type[RTA_MAX + 1];
+	const struct nlattr *by_type[IFLA_MAX + 1];
 };
 
 static int take_attribute(const struct nlattr *attr, void *context)
@@ -91,8 +94,31 @@ static int take_address(const struct nlmsghdr *h, void *context)
 	f->own = mem_grow(f->own, f->own_count, &f->own_cap, sizeof *f->own);
 	f->own[f->own_count++] = a;
 	f->places = mem_grow(f->places, f->place_count, &f->place_cap, sizeof *f->places);
-	f->places[f->place_count] = (struct host_place){ .addr = a.addr };
+	f->places[f->place_count] = (struct host_place){ .addr = a.addr, .index = m->ifa_index };
 	(void)if_indextoname(m->ifa_index, f->places[f->place_count++].interface);
+	return MNL_CB_OK;
+}
+
+static int take_link(const struct nlmsghdr *h, void *context)
+{
+	const struct reading *r = context;
+	const struct ifinfomsg *m = mnl_nlmsg_get_payload(h);
+	struct attributes all = { 0 };
+	const struct nlattr *lost;
+
+	if (h->nlmsg_type != RTM_NEWLINK)
+		return MNL_CB_OK;
+	(void)mnl_attr_parse(h, sizeof *m, take_attribute, &all);
+	lost = all.by_type[IFLA_CARRIER_DOWN_COUNT];
+	for (size_t i = 0; i < r->facts->place_count; i++) {
+		struct host_place *p = &r->facts->places[i];
+
+		if (m->ifi_index <= 0 || p->index != (unsigned)m->ifi_index)
+			continue;
+		p->carrier = (m->ifi_flags & IFF_UP) && (m->ifi_flags & LOWER_UP);
+		if (lost && mnl_attr_get_payload_len(lost) >= sizeof p->carriers_lost)
+			p->carriers_lost = mnl_attr_get_u32(lost);
+	}
 	return MNL_CB_OK;
 }
 
@@ -149,6 +175,7 @@ static int read_kernel(struct reading *r, struct diag *d)
 	if (mnl_socket_bind(nl, 0, MNL_SOCKET_AUTOPID) < 0)
 		code = diag_errno(d, errno, "bind rtnetlink");
 	else if ((code = dump(nl, RTM_GETADDR, AF_UNSPEC, sizeof(struct ifaddrmsg), take_address, r, d)) == 0 &&
+		 (code = dump(nl, RTM_GETLINK, AF_UNSPEC, sizeof(struct ifinfomsg), take_link, r, d)) == 0 &&
 		 (code = dump(nl, RTM_GETROUTE, AF_INET, sizeof(struct rtmsg), take_route, r, d)) == 0)
 		code = dump(nl, RTM_GETROUTE, AF_INET6, sizeof(struct rtmsg), take_route, r, d);
 	(void)mnl_socket_close(nl);

@@ -13,20 +13,30 @@ struct diag;
 
 enum { HOST_ADDRESSES_MOST = 4096, HOST_SERVERS_MOST = 64 };
 
-/* Own addresses over which the directory has answered, having proven to be one of the domain's controllers. */
-enum { HOST_HOMES_MOST = 8, HOST_HOME_MS = 30 * 60 * 1000 /* an answer makes a home for so long */ };
-struct host_homes {
-	struct {
-		struct addr local;
-		uint64_t until_ms;
-	} all[HOST_HOMES_MOST];
-	size_t count;
-};
-
 /* An own address and where it is. */
 struct host_place {
 	struct addr addr;
 	char interface[16];
+	unsigned index;
+	bool carrier;
+	uint32_t carriers_lost; /* how often so far: what is connected now may be another network than before */
+};
+
+/* Time that goes on while the machine sleeps, and how much of it was slept: who wakes may be elsewhere. */
+struct host_time {
+	uint64_t boot_ms, slept_ms;
+};
+void host_time_now(struct host_time *ret);
+
+/* Own addresses over which the directory has answered, having proven to be one of the domain's controllers, on the
+ * link as it was then. */
+enum { HOST_HOMES_MOST = 8, HOST_HOME_MS = 30 * 60 * 1000 /* an answer makes a home for so long */ };
+struct host_homes {
+	struct {
+		struct host_place place;
+		uint64_t until_ms, slept_ms;
+	} all[HOST_HOMES_MOST];
+	size_t count;
 };
 
 struct host_facts {
@@ -49,6 +59,9 @@ SCOPE_FREEP(struct host_facts, host_facts)
 bool host_facts_have(const struct host_facts *f, const struct addr *a);
 /* The profile of an interface, a PROFILE_ bit; 0: the page names none. */
 unsigned host_facts_profile(const struct host_facts *f, const char *interface);
+/* Is each own address on the same link as before, that has not been away since? */
+bool host_facts_same_links(const struct host_facts *a, const struct host_facts *b);
+void host_facts_swap_places(struct host_facts *a, struct host_facts *b);
 bool host_facts_equal(const struct host_facts *a, const struct host_facts *b);
 
 /* The facts as plan_compile wants them, with the addresses that the policy gives the host called `name` although no

@@ -4,6 +4,9 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
+
+enum { HOST_SLEPT_MS = 500 };
 
 /* No rule speaks of it. Named beside what is automatic, since a host that names no interface has all profiles. */
 static const char loopback[] = "lo";
@@ -38,18 +41,33 @@ static void add(struct host_facts *f, const char *name, unsigned profile)
 	(void)snprintf(to->name, sizeof to->name, "%s", name);
 }
 
-static bool is_home(const struct host_homes *h, const struct addr *a)
+static bool same_link(const struct host_place *a, const struct host_place *b)
+{
+	return a->index == b->index && a->carrier == b->carrier && a->carriers_lost == b->carriers_lost;
+}
+
+static bool is_home(const struct host_homes *h, const struct host_place *p)
 {
 	for (size_t i = 0; h && i < h->count; i++)
-		if (addr_equal(&h->all[i].local, a))
+		if (addr_equal(&h->all[i].place.addr, &p->addr) && same_link(&h->all[i].place, p) && p->carrier)
 			return true;
 	return false;
+}
+
+bool host_facts_same_links(const struct host_facts *a, const struct host_facts *b)
+{
+	if (a->place_count != b->place_count)
+		return false;
+	for (size_t i = 0; i < a->place_count; i++)
+		if (!addr_equal(&a->places[i].addr, &b->places[i].addr) || !same_link(&a->places[i], &b->places[i]))
+			return false;
+	return true;
 }
 
 static unsigned learnt(const struct host_facts *f, const struct host_homes *homes, const char *name)
 {
 	for (size_t i = 0; i < f->place_count; i++)
-		if (strcmp(f->places[i].interface, name) == 0 && is_home(homes, &f->places[i].addr))
+		if (strcmp(f->places[i].interface, name) == 0 && is_home(homes, &f->places[i]))
 			return PROFILE_DOMAIN;
 	return PROFILE_PUBLIC;
 }
@@ -79,29 +97,80 @@ void host_profiles(struct host_facts *f, const struct host_config *c, const stru
 		f->profiles = PROFILE_PUBLIC;
 }
 
-bool host_homes_add(struct host_homes *h, const struct addr *local, uint64_t now_ms, uint64_t hold_ms)
+void host_time_now(struct host_time *ret)
 {
-	size_t at = 0;
+	struct timespec boot, awake;
 
-	while (at < h->count && !addr_equal(&h->all[at].local, local))
+	(void)clock_gettime(CLOCK_MONOTONIC, &awake);
+	(void)clock_gettime(CLOCK_BOOTTIME, &boot);
+	ret->boot_ms = (uint64_t)boot.tv_sec * 1000 + (uint64_t)boot.tv_nsec / 1000000;
+	ret->slept_ms = ret->boot_ms - ((uint64_t)awake.tv_sec * 1000 + (uint64_t)awake.tv_nsec / 1000000);
+}
+
+void host_facts_swap_places(struct host_facts *a, struct host_facts *b)
+{
+	struct host_place *places = a->places;
+	size_t count = a->place_count, cap = a->place_cap;
+
+	a->places = b->places;
+	a->place_count = b->place_count;
+	a->place_cap = b->place_cap;
+	b->places = places;
+	b->place_count = count;
+	b->place_cap = cap;
+}
+
+static const struct host_place *place_of(const struct host_facts *f, const struct addr *a)
+{
+	const struct host_place *found = NULL;
+
+	for (size_t i = 0; i < f->place_count; i++)
+		if (addr_equal(&f->places[i].addr, a)) {
+			if (found)
+				return NULL;
+			found = &f->places[i];
+		}
+	return found;
+}
+
+bool host_homes_add(struct host_homes *h, const struct host_facts *f, const struct addr *local,
+		    const struct host_time *asked, uint64_t hold_ms)
+{
+	const struct host_place *place = place_of(f, local);
+	size_t at = 0;
+	bool news;
+
+	if (!place || !place->carrier)
+		return false;
+	while (at < h->count && !addr_equal(&h->all[at].place.addr, local))
 		at++;
 	if (at == HOST_HOMES_MOST)
 		return false;
-	h->all[at].local = *local;
-	h->all[at].until_ms = now_ms + hold_ms;
-	if (at < h->count)
-		return false;
-	h->count++;
-	return true;
+	news = at == h->count || !same_link(&h->all[at].place, place);
+	h->all[at].place = *place;
+	h->all[at].until_ms = asked->boot_ms + hold_ms;
+	h->all[at].slept_ms = asked->slept_ms;
+	h->count += at == h->count;
+	return news;
 }
 
-bool host_homes_drop(struct host_homes *h, const struct host_facts *f, uint64_t now_ms)
+/* The two clocks are not read at once. */
+static bool has_slept(uint64_t before_ms, uint64_t now_ms)
+{
+	return now_ms > before_ms + HOST_SLEPT_MS;
+}
+
+bool host_homes_drop(struct host_homes *h, const struct host_facts *f, const struct host_time *now)
 {
 	size_t kept = 0, before = h->count;
 
-	for (size_t i = 0; i < before; i++)
-		if (h->all[i].until_ms > now_ms && host_facts_have(f, &h->all[i].local))
+	for (size_t i = 0; i < before; i++) {
+		const struct host_place *place = place_of(f, &h->all[i].place.addr);
+
+		if (h->all[i].until_ms > now->boot_ms && !has_slept(h->all[i].slept_ms, now->slept_ms) && place &&
+		    place->carrier && same_link(place, &h->all[i].place))
 			h->all[kept++] = h->all[i];
+	}
 	h->count = kept;
 	return kept < before;
 }

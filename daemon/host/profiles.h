@@ -9,9 +9,12 @@ void host_profiles(struct host_facts *f, const struct host_config *c, const stru
 /* Does the page leave it open for some interface? */
 bool host_profiles_open(const struct host_config *c);
 
-/* Another answer of the directory, to this address; true: that is news. */
-bool host_homes_add(struct host_homes *h, const struct addr *local, uint64_t now_ms, uint64_t hold_ms);
-/* Forget those whose time has come, and those that are no more our own. true: there was one. */
-bool host_homes_drop(struct host_homes *h, const struct host_facts *f, uint64_t now_ms);
+/* Another answer of the directory, to this address, to what was asked at that time; true: that is news. An address that
+ * is not on one interface alone makes no home. */
+bool host_homes_add(struct host_homes *h, const struct host_facts *f, const struct addr *local,
+		    const struct host_time *asked, uint64_t hold_ms);
+/* Forget those whose time has come, those whose address or link is not as it was, and all when the machine has slept.
+ * true: there was one. */
+bool host_homes_drop(struct host_homes *h, const struct host_facts *f, const struct host_time *now);
 
 #endif

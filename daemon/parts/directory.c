@@ -20,7 +20,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { PATH_TEXT = 4096, NAMED_MOST = 5 };
+enum { PATH_TEXT = 4096, NAMED_MOST = 5, HOME_WATCH_MS = 1000 };
 
 struct directory {
 	struct daemon *d;
@@ -33,6 +33,8 @@ struct directory {
 	uint32_t number;               /* of that */
 	char realm[DIRECTORY_NAME];    /* whose names are known */
 	unsigned failures;             /* since the last answer */
+	struct host_time asked;        /* when that was */
+	uv_timer_t watch;              /* while there is a home: is it still one? */
 	uint64_t answered_s;           /* when the directory said something last, Unix time */
 	char why[ASK_WHY_MOST + 1];    /* it did not; empty: it did */
 };
@@ -44,6 +46,10 @@ static uint64_t refresh_ms(const struct directory *t)
 
 /* ---- where we are ------------------------------------------------------------------------------------------------ */
 
+static void ask_now(struct directory *t);
+static bool wants_profile(const struct directory *t);
+static void watched(uv_timer_t *timer);
+
 /* An interface whose profile is open is the domain's once a controller has answered over it, and stays so for a while
  * if none does: controllers are restarted. */
 static void arrived(struct directory *t, const struct addr *local)
@@ -51,15 +57,34 @@ static void arrived(struct directory *t, const struct addr *local)
 	struct daemon *d = t->d;
 	uint64_t hold_ms = 2 * refresh_ms(t) > HOST_HOME_MS ? 2 * refresh_ms(t) : HOST_HOME_MS;
 
-	if (d->config && host_profiles_open(d->config) && local->family && host_facts_have(d->facts, local) &&
-	    host_homes_add(&d->homes, local, uv_now(&d->loop), hold_ms))
+	if (d->config && host_profiles_open(d->config) && local->family &&
+	    host_homes_add(&d->homes, d->facts, local, &t->asked, hold_ms))
 		daemon_look_at_addresses(d);
+	if (d->homes.count)
+		(void)uv_timer_start(&t->watch, watched, HOME_WATCH_MS, HOME_WATCH_MS);
 }
 
-static void left(struct directory *t)
+/* True: from somewhere. */
+static bool left(struct directory *t)
 {
-	if (host_homes_drop(&t->d->homes, t->d->facts, uv_now(&t->d->loop)))
+	struct host_time now;
+	bool news;
+
+	host_time_now(&now);
+	if ((news = host_homes_drop(&t->d->homes, t->d->facts, &now)))
 		daemon_look_at_addresses(t->d);
+	if (!t->d->homes.count)
+		(void)uv_timer_stop(&t->watch);
+	return news;
+}
+
+/* The machine woke, or nobody has answered for too long. */
+static void watched(uv_timer_t *timer)
+{
+	struct directory *t = timer->data;
+
+	if (left(t) && wants_profile(t))
+		ask_now(t);
 }
 
 /* ---- what is asked ----------------------------------------------------------------------------------------------- */
@@ -149,8 +174,6 @@ static void put_task(struct wire_out *out, const void *what)
 
 /* ---- when -------------------------------------------------------------------------------------------------------- */
 
-static void ask_now(struct directory *t);
-
 static void due(uv_timer_t *timer)
 {
 	ask_now(timer->data);
@@ -184,7 +207,7 @@ static void failed(struct directory *t, const char *why)
 			       "the directory does not answer: %.200s. What it said before stays in force", t->why);
 		observe(&t->d->observer, &e);
 	}
-	left(t);
+	(void)left(t);
 	ask_when_failed(t);
 }
 
@@ -215,6 +238,7 @@ static void ask_now(struct directory *t)
 		failed(t, why.text);
 		return;
 	}
+	host_time_now(&t->asked);
 	wire_put_u32(channel_begin(c, ASK_DIRECTORY), ++t->number);
 	channel_end_fds(c, &fd, 1);
 	(void)close(fd);
@@ -298,7 +322,7 @@ static void learn_all(struct directory *t, const struct directory_replies *r)
 		directory_tell_keying(t->d, keying);
 	directory_cache_keep(t->cache, t->running.realm, t->names);
 	directory_task_wipe(&t->running);
-	left(t);
+	(void)left(t);
 	arrived(t, &r->local);
 	if (accounts_questions(t->accounts, waiting))
 		ask_now(t);
@@ -487,7 +511,7 @@ void directory_addresses_changed(struct daemon *d)
 
 	if (!t)
 		return;
-	left(t);
+	(void)left(t);
 	if (wants_profile(t))
 		ask_now(t);
 }
@@ -533,14 +557,23 @@ void directory_new(struct daemon *d)
 	t->accounts = accounts_new();
 	t->timer.data = t;
 	(void)uv_timer_init(&d->loop, &t->timer);
+	t->watch.data = t;
+	(void)uv_timer_init(&d->loop, &t->watch);
 	(void)snprintf(path, sizeof path, "%.4000s/directory", d->options.state_dir);
 	t->cache = directory_cache_new(&d->loop, path);
 	d->directory = t;
 }
 
-static void timer_closed(uv_handle_t *h)
+static void watch_closed(uv_handle_t *h)
 {
 	free(h->data);
+}
+
+static void timer_closed(uv_handle_t *h)
+{
+	struct directory *t = h->data;
+
+	uv_close((uv_handle_t *)&t->watch, watch_closed);
 }
 
 void directory_close(struct daemon *d)
@@ -553,5 +586,6 @@ void directory_close(struct daemon *d)
 	directory_task_wipe(&t->running);
 	directory_cache_close(t->cache);
 	accounts_free(t->accounts);
+	(void)uv_timer_stop(&t->watch);
 	uv_close((uv_handle_t *)&t->timer, timer_closed);
 }

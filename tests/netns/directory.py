@@ -96,7 +96,7 @@ def down_at_start():
 
 
 def profile():
-    """an interface by which the directory answers is in profile domain, also where nothing else is asked; not at once out of it"""
+    """an interface by which the directory answers is in profile domain, also where nothing else is asked; not at once out of it, but when its link is lost"""
     domain, member = world()
     other = Namespace("o")
     wire(other, member, b_if="eth1")
@@ -137,6 +137,11 @@ firewall:
            wait_until(lambda: profiles().get("eth0") == "public", 10))
     domain.start()
     expect("the controller is found again: %s" % profiles(), wait_until(lambda: profiles()["eth0"] == "domain", 90))
+    domain.host.sh("ip", "link", "set", "eth0", "down")
+    expect("without a carrier it is nobody's, with the address as before: %s" % profiles(),
+           wait_until(lambda: profiles().get("eth0") == "public", 10))
+    domain.host.sh("ip", "link", "set", "eth0", "up")
+    expect("and the domain's again when it is plugged in there: %s" % profiles(), wait_until(lambda: profiles()["eth0"] == "domain", 60))
 
 
 def no_keytab():

@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "daemon/host/profiles.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,7 +19,9 @@ static struct addr address(const char *text)
 static void put(struct host_facts *f, const char *interface, const char *text)
 {
 	f->places = mem_grow(f->places, f->place_count, &f->place_cap, sizeof *f->places);
-	f->places[f->place_count] = (struct host_place){ .addr = address(text) };
+	f->places[f->place_count] = (struct host_place){ .addr = address(text),
+							 .index = (unsigned)(interface[3] - '0') + 2,
+							 .carrier = true };
 	memcpy(f->places[f->place_count++].interface, interface, strlen(interface) + 1);
 	f->own = mem_grow(f->own, f->own_count, &f->own_cap, sizeof *f->own);
 	f->own[f->own_count++] = (struct host_address){ address(text), 24 };
@@ -68,8 +71,8 @@ static void each_interface_has_the_profile_that_the_page_says_or_leaves_open(voi
 
 		memcpy(interfaces, named, sizeof interfaces);
 		if (r->home)
-			assert_true(host_homes_add(&homes, &(struct addr){ 0 }, 0, 1) &&
-				    host_homes_add(&homes, (struct addr[]){ address(r->home) }, 0, 1));
+			(void)host_homes_add(&homes, f, (struct addr[]){ address(r->home) }, &(struct host_time){ 0 },
+					     1);
 		host_profiles(f, &c, &homes);
 		if (host_facts_profile(f, "eth0") != r->eth0 || host_facts_profile(f, "eth1") != r->eth1 ||
 		    f->profiles != r->in_force)
@@ -90,28 +93,109 @@ static void a_host_without_addresses_is_in_public(void **state)
 	assert_true(f->interface_count > 0);
 }
 
+static struct host_time at(uint64_t boot_ms, uint64_t slept_ms)
+{
+	return (struct host_time){ boot_ms, slept_ms };
+}
+
+static bool arrive(struct host_homes *h, const struct host_facts *f, const char *where, uint64_t boot_ms)
+{
+	struct addr local = address(where);
+	struct host_time asked = at(boot_ms, 0);
+
+	return host_homes_add(h, f, &local, &asked, 100);
+}
+
+static bool drop(struct host_homes *h, const struct host_facts *f, uint64_t boot_ms, uint64_t slept_ms)
+{
+	struct host_time now = at(boot_ms, slept_ms);
+
+	return host_homes_drop(h, f, &now);
+}
+
 static void a_home_lasts_as_long_as_it_is_answered_at_and_our_own(void **state)
 {
 	SCOPED(host_facts_freep) struct host_facts *f = machine();
-	struct addr here = address("10.0.0.1"), there = address("10.1.0.1"), gone = address("10.2.0.1");
+	struct host_homes h = { 0 };
+	char text[16];
+
+	(void)state;
+	assert_true(arrive(&h, f, "10.0.0.1", 0));
+	assert_false(arrive(&h, f, "10.0.0.1", 50)); /* no news, and longer */
+	assert_true(arrive(&h, f, "10.1.0.1", 0));
+	assert_false(arrive(&h, f, "10.2.0.1", 0)); /* not ours */
+	assert_false(drop(&h, f, 99, 0));
+	assert_true(drop(&h, f, 100, 0));
+	assert_int_equal(h.count, 1);
+	assert_true(addr_equal(&h.all[0].place.addr, (struct addr[]){ address("10.0.0.1") }));
+	put(f, "eth1", "10.2.0.1");
+	assert_true(arrive(&h, f, "10.2.0.1", 100));
+	f->place_count--;
+	assert_true(drop(&h, f, 101, 0));
+	assert_int_equal(h.count, 1);
+	for (unsigned i = 0; i < HOST_HOMES_MOST + 3; i++) {
+		(void)snprintf(text, sizeof text, "10.3.0.%u", i);
+		put(f, "eth1", text);
+		assert_int_equal(arrive(&h, f, text, 0), i < HOST_HOMES_MOST - 1);
+	}
+	assert_int_equal(h.count, HOST_HOMES_MOST);
+}
+
+/* The address may stay: what counts is that it is the same link, which has not been away since. */
+static void a_home_is_left_with_its_link_and_when_the_machine_sleeps(void **state)
+{
+	static const struct row {
+		struct host_place now;
+		uint64_t slept_ms;
+		bool other, left; /* another interface has the address too */
+	} rows[] = {
+		{ { .index = 2, .carrier = true, .carriers_lost = 0 }, 0, false, false },
+		{ { .index = 2, .carrier = true, .carriers_lost = 0 }, 3, false, false }, /* the clocks */
+		{ { .index = 2, .carrier = false, .carriers_lost = 1 }, 0, false, true },
+		{ { .index = 2, .carrier = true, .carriers_lost = 1 }, 0, false, true },  /* away and back, unseen */
+		{ { .index = 2, .carrier = false, .carriers_lost = 0 }, 0, false, true }, /* taken down */
+		{ { .index = 9, .carrier = true, .carriers_lost = 0 }, 0, false, true },
+		{ { .index = 2, .carrier = true, .carriers_lost = 0 }, 60000, false, true },
+		{ { .index = 2, .carrier = true, .carriers_lost = 0 }, 0, true, true },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		SCOPED(host_facts_freep) struct host_facts *f = machine(), *before = machine();
+		struct host_config c = { .interfaces_auto = true };
+		struct host_homes h = { 0 };
+		struct host_place *p = &f->places[0];
+		bool same;
+
+		assert_true(arrive(&h, f, "10.0.0.1", 0));
+		p->index = rows[i].now.index;
+		p->carrier = rows[i].now.carrier;
+		p->carriers_lost = rows[i].now.carriers_lost;
+		same = host_facts_same_links(f, before);
+		if (rows[i].other)
+			put(f, "eth1", "10.0.0.1");
+		else if (same != (rows[i].slept_ms != 0 || !rows[i].left))
+			fail_msg("row %zu: links", i);
+		if (!same) { /* at once, whether or not homes were looked through */
+			host_profiles(f, &c, &h);
+			assert_int_equal(host_facts_profile(f, "eth0"), PROFILE_PUBLIC);
+		}
+		if (drop(&h, f, 50, rows[i].slept_ms) != rows[i].left || (h.count == 0) != rows[i].left)
+			fail_msg("row %zu", i);
+	}
+}
+
+static void no_home_is_where_the_link_is_down_or_the_address_in_two_places(void **state)
+{
+	SCOPED(host_facts_freep) struct host_facts *f = machine();
 	struct host_homes h = { 0 };
 
 	(void)state;
-	assert_true(host_homes_add(&h, &here, 0, 100));
-	assert_false(host_homes_add(&h, &here, 50, 100)); /* no news, and longer */
-	assert_true(host_homes_add(&h, &there, 0, 100));
-	assert_false(host_homes_drop(&h, f, 99));
-	assert_true(host_homes_drop(&h, f, 100));
-	assert_int_equal(h.count, 1);
-	assert_true(addr_equal(&h.all[0].local, &here));
-	assert_true(host_homes_add(&h, &gone, 100, 100));
-	assert_true(host_homes_drop(&h, f, 101));
-	assert_int_equal(h.count, 1);
-	for (unsigned i = 0; i < HOST_HOMES_MOST + 3; i++) {
-		gone.octets[3] = (uint8_t)i;
-		assert_int_equal(host_homes_add(&h, &gone, 0, 1), i < HOST_HOMES_MOST - 1);
-	}
-	assert_int_equal(h.count, HOST_HOMES_MOST);
+	put(f, "eth1", "10.0.0.1");
+	assert_false(arrive(&h, f, "10.0.0.1", 0));
+	f->places[2].carrier = false;
+	assert_false(arrive(&h, f, "10.1.0.1", 0));
+	assert_int_equal(h.count, 0);
 }
 
 int main(void)
@@ -120,6 +204,8 @@ int main(void)
 		cmocka_unit_test(each_interface_has_the_profile_that_the_page_says_or_leaves_open),
 		cmocka_unit_test(a_host_without_addresses_is_in_public),
 		cmocka_unit_test(a_home_lasts_as_long_as_it_is_answered_at_and_our_own),
+		cmocka_unit_test(a_home_is_left_with_its_link_and_when_the_machine_sleeps),
+		cmocka_unit_test(no_home_is_where_the_link_is_down_or_the_address_in_two_places),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
