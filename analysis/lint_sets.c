@@ -2,6 +2,7 @@
 #include "analysis/lint_parts.h"
 
 #include "base/str.h"
+#include "policy/plan.h"
 
 #include <stdlib.h>
 
@@ -20,30 +21,100 @@ static size_t list_suites(const struct protection_set *s, bool encrypting, struc
 	return n;
 }
 
+/* Of which traffic of the rules that use a set a firewall rule asks that it be encrypted. */
+struct asked {
+	bool some, on_demand, left; /* left: some of which none asks */
+};
+
+static bool same_traffic(const struct plan_entry *a, const struct plan_entry *b)
+{
+	return a->protocol == b->protocol && a->icmp_type == b->icmp_type && a->icmp_code == b->icmp_code &&
+	       a->local_port.lo == b->local_port.lo && a->local_port.hi == b->local_port.hi &&
+	       a->remote_port.lo == b->remote_port.lo && a->remote_port.hi == b->remote_port.hi;
+}
+
+/* Does one before it stand in for it, with the set that the firewall rule wants? */
+static bool stood_in_for(const struct plan_list *list, size_t at)
+{
+	for (size_t i = 0; i < at; i++)
+		if (list->entries[i].rule->base == list->entries[at].rule &&
+		    same_traffic(&list->entries[i], &list->entries[at]))
+			return true;
+	return false;
+}
+
+static void look_at_list(const struct plan_list *list, const struct protection_set *s, struct asked *ret)
+{
+	for (size_t i = 0; i < list->count; i++) {
+		const struct rule *r = list->entries[i].rule, *written = rule_as_written(r);
+
+		if (!rule_mode_protects(r->mode) || written->protection != s)
+			continue;
+		ret->some |= r->base != NULL;
+		ret->on_demand |= r->base && r == written->encrypted_first;
+		ret->left |= !r->base && !stood_in_for(list, i);
+	}
+}
+
+/* In the plans of all kinds of host, where any rule of the set has a stand-in at all. */
+static void find_asked(const struct lint *l, const struct protection_set *s, struct asked *ret)
+{
+	bool any = false;
+
+	*ret = (struct asked){ 0 };
+	for (size_t i = 0; i < l->rule_count; i++)
+		any |= l->rules[i].protection == s && (l->rules[i].encrypted || l->rules[i].encrypted_first);
+	for (size_t i = 0; any && i < l->kind_count; i++) {
+		const struct plan *plan = why_plan(l->w, &l->kinds[i]);
+
+		ret->left |= !plan; /* its rules are in conflict */
+		for (size_t k = 0; plan && k < plan_lists(plan); k++) {
+			struct plan_list list = plan_list(plan, (uint32_t)k);
+
+			look_at_list(&list, s, ret);
+		}
+	}
+	ret->left |= l->bounded;
+}
+
 static void null_encryption(struct lint *l, const struct protection_set *s, const struct rule *user)
 {
 	struct str open = { 0 }, hidden = { 0 };
 	size_t n = list_suites(s, false, &open), m = list_suites(s, true, &hidden);
 	struct finding *f;
+	struct asked asked;
 
-	if (n && m && !child_suite_encrypts(&s->suites[0])) {
+	find_asked(l, s, &asked);
+	if (n && m && asked.some && !asked.left) {
+		if (asked.on_demand) {
+			f = report_add(l->r, SEVERITY_NOTE, "null-encryption", s->place,
+				       "protection '%s' does not promise encryption: it also allows %s", s->name,
+				       str_text(&open));
+			finding_advise(f,
+				       "Firewall rules ask for encryption on demand, so %s is offered first; a peer\n"
+				       "that has only %s is accepted too.",
+				       str_text(&hidden), str_text(&open));
+		}
+	} else if (n && m && !child_suite_encrypts(&s->suites[0])) {
 		f = report_add(l->r, SEVERITY_WARNING, "null-encryption", s->place,
 			       "protection '%s' does not encrypt: hosts agree on %s, and anyone can read along",
 			       s->name, str_text(&open));
 		finding_advise(f,
-			       "The first proposal that both ends accept is taken, so %s is never reached.\n"
-			       "'%s' yields no more than 'authenticated'. To have it encrypted, take %s out\n"
+			       "The first proposal that both ends accept is taken, so %s is never reached%s.\n"
+			       "'%s' yields no more than 'authenticated'%s. To have it encrypted, take %s out\n"
 			       "and add require-encryption: true.",
-			       str_text(&hidden), user->name, str_text(&open));
+			       str_text(&hidden), asked.some ? " but where a firewall rule asks for it" : "",
+			       user->name, asked.some ? " elsewhere" : "", str_text(&open));
 	} else if (n && m) {
 		f = report_add(l->r, SEVERITY_WARNING, "null-encryption", s->place,
 			       "protection '%s' does not promise encryption: it also allows %s", s->name,
 			       str_text(&open));
 		finding_advise(f,
 			       "Two hosts of this policy agree on encryption, but a peer that offers only %s\n"
-			       "is accepted too: '%s' guarantees no more than 'authenticated'. Take it out, and add\n"
+			       "is accepted too%s: '%s' guarantees no more than 'authenticated'. Take it out, and add\n"
 			       "require-encryption: true.",
-			       str_text(&open), user->name);
+			       str_text(&open), asked.some ? " where no firewall rule asks for encryption" : "",
+			       user->name);
 	} else if (n) {
 		f = report_add(l->r, SEVERITY_NOTE, "null-encryption", s->place,
 			       "protection '%s' authenticates only: %s does not hide the data", s->name,

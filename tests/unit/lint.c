@@ -262,7 +262,22 @@ static const struct row {
 	  "never-encrypted null-encryption", "'web' has that traffic protected by ah-sha256, esp-sha256-null" },
 	{ NET HOSTS AUTH "protection: { default: { proposals: [ah-sha256, esp-aes256gcm] } }\n" R WEB ASKS(
 		  "block", "action: allow, secure: encrypted", ""),
-	  "null-encryption", NULL },
+	  "", NULL }, /* what it says to do: only what encrypts is offered there */
+	{ NET HOSTS AUTH "protection: { default: { proposals: [esp-aes256gcm, ah-sha256] } }\n" R WEB ASKS(
+		  "block", "action: allow, secure: encrypted", ""),
+	  "", NULL },
+	{ NET HOSTS AUTH "protection: { default: { proposals: [ah-sha256, esp-aes256gcm] } }\n" R WEB ASKS(
+		  "block", "action: allow, secure: encrypted-on-demand", ""),
+	  "null-encryption", "esp-aes256gcm is offered first; a peer\nthat has only ah-sha256 is accepted too" },
+	{ NET HOSTS AUTH "protection: { default: { proposals: [ah-sha256, esp-aes256gcm] } }\n" R REQUIRE ASKS(
+		  "block", "action: allow, secure: encrypted", ""),
+	  "null-encryption", "is never reached but where a firewall rule asks for it" },
+	{ NET HOSTS AUTH "protection: { default: { proposals: [esp-aes256gcm, ah-sha256] } }\n" R REQUIRE ASKS(
+		  "block", "action: allow, secure: encrypted", ""),
+	  "null-encryption", "where no firewall rule asks for encryption" },
+	{ NET HOSTS AUTH "protection: { default: { proposals: [ah-sha256, esp-aes256gcm] } }\n" R WEB ASKS(
+		  "block", "action: allow, secure: authenticated", ""),
+	  "null-encryption", "is never reached." },
 	{ NET HOSTS AUTH SIGN R WEB ASKS("block", "action: allow, secure: encrypted-on-demand", ""), "null-encryption",
 	  NULL },
 
