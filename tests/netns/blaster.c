@@ -115,7 +115,8 @@ static bool keep(int fd, struct frame *f)
 	return f->esp > 0;
 }
 
-/* Length and checksum of the IP header, and UDP's length, after the packet was cut. */
+/* Lengths and the checksum of the IP header after the packet was changed. UDP needs none: with the old one the kernel
+ * would throw away what the data plane is to judge. */
 static void set_lengths(struct frame *f)
 {
 	uint8_t *ip = f->octets + ETHER;
@@ -166,7 +167,6 @@ static void cut(struct frame *f)
 	size_t least = f->esp + 1;
 
 	f->len = least + chance() % (f->len - least);
-	set_lengths(f);
 }
 
 static void random_text(struct frame *f)
@@ -196,6 +196,7 @@ static void blast(int fd, struct frame *kept, unsigned seconds)
 			/* Backwards: what came last goes first. */
 			made[i] = kept[KEPT - 1 - (turn * BATCH + i) % KEPT];
 			kinds[i % KINDS].change(&made[i]);
+			set_lengths(&made[i]);
 			pieces[i] = (struct iovec){ made[i].octets, made[i].len };
 			messages[i].msg_hdr = (struct msghdr){ .msg_iov = &pieces[i], .msg_iovlen = 1 };
 		}
