@@ -40,6 +40,25 @@ static int compile(struct daemon *d, const struct policy *policy, const struct r
 	return plan_file_new(++d->plans, report_file(texts, POLICY_FILE), &host, &c->file, why);
 }
 
+/* A name that the page gives on purpose is to be one of the policy's; else addresses decide who this host is. */
+static void warn_of_name(const struct daemon *d, const struct candidate *c)
+{
+	const char *name = d->config ? d->config->name : NULL;
+	const struct host *all, *is = NULL;
+	struct finding *f;
+
+	if (!name || policy_hosts(c->policy, &all) == 0 || policy_host_by_name(c->policy, name))
+		return;
+	for (size_t i = 0; !is && i < d->facts->own_count; i++)
+		is = policy_host_by_address(c->policy, &d->facts->own[i].addr);
+	f = report_add(c->report, SEVERITY_WARNING, "name-unknown", (struct place){ 0 },
+		       "host.yaml calls this host '%.60s', and the policy has no host of that name", name);
+	if (is)
+		finding_advise(f, "by its addresses it is taken for '%.60s': set name: to that", is->name);
+	else
+		finding_advise(f, "none of its addresses is a host's either: add it to hosts:, or set name: right");
+}
+
 int candidate_make(struct daemon *d, struct text *text, struct candidate *ret, struct diag *why)
 {
 	int r;
@@ -47,6 +66,7 @@ int candidate_make(struct daemon *d, struct text *text, struct candidate *ret, s
 	*ret = (struct candidate){ .report = report_new() };
 	if ((r = policy_parse(text, &(struct policy_load_options){ 0 }, ret->report, &ret->policy)) < 0)
 		return diag_fail(why, r, "the policy has errors");
+	warn_of_name(d, ret);
 	return compile(d, ret->policy, ret->report, ret, why);
 }
 

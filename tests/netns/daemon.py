@@ -700,6 +700,11 @@ def checked():
     done = subprocess.run(a.command("--check", "--policy", a.policy(PSK % "never")), capture_output=True, text=True,
                           timeout=20)
     expect("wrong", done.returncode == 1 and "never" in done.stderr)
+    write(a.folder + "/host.yaml", "cordon: 1\nname: nobody\n")
+    named = PSK % "require" + "hosts: { x: { address: 192.0.2.99 } }\n"
+    done = subprocess.run(a.command("--check", "--config", a.folder + "/host.yaml", "--policy", a.policy(named)), capture_output=True,
+                          text=True, timeout=20)
+    expect("a name that the policy does not have is warned of", done.returncode == 0 and "[name-unknown]" in done.stderr)
     expect("nothing was changed", nothing_left(a) and not os.path.exists(a.state))
 
 
