@@ -203,6 +203,7 @@ static void load_sections(struct load *l)
 	load_rules(l, v[S_RULES]);
 	load_firewalls(l, v[S_FIREWALL]);
 	load_encryption_asks(l->p);
+	load_reqids(l->p);
 	load_tests(l, v[S_TESTS]);
 }
 

@@ -131,6 +131,7 @@ bool load_profiles(struct load *l, uint32_t node, unsigned *ret);
 bool load_program(struct load *l, uint32_t node, const char **ret); /* a unit, or the path of a control group */
 void load_firewalls(struct load *l, uint32_t node);
 void load_tests(struct load *l, uint32_t node);
+void load_reqids(struct policy *p);          /* load_reqids.c: when rules and their stand-ins are there */
 void load_encryption_asks(struct policy *p); /* load_asks.c: when rules and firewalls are there */
 
 /* A name of the user's that is not in a table: the error, and what may have been meant. `others` may be NULL. */

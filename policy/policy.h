@@ -204,6 +204,7 @@ struct rule {
 	 * not. NULL: nobody asks, or the set cannot, or does in any case. base: whose place it takes; NULL: it is a
 	 * rule as written. */
 	const struct rule *encrypted, *encrypted_first, *base;
+	unsigned reqid_turn; /* which of its name's numbers it has (policy/reqid.h): the first that no other rule has */
 	/* For findings; file 0 if not written. */
 	struct place mode_place, auth_place, second_auth_place, protection_place, ports_place, modules_place;
 };

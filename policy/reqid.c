@@ -17,7 +17,7 @@ bool rule_always_encrypts(const struct rule *r)
 }
 
 /* Stand-ins have other protection sets than the rule in whose place they stand, and so numbers of their own. */
-static uint64_t variant(const struct rule *r)
+unsigned rule_variant(const struct rule *r)
 {
 	return !r->base ? 0 : r->base->encrypted == r ? 1 : 2;
 }
@@ -25,7 +25,7 @@ static uint64_t variant(const struct rule *r)
 uint32_t rule_reqid(const struct rule *r)
 {
 	const char *name = rule_as_written(r)->name;
-	uint64_t h = table_hash(name, strlen(name), variant(r));
+	uint64_t h = table_hash(name, strlen(name), rule_variant(r) | (uint64_t)r->reqid_turn << 2);
 	uint32_t low = REQID_ENCRYPTS - 1;
 
 	return REQID_OURS | (rule_always_encrypts(r) ? REQID_ENCRYPTS : 0) | ((uint32_t)(h ^ h >> 32) & low);

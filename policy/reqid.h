@@ -10,8 +10,9 @@
 #define REQID_MASK 0xf0000000u
 #define REQID_ENCRYPTS 0x08000000u /* whatever is agreed on for the rule, it is encrypted */
 
-/* Two rules with the same number are known by one: 134 million there are. */
+/* One of 134 million. Of one policy no two rules have the same (load_reqids.c). */
 uint32_t rule_reqid(const struct rule *r);
+unsigned rule_variant(const struct rule *r); /* 0: as written; else which of its stand-ins */
 
 static inline bool reqid_is_ours(uint32_t reqid)
 {

@@ -1,8 +1,12 @@
 /* By which number the kernel knows the SAs of a rule. */
 #include "tests/unit/unit.h"
 
+#include "base/report.h"
+#include "base/scope.h"
+#include "base/text.h"
 #include "policy/reqid.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static struct child_suite gcm, null_sha;
@@ -69,12 +73,57 @@ static void reqid_of_a_stand_in_is_its_own(void **state)
 	assert_false(rule_always_satisfies(&a, &encrypted));
 }
 
+/* Names that come to the same number: the one that sorts behind has another, wherever it stands. */
+static void no_two_rules_of_a_policy_have_the_same_reqid(void **state)
+{
+	static const struct {
+		const char *stays, *moves;
+	} rows[] = { { "rule-19920", "rule-6038" }, { "site-08061", "site-18010" } };
+	struct protection_set p = { .suites = &gcm, .count = 1 };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct rule stays = rule(rows[i].stays, &p), moves = rule(rows[i].moves, &p);
+		uint32_t moved[2];
+
+		assert_int_equal(rule_reqid(&stays), rule_reqid(&moves));
+		for (unsigned turned = 0; turned < 2; turned++) {
+			SCOPED(report_freep) struct report *report = report_new();
+			SCOPED(policy_freep) struct policy *policy = NULL;
+			const struct rule *rules;
+			char text[1024];
+			int n = snprintf(
+				text, sizeof text,
+				"cordon: 1\n"
+				"authentication:\n"
+				"  a: [ { certificate: { issuer: \"CN=A\" } } ]\n"
+				"  b: [ { certificate: { issuer: \"CN=B\" } } ]\n"
+				"protection: { p: { proposals: [esp-aes256gcm] } }\n"
+				"connection-security:\n"
+				"  - { name: %s, endpoint1: 10.0.0.0/24, endpoint2: 10.1.0.0/16, mode: require, "
+				"authentication: a, protection: p }\n"
+				"  - { name: %s, endpoint1: 10.0.0.0/24, endpoint2: 10.2.0.0/16, mode: require, "
+				"authentication: b, protection: p }\n",
+				turned ? rows[i].moves : rows[i].stays, turned ? rows[i].stays : rows[i].moves);
+
+			assert_true(n > 0 && (size_t)n < sizeof text);
+			assert_int_equal(policy_parse(text_new("t.yaml", text, (size_t)n), NULL, report, &policy), 0);
+			assert_int_equal(policy_rules(policy, &rules), 2);
+			assert_int_equal(rule_reqid(&rules[turned]), rule_reqid(&stays));
+			assert_int_not_equal(rule_reqid(&rules[!turned]), rule_reqid(&stays));
+			moved[turned] = rule_reqid(&rules[!turned]);
+		}
+		assert_int_equal(moved[0], moved[1]);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(reqid_says_whose_it_is_and_whether_it_encrypts),
 		cmocka_unit_test(reqid_of_a_rule_read_again_is_the_same),
 		cmocka_unit_test(reqid_of_a_stand_in_is_its_own),
+		cmocka_unit_test(no_two_rules_of_a_policy_have_the_same_reqid),
 	};
 
 	return cmocka_run_group_tests(tests, parse_suites, NULL);
