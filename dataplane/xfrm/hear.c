@@ -51,22 +51,6 @@ void hear_one(struct xfrm_plane *x, const struct message_in *m)
 		heard_mapping(x, m);
 }
 
-/* Some were lost: look at all that might have ended, and let the kernel ask again about all that waits. */
-static void after_loss(struct xfrm_plane *x)
-{
-	for (size_t i = 0; i < x->states.count;) {
-		struct state *st = x->states.all[i];
-
-		if (st->reserved || watch_read(x, st)) {
-			i++;
-			continue;
-		}
-		xfrm_expire_pair(x, st);
-		i = 0;
-	}
-	waits_ask_again(x);
-}
-
 void hear_all(struct xfrm_plane *x)
 {
 	_Alignas(8) uint8_t octets[DATAGRAM_MOST];
@@ -81,7 +65,8 @@ void hear_all(struct xfrm_plane *x)
 		size_t left;
 
 		if (n < 0 && errno == ENOBUFS) {
-			after_loss(x);
+			if (x->loss_ms == 0)
+				x->loss_ms = x->now + LOSS_MS;
 			continue;
 		}
 		if (n < 0 && errno != EINTR)

@@ -117,7 +117,7 @@ static void wipe(struct xfrm_plane *x)
 	for (size_t i = 0; i < x->event_count; i++)
 		plan_free(x->events[i].plan);
 	free(x->events);
-	free(x->waits);
+	waits_wipe(&x->waits);
 	states_wipe(&x->states);
 	policies_wipe(&x->policies);
 	plan_free(x->plan);
@@ -139,7 +139,6 @@ int xfrm_new(const struct xfrm_config *c, struct sad **ret, struct diag *d)
 	x->config.fds = NULL;
 	x->poll_fd = -1;
 	x->asker.fd = x->fds.fd[XFRM_FD_ASK];
-	x->waits = mem_new(WAITS_MOST, sizeof *x->waits);
 	x->next_poll_ms = x->next_sequence_ms = UINT64_MAX;
 	policies_init(&x->policies, &x->asker);
 	x->plan = c->plan ? plan_ref(c->plan) : NULL;
@@ -188,7 +187,7 @@ uint64_t xfrm_deadline(const struct sad *sad)
 {
 	const struct xfrm_plane *x = plane_of_const(sad);
 
-	return sooner(x->policies.next_end, sooner(waits_deadline(x), watch_deadline(x)));
+	return sooner(sooner(x->policies.next_end, loss_deadline(x)), sooner(waits_deadline(x), watch_deadline(x)));
 }
 
 void xfrm_tick(struct sad *sad)
@@ -197,6 +196,7 @@ void xfrm_tick(struct sad *sad)
 
 	xfrm_enter(x);
 	policies_end_clear(&x->policies, x->now, NULL, NULL);
+	loss_tick(x);
 	waits_tick(x);
 	watch_tick(x);
 	xfrm_leave(x);

@@ -3,6 +3,8 @@
 #ifndef DATAPLANE_XFRM_PLANE_H
 #define DATAPLANE_XFRM_PLANE_H
 #include "base/diag.h"
+#include "base/limit.h"
+#include "base/table.h"
 #include "dataplane/sad_ops.h"
 #include "dataplane/xfrm/policies.h"
 #include "dataplane/xfrm/states.h"
@@ -12,12 +14,16 @@
 enum {
 	WAITS_MOST = 4096,         /* pairs for which the kernel waits for an SA, as far as we remember */
 	WAITS_EACH = 256,          /* looked after in one tick */
+	WAITS_LOOK = 64,           /* looked at for one that may make room */
+	ACQUIRE_S = 1000,          /* ACQUIRE so often in all, */
+	ACQUIRE_BURST = 4096,      /* and so many at once */
 	WAIT_ASK_MS = 1000,        /* ACQUIRE at most so often for a selector */
 	WAIT_MOST_MS = 30000,      /* net.core.xfrm_acq_expires: the kernel asks again then */
 	REFUSED_MS = 100,          /* who sends has an error at once (EPERM); long enough for the kernel's timer */
 	MOVED_TOLD_MS = 200,       /* SAD_MOVED is told so often */
 	FRONT_POLICIES_MOST = 256, /* of one SA */
 	USAGE_CACHED_MS = 1000,
+	LOSS_MS = 50, /* from the first loss: what is lost until then is looked for once */
 };
 
 /* Masks of bits that nobody sets, for policies in front of the plan's. Who sets them has what the plan alone says. */
@@ -33,6 +39,15 @@ struct wait {
 	uint64_t since_ms, asked_ms;
 	bool ended;   /* nothing waits in the kernel now */
 	bool unasked; /* it came too soon behind the last question */
+	size_t place;
+};
+
+struct waits {
+	struct table by_selector;
+	struct wait **all;
+	size_t count, cap;
+	size_t hand;                 /* where room is looked for next */
+	struct limit_bucket acquire; /* all questions together */
 };
 
 struct xfrm_event {
@@ -50,11 +65,12 @@ struct xfrm_plane {
 	struct plan *plan;
 	uint64_t now;
 	unsigned depth;
+	uint64_t loss_ms; /* when to look at what was not heard; 0: nothing was lost */
+	uint64_t listing; /* number of the list that is being read */
 	struct asker asker;
 	struct policies policies;
 	struct states states;
-	struct wait *waits;
-	size_t wait_count;
+	struct waits waits;
 	struct xfrm_event *events;
 	size_t event_count, event_cap;
 	char trouble[512];
@@ -117,6 +133,9 @@ void waits_served(struct xfrm_plane *x, const struct sa_spec *spec);
 /* The kernel asks again when the next packet comes; clear: packets of the selector may pass now. */
 void waits_released(struct xfrm_plane *x, const struct sa_selector *selector);
 void waits_ask_again(struct xfrm_plane *x);
+/* The same, but none is asked about sooner than it would have been. */
+void waits_end_all(struct xfrm_plane *x);
+void waits_wipe(struct waits *l);
 void waits_tick(struct xfrm_plane *x);
 uint64_t waits_deadline(const struct xfrm_plane *x);
 
@@ -124,11 +143,16 @@ uint64_t waits_deadline(const struct xfrm_plane *x);
 void hear_one(struct xfrm_plane *x, const struct message_in *m);
 void hear_all(struct xfrm_plane *x); /* at most so many; the rest makes the descriptor readable again */
 
+/* loss.c: the kernel said something, and there was no room for it */
+void loss_tick(struct xfrm_plane *x);
+uint64_t loss_deadline(const struct xfrm_plane *x);
+
 /* watch.c */
-void watch_first(struct xfrm_plane *x, struct state *st);           /* begin to look whether something came in */
-void watch_sequences(struct xfrm_plane *x, const struct state *st); /* outbound ones without ESN run out */
-bool watch_read(struct xfrm_plane *x, struct state *st);            /* its counters, now; false: it is not there */
-void watch_read_all(struct xfrm_plane *x);                          /* unless that was less than USAGE_CACHED_MS ago */
+void watch_first(struct xfrm_plane *x, struct state *st);            /* begin to look whether something came in */
+void watch_sequences(struct xfrm_plane *x, const struct state *st);  /* outbound ones without ESN run out */
+bool watch_read(struct xfrm_plane *x, struct state *st);             /* its counters, now; false: it is not there */
+void watch_listed(struct xfrm_plane *x, const struct message_in *m); /* the same of a row of a list */
+void watch_read_all(struct xfrm_plane *x);                           /* unless that was less than USAGE_CACHED_MS ago */
 void watch_drops(struct xfrm_plane *x);
 void watch_listen(struct xfrm_plane *x); /* what raw sockets have heard */
 void watch_tick(struct xfrm_plane *x);

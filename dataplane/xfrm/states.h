@@ -21,6 +21,7 @@ struct state {
 	uint64_t packets, octets, last_ms; /* as read last */
 	uint64_t installed_ms, poll_ms;    /* poll_ms: when its counters want to be read; UINT64_MAX: nobody waits */
 	uint64_t moved_told_ms;
+	uint64_t listing; /* the last list of the kernel's that had it */
 	size_t place;
 };
 

@@ -2,15 +2,11 @@
  * given up (30 s), an SA has come, or we have put something in the place of what waits, which we do after a second. */
 #include "dataplane/xfrm/plane.h"
 
+#include "base/mem.h"
 #include "dataplane/xfrm/convert.h"
 #include "policy/reqid.h"
 
-#include <string.h>
-
-static void forget(struct xfrm_plane *x, size_t i)
-{
-	x->waits[i] = x->waits[--x->wait_count];
-}
+#include <stdlib.h>
 
 static bool same_service(const struct sa_selector *a, const struct sa_selector *b)
 {
@@ -21,24 +17,87 @@ static bool same_service(const struct sa_selector *a, const struct sa_selector *
 	       a->remote_port.hi == b->remote_port.hi;
 }
 
-static struct wait *wait_for(struct xfrm_plane *x, const struct sa_selector *s)
+static bool same_selector(const void *value, const void *what)
 {
-	for (size_t i = 0; i < x->wait_count; i++)
-		if (same_service(&x->waits[i].selector, s))
-			return &x->waits[i];
-	return NULL;
+	return same_service(&((const struct wait *)value)->selector, what);
+}
+
+/* Whoever sends chooses addresses and ports. */
+static uint64_t key_of(const struct sa_selector *s)
+{
+	const uint16_t ports[] = { s->local_port.lo, s->local_port.hi, s->remote_port.lo, s->remote_port.hi };
+	uint64_t key = table_hash_secret(s->local.octets, sizeof s->local.octets, (uint64_t)s->protocol);
+
+	key = table_hash_secret(s->remote.octets, sizeof s->remote.octets, key);
+	return table_hash_secret(ports, sizeof ports, key);
+}
+
+static struct wait *wait_for(const struct xfrm_plane *x, const struct sa_selector *s)
+{
+	return table_find(&x->waits.by_selector, key_of(s), same_selector, s);
+}
+
+static void forget(struct waits *l, struct wait *w)
+{
+	table_remove(&l->by_selector, key_of(&w->selector), w);
+	l->all[w->place] = l->all[--l->count];
+	l->all[w->place]->place = w->place;
+	free(w);
+}
+
+/* Of the next few the one that nothing waits for any more, and has longest not. */
+static bool make_room(struct waits *l)
+{
+	struct wait *oldest = NULL;
+
+	for (unsigned i = 0; i < WAITS_LOOK; i++) {
+		struct wait *w = l->all[l->hand++ % l->count];
+
+		if (w->ended && (!oldest || w->since_ms < oldest->since_ms))
+			oldest = w;
+	}
+	if (oldest)
+		forget(l, oldest);
+	return oldest;
+}
+
+static struct wait *add(struct waits *l, const struct wait *new)
+{
+	struct wait *w;
+
+	if (l->count >= WAITS_MOST && !make_room(l))
+		return NULL;
+	w = mem_new(1, sizeof *w);
+	*w = *new;
+	w->place = l->count;
+	l->all = mem_grow(l->all, l->count, &l->cap, sizeof *l->all);
+	l->all[l->count++] = w;
+	table_add(&l->by_selector, key_of(&w->selector), w);
+	return w;
+}
+
+void waits_wipe(struct waits *l)
+{
+	for (size_t i = 0; i < l->count; i++)
+		free(l->all[i]);
+	free(l->all);
+	table_wipe(&l->by_selector);
+	*l = (struct waits){ .acquire = l->acquire };
 }
 
 static void ask(struct xfrm_plane *x, struct wait *w)
 {
+	static const struct limit_rate all = { ACQUIRE_S, ACQUIRE_BURST };
 	struct sad_event e = { .kind = SAD_ACQUIRE, .packet = w->packet };
 
 	e.entry = x->plan ? plan_lookup_protecting(x->plan, &w->packet) : NULL;
 	if (!e.entry || !rule_mode_protects(e.entry->rule->mode))
 		return;
-	e.selector = w->selector = sa_selector_of(e.entry, &w->packet.local, &w->packet.remote);
 	w->asked_ms = x->now;
-	w->unasked = false;
+	w->unasked = !limit_bucket_take(&x->waits.acquire, &all, x->now);
+	if (w->unasked)
+		return; /* in a second, then */
+	e.selector = w->selector;
 	xfrm_tell(x, &e, NULL);
 }
 
@@ -66,14 +125,15 @@ void waits_heard(struct xfrm_plane *x, const struct message_in *m)
 	new.selector = sa_selector_of(e, &new.packet.local, &new.packet.remote);
 	w = wait_for(x, &new.selector);
 	if (!w) {
-		if (x->wait_count == WAITS_MOST)
-			return;
-		w = &x->waits[x->wait_count++];
-		*w = new;
-		ask(x, w);
+		w = add(&x->waits, &new);
+		if (w)
+			ask(x, w);
+		else
+			larval_end(&x->asker, &new.larval); /* else the kernel would not ask again for long */
 		return;
 	}
 	new.asked_ms = w->asked_ms;
+	new.place = w->place;
 	*w = new;
 	if (x->now - w->asked_ms >= WAIT_ASK_MS)
 		ask(x, w);
@@ -88,15 +148,15 @@ void waits_served(struct xfrm_plane *x, const struct sa_spec *spec)
 	uint32_t reqid = rule_reqid(spec->rule);
 	struct addr_range locals = sa_selector_locals(&spec->selector), remotes = sa_selector_remotes(&spec->selector);
 
-	for (size_t i = 0; i < x->wait_count;) {
-		struct wait w = x->waits[i];
+	for (size_t i = 0; i < x->waits.count;) {
+		struct wait w = *x->waits.all[i];
 
 		if (w.larval.reqid != reqid || !addr_range_has(&locals, &w.packet.local) ||
 		    !addr_range_has(&remotes, &w.packet.remote)) {
 			i++;
 			continue;
 		}
-		forget(x, i);
+		forget(&x->waits, x->waits.all[i]);
 		if (!addr_equal(&w.larval.to, &spec->remote) || (w.larval.mode == XFRM_MODE_TUNNEL) != spec->tunnel ||
 		    w.larval.protocol != state_id_of(spec).protocol)
 			larval_end(&x->asker, &w.larval);
@@ -120,20 +180,33 @@ void waits_released(struct xfrm_plane *x, const struct sa_selector *selector)
 
 void waits_ask_again(struct xfrm_plane *x)
 {
-	for (size_t i = 0; i < x->wait_count; i++)
-		larval_end(&x->asker, &x->waits[i].larval);
-	x->wait_count = 0;
+	for (size_t i = 0; i < x->waits.count; i++)
+		if (!x->waits.all[i]->ended)
+			larval_end(&x->asker, &x->waits.all[i]->larval);
+	waits_wipe(&x->waits);
+}
+
+void waits_end_all(struct xfrm_plane *x)
+{
+	for (size_t i = 0; i < x->waits.count; i++) {
+		struct wait *w = x->waits.all[i];
+
+		if (!w->ended)
+			larval_end(&x->asker, &w->larval);
+		w->ended = true;
+		w->unasked = false;
+	}
 }
 
 void waits_tick(struct xfrm_plane *x)
 {
 	unsigned ended = 0;
 
-	for (size_t i = 0; i < x->wait_count;) {
-		struct wait *w = &x->waits[i];
+	for (size_t i = 0; i < x->waits.count;) {
+		struct wait *w = x->waits.all[i];
 
 		if (x->now - w->since_ms >= WAIT_MOST_MS) {
-			forget(x, i);
+			forget(&x->waits, w);
 			continue;
 		}
 		if (w->unasked && x->now - w->asked_ms >= WAIT_ASK_MS)
@@ -150,8 +223,8 @@ uint64_t waits_deadline(const struct xfrm_plane *x)
 {
 	uint64_t next = UINT64_MAX, at;
 
-	for (size_t i = 0; i < x->wait_count; i++) {
-		const struct wait *w = &x->waits[i];
+	for (size_t i = 0; i < x->waits.count; i++) {
+		const struct wait *w = x->waits.all[i];
 
 		at = w->since_ms + (w->ended ? WAIT_MOST_MS : WAIT_ASK_MS);
 		if (w->unasked && w->asked_ms + WAIT_ASK_MS < at)

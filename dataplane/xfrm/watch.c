@@ -57,13 +57,19 @@ bool watch_read(struct xfrm_plane *x, struct state *st)
 	return true;
 }
 
-static void note_listed(void *context, const struct message_in *m)
+void watch_listed(struct xfrm_plane *x, const struct message_in *m)
 {
-	struct xfrm_plane *x = context;
 	struct state *st = m->kind == MESSAGE_STATE ? states_of_id(&x->states, &m->id) : NULL;
 
-	if (st)
-		note(x, st, m);
+	if (!st)
+		return;
+	st->listing = x->listing;
+	note(x, st, m);
+}
+
+static void note_listed(void *context, const struct message_in *m)
+{
+	watch_listed(context, m);
 }
 
 void watch_read_all(struct xfrm_plane *x)
