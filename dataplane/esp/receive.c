@@ -5,6 +5,7 @@
 #include "dataplane/esp/plane.h"
 #include "dataplane/esp/tunnel.h"
 
+#include "base/table.h"
 #include "base/wire.h"
 
 #include <errno.h>
@@ -23,16 +24,13 @@ static void unknown_spi(struct sad *s, const struct ip_packet *ip, uint32_t spi)
 			      .local_port = PORT_ANY,
 			      .remote_port = PORT_ANY },
 	};
-	size_t row = 0;
+	size_t row = table_hash_secret(ip->source.octets, sizeof ip->source.octets, 0) % PLANE_UNKNOWN;
 
 	if (ip->next == IP_UDP) {
 		e.packet.local_port = ip->destination_port;
 		e.packet.remote_port = ip->source_port;
 	}
 	plane_drop_in(s, DROP_UNKNOWN_SPI, ip, spi, NULL);
-	for (size_t i = 0; i < sizeof ip->source.octets; i++)
-		row = row * 31 + ip->source.octets[i];
-	row %= PLANE_UNKNOWN;
 	if (s->unknown[row].told_ms && s->now - s->unknown[row].told_ms < PLANE_UNKNOWN_MS)
 		return;
 	s->unknown[row].told_ms = s->now ? s->now : 1;

@@ -38,7 +38,7 @@ uint64_t policy_key_hash(const struct policy_key *k)
 	uint8_t octets[KEY_OCTETS];
 
 	flatten(k, octets);
-	return table_hash(octets, sizeof octets, 0);
+	return table_hash_secret(octets, sizeof octets, 0);
 }
 
 int policy_key_compare(const struct policy_key *a, const struct policy_key *b)

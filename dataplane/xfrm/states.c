@@ -10,9 +10,9 @@
 
 enum { WINDOW_LEAST = 64, WINDOW_MOST = 4096 };
 
-static uint64_t id_key(const struct state_id *id)
+uint64_t state_id_hash(const struct state_id *id)
 {
-	return table_hash(id->to.octets, sizeof id->to.octets, (uint64_t)id->protocol << 32 | id->spi);
+	return table_hash_secret(id->to.octets, sizeof id->to.octets, (uint64_t)id->protocol << 32 | id->spi);
 }
 
 static bool same_id(const void *value, const void *what)
@@ -90,7 +90,7 @@ struct state *states_enter(struct states *s, const struct sa_spec *spec)
 	list(s, st);
 	if (spec->inbound)
 		table_add(&s->by_spi, spec->spi, st);
-	table_add(&s->by_id, id_key(&id), st);
+	table_add(&s->by_id, state_id_hash(&id), st);
 	table_add(&s->by_pair, spec->pair, st);
 	return st;
 }
@@ -104,7 +104,7 @@ void states_leave(struct states *s, struct state *st)
 	if (st->reserved)
 		s->reserved--;
 	else {
-		table_remove(&s->by_id, id_key(&id), st);
+		table_remove(&s->by_id, state_id_hash(&id), st);
 		table_remove(&s->by_pair, st->spec.pair, st);
 	}
 	s->all[st->place] = s->all[--s->count];
@@ -114,7 +114,7 @@ void states_leave(struct states *s, struct state *st)
 
 struct state *states_of_id(const struct states *s, const struct state_id *id)
 {
-	return table_find(&s->by_id, id_key(id), same_id, id);
+	return table_find(&s->by_id, state_id_hash(id), same_id, id);
 }
 
 struct state *states_of_pair(const struct states *s, uint64_t pair, bool inbound)

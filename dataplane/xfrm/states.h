@@ -41,6 +41,7 @@ struct state *states_reserved(const struct states *s, uint32_t spi);
 struct state *states_inbound(const struct states *s, uint32_t spi);       /* installed */
 struct state *states_enter(struct states *s, const struct sa_spec *spec); /* takes the place of the promise */
 void states_leave(struct states *s, struct state *st);
+uint64_t state_id_hash(const struct state_id *id); /* by the process's secret: peers choose SPIs and addresses */
 struct state *states_of_id(const struct states *s, const struct state_id *id);
 struct state *states_of_pair(const struct states *s, uint64_t pair, bool inbound);
 void states_wipe(struct states *s);

@@ -9,6 +9,7 @@
 #include "dataplane/xfrm/ears.h"
 #include "dataplane/xfrm/message.h"
 #include "dataplane/xfrm/stat.h"
+#include "dataplane/xfrm/states.h"
 #include "dataplane/xfrm/unknown.h"
 #include "dataplane/xfrm/wanted.h"
 #include "policy/reqid.h"
@@ -626,6 +627,19 @@ static void forged_senders_are_told_of_seldom(void **state)
 	assert_in_range(told, UNKNOWN_ROWS / 2, UNKNOWN_ROWS);
 }
 
+/* Nobody outside knows which keys meet in one bucket. Runs last: from here on there is a secret. */
+static void buckets_are_the_processs_secret(void **state)
+{
+	const struct state_id id = { address("10.1.2.3"), 0x12345678, IPPROTO_ESP };
+	const struct policy_key key = some_key();
+	const uint64_t of_id = state_id_hash(&id), of_key = policy_key_hash(&key);
+
+	(void)state;
+	assert_int_equal(table_seed(NULL), 0);
+	assert_true(state_id_hash(&id) != of_id);
+	assert_true(policy_key_hash(&key) != of_key);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -645,6 +659,7 @@ int main(void)
 		cmocka_unit_test(the_kernels_counters_are_our_drops),
 		cmocka_unit_test(ears_find_the_spi),
 		cmocka_unit_test(forged_senders_are_told_of_seldom),
+		cmocka_unit_test(buckets_are_the_processs_secret),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
