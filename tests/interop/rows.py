@@ -244,7 +244,7 @@ both("1tun", "IKEv1, tunnel mode, a network behind each", options=("v1", "tunnel
 # Libreswan's whack renews nothing of IKEv1. Of two quick modes within ten seconds of each other Cordon takes it that both
 # ends began at once, and keeps to its own.
 both("1rc", "IKEv1, quick mode renewed by the peer", spis=3, options=("v1",), peers=SWAN,
-     steps=("up", "sleep 11", "begin 60", "rekey child", "sleep 3", "rekey child", "sleep 3", "end"))
+     steps=("up", "sleep 11", "begin 100", "rekey child", "rekeyed", "sleep 3", "rekey child", "rekeyed", "sleep 3", "end"))
 both("1ri", "IKEv1, main mode renewed by the peer", long=True, options=("v1",), peers=SWAN,
      steps=("up", "begin 100", "rekey ike", "sleep 4", "rekey child", "sleep 3", "end"))
 both("1cc", "IKEv1, quick mode renewed by Cordon", child_life=12, steps=("up", "begin 125", "end"), spis=3, **V1)

@@ -115,6 +115,10 @@ numbered() { # COUNT: prints how many, fails if one did not come back
 	in_ns cordon "$tool" count "$local" "$remote" 200 "$1" 2>&1
 }
 
+peer_sends_by() { # the SPIs, a line each
+	ip -n peer xfrm state | awk -v of="src $remote dst $local" '$0 == of { getline; print $4 }' | sort
+}
+
 step() { # WORDS
 	local out
 	case $1 in
@@ -160,8 +164,17 @@ step() { # WORDS
 		cat "$dir/rows/$name.pings"
 		;;
 	rekey)
+		sent_by=$(peer_sends_by)
 		peer_rekey "$name" "$2" >>"$dir/rows/$name.peer" 2>&1
 		result "$*" $?
+		;;
+	rekeyed) # what was only begun is done: a peer that is still at it ignores another
+		out=1
+		for _ in $(seq 80); do
+			[ -n "$(comm -13 <(echo "$sent_by") <(peer_sends_by))" ] && out=0 && break
+			sleep 0.25
+		done
+		result "$*" $out
 		;;
 	delete)
 		peer_delete "$name" "$2" "$local" >>"$dir/rows/$name.peer" 2>&1
