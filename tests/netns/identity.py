@@ -191,7 +191,7 @@ def told():
     expect("why says so: %s" % said.replace("\n", " "), "Groups" in said and "in trusted, learnt" in " ".join(said.split()))
     ca.issue("a", pki_of(a), cn="a/OU=Other")
     time.sleep(2) # until the page was read again
-    expect("who asks for it is proven anew", "renewed" in a.cordon("rekey", "--proof")[1])
+    expect("who asks for it is proven anew", "made again" in a.cordon("rekey", "--proof")[1])
     expect("and is no member any more", wait_until(lambda: b.json("show", "peers")["rows"][0]["groups"] == [] and
                                                    members(b)[1] == 0, 15) and not web(a, b, 1))
 
