@@ -731,6 +731,11 @@ bool gate_has_program(const struct gate *g, const char *program)
 	return programs_has(&g->programs, program);
 }
 
+bool gate_tells_programs(const struct gate *g)
+{
+	return g->programs.able;
+}
+
 void gate_group_count(const struct gate *g, size_t group, size_t *ret_sure, size_t *ret_maybe)
 {
 	*ret_sure = *ret_maybe = 0;

@@ -113,6 +113,8 @@ struct gate_other {
 int gate_others(struct gate *g, struct gate_other **ret, size_t *ret_count, struct diag *d);
 /* Is a program there that firewall rules name? Where it is not, or cannot be matched here, its rules match nothing. */
 bool gate_has_program(const struct gate *g, const char *program);
+/* If such a rule is in force: can programs be told apart here? */
+bool gate_tells_programs(const struct gate *g);
 /* How many pairs of addresses are surely, or maybe, of that group (plan_groups of the plan in force). */
 void gate_group_count(const struct gate *g, size_t group, size_t *ret_sure, size_t *ret_maybe);
 

@@ -183,6 +183,7 @@ bool programs_find(struct programs *p, const struct plan *plan)
 			if (!looked)
 				top = can_match(p) ? hierarchy() : NULL;
 			looked = true;
+			p->able = top != NULL;
 			s.top = top;
 			if (top && *s.name == '/')
 				look_up(&s);

@@ -3,6 +3,7 @@
 #include "base/diag.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "daemon/tell/standing.h"
 
 #include <net/if.h>
 #include <stdlib.h>
@@ -44,13 +45,41 @@ static const struct gate_counter *find(const struct gate_counter *sorted, size_t
 
 /* The ruleset goes by names, so such a rule is in force as soon as the interface comes; until then nothing is what it
  * speaks of. */
-static const char *waits_for(const struct firewall_rule *r)
+static bool exists(const char *interface)
 {
-	return r->interface && if_nametoindex(r->interface) == 0 ? r->interface : NULL;
+	return if_nametoindex(interface) != 0;
+}
+
+static const char *why_not(const struct daemon *d, const struct firewall_rule *r, const char **ret_interface,
+			   char buf[STANDING_TEXT])
+{
+	const struct standing s = { .facts = d->facts,
+				    .disabled = d->state->disabled,
+				    .tells_programs = gate_tells_programs(d->gate),
+				    .has_program = r->program && gate_has_program(d->gate, r->program),
+				    .exists = exists };
+
+	return standing_why(&s, r, ret_interface, buf);
+}
+
+static json_t *profiles_of(const struct firewall_rule *r)
+{
+	static const struct {
+		unsigned bit;
+		const char *name;
+	} profiles[] = { { PROFILE_DOMAIN, "domain" }, { PROFILE_PRIVATE, "private" }, { PROFILE_PUBLIC, "public" } };
+	json_t *all = json_array();
+
+	for (size_t i = 0; i < ARRAY_LEN(profiles) && (r->profiles & PROFILE_ALL) != PROFILE_ALL; i++)
+		if (r->profiles & profiles[i].bit)
+			(void)json_array_append_new(all, json_string(profiles[i].name));
+	return all;
 }
 
 static json_t *rule_json(struct daemon *d, const struct firewall_rule *r, const struct gate_counter *c)
 {
+	char buf[STANDING_TEXT];
+	const char *waits_for, *why = why_not(d, r, &waits_for, buf);
 	json_t *o = json_object();
 
 	(void)json_object_set_new(o, "name", json_string(r->name));
@@ -62,10 +91,10 @@ static json_t *rule_json(struct daemon *d, const struct firewall_rule *r, const 
 	(void)json_object_set_new(o, "except", groups_json(r->machines_except, r->except_count));
 	(void)json_object_set_new(o, "interface", text_or_null(r->interface));
 	(void)json_object_set_new(o, "program", text_or_null(r->program));
-	(void)json_object_set_new(o, "in_force",
-				  json_boolean(!d->state->disabled && !waits_for(r) &&
-					       (!r->program || gate_has_program(d->gate, r->program))));
-	(void)json_object_set_new(o, "waits_for", text_or_null(waits_for(r)));
+	(void)json_object_set_new(o, "profiles", profiles_of(r));
+	(void)json_object_set_new(o, "in_force", json_boolean(!*why));
+	(void)json_object_set_new(o, "waits_for", text_or_null(waits_for));
+	(void)json_object_set_new(o, "why", text_or_null(*why ? why : NULL));
 	(void)json_object_set_new(o, "packets", json_integer(c ? (json_int_t)c->packets : 0));
 	(void)json_object_set_new(o, "octets", json_integer(c ? (json_int_t)c->octets : 0));
 	return o;
@@ -217,17 +246,32 @@ void firewall_look_at_others(struct daemon *d)
 json_t *firewall_waits(const struct daemon *d)
 {
 	const struct firewall *sections;
-	size_t n = sections_of(d, &sections);
+	size_t n = d->state->disabled ? 0 : sections_of(d, &sections); /* then none is, and status says so */
 	json_t *all = json_array();
 
 	for (size_t i = 0; i < n; i++)
 		for (size_t k = 0; rules_us(d, &sections[i]) && k < sections[i].count; k++) {
-			const char *name = waits_for(&sections[i].rules[k]);
+			const struct firewall_rule *r = &sections[i].rules[k];
+			char buf[STANDING_TEXT];
+			const char *name, *why;
 
-			if (name && json_array_size(all) < WAITS_MOST)
-				(void)json_array_append_new(
-					all,
-					json_pack("{s:s,s:s}", "rule", sections[i].rules[k].name, "interface", name));
+			if (json_array_size(all) == WAITS_MOST)
+				return all;
+			why = why_not(d, r, &name, buf);
+			if (*why)
+				(void)json_array_append_new(all,
+							    json_pack("{s:s,s:o,s:s}", "rule", r->name, "interface",
+								      text_or_null(name), "why", why));
 		}
+	return all;
+}
+
+json_t *firewall_interfaces_missing(const struct daemon *d)
+{
+	json_t *all = json_array();
+
+	for (size_t i = 0; d->config && i < d->config->interface_count; i++)
+		if (!exists(d->config->interfaces[i].name) && json_array_size(all) < WAITS_MOST)
+			(void)json_array_append_new(all, json_string(d->config->interfaces[i].name));
 	return all;
 }

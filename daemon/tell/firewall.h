@@ -16,7 +16,9 @@ json_t *firewall_overruled(struct daemon *d);
 /* An event for each such table that was not there before. After a policy is in force, and when others change theirs. */
 void firewall_look_at_others(struct daemon *d);
 
-/* Rules that wait for an interface which is not there: the first few. */
+/* Rules that are not in force, for want of an interface, a profile or a program: the first few. */
 json_t *firewall_waits(const struct daemon *d);
+/* Interfaces that the host's page names, and that are not there. */
+json_t *firewall_interfaces_missing(const struct daemon *d);
 
 #endif

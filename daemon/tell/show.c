@@ -819,6 +819,7 @@ json_t *show_status(struct daemon *d, const struct engine_view *v)
 	put(o, "directory", directory);
 	put(o, "bypass_overruled_by", firewall_overruled(d));
 	put(o, "firewall_waits", firewall_waits(d));
+	put(o, "interfaces_missing", firewall_interfaces_missing(d));
 	put(o, "profiles", profiles_json(d));
 	json_decref(rows);
 	return o;

@@ -19,7 +19,7 @@ static void add_names(struct str *text, const char *before, const json_t *names)
 	}
 }
 
-/* "encrypted; of trusted, not of guests; on eth0; by nginx.service" */
+/* "encrypted; on eth0; by nginx.service; domain; of trusted; not of guests" */
 static void add_conditions(struct columns *c, const json_t *row)
 {
 	static const struct {
@@ -31,6 +31,8 @@ static void add_conditions(struct columns *c, const json_t *row)
 		if (*ask_text(row, single[i].member))
 			str_addf(&text, "%s%s%s", text.len ? "; " : "", single[i].before,
 				 ask_text(row, single[i].member));
+	if (json_array_size(json_object_get(row, "profiles")))
+		add_names(&text, text.len ? "; " : "", json_object_get(row, "profiles"));
 	if (json_array_size(json_object_get(row, "allow")))
 		add_names(&text, text.len ? "; of " : "of ", json_object_get(row, "allow"));
 	if (json_array_size(json_object_get(row, "except")))
@@ -38,7 +40,7 @@ static void add_conditions(struct columns *c, const json_t *row)
 	if (*ask_text(row, "waits_for"))
 		str_addf(&text, "%sNOT IN FORCE, waits for %s", text.len ? "; " : "", ask_text(row, "waits_for"));
 	else if (json_is_false(json_object_get(row, "in_force")))
-		str_add(&text, text.len ? "; NOT IN FORCE" : "NOT IN FORCE");
+		str_addf(&text, "%sNOT IN FORCE, %s", text.len ? "; " : "", ask_text(row, "why"));
 	columns_add(c, "%s", text.len ? str_text(&text) : "-");
 }
 

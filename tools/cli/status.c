@@ -94,6 +94,18 @@ static void print_profiles(const json_t *all)
 		(void)putchar('\n');
 }
 
+static void print_missing(const json_t *names)
+{
+	const json_t *name;
+	size_t i;
+
+	json_array_foreach(names, i, name)
+	{
+		(void)printf("%s %s, which host.yaml names, is not there\n", i ? "         " : "Interface",
+			     json_string_value(name));
+	}
+}
+
 static void print_waiting(const json_t *rules, bool first)
 {
 	const json_t *row;
@@ -101,9 +113,8 @@ static void print_waiting(const json_t *rules, bool first)
 
 	json_array_foreach(rules, i, row)
 	{
-		(void)printf("%s '%s' is not in force: there is no interface %s\n",
-			     first && !i ? "Firewall " : "         ", ask_text(row, "rule"),
-			     ask_text(row, "interface"));
+		(void)printf("%s '%s' is not in force: %s\n", first && !i ? "Firewall " : "         ",
+			     ask_text(row, "rule"), ask_text(row, "why"));
 	}
 }
 
@@ -360,6 +371,7 @@ static int run(int argc, char **argv)
 		print_keying(json_object_get(s, "keying"));
 		print_plane(json_object_get(s, "plane"));
 		print_profiles(json_object_get(s, "profiles"));
+		print_missing(json_object_get(s, "interfaces_missing"));
 		print_overruled(json_object_get(s, "bypass_overruled_by"));
 		print_waiting(json_object_get(s, "firewall_waits"),
 			      !json_array_size(json_object_get(s, "bypass_overruled_by")));
