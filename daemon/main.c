@@ -18,6 +18,7 @@
 #include "daemon/host/secret.h"
 #include "daemon/service.h"
 #include "dataplane/xfrm/open.h"
+#include "daemon/host/proofs.h"
 #include "daemon/process/sockets.h"
 
 #include <errno.h>
@@ -108,6 +109,29 @@ static void say_report(const struct report *r)
 	(void)fputs(str_text(&out), stderr);
 }
 
+/* Could the plane that the page wants carry this plan? The kernel tells only those who may ask. */
+static int check_plane(struct daemon *d, const struct plan *plan, struct diag *why)
+{
+	int r;
+
+	if (check_rights(NULL) < 0) {
+		(void)fputs("note: whether this kernel offers what the data plane needs can be seen by root only\n",
+			    stderr);
+		return 0;
+	}
+	if ((r = plane_choose(d->config->data_plane, plan, &d->plane_is, why)) < 0)
+		return r;
+	return d->plane_is.plane == GATE_PLANE_TUN ? check_tun(why) : 0;
+}
+
+static void say_checked(const struct daemon *d, size_t bad)
+{
+	(void)printf("Page and policy are right; %s can be enforced here", d->source);
+	if (bad)
+		(void)printf(", but for what rests on the %zu file%s named above", bad, bad == 1 ? "" : "s");
+	(void)puts(".");
+}
+
 static int do_check(struct daemon *d, struct diag *why)
 {
 	SCOPED(candidate_wipe) struct candidate c = { 0 };
@@ -125,9 +149,10 @@ static int do_check(struct daemon *d, struct diag *why)
 		return r;
 	r = candidate_make(d, text, &c, why);
 	say_report(c.report);
-	if (r == 0)
-		(void)printf("Page and policy are right; %s can be enforced here.\n", d->source);
-	return r;
+	if (r < 0 || (r = check_plane(d, c.plan, why)) < 0)
+		return r;
+	say_checked(d, proofs_check(d, c.plan));
+	return 0;
 }
 
 static int do_uninstall(struct diag *why)

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "daemon/keys/filling.h"
+#include "identity/keyring.h"
 #include "identity/signature.h"
 
 #include <errno.h>
@@ -127,15 +128,13 @@ static const char **paths_under_root(const struct daemon *d, struct arena *a, co
 	return to;
 }
 
-static struct shared_store *load_store(const struct daemon *d, const struct names *psks, const struct names *ppks,
-				       struct arena *a)
+static int read_store(const struct daemon *d, const struct names *psks, const struct names *ppks,
+		      const struct credential_holder *holder, credential_bad *bad, void *context, struct arena *a,
+		      struct credential_store **ret, struct diag *why)
 {
 	const struct host_config *c = d->config;
 	struct credential_files *files = arena_new(a, c->certificate_count + 1, sizeof *files);
 	const struct credential_store *before = d->engine ? engine_store(d->engine) : NULL;
-	struct credential_store *store = NULL;
-	struct credential_holder holder;
-	struct diag why = { 0 };
 	struct credential_sources from = {
 		.certificates = files,
 		.certificate_count = c->certificate_count,
@@ -149,19 +148,64 @@ static struct shared_store *load_store(const struct daemon *d, const struct name
 		.ppks = ppks->at,
 		.ppk_count = ppks->count,
 		.keytab = c->keytab ? under_root(d, a, c->keytab) : NULL,
-		.holder = &holder,
+		.holder = holder,
 		.lineage = d->lineage,
 	};
 
 	for (size_t i = 0; i < c->certificate_count; i++)
 		files[i] = (struct credential_files){ under_root(d, a, c->certificates[i].certificate),
 						      under_root(d, a, c->certificates[i].key) };
+	return credential_store_load(&from, before, bad, context, ret, why);
+}
+
+static struct shared_store *load_store(const struct daemon *d, const struct names *psks, const struct names *ppks,
+				       struct arena *a)
+{
+	struct credential_store *store = NULL;
+	struct credential_holder holder;
+	struct diag why = { 0 };
+
 	keys_filling_begin(d->filling, &holder);
-	if (credential_store_load(&from, before, tell_bad, (void *)(uintptr_t)d, &store, &why) < 0) {
+	if (read_store(d, psks, ppks, &holder, tell_bad, (void *)(uintptr_t)d, a, &store, &why) < 0) {
 		log_error("%s", why.text);
 		return NULL;
 	}
 	return shared_store_new(store);
+}
+
+static void say_bad(void *context, const char *path, const char *why, bool kept)
+{
+	size_t *count = context;
+
+	(void)kept;
+	(void)fprintf(stderr, "warning: %s cannot be used: %s\n", path, why);
+	++*count;
+}
+
+size_t proofs_check(const struct daemon *d, const struct plan *plan)
+{
+	struct sets sets = sets_of(plan);
+	struct names psks = { 0 }, ppks = ppks_of(plan);
+	SCOPED(keyring_freep) struct keyring *ring = keyring_new();
+	struct keyring_loading loading = { .ring = ring };
+	struct credential_store *store = NULL;
+	struct credential_holder holder;
+	struct arena memory = { 0 };
+	struct diag why = { 0 };
+	size_t bad = 0;
+
+	add_psks(&sets, &psks);
+	keyring_holder(&loading, &holder);
+	if (read_store(d, &psks, &ppks, &holder, say_bad, &bad, &memory, &store, &why) < 0) {
+		(void)fprintf(stderr, "warning: %s\n", why.text);
+		bad++;
+	}
+	credential_store_free(store);
+	free(sets.at);
+	free(psks.at);
+	free(ppks.at);
+	arena_wipe(&memory);
+	return bad;
 }
 
 /* ---- matching ---------------------------------------------------------------------------------------------------- */

@@ -15,6 +15,10 @@ struct loaded_proofs {
 void proofs_load(const struct daemon *d, const struct plan *plan, struct loaded_proofs *ret);
 void proofs_wipe(struct loaded_proofs *p); /* for SCOPED */
 
+/* For `cordond --check`, which starts no key holder and ends at once: a line on stderr for each file of the page, or of
+ * the plan's rules, that cannot be used; how many. */
+size_t proofs_check(const struct daemon *d, const struct plan *plan);
+
 /* The files and folders that proofs_load reads; *ret and what it points to are in the arena. */
 size_t proofs_files(const struct daemon *d, const struct plan *plan, struct arena *a, const char *const **ret);
 
