@@ -23,12 +23,7 @@ static int explain(const struct control_link *l, int error, struct diag *d)
 {
 	if (error == EACCES || error == EPERM)
 		return diag_fail(d, EACCES, "%s: only root and members of the group cordon may ask cordond", l->path);
-	return diag_fail(
-		d, error,
-		"nothing answers on %s. Is cordond running?  systemctl status cordon\n"
-		"  The rules of the last policy stay in force without it: protected traffic is stopped, exempt "
-		"traffic flows.",
-		l->path);
+	return diag_fail(d, error, "nothing answers on %s. Is cordond running?  systemctl status cordon", l->path);
 }
 
 int control_connect(const char *run_dir, struct control_link **ret, struct diag *d)

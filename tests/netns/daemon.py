@@ -661,6 +661,15 @@ def refused():
     expect("nothing was left behind", nothing_left(c))
     status, said = c.cordon("status")
     expect("nobody on the socket: said in words", status == 1 and "nothing answers on" in said)
+
+    def unanswered(word, host=a):
+        return subprocess.run(["ip", "netns", "exec", host.name, CORDON, word, "--run-dir", host.run_dir], capture_output=True,
+                              text=True, timeout=20).stderr
+    expect("nor are rules of a policy there", "No rules of Cordon are in force: nothing is protected." in unanswered("status", c))
+    a.kill()
+    expect("rules that outlive cordond are told of", "The rules of the last policy stay in force" in unanswered("status"))
+    a.sh(CORDOND, "--uninstall-rules")
+    expect("and those that were removed are not", "No rules of Cordon are in force" in unanswered("events"))
     expect("wrong options: 2", subprocess.run(c.command("--nonsense"), capture_output=True).returncode == 2)
 
 
@@ -706,6 +715,33 @@ def checked():
                           text=True, timeout=20)
     expect("a name that the policy does not have is warned of", done.returncode == 0 and "[name-unknown]" in done.stderr)
     expect("nothing was changed", nothing_left(a) and not os.path.exists(a.state))
+    page, keytab, ca = (a.folder + "/root/" + name for name in ("checked.yaml", "keytab", "ca.pem"))
+    os.makedirs(a.folder + "/root", exist_ok=True)
+    write(page, "cordon: 1\nkeytab: %s\ntrust: [%s]\n" % (keytab, ca))
+    for what, octets, mode in ("missing", None, 0), ("garbage", "x", 0o600), ("empty", "", 0o600), ("open to all", "x", 0o644):
+        if octets is not None:
+            write(keytab, octets)
+            os.chmod(keytab, mode)
+        done = subprocess.run(a.command("--check", "--config", page, "--policy", good(a)), capture_output=True, text=True,
+                              timeout=20)
+        expect("a keytab that is %s is warned of, as is what is trusted: %s" % (what, done.stderr), done.returncode == 0 and
+               "warning: " + keytab in done.stderr and "warning: " + ca in done.stderr and "2 files" in done.stdout)
+    write(page, "cordon: 1\ndata-plane: kernel\n")
+    done = subprocess.run(a.command("--check", "--config", page, "--policy", good(a)), capture_output=True, text=True,
+                          timeout=20)
+    started = subprocess.Popen(a.command("--config", page, "--policy", good(a)), stdout=subprocess.DEVNULL,
+                               stderr=subprocess.DEVNULL)
+    on_exit(started.kill)
+    if done.returncode:
+        expect("a plane that cannot be is told: %s" % done.stderr, "data-plane: kernel is not possible here" in done.stderr and
+               "can be enforced" not in done.stdout)
+        expect("and starting fails, too", started.wait(20) == 1)
+    else:
+        expect("a plane that can be: it starts", wait_until(lambda: a.cordon("status")[0] == 0, 20))
+        started.terminate()
+        started.wait(20)
+        subprocess.run(a.command("--uninstall-rules"), capture_output=True, timeout=20)
+    expect("nothing was changed", nothing_left(a) and (not done.returncode or not os.path.exists(a.state)))
 
 
 def events_follow():

@@ -2,6 +2,7 @@
 
 #include "base/diag.h"
 #include "base/scope.h"
+#include "tools/cli/unanswered.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -35,6 +36,7 @@ int ask_daemon(const struct ask *a, json_t *request, json_t **ret)
 	*ret = NULL;
 	if (r < 0) {
 		(void)fprintf(stderr, "cordon: %s\n", why.text);
+		unanswered_say(r);
 		return EXIT_FAILED;
 	}
 	if (!json_is_true(json_object_get(reply, "ok"))) {

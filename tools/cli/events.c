@@ -6,6 +6,7 @@
 #include "tools/cli/ask.h"
 #include "tools/cli/columns.h"
 #include "tools/cli/say.h"
+#include "tools/cli/unanswered.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -232,8 +233,10 @@ static int ask_for(const struct ask *ask, const struct wanted *w)
 	    (r = control_send(l, request, &why)) == 0)
 		r = print_stream(l, w->follow, ask->json, &why);
 	json_decref(request);
-	if (r < 0)
+	if (r < 0) {
 		(void)fprintf(stderr, "cordon: %s\n", why.text);
+		unanswered_say(r);
+	}
 	return r < 0 ? EXIT_FAILED : EXIT_OK;
 }
 
