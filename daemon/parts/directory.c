@@ -135,6 +135,20 @@ static bool has_keytab(const struct daemon *d, uint32_t *ret_number)
 	return false;
 }
 
+/* One that is named and cannot be used is another case than none. */
+static int no_keytab(const struct daemon *d, struct diag *why)
+{
+	const struct credential_store *s = d->engine ? engine_store(d->engine) : NULL;
+	const char *failure = s ? credential_keytab_failure(s) : NULL;
+
+	if (!d->config || !d->config->keytab)
+		return diag_fail(
+			why, ENOENT,
+			"this host has no keytab to prove itself to the directory with (keytab: in host.yaml)");
+	return diag_fail(why, ENOENT, "this host's keytab cannot be used: %s",
+			 failure ? failure : "it has not been read yet");
+}
+
 /* Negative: it can't be asked, and why. */
 static int make_task(const struct directory *t, struct directory_task *ret, struct diag *why)
 {
@@ -150,9 +164,7 @@ static int make_task(const struct directory *t, struct directory_task *ret, stru
 				 "of which domain? Neither an authentication set names a Kerberos realm nor does "
 				 "host.yaml (directory: { realm: ... })");
 	if (!has_keytab(d, &ret->credential))
-		return diag_fail(why, ENOENT,
-				 "this host has no keytab to prove itself to the directory with (keytab: in "
-				 "host.yaml)");
+		return no_keytab(d, why);
 	(void)snprintf(ret->realm, sizeof ret->realm, "%.250s", realm);
 	add_servers(d, ret);
 	ret->questions = mem_new(n + m + 1, sizeof *ret->questions);
@@ -193,7 +205,8 @@ static void ask_when_failed(struct directory *t)
 	ask_in(t, ms < DIRECTORY_RETRY_MOST_MS ? ms : DIRECTORY_RETRY_MOST_MS);
 }
 
-static void failed(struct directory *t, const char *why)
+/* asked: it did not answer; else it was not even asked. */
+static void failed(struct directory *t, const char *why, bool asked)
 {
 	struct event e = { .id = EVENT_DIRECTORY_FAILED };
 	bool news = strcmp(t->why, why) != 0;
@@ -203,8 +216,10 @@ static void failed(struct directory *t, const char *why)
 	t->failures++;
 	(void)snprintf(t->why, sizeof t->why, "%s", why);
 	if (news) {
-		(void)snprintf(e.text, sizeof e.text,
-			       "the directory does not answer: %.200s. What it said before stays in force", t->why);
+		(void)snprintf(e.text, sizeof e.text, "the directory %s: %.200s. %s",
+			       asked ? "does not answer" : "cannot be asked", t->why,
+			       t->answered_s ? "What it said before stays in force"
+					     : "Only what was known of it from before is in force");
 		observe(&t->d->observer, &e);
 	}
 	(void)left(t);
@@ -235,7 +250,7 @@ static void ask_now(struct directory *t)
 	if (make_task(t, &t->running, &why) < 0 ||
 	    (fd = memory_file_make("cordon-directory-task", DIRECTORY_TASK_WIRE_MOST, put_task, &t->running, &why)) <
 		    0) {
-		failed(t, why.text);
+		failed(t, why.text, false);
 		return;
 	}
 	host_time_now(&t->asked);
@@ -373,7 +388,7 @@ int directory_on_failed(void *context, struct channel *c, struct wire_in *body, 
 	for (size_t i = 0; i < len; i++)
 		why[i] = at[i] >= ' ' && at[i] != 0x7f ? (char)at[i] : '?';
 	if (number == t->number && t->running.questions)
-		failed(t, why);
+		failed(t, why, true);
 	return 0;
 }
 
