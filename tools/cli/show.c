@@ -28,7 +28,8 @@ const struct command command_show = {
 	"                 which certificates are revoked: the lists of files, and those fetched\n"
 	"  exemptions     hosts that may speak in clear for a time (cordon exempt)\n"
 	"  flows          what passed between this host and others: by rule and outcome, how much, and when\n"
-	"  drops          what was dropped, by reason; with --all also what never was\n\n" ASK_HELP,
+	"  drops          what was dropped, and what the firewall let past, by reason; with --all\n"
+	"                 also what never was\n\n" ASK_HELP,
 	run
 };
 

@@ -270,7 +270,7 @@ static void print_kerberos(const json_t *k)
 	else if (*failure)
 		(void)printf("%s has no ticket: %s", as, failure);
 	else
-		(void)printf("%s has no ticket yet: it is got when the first peer is spoken to", as);
+		(void)printf("%s has no ticket yet: it is got when the directory or a peer is first spoken to", as);
 	(void)putchar('\n');
 	if (until_ms > now_ms && *failure)
 		(void)printf("          and no new one can be had: %s\n", failure);
