@@ -11,7 +11,7 @@ struct programs {
 	int watch;  /* inotify; -1: none */
 	bool works; /* this kernel and nft can match */
 	bool tried;
-	bool able; /* at the last look, and there is a hierarchy to look into */
+	bool able;                    /* at the last look, and there is a hierarchy to look into */
 	struct ruleset_program *rows; /* that are there */
 	size_t count, cap;
 	uint64_t sum; /* of rows and their numbers in the kernel */
