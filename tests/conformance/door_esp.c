@@ -54,7 +54,7 @@ static void begin_udp(struct world *w)
 static void read_udp(struct world *w)
 {
 	uint8_t room[ESP_DATAGRAM_HEADROOM + PACKET_MOST], *octets = room + ESP_DATAGRAM_HEADROOM;
-	struct sockaddr_in from;
+	struct sockaddr_in from = { 0 };
 	socklen_t len = sizeof from;
 	ssize_t n = recvfrom(w->udp, octets, PACKET_MOST, 0, (struct sockaddr *)&from, &len);
 	struct esp_datagram g = {

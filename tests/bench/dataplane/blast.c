@@ -210,7 +210,7 @@ static int ping(char **argv)
 {
 	struct sockaddr_in to;
 	int fd = open_socket(argv[3], &to, argv[2]);
-	size_t size = strtoul(argv[4], NULL, 10), count = 0;
+	size_t size = strtoul(argv[4], NULL, 10), count = 0, half, most;
 	uint64_t *samples = mem_new(SAMPLES_MOST, sizeof *samples), number = 0, took;
 	uint64_t end = now_ns() + (uint64_t)(strtod(argv[5], NULL) * NS_IN_S);
 
@@ -224,8 +224,10 @@ static int ping(char **argv)
 		die("no answer");
 	}
 	qsort(samples, count, sizeof *samples, by_size);
+	half = count / 2;
+	most = count * 99 / 100;
 	(void)printf("{\"turns\":%zu,\"lost\":%" PRIu64 ",\"p50_us\":%.2f,\"p99_us\":%.2f}\n", count, number - count,
-		     (double)samples[count / 2] / 2000, (double)samples[count * 99 / 100] / 2000);
+		     (double)samples[half] / 2000, (double)samples[most] / 2000);
 	free(samples);
 	return EXIT_SUCCESS;
 }

@@ -186,7 +186,7 @@ static size_t begin(struct side *end, int peer)
 		install(end, i, true);
 		install(end, i, false);
 	}
-	return (memory() - before) / (2 * end->count);
+	return end->count ? (memory() - before) / (2 * end->count) : 0;
 }
 
 static void no_ike(void *context, const struct datagram *g)
