@@ -26,4 +26,14 @@ struct sad_head {
 	const struct sad_ops *ops;
 };
 
+/* What one direction has carried, into the row of its pair. */
+static inline void sad_usage_half(struct sa_usage *row, const struct sa_spec *spec, uint64_t packets, uint64_t octets,
+				  uint64_t last_ms)
+{
+	*(spec->inbound ? &row->spi_in : &row->spi_out) = spec->spi;
+	*(spec->inbound ? &row->packets_in : &row->packets_out) = packets;
+	*(spec->inbound ? &row->octets_in : &row->octets_out) = octets;
+	*(spec->inbound ? &row->last_in_ms : &row->last_out_ms) = last_ms;
+}
+
 #endif

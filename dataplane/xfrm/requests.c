@@ -263,18 +263,10 @@ static void usage_row(const struct xfrm_plane *x, const struct state *any, struc
 	*row = (struct sa_usage){
 		.pair = any->spec.pair, .selector = any->spec.selector, .suite = any->spec.suite, .rule = any->spec.rule
 	};
-	if (in) {
-		row->spi_in = in->spec.spi;
-		row->packets_in = in->packets;
-		row->octets_in = in->octets;
-		row->last_in_ms = in->last_ms;
-	}
-	if (out) {
-		row->spi_out = out->spec.spi;
-		row->packets_out = out->packets;
-		row->octets_out = out->octets;
-		row->last_out_ms = out->last_ms;
-	}
+	if (in)
+		sad_usage_half(row, &in->spec, in->packets, in->octets, in->last_ms);
+	if (out)
+		sad_usage_half(row, &out->spec, out->packets, out->octets, out->last_ms);
 }
 
 /* Reading the counters changes only what we remember of them. */
