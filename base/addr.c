@@ -34,7 +34,9 @@ int addr_compare(const struct addr *a, const struct addr *b)
 
 bool addr_equal(const struct addr *a, const struct addr *b)
 {
-	return addr_compare(a, b) == 0;
+	if (a->family != b->family)
+		return false;
+	return a->family == 4 ? memcmp(a->octets, b->octets, 4) == 0 : memcmp(a->octets, b->octets, 16) == 0;
 }
 
 bool addr_next(struct addr *a)
