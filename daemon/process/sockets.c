@@ -24,7 +24,9 @@
 
 enum {
 	DATAGRAM_MOST = 65535,
-	AT_ONCE = 8, /* datagrams, or runs of them, of one system call; then the loop sees to the others */
+	AT_ONCE = 64,                /* datagrams, or runs of them; then the loop sees to the others */
+	OCTETS_AT_ONCE = 512 * 1024, /* ... and no more than these, which stay in a near cache */
+	RUNS_AT_ONCE = 8,            /* asked for in one system call as long as they are long */
 	ERRORS_AT_ONCE = 64,
 	RECEIVE_BUFFER = 4 << 20, /* a thousand peers may begin at the same moment */
 	DISCARD_MOST = 65536,     /* a flood must not hold us here */
@@ -362,7 +364,9 @@ static void take(size_t i, struct mmsghdr *m, const uint8_t *octets, const struc
 	hand_on(&g, h);
 }
 
-void sockets_readable(struct sockets *s, size_t i, const struct sockets_handlers *h)
+/* What has come, `most` at most, to the buffers from number `at` on. Returns how many, and adds their octets. */
+static size_t receive(struct sockets *s, size_t i, size_t at, size_t most, const struct sockets_handlers *h,
+		      size_t *octets)
 {
 	struct mmsghdr m[AT_ONCE];
 	struct sockaddr_storage from[AT_ONCE];
@@ -370,7 +374,7 @@ void sockets_readable(struct sockets *s, size_t i, const struct sockets_handlers
 	struct iovec parts[AT_ONCE];
 	int n;
 
-	for (size_t k = 0; k < AT_ONCE; k++) {
+	for (size_t k = at; k < at + most; k++) {
 		parts[k] = (struct iovec){ s->bufs[k].octets, sizeof s->bufs[k].octets };
 		m[k].msg_hdr = (struct msghdr){ .msg_name = &from[k],
 						.msg_namelen = sizeof from[k],
@@ -379,13 +383,28 @@ void sockets_readable(struct sockets *s, size_t i, const struct sockets_handlers
 						.msg_control = &extra[k],
 						.msg_controllen = sizeof extra[k] };
 	}
-	n = recvmmsg(s->fds[i], m, AT_ONCE, MSG_DONTWAIT, NULL);
-	/* Nothing to read: then it was a queued ICMP error that woke us. */
-	if (n <= 0 && s->polled[i] != s->fds[i])
-		read_errors(s, i, h);
-	for (int k = 0; k < n; k++)
+	n = recvmmsg(s->fds[i], m + at, (unsigned)most, MSG_DONTWAIT, NULL);
+	for (size_t k = at; n > 0 && k < at + (size_t)n; k++) {
 		take(i, &m[k], s->bufs[k].octets, h);
-	if (n > 0 && h->done)
+		*octets += m[k].msg_len;
+	}
+	return n > 0 ? (size_t)n : 0;
+}
+
+/* What came while the first were opened is of the same batch: whoever is busy has large ones. */
+void sockets_readable(struct sockets *s, size_t i, const struct sockets_handlers *h)
+{
+	size_t count = 0, octets = 0, most = RUNS_AT_ONCE, n;
+
+	while (count < AT_ONCE && octets < OCTETS_AT_ONCE && (n = receive(s, i, count, most, h, &octets)) > 0) {
+		count += n;
+		if (octets < count * (OCTETS_AT_ONCE / AT_ONCE) || AT_ONCE - count < RUNS_AT_ONCE)
+			most = AT_ONCE - count;
+	}
+	/* Nothing to read: then it was a queued ICMP error that woke us. */
+	if (count == 0 && s->polled[i] != s->fds[i])
+		read_errors(s, i, h);
+	if (count > 0 && h->done)
 		h->done(h->context);
 }
 

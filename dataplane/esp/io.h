@@ -5,6 +5,8 @@
 #include "dataplane/esp/netlink.h"
 #include "dataplane/esp/open.h"
 #include "dataplane/esp/plane.h"
+#include <stdalign.h>
+#include <sys/socket.h>
 
 enum {
 	IO_BATCH = 64,          /* packets taken from one descriptor before the others have their turn */
@@ -41,11 +43,28 @@ void io_hear_too_big6(struct esp_io *io);
 
 /* The list to the wire and the TUN. */
 void io_flush(void *context, struct packet_list *out);
-void io_write_tun(struct esp_io *io, const struct packet_list *l);
-/* Can the UDP socket send this packet as it stands? Then row i of the list, and those behind it that go with it;
- * returns how many. */
+void io_write_tun(struct esp_io *io, struct packet_list *l);
+
+/* What waits to be sent by the UDP socket: each run is packets of one length to one peer. */
+enum { NAT_RUNS = 64, NAT_PARTS = 256 };
+struct nat_run {
+	struct addr local, remote;
+	struct sockaddr_storage to;
+	alignas(struct cmsghdr) uint8_t control[128];
+};
+struct nat_batch {
+	struct mmsghdr headers[NAT_RUNS];
+	struct nat_run runs[NAT_RUNS];
+	struct iovec parts[NAT_PARTS];
+	unsigned count; /* runs */
+	size_t used;    /* parts */
+	bool six;       /* of one family */
+};
+/* Can the UDP socket send this packet as it stands? Then row i of the list, and those behind it that go with it, are
+ * added to the batch, or left in the list as its last if more may go with them; returns how many. */
 bool io_goes_by_nat(const struct esp_io *io, const uint8_t *packet, const struct packet_out *row);
-size_t io_send_nat(struct esp_io *io, const struct packet_list *l, size_t i);
+size_t io_add_nat(struct esp_io *io, struct nat_batch *b, struct packet_list *l, size_t i);
+void io_send_nat(struct esp_io *io, struct nat_batch *b);
 
 /* Packets from a descriptor to the plane, at most IO_BATCH. */
 void io_read_tun(struct esp_io *io);

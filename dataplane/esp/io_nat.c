@@ -1,5 +1,6 @@
-/* ESP in UDP by the socket that has the port: a run of packets of one length is one system call, and the kernel carries
- * it as one packet as far as it can, maybe to the network card (UDP_SEGMENT, Linux 4.18). What a UDP socket would not
+/* ESP in UDP by the socket that has the port: a run of packets of one length is one message, which the kernel carries
+ * as one packet as far as it can, maybe to the network card (UDP_SEGMENT, Linux 4.18); and the runs of a batch, each to
+ * another peer perhaps, are one system call. What a UDP socket would not
  * send as it stands goes the other way, by the raw one: fragments, options, and IPv4 without DF, which is set for a
  * socket and not for a packet. */
 #include "dataplane/esp/io.h"
@@ -22,6 +23,7 @@ enum {
 	OCTETS_AT_ONCE = 65000, /* of one IP packet that the kernel makes of them first */
 	AGAIN_MS = 10000,       /* a device without the offload may be gone by then */
 	SEND_TRIES = 4,
+	STAY_MOST = 16, /* packets that are worth moving to have a send less */
 };
 
 /* The headers of a packet as the socket will make them again, from what it is told. */
@@ -71,11 +73,6 @@ static bool same_heading(const uint8_t *a, const uint8_t *b)
 	return (a[1] & 0xf0) == (b[1] & 0xf0) && a[7] == b[7] && memcmp(a + 8, b + 8, 36) == 0;
 }
 
-union control {
-	struct cmsghdr align;
-	uint8_t octets[128];
-};
-
 static void put(struct msghdr *m, int level, int type, const void *data, size_t n)
 {
 	struct cmsghdr *c = (struct cmsghdr *)(void *)((uint8_t *)m->msg_control + m->msg_controllen);
@@ -87,6 +84,7 @@ static void put(struct msghdr *m, int level, int type, const void *data, size_t 
 	m->msg_controllen += CMSG_SPACE(n);
 }
 
+/* UDP_SEGMENT comes last: who sends the packets of a run one by one leaves it off. */
 static void put_control(struct msghdr *m, const struct heading *h, uint16_t segment)
 {
 	if (h->local.family == 4) {
@@ -108,41 +106,84 @@ static void put_control(struct msghdr *m, const struct heading *h, uint16_t segm
 		put(m, IPPROTO_UDP, UDP_SEGMENT, &segment, sizeof segment);
 }
 
-/* Returns 0 or what was wrong. Earlier packets' ICMP errors are told here too; this one has not gone then. */
-static int send_run(struct esp_io *io, const struct heading *h, struct iovec *parts, size_t n)
-{
-	struct sockaddr_storage to;
-	union control control;
-	struct msghdr m = { .msg_name = &to, .msg_iov = parts, .msg_iovlen = n, .msg_control = &control };
-
-	m.msg_namelen = (socklen_t)addr_to_sockaddr(&h->remote, h->remote_port, &to);
-	memset(&control, 0, sizeof control);
-	put_control(&m, h, n > 1 ? (uint16_t)parts[0].iov_len : 0);
-	for (int tries = 0; tries < SEND_TRIES; tries++) {
-		if (sendmsg(io->nat.fd[h->local.family == 4 ? 0 : 1], &m, MSG_DONTWAIT) >= 0)
-			return 0;
-		if (errno != EINTR && errno != ECONNREFUSED && errno != EHOSTUNREACH && errno != ENETUNREACH)
-			break;
-	}
-	return errno;
-}
-
-static void failed(struct esp_io *io, const struct heading *h, int error, size_t packets)
+static void failed(struct esp_io *io, const struct nat_run *r, int error)
 {
 	if (error == EMSGSIZE)
-		path_doubt(&io->sad->paths, &h->local, &h->remote);
-	io->sad->drops[DROP_SEND] += packets;
+		path_doubt(&io->sad->paths, &r->local, &r->remote);
+	io->sad->drops[DROP_SEND]++;
 }
 
-size_t io_send_nat(struct esp_io *io, const struct packet_list *l, size_t i)
+/* Of a packet sent before, of which an ICMP error spoke since: this one has not gone. */
+static bool is_of_earlier(int error)
+{
+	return error == EINTR || error == ECONNREFUSED || error == EHOSTUNREACH || error == ENETUNREACH;
+}
+
+static void send_alone(struct esp_io *io, int fd, const struct msghdr *run, const struct nat_run *r, size_t part)
+{
+	struct msghdr m = *run;
+
+	m.msg_iov += part;
+	m.msg_iovlen = 1;
+	if (run->msg_iovlen > 1)
+		m.msg_controllen -= CMSG_SPACE(sizeof(uint16_t));
+	for (int tries = 1; sendmsg(fd, &m, MSG_DONTWAIT) < 0; tries++)
+		if (tries == SEND_TRIES || !is_of_earlier(errno)) {
+			failed(io, r, errno);
+			return;
+		}
+}
+
+/* The device cannot, or one of the packets is too large, or this one is refused. */
+static void send_one_by_one(struct esp_io *io, const struct nat_batch *b, unsigned i, int error)
+{
+	const struct msghdr *run = &b->headers[i].msg_hdr;
+
+	if (run->msg_iovlen == 1) {
+		failed(io, &b->runs[i], error);
+		return;
+	}
+	if (error == EIO || error == EINVAL || error == EOPNOTSUPP)
+		io->nat.plain_until_ms[b->six] = io->sad->now + AGAIN_MS;
+	for (size_t part = 0; part < run->msg_iovlen; part++)
+		send_alone(io, io->nat.fd[b->six], run, &b->runs[i], part);
+}
+
+/* sendmmsg stops at the first message that fails, and the next call tells why. */
+void io_send_nat(struct esp_io *io, struct nat_batch *b)
+{
+	unsigned at = 0;
+	int tries = 0;
+
+	while (at < b->count) {
+		int n = sendmmsg(io->nat.fd[b->six], b->headers + at, b->count - at, MSG_DONTWAIT);
+
+		if (n > 0) {
+			at += (unsigned)n;
+			tries = 0;
+		} else if (++tries == SEND_TRIES || !is_of_earlier(errno)) {
+			send_one_by_one(io, b, at, errno);
+			at++;
+			tries = 0;
+		}
+	}
+	b->count = 0;
+	b->used = 0;
+}
+
+size_t io_add_nat(struct esp_io *io, struct nat_batch *b, struct packet_list *l, size_t i)
 {
 	const uint8_t *first = l->octets + l->rows[i].at;
-	uint64_t *plain_until = &io->nat.plain_until_ms[first[0] >> 4 == 4 ? 0 : 1];
-	size_t most = io->sad->now < *plain_until ? 1 : AT_ONCE, n = 0, size, octets = 0;
-	struct iovec parts[AT_ONCE];
+	const bool six = first[0] >> 4 == 6;
+	size_t most = io->sad->now < io->nat.plain_until_ms[six] ? 1 : AT_ONCE, n = 0, size, octets = 0;
+	struct msghdr *m;
+	struct nat_run *r;
+	struct iovec *parts;
 	struct heading h;
-	int error;
 
+	if (b->count == NAT_RUNS || b->used + AT_ONCE > NAT_PARTS || (b->count && b->six != six))
+		io_send_nat(io, b);
+	parts = b->parts + b->used;
 	read_heading(first, &h);
 	size = l->rows[i].len - h.head;
 	while (n < most && i + n < l->count) {
@@ -156,15 +197,18 @@ size_t io_send_nat(struct esp_io *io, const struct packet_list *l, size_t i)
 		parts[n++] = (struct iovec){ p + h.head, row->len - h.head };
 		octets += row->len - h.head;
 	}
-	error = send_run(io, &h, parts, n);
-	if (error && n > 1) { /* the device cannot, or one of the packets is too large */
-		if (error == EIO || error == EINVAL || error == EOPNOTSUPP)
-			*plain_until = io->sad->now + AGAIN_MS;
-		for (size_t k = 0; k < n; k++)
-			if ((error = send_run(io, &h, parts + k, 1)))
-				failed(io, &h, error, 1);
-	} else if (error) {
-		failed(io, &h, error, 1);
+	if (l->more_follows && i + n == l->count && n <= STAY_MOST && n < most && parts[n - 1].iov_len == size) {
+		l->stay = n;
+		return n;
 	}
+	b->six = six;
+	b->used += n;
+	r = &b->runs[b->count];
+	r->local = h.local;
+	r->remote = h.remote;
+	m = &b->headers[b->count++].msg_hdr;
+	*m = (struct msghdr){ .msg_name = &r->to, .msg_iov = parts, .msg_iovlen = n, .msg_control = r->control };
+	m->msg_namelen = (socklen_t)addr_to_sockaddr(&h.remote, h.remote_port, &r->to);
+	put_control(m, &h, n > 1 ? (uint16_t)size : 0);
 	return n;
 }

@@ -121,28 +121,38 @@ static void add_raw(struct esp_io *io, struct raw_batch *b, uint8_t *packet, con
 		send_batch(io, b, six);
 }
 
+static void send_raw(struct esp_io *io, struct raw_batch *b)
+{
+	send_batch(io, b, 0);
+	send_batch(io, b, 1);
+}
+
+/* The two ways do not overtake one another: what waits for the one is sent before the other has its turn. */
 void io_flush(void *context, struct packet_list *out)
 {
 	struct esp_io *io = context;
-	struct raw_batch b;
+	struct raw_batch raw;
+	struct nat_batch nat;
 	bool any_to_tun = false;
 
-	b.n[0] = b.n[1] = 0;
+	raw.n[0] = raw.n[1] = 0;
+	nat.count = 0;
+	nat.used = 0;
 	for (size_t i = 0; i < out->count; i++) {
 		uint8_t *packet = out->octets + out->rows[i].at;
 
 		if (out->rows[i].to_tun) {
 			any_to_tun = true;
 		} else if (io_goes_by_nat(io, packet, &out->rows[i])) {
-			send_batch(io, &b, 0); /* nothing passes what came before it */
-			send_batch(io, &b, 1);
-			i += io_send_nat(io, out, i) - 1;
+			send_raw(io, &raw);
+			i += io_add_nat(io, &nat, out, i) - 1;
 		} else {
-			add_raw(io, &b, packet, &out->rows[i]);
+			io_send_nat(io, &nat);
+			add_raw(io, &raw, packet, &out->rows[i]);
 		}
 	}
-	send_batch(io, &b, 0);
-	send_batch(io, &b, 1);
+	send_raw(io, &raw);
+	io_send_nat(io, &nat);
 	if (any_to_tun)
 		io_write_tun(io, out);
 }

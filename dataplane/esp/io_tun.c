@@ -38,25 +38,29 @@ static void write_run(struct esp_io *io, const struct packet_list *l, const stru
 		write_row(io, l, j->pieces[n - 1].row);
 }
 
-static void write_joined(struct esp_io *io, const struct packet_list *l)
+static void write_joined(struct esp_io *io, const struct packet_list *l, size_t runs)
 {
 	struct joined packet;
 
-	for (size_t i = 0; i < io->joiner.run_count; i++) {
+	for (size_t i = 0; i < runs; i++) {
 		join_write(&io->joiner, l, i, &packet);
 		write_run(io, l, &io->joiner.runs[i], &packet);
 	}
 	join_begin(&io->joiner);
 }
 
-void io_write_tun(struct esp_io *io, const struct packet_list *l)
+void io_write_tun(struct esp_io *io, struct packet_list *l)
 {
+	size_t stays = 0;
+
 	join_begin(&io->joiner);
 	for (size_t i = 0; i < l->count; i++) {
 		if (!l->rows[i].to_tun || join_add(&io->joiner, l, &l->rows[i]))
 			continue;
-		write_joined(io, l);
+		write_joined(io, l, io->joiner.run_count);
 		(void)join_add(&io->joiner, l, &l->rows[i]);
 	}
-	write_joined(io, l);
+	if (l->more_follows && l->stay == 0)
+		l->stay = stays = join_open_end(&io->joiner, l);
+	write_joined(io, l, io->joiner.run_count - (stays > 0));
 }

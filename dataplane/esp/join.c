@@ -214,6 +214,15 @@ bool join_add(struct joiner *j, const struct packet_list *l, const struct packet
 	return true;
 }
 
+size_t join_open_end(const struct joiner *j, const struct packet_list *l)
+{
+	const struct join_run *r = j->run_count ? &j->runs[j->run_count - 1] : NULL;
+
+	if (!r || !r->open || !r->checked || r->first + r->pieces != l->rows + l->count)
+		return 0;
+	return r->head_len + r->payload + r->size > IP_PACKET_MOST ? 0 : r->pieces;
+}
+
 /* The lengths are those of the whole, and the checksum's field holds the sum of the pseudo-header, as the kernel leaves
  * them to a device. */
 static void make_super(const struct join_run *r, struct joined *ret)

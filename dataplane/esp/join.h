@@ -51,6 +51,10 @@ void join_begin(struct joiner *j);
 /* A row of the list that goes to the TUN; false: it is full. The rows and what they hold stay until join_begin. */
 bool join_add(struct joiner *j, const struct packet_list *l, const struct packet_out *row);
 
+/* How many of the list's last rows are one run, the last, which more may join: whoever expects more in this turn may
+ * leave them out, and add them again before it. */
+size_t join_open_end(const struct joiner *j, const struct packet_list *l);
+
 struct joined {
 	uint8_t offload[OFFLOAD_HEADER];
 	uint8_t head[JOIN_HEAD_MOST];

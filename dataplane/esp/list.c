@@ -49,7 +49,17 @@ bool list_is_long(const struct packet_list *l)
 
 void list_clear(struct packet_list *l)
 {
-	l->count = l->used = 0;
+	size_t first = l->count - l->stay, from = l->stay ? l->rows[first].at : l->used;
+
+	for (size_t i = 0; i < l->stay; i++) {
+		l->rows[i] = l->rows[first + i];
+		l->rows[i].at -= from;
+	}
+	if (l->stay)
+		memmove(l->octets, l->octets + from, l->used - from);
+	l->count = l->stay;
+	l->used -= from;
+	l->stay = 0;
 }
 
 void list_wipe(struct packet_list *l)

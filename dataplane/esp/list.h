@@ -30,6 +30,9 @@ struct packet_list {
 	size_t count, cap;
 	uint8_t *octets;
 	size_t used, room;
+	/* Whoever sends the list may leave its last rows for the next time, if more will follow in this turn. */
+	bool more_follows;
+	size_t stay;
 };
 
 /* Room for n octets at the end, valid until the next call; list_commit makes what was written there a packet. */
@@ -40,7 +43,7 @@ void list_add(struct packet_list *l, const uint8_t *octets, size_t len, bool to_
 void list_add_opened(struct packet_list *l, const uint8_t *octets, size_t head, size_t len, size_t upper,
 		     uint8_t protocol);
 bool list_is_long(const struct packet_list *l);
-void list_clear(struct packet_list *l); /* keeps the memory */
+void list_clear(struct packet_list *l); /* but for the rows that stay; keeps the memory */
 void list_wipe(struct packet_list *l);
 
 #endif

@@ -57,12 +57,19 @@ void plane_flush(struct sad *s)
 	list_clear(&s->out);
 }
 
+void plane_relieve(struct sad *s)
+{
+	s->out.more_follows = true;
+	plane_flush(s);
+	s->out.more_follows = false;
+}
+
 /* The callback may come back with requests, which may add events. */
 void plane_leave(struct sad *s)
 {
 	if (s->depth > 1) {
 		if (list_is_long(&s->out))
-			plane_flush(s);
+			plane_relieve(s);
 		s->depth--;
 		return;
 	}

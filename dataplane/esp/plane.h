@@ -85,6 +85,8 @@ void plane_enter(struct sad *s);
 void plane_leave(struct sad *s);
 /* What is to go out goes, before the end of the call: memory that it lies in is wanted again. */
 void plane_flush(struct sad *s);
+/* The same when it has grown long and more may follow: what goes better with that may stay until then. */
+void plane_relieve(struct sad *s);
 
 /* A packet from the TUN; it may be changed in place. */
 void plane_send(struct sad *s, const uint8_t offload[OFFLOAD_HEADER], uint8_t *packet, size_t len);

@@ -304,7 +304,7 @@ void plane_send_since(struct sad *s, const uint8_t offload[OFFLOAD_HEADER], uint
 	put(s, f->out, &o);
 	plane_expire_soft(s, f->out);
 	if (list_is_long(&s->out))
-		plane_flush(s);
+		plane_relieve(s);
 }
 
 void plane_send(struct sad *s, const uint8_t offload[OFFLOAD_HEADER], uint8_t *packet, size_t len)
