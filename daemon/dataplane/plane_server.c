@@ -432,6 +432,7 @@ int plane_on_begin(void *context, struct channel *c, struct wire_in *body, int *
 	}
 	sockets_discard(sockets);
 	s->run = run(s, kernel ? &kernel_calls : &userspace_calls, TAKE(sad), sockets);
+	say(s->parent, ASK_PLANE_BEGUN);
 	if (s->client)
 		say(s->client, ASK_SAD_UP);
 	if (!kernel)

@@ -65,10 +65,22 @@ static void keys_went(void *context)
 	ticket_forget(context);
 }
 
+/* ---- the data plane ---------------------------------------------------------------------------------------------- */
+
+static int on_plane_begun(void *context, struct channel *c, struct wire_in *body, int *fds)
+{
+	struct daemon *d = context;
+
+	(void)c, (void)body, (void)fds;
+	plane_begun(d->plane);
+	return 0;
+}
+
 /* By ask: who may ask what is in asks.c. */
 static ask_handler *const handlers[ASK_COUNT] = {
 	[ASK_READY] = children_ready,
 	[ASK_EVENT] = on_event,
+	[ASK_PLANE_BEGUN] = on_plane_begun,
 	KEYING_HANDLERS,
 	[ASK_KEYS_ANSWER] = on_keys_answer,
 	[ASK_KEYS_TICKET] = ticket_on_told,

@@ -37,6 +37,7 @@ struct plane {
 	uv_timer_t again, log_timer;
 	unsigned open_handles;
 	bool begun, log_said;
+	bool works; /* the child has answered that it has begun */
 };
 
 /* ---- telling the child ------------------------------------------------------------------------------------------- */
@@ -90,6 +91,7 @@ static void pass_all(struct plane *p)
 {
 	struct wire_out *out;
 
+	p->works = false;
 	if (!by_kernel(p))
 		sweep(); /* the one that it follows may have been the kernel's */
 	for (size_t i = 0; i < ESP_FD_COUNT && !by_kernel(p); i++)
@@ -114,6 +116,7 @@ static bool suits(struct plane *p)
 	if (children_netlink(*p->children, ROLE_DATAPLANE) == by_kernel(p))
 		return true;
 	p->child = NULL;
+	p->works = false;
 	children_end(*p->children, ROLE_DATAPLANE, "makes room for the other data plane");
 	return false;
 }
@@ -128,6 +131,17 @@ void plane_came(struct plane *p, struct channel *c)
 void plane_went(struct plane *p)
 {
 	p->child = NULL;
+	p->works = false;
+}
+
+void plane_begun(struct plane *p)
+{
+	p->works = p->child;
+}
+
+bool plane_works(const struct plane *p)
+{
+	return !p->begun || p->works;
 }
 
 void plane_set_plan(struct plane *p, struct plan_file *plan)

@@ -34,5 +34,9 @@ void plane_end(struct plane *p);
 /* The child is ready; it is gone. */
 void plane_came(struct plane *p, struct channel *c);
 void plane_went(struct plane *p);
+/* It has said that packets flow, by the plane that it was told to begin last. */
+void plane_begun(struct plane *p);
+/* Nothing is to flow, or it does. Until then what the kernel's plane would hold for an SA is lost. */
+bool plane_works(const struct plane *p);
 
 #endif

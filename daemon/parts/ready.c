@@ -1,6 +1,7 @@
 #include "daemon/parts/ready.h"
 
 #include "base/log.h"
+#include "daemon/parts/plane.h"
 
 enum { LOOK_MS = 5 };
 
@@ -47,7 +48,7 @@ static void looked(uv_timer_t *t)
 	if (engine_now_ms() - d->waits_since_ms >= READY_MS) {
 		log_warning("not all of cordond's processes work yet:  cordon status  tells");
 		finish(d);
-	} else if (all_children(d)) {
+	} else if (all_children(d) && (!d->plane || plane_works(d->plane))) {
 		(void)uv_timer_stop(t);
 		if (d->engine)
 			engine_look(d->engine, seen, d);

@@ -54,6 +54,7 @@ const struct ask_row asks[ASK_COUNT] = {
 	[ASK_PLANE_BEGIN] = { "plane-begin", PARENT, DATAPLANE, PLANE_BEGIN_OCTETS, PLANE_BEGIN_OCTETS, 0,
 			      CHANNEL_READY },
 	[ASK_PLANE_END] = { "plane-end", PARENT, DATAPLANE, 0, 0, 0, CHANNEL_READY },
+	[ASK_PLANE_BEGUN] = { "plane-begun", DATAPLANE, PARENT, 0, 0, 0, CHANNEL_READY },
 
 	[ASK_SAD_HELLO] = { "sad-hello", KEYING, DATAPLANE, 0, 0, 0, CHANNEL_READY },
 	[ASK_SAD_RESERVE] = { "sad-reserve", KEYING, DATAPLANE, 18, 8 + 2 * ADDR_WIRE_MOST, 0, CHANNEL_READY },

@@ -48,6 +48,7 @@ enum ask {
 	ASK_PLANE_PLAN,  /* the plan from now on (plan_wire.h) */
 	ASK_PLANE_BEGIN, /* u32 mark of our own packets */
 	ASK_PLANE_END,   /* no SA and no device any more */
+	ASK_PLANE_BEGUN, /* the answer to BEGIN: what needs an SA waits for one from now on */
 	/* Whoever drives keying to the data plane (sad_wire.h, datagram_wire.h). */
 	ASK_SAD_HELLO,   /* a new client; the one before it is dead */
 	ASK_SAD_RESERVE, /* u64 request, two addresses */
