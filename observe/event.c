@@ -60,10 +60,10 @@ const struct event_row event_rows[EVENT_COUNT] = {
 				"itself" },
 	[EVENT_REDIRECT_REFUSED] = { "redirect-refused", CATEGORY_MAIN, EVENT_WARNING, EVENT_FAILURE, 0, 0,
 				     TELLER_KEYING, PEERS, "A peer wanted to send us to another gateway" },
-	[EVENT_RULES_RESTORED] = { "rules-restored", CATEGORY_POLICY, EVENT_WARNING, EVENT_SUCCESS, 0, 0, TELLER_PARENT,
-				   0,
-				   "Somebody changed our table, rules or routes, and they are as they should be "
-				   "again" },
+	[EVENT_RULES_RESTORED] = { "rules-restored", CATEGORY_POLICY, EVENT_WARNING, EVENT_SUCCESS, 0, 0,
+				   TELLER_PARENT | TELLER_DATAPLANE, 0,
+				   "Somebody changed our table, rules, routes or IPsec policies, and they are as they "
+				   "should be again" },
 	[EVENT_BYPASS_OVERRULED] = { "bypass-overruled", CATEGORY_POLICY, EVENT_WARNING, EVENT_FAILURE, 0, 0,
 				     TELLER_PARENT, 0,
 				     "Another program's table may drop what a bypass of the policy lets in" },

@@ -118,6 +118,17 @@ static void tell_drop(struct plane_server *s, const struct sad_event *e)
 	tell_event(s, &told);
 }
 
+static void mended(void *context, bool good, const char *text)
+{
+	struct event e = { .id = EVENT_RULES_RESTORED };
+
+	(void)snprintf(e.text, sizeof e.text, "%s", text);
+	if (good)
+		tell_event(context, &e);
+	else
+		log_error("%s", text);
+}
+
 static void heard(void *context, const struct sad_event *e)
 {
 	if (e->kind == SAD_DROPPED)
@@ -402,6 +413,7 @@ static int make_kernel(struct plane_server *s, struct xfrm_clear_mark clear, uin
 					       .plan = s->made.plan,
 					       .event = heard,
 					       .now_ms = now_ms,
+					       .mended = mended,
 					       .context = s },
 			ret, d);
 }

@@ -35,10 +35,16 @@ static ssize_t receive(const struct asker *a, void *octets, size_t cap)
 	return m.msg_flags & MSG_TRUNC ? -EMSGSIZE : n;
 }
 
+static uint32_t next_number(struct asker *a)
+{
+	a->seq = ASK_OURS | ((a->seq + 1) & ASK_NUMBERS);
+	return a->seq;
+}
+
 /* Answers to what was asked before and not read (ENOBUFS) are passed over by their number. */
 static uint32_t number(struct asker *a, void *message)
 {
-	uint32_t seq = ++a->seq;
+	uint32_t seq = next_number(a);
 
 	memcpy((uint8_t *)message + offsetof(struct nlmsghdr, nlmsg_seq), &seq, sizeof seq);
 	return seq;
@@ -128,7 +134,9 @@ void ask_add(struct ask_batch *b, const void *message, size_t len)
 	if (len > sizeof b->octets - b->len)
 		len = 0; /* not reached with what has_room promises: it then has no answer, and fails */
 	memcpy(to, message, len);
-	seq = ++b->asker->seq;
+	if (b->count == 0 && (b->asker->seq & ASK_NUMBERS) > ASK_NUMBERS - ASK_MANY)
+		b->asker->seq = ASK_OURS; /* the numbers of a batch are in a row */
+	seq = next_number(b->asker);
 	if (b->count++ == 0)
 		b->first = seq;
 	if (len == 0)

@@ -8,11 +8,16 @@
 #include <stdint.h>
 
 struct asker {
-	int fd; /* not owned */
-	uint32_t seq;
+	int fd;       /* not owned */
+	uint32_t seq; /* of the last request */
 };
 
 enum { ASK_MANY = 64 }; /* answers must fit the socket's buffer */
+
+/* Our requests have numbers with these bits, by which the kernel tells everybody who changed something: what we did
+ * ourselves, in whatever process, needs no mending. */
+#define ASK_OURS 0xcd000000u
+#define ASK_NUMBERS 0x00ffffffu
 
 struct ask_batch {
 	struct asker *asker;

@@ -49,6 +49,10 @@ void hear_one(struct xfrm_plane *x, const struct message_in *m)
 		heard_expire(x, m);
 	else if (m->kind == MESSAGE_MAPPING)
 		heard_mapping(x, m);
+	else if (m->kind == MESSAGE_POLICY_GONE || m->kind == MESSAGE_POLICIES_GONE)
+		mend_heard_policy(x, m);
+	else if (m->kind == MESSAGE_STATE_GONE || m->kind == MESSAGE_STATES_GONE)
+		mend_heard_state(x, m);
 }
 
 void hear_all(struct xfrm_plane *x)

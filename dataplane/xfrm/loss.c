@@ -42,6 +42,7 @@ static void look(struct xfrm_plane *x)
 {
 	_Alignas(8) uint8_t m[MESSAGE_MOST];
 	struct listed l = { .x = x };
+	size_t gone = 0;
 
 	x->listing++;
 	waits_end_all(x);
@@ -51,6 +52,7 @@ static void look(struct xfrm_plane *x)
 
 		if (is_gone(x, st)) {
 			xfrm_expire_pair(x, st);
+			gone++;
 			i = 0;
 		} else {
 			i++;
@@ -59,6 +61,7 @@ static void look(struct xfrm_plane *x)
 	for (size_t i = 0; i < l.count; i++)
 		larval_end(&x->asker, &l.rows[i]);
 	free(l.rows);
+	mend_lost_states(x, gone);
 }
 
 void loss_tick(struct xfrm_plane *x)

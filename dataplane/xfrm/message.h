@@ -85,6 +85,10 @@ enum message_kind {
 	MESSAGE_ACQUIRE,
 	MESSAGE_EXPIRE,
 	MESSAGE_MAPPING,
+	MESSAGE_STATE_GONE, /* somebody removed one: id */
+	MESSAGE_STATES_GONE,
+	MESSAGE_POLICY_GONE, /* or put another in its place: index */
+	MESSAGE_POLICIES_GONE,
 };
 
 struct message_in {

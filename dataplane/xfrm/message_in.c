@@ -16,6 +16,8 @@ struct body {
 		struct xfrm_user_acquire acquire;
 		struct xfrm_user_expire expire;
 		struct xfrm_user_mapping mapping;
+		struct xfrm_usersa_id state_id;
+		struct xfrm_userpolicy_id policy_id;
 		int32_t end;
 	} u;
 	const uint8_t *more;
@@ -178,6 +180,33 @@ static void read_mapping(const struct body *b, struct message_in *ret)
 	ret->new_port = ntohs(m->new_sport);
 }
 
+static void read_state_gone(const struct body *b, struct message_in *ret)
+{
+	const struct xfrm_usersa_id *i = &b->u.state_id;
+
+	ret->id = (struct state_id){ convert_addr_back(&i->daddr, i->family), ntohl(i->spi), i->proto };
+}
+
+static void read_policy_changed(const struct body *b, struct message_in *ret)
+{
+	ret->index = b->u.policy.index;
+}
+
+/* Who removes by the selector is told of by the selector; what it was stands behind. */
+static void read_policy_gone(const struct body *b, struct message_in *ret)
+{
+	struct xfrm_userpolicy_info was;
+
+	ret->index = b->u.policy_id.index;
+	if (attribute(b, XFRMA_POLICY, &was, sizeof was) >= sizeof was)
+		ret->index = was.index;
+}
+
+static void read_all_gone(const struct body *b, struct message_in *ret)
+{
+	(void)b, (void)ret;
+}
+
 static const struct {
 	uint16_t type;
 	enum message_kind kind;
@@ -191,6 +220,11 @@ static const struct {
 	{ XFRM_MSG_ACQUIRE, MESSAGE_ACQUIRE, sizeof(struct xfrm_user_acquire), read_acquire },
 	{ XFRM_MSG_EXPIRE, MESSAGE_EXPIRE, sizeof(struct xfrm_user_expire), read_expire },
 	{ XFRM_MSG_MAPPING, MESSAGE_MAPPING, sizeof(struct xfrm_user_mapping), read_mapping },
+	{ XFRM_MSG_DELSA, MESSAGE_STATE_GONE, sizeof(struct xfrm_usersa_id), read_state_gone },
+	{ XFRM_MSG_FLUSHSA, MESSAGE_STATES_GONE, sizeof(struct xfrm_usersa_flush), read_all_gone },
+	{ XFRM_MSG_DELPOLICY, MESSAGE_POLICY_GONE, sizeof(struct xfrm_userpolicy_id), read_policy_gone },
+	{ XFRM_MSG_UPDPOLICY, MESSAGE_POLICY_GONE, sizeof(struct xfrm_userpolicy_info), read_policy_changed },
+	{ XFRM_MSG_FLUSHPOLICY, MESSAGE_POLICIES_GONE, 0, read_all_gone },
 };
 
 bool message_next(const uint8_t **at, size_t *len, struct message_in *ret)

@@ -2,12 +2,14 @@
 
 #include "base/diag.h"
 #include "base/scope.h"
+#include "dataplane/xfrm/ask.h"
 #include "dataplane/xfrm/ears.h"
 #include "dataplane/xfrm/plane.h"
 #include "policy/reqid.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
 #include <linux/in6.h>
 #include <linux/netlink.h>
 #include <linux/udp.h>
@@ -59,6 +61,32 @@ static int netlink_open(uint32_t groups, int buffer, struct diag *d)
 	return fd;
 }
 
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+enum { NUMBER_HIGH = offsetof(struct nlmsghdr, nlmsg_seq) + 3, TYPE_LOW = offsetof(struct nlmsghdr, nlmsg_type) };
+#else
+enum { NUMBER_HIGH = offsetof(struct nlmsghdr, nlmsg_seq), TYPE_LOW = offsetof(struct nlmsghdr, nlmsg_type) + 1 };
+#endif
+
+/* Of who changed something: not what we did ourselves, which is most, nor what others add, keys included. */
+static int hear_others(int fd, struct diag *d)
+{
+	static struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_B | BPF_ABS, NUMBER_HIGH),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ASK_OURS >> 24, 4, 0),
+		BPF_STMT(BPF_LD | BPF_B | BPF_ABS, TYPE_LOW),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, XFRM_MSG_NEWSA, 2, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, XFRM_MSG_UPDSA, 1, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, XFRM_MSG_NEWPOLICY, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, 0),
+		BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
+	};
+	static const struct sock_fprog program = { sizeof code / sizeof *code, code };
+
+	if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) < 0)
+		return diag_errno(d, errno, "choose what to hear of the kernel's XFRM");
+	return 0;
+}
+
 static uint32_t group(unsigned number)
 {
 	return UINT32_C(1) << (number - 1);
@@ -86,8 +114,10 @@ int xfrm_fds_open(struct xfrm_fds *ret, struct diag *d)
 
 	if ((r = f.fd[XFRM_FD_ASK] = netlink_open(0, ASK_BUFFER, d)) < 0 ||
 	    (r = f.fd[XFRM_FD_HEAR] =
-		     netlink_open(group(XFRMNLGRP_ACQUIRE) | group(XFRMNLGRP_EXPIRE) | group(XFRMNLGRP_MAPPING),
-				  HEAR_BUFFER, d)) < 0)
+		     netlink_open(group(XFRMNLGRP_ACQUIRE) | group(XFRMNLGRP_EXPIRE) | group(XFRMNLGRP_MAPPING) |
+					  group(XFRMNLGRP_SA) | group(XFRMNLGRP_POLICY),
+				  HEAR_BUFFER, d)) < 0 ||
+	    (r = hear_others(f.fd[XFRM_FD_HEAR], d)) < 0)
 		return r;
 	/* What may be missing: without statistics on this kernel, or IPv6. */
 	f.fd[XFRM_FD_STAT] = open("/proc/thread-self/net/xfrm_stat", O_RDONLY | O_CLOEXEC);

@@ -174,6 +174,7 @@ void xfrm_readable(struct sad *sad)
 
 	xfrm_enter(x);
 	hear_all(x);
+	mend_tick(x);
 	watch_listen(x);
 	xfrm_leave(x);
 }
@@ -187,7 +188,8 @@ uint64_t xfrm_deadline(const struct sad *sad)
 {
 	const struct xfrm_plane *x = plane_of_const(sad);
 
-	return sooner(sooner(x->policies.next_end, loss_deadline(x)), sooner(waits_deadline(x), watch_deadline(x)));
+	return sooner(sooner(sooner(x->policies.next_end, loss_deadline(x)), mend_deadline(x)),
+		      sooner(waits_deadline(x), watch_deadline(x)));
 }
 
 void xfrm_tick(struct sad *sad)
@@ -197,6 +199,7 @@ void xfrm_tick(struct sad *sad)
 	xfrm_enter(x);
 	policies_end_clear(&x->policies, x->now, NULL, NULL);
 	loss_tick(x);
+	mend_tick(x);
 	waits_tick(x);
 	watch_tick(x);
 	xfrm_leave(x);

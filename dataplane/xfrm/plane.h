@@ -84,6 +84,11 @@ struct xfrm_plane {
 	uint64_t stat_ms, no_states, listen_until_ms;
 	bool listening;
 	struct unknown unknown;
+	struct {
+		uint64_t at_ms, not_before_ms; /* when to put policies back; 0: they are all there, as far as we know */
+		size_t states;                 /* removed by others, and not told yet */
+		bool flushed, failed;
+	} mend;
 };
 
 static inline struct xfrm_plane *plane_of(struct sad *sad)
@@ -146,6 +151,13 @@ void hear_all(struct xfrm_plane *x); /* at most so many; the rest makes the desc
 /* loss.c: the kernel said something, and there was no room for it */
 void loss_tick(struct xfrm_plane *x);
 uint64_t loss_deadline(const struct xfrm_plane *x);
+
+/* mend.c: others have removed what is ours */
+void mend_heard_policy(struct xfrm_plane *x, const struct message_in *m);
+void mend_heard_state(struct xfrm_plane *x, const struct message_in *m);
+void mend_lost_states(struct xfrm_plane *x, size_t count); /* so many were not in the list any more */
+void mend_tick(struct xfrm_plane *x);
+uint64_t mend_deadline(const struct xfrm_plane *x);
 
 /* watch.c */
 void watch_first(struct xfrm_plane *x, struct state *st);            /* begin to look whether something came in */

@@ -336,6 +336,46 @@ int policies_remove_all(struct policies *p, struct diag *d)
 	return 0;
 }
 
+/* ---- what somebody else has done ---- */
+
+static void note_there(void *context, const struct message_in *m)
+{
+	struct policies *p = context;
+	struct standing *s = m->kind == MESSAGE_POLICY ? table_find(&p->by_index, m->index, NULL, NULL) : NULL;
+
+	if (!s || policy_key_compare(&s->key, &m->key) != 0)
+		return;
+	s->there = does_equal(&s->does, &m->does);
+	s->changed = !s->there;
+}
+
+int policies_mend(struct policies *p, uint64_t now_ms, size_t *ret_count, struct diag *d)
+{
+	_Alignas(8) uint8_t m[MESSAGE_MOST];
+	int r = -EINTR;
+	struct work w;
+
+	for (unsigned tries = 0; r == -EINTR && tries < 3; tries++) {
+		for (size_t i = 0; i < p->count; i++)
+			p->all[i]->there = p->all[i]->changed = false;
+		r = ask_list(p->asker, m, message_policy_list(m, sizeof m), note_there, p);
+	}
+	if (r < 0)
+		return diag_errno(d, -r, "list the kernel's IPsec policies");
+	begin(&w, p);
+	for (size_t i = 0; i < p->count; i++) {
+		struct standing *s = p->all[i];
+
+		if (s->there || !s->known || (s->until_ms && s->until_ms <= now_ms))
+			continue;
+		s->before = s->does;
+		write_one(&w, s, s->changed);
+		(*ret_count)++;
+	}
+	flush(&w);
+	return why(&w, d);
+}
+
 /* ---- in front ---- */
 
 static bool drop_one(struct standing *s)

@@ -20,6 +20,8 @@ struct standing {
 	unsigned uses;            /* of a front: by how many SAs */
 	uint64_t until_ms;        /* of what passes in clear for a time; else 0 */
 	bool front, fresh, known; /* fresh: of the plan that comes. known: we wrote it, and know what it does */
+	bool there;               /* in the list that was read last, and as it should be */
+	bool changed;             /* or another one with its number */
 };
 
 struct policies {
@@ -50,6 +52,8 @@ void policies_end_clear(struct policies *p, uint64_t now_ms, const struct addr *
 unsigned policies_depth(const struct policies *p, const struct sa_selector *s);
 /* Packets that wait at this one are looked at again. */
 void policies_touch(struct policies *p, uint32_t index);
+/* What somebody else has removed or changed is as it was; *ret_count: how many were not. On failure the others are. */
+int policies_mend(struct policies *p, uint64_t now_ms, size_t *ret_count, struct diag *d);
 int policies_remove_all(struct policies *p, struct diag *d);
 
 #endif

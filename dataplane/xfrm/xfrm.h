@@ -67,10 +67,16 @@ struct xfrm_config {
 	struct plan *plan; /* the plane takes a reference; NULL: nothing is protected yet */
 	void (*event)(void *context, const struct sad_event *e);
 	uint64_t (*now_ms)(void *context); /* never goes back */
+	/* Another program has removed policies or SAs of ours, and they are back; or not (good), and why. NULL: nobody
+	 * wants to know. */
+	void (*mended)(void *context, bool good, const char *text);
 	void *context;
 };
 
-/* Removes the states of whoever ran before, and puts the plan's policies in the place of its. sad_free removes its
+/* What others remove of ours is put back at once: policies as they were, SAs by SAD_EXPIRE_HARD, so that keying makes
+ * new ones.
+ *
+ * Removes the states of whoever ran before, and puts the plan's policies in the place of its. sad_free removes its
  * states and leaves the policies (xfrm_remove_all of open.h takes them away). On failure what stood there stands. */
 int xfrm_new(const struct xfrm_config *c, struct sad **ret, struct diag *d);
 

@@ -40,6 +40,7 @@ struct side {
 	struct sad_event events[EVENTS_MOST];
 	size_t event_count;
 	uint64_t request, pair;
+	unsigned mended, not_mended;
 };
 
 static struct side sides[2];
@@ -103,6 +104,14 @@ static void event(void *context, const struct sad_event *e)
 			     (unsigned)e->pair);
 	if (s->event_count < EVENTS_MOST)
 		s->events[s->event_count++] = *e;
+}
+
+static void mended(void *context, bool good, const char *text)
+{
+	struct side *s = context;
+
+	(void)printf("  host %u: %s\n", s->number, text);
+	*(good ? &s->mended : &s->not_mended) += 1;
 }
 
 /* How many of this kind there have been; *ret is the last one. */
@@ -187,6 +196,7 @@ static void side_up(struct side *s, const char *rules)
 	struct xfrm_config c = { .fds = &fds,
 				 .event = event,
 				 .now_ms = now_ms,
+				 .mended = mended,
 				 .context = s,
 				 .own_mark = 0x02000000,
 				 .own_mask = 0x1f000000 };
@@ -963,6 +973,84 @@ static void others_are_left_alone(void)
 	report_free(sides[0].report);
 }
 
+static bool same_policies(const char *before)
+{
+	char command[256];
+
+	(void)snprintf(command, sizeof command,
+		       "ip xfrm policy list nosock | sort >/run/policies.now; cmp -s %s /run/policies.now", before);
+	return system(command) == 0;
+}
+
+static bool come_back(const struct side *s, const char *before, int ms)
+{
+	uint64_t until = now_ms(NULL) + (uint64_t)ms;
+
+	enter(s);
+	while (!same_policies(before) && now_ms(NULL) < until)
+		turn(20);
+	return same_policies(before);
+}
+
+/* Each line is a way in which another program takes away what is ours. */
+static void what_others_remove_comes_back(void)
+{
+	static const char *const ways[] = {
+		"ip xfrm policy flush",
+		"ip xfrm policy delete src 10.9.0.1/32 dst 0.0.0.0/0 dir out",
+		"ip xfrm policy update src 10.9.0.1/32 dst 0.0.0.0/0 dir out priority 1 action allow",
+		"ip xfrm policy deleteall",
+	};
+	static const char before[] = "/run/policies.before";
+	struct side *s = &sides[0];
+	struct sad_event e;
+
+	doing = "flushed";
+	both_up(require_all);
+	CHECK(pair_up(&(struct how){ .suite = "esp-aes256gcm", .family = 4 }));
+	enter(s);
+	run("ip xfrm policy list nosock | sort >/run/policies.before");
+	for (size_t i = 0; i < ARRAY_LEN(ways); i++) {
+		unsigned told = s->mended;
+
+		doing = ways[i];
+		enter(s);
+		run(ways[i]);
+		CHECK(!same_policies(before));
+		CHECK(come_back(s, before, TAKES_MS) && s->mended == told + 1 && s->not_mended == 0);
+		(void)exchange(4);
+	}
+	/* What others do with their own is not ours to mend. */
+	doing = "flushed";
+	s->mended = 0;
+	enter(s);
+	run("ip xfrm policy add src 10.8.0.0/24 dst 10.9.0.0/24 dir out priority 5; ip xfrm policy delete src "
+	    "10.8.0.0/24 "
+	    "dst 10.9.0.0/24 dir out");
+	CHECK(!wait_event(s, SAD_ACQUIRE, NULL, IDLE_MS) && s->mended == 0);
+	/* Another one stands in the way: that is said once, and it is put back when it can be. */
+	run("ip xfrm policy flush; ip xfrm policy add src 10.9.0.1/32 dst 0.0.0.0/0 dir out priority 5");
+	CHECK(!come_back(s, before, 3 * IDLE_MS) && s->not_mended == 1 && s->mended == 0);
+	run("ip xfrm policy delete src 10.9.0.1/32 dst 0.0.0.0/0 dir out");
+	CHECK(come_back(s, before, TAKES_MS) && s->not_mended == 1 && s->mended == 1);
+	/* States cannot be put back: their keys are no longer here. Keying hears that they are gone. */
+	s->event_count = 0;
+	run("ip xfrm state flush");
+	CHECK(wait_event(s, SAD_EXPIRE_HARD, &e, TAKES_MS) && e.pair == s->pair && s->mended == 2);
+	CHECK(pair_up(&(struct how){ .suite = "esp-aes256gcm", .family = 4 }));
+	(void)exchange(4);
+	enter(s);
+	s->event_count = 0;
+	run("ip xfrm state deleteall src 10.9.0.1");
+	CHECK(wait_event(s, SAD_EXPIRE_HARD, &e, TAKES_MS) && e.pair == s->pair && s->mended == 3);
+	/* What we take away ourselves stays away. */
+	CHECK(xfrm_remove_all(NULL) == 0);
+	CHECK(!wait_event(s, SAD_ACQUIRE, NULL, IDLE_MS) && s->mended == 3);
+	CHECK(system("test -z \"$(ip xfrm policy list nosock)\"") == 0);
+	s->mended = s->not_mended = 0;
+	both_down();
+}
+
 static void unknown_spis_are_heard(void)
 {
 	struct sad_event e;
@@ -1007,6 +1095,7 @@ static const struct {
 	{ "new-plan", a_new_plan },
 	{ "many-hosts", many_hosts },
 	{ "others", others_are_left_alone },
+	{ "flushed", what_others_remove_comes_back },
 	{ "unknown-spi", unknown_spis_are_heard },
 };
 

@@ -234,4 +234,25 @@ def port_taken():
     expect("nor is anything clear when somebody has flushed the policies", not seen.has(secret, 0.3 * SLOW))
 
 
-main([chosen, in_udp, firewall, switched, killed, port_taken])
+def flushed():
+    """somebody flushes policies and SAs of the kernel: they are back at once, with an event, and nothing is clear"""
+    a, b = hosts()
+    seen = Capture(a)
+    start(a, PSK % "require")
+    start(b, PSK % "require")
+    expect("protected", by_kernel(a) and a.pings(B))
+    talker(a, B)
+    before = sorted(xfrm(a, "policy").split("\n"))
+    for what, how in (("policies", "policy"), ("SAs", "state")):
+        told = a.events().count("rules-restored")
+        a.sh("ip", "xfrm", how, "flush")
+        expect("%s: the event says it" % what, wait_until(lambda n=told: a.events().count("rules-restored") > n, 5 * SLOW))
+        expect("%s: it is protected again" % what, wait_until(lambda: a.pings(B, 2), 5 * SLOW))
+    expect("the policies are what they were", sorted(xfrm(a, "policy").split("\n")) == before)
+    expect("nothing was clear", not clear(seen))
+    status, _ = a.cordon("disable", "--reason", "test")
+    expect("what we take out ourselves stays out", status == 0 and wait_until(lambda: not ours(a), 5 * SLOW) and not
+           wait_until(lambda: ours(a), 1))
+
+
+main([chosen, in_udp, firewall, switched, killed, port_taken, flushed])

@@ -49,7 +49,7 @@ static void begin(struct fixture *f)
 		policy_parse(text_new("t.yaml", policy_text, sizeof policy_text - 1), NULL, f->report, &f->policy), 0);
 	assert_int_equal(plan_compile(f->policy, &host, f->report, &f->x.plan), 0);
 	f->x.config = (struct xfrm_config){ .event = heard, .now_ms = now_ms, .context = f };
-	f->x.asker.fd = -1;
+	f->x.asker = (struct asker){ -1, ASK_OURS };
 }
 
 static void end(struct fixture *f)
