@@ -126,7 +126,7 @@ void firewall_rulings_make(struct firewall_rulings *f, const struct plan *plan)
 	uint32_t number = 0;
 
 	*f = (struct firewall_rulings){ .plan = plan, .set_count = policy_address_sets(p, &sets) };
-	f->rules = mem_new(firewall_rule_count(p) + 1, sizeof *f->rules);
+	f->rules = mem_new(policy_firewall_rule_count(p) + 1, sizeof *f->rules);
 	f->of_set = mem_new(FIREWALL_FAMILIES * f->set_count + 1, sizeof *f->of_set);
 	for (size_t i = 0; i < n; i++) {
 		const struct firewall *s = &sections[i];
@@ -147,16 +147,6 @@ void firewall_rulings_wipe(struct firewall_rulings *f)
 	free(f->of_set);
 	arena_wipe(&f->memory);
 	*f = (struct firewall_rulings){ 0 };
-}
-
-size_t firewall_rule_count(const struct policy *p)
-{
-	const struct firewall *sections;
-	size_t n = policy_firewalls(p, &sections), count = 0;
-
-	for (size_t i = 0; i < n; i++)
-		count += sections[i].count;
-	return count;
 }
 
 const struct firewall_rule *firewall_rule_numbered(const struct policy *p, uint32_t number)

@@ -36,8 +36,6 @@ struct firewall_item *firewall_items(const struct firewall_rulings *f, enum fire
 				     unsigned family, bool (*wanted)(const void *context, size_t rule),
 				     const void *context, size_t *ret_count);
 
-/* How many rules all sections have. */
-size_t firewall_rule_count(const struct policy *p);
 /* The rule with that number, or NULL. */
 const struct firewall_rule *firewall_rule_numbered(const struct policy *p, uint32_t number);
 

@@ -232,7 +232,7 @@ static bool is_same(const struct firewall_rule *a, const struct firewall_rule *b
 static void carry_firewall_count(struct carrying *c, uint32_t rule, struct ruleset_count n)
 {
 	const struct firewall_rule *old = firewall_rule_numbered(c->old_policy, rule);
-	uint32_t count = (uint32_t)firewall_rule_count(c->new_policy);
+	uint32_t count = (uint32_t)policy_firewall_rule_count(c->new_policy);
 
 	if (is_same(old, firewall_rule_numbered(c->new_policy, rule))) { /* mostly it is where it was */
 		c->firewall_counts[rule] = n;
@@ -282,7 +282,7 @@ static int read_carry(struct gate *g, const struct plan *plan, struct ruleset_ca
 	ret->counts = c.counts = mem_new((c.new_count + 1) * GATE_COUNTS, sizeof *ret->counts);
 	c.new_policy = plan_policy(plan);
 	ret->firewall_counts = c.firewall_counts =
-		mem_new(firewall_rule_count(c.new_policy) + 1, sizeof *ret->firewall_counts);
+		mem_new(policy_firewall_rule_count(c.new_policy) + 1, sizeof *ret->firewall_counts);
 	if (!g->plan)
 		return 0; /* whose rules the counters in the kernel are is not known */
 	c.old_policy = plan_policy(g->plan);

@@ -85,6 +85,15 @@ LISTS(policy_groups, group, group)
 LISTS(policy_firewalls, firewall, firewall)
 LISTS(policy_tests, policy_test, test)
 
+size_t policy_firewall_rule_count(const struct policy *p)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < p->firewall_count; i++)
+		count += p->firewalls[i].count;
+	return count;
+}
+
 const struct rule *policy_rule_at(const struct policy *p, uint32_t index)
 {
 	if (index < p->rule_count)

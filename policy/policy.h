@@ -350,6 +350,7 @@ size_t policy_protection_sets(const struct policy *p, const struct protection_se
 size_t policy_key_exchange_sets(const struct policy *p, const struct key_exchange_set **ret);
 size_t policy_groups(const struct policy *p, const struct group **ret);
 size_t policy_firewalls(const struct policy *p, const struct firewall **ret);
+size_t policy_firewall_rule_count(const struct policy *p); /* of all sections */
 size_t policy_tests(const struct policy *p, const struct policy_test **ret);
 unsigned policy_exemptions(const struct policy *p); /* EXEMPT_ bits */
 enum nat_traversal policy_nat_traversal(const struct policy *p);

@@ -675,6 +675,7 @@ static json_t *policy_json(const struct daemon *d)
 		return json_null();
 	o = version_json(d, d->state->current);
 	put(o, "rules", number(policy_rules(d->policy, &rules)));
+	put(o, "firewall_rules", number(policy_firewall_rule_count(d->policy)));
 	put(o, "rules_here", number(show_rules_here(d)));
 	put(o, "pending", pending_json(d));
 	return o;

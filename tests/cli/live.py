@@ -70,7 +70,7 @@ def answer(request):
     if request["request"] == "state":
         return {"ok": True, "peers": rows + members, "main-mode": [{"local": "10.77.1.21", "remote": "10.77.1.10"}]}
     return {"ok": True, "state": "failing", "host": "srv1", "disabled": None, "policy": {
-                "version": 41, "rules": 3, "rules_here": 1, "applied_ms": 0, "by": "root", "path": in_force[0], "pending": None},
+                "version": 41, "rules": 3, "firewall_rules": 1, "rules_here": 1, "applied_ms": 0, "by": "root", "path": in_force[0], "pending": None},
             "peers": {"encrypted": 1, "authenticated": 0, "clear": 0, "failing": 1},
             "keying": {"main_mode": 1, "negotiating": 0, "quick_mode": 2, "failures": rows[1:]},
             "plane": {"kind": "userspace"}, "certificates": []}
@@ -122,6 +122,7 @@ def main():
                "Keying    1 main mode, 2 quick mode; 1 peer fails: srv7 (the certificate lacks an extended key usage)\n"
                "          srv7 10.77.1.27, 40 s ago, usage-missing: " + TEXT)
         expect("status exits 1", str(status), "1")
+        expect("it counts both kinds of rules", said, "Policy    v41, 3 rules, 1 firewall rule, applied ")
         expect("why ends with what is the case just now", cordon(*ask)[1],
                "Live      the negotiation failed 40 s ago (usage-missing): we refused")
         expect("why says when it is tried again", " ".join(cordon(*ask)[1].split()),

@@ -24,6 +24,15 @@ size_t policy_firewalls(const struct policy *p, const struct firewall **ret)
 	return p->firewall_count;
 }
 
+size_t policy_firewall_rule_count(const struct policy *p)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < p->firewall_count; i++)
+		count += p->firewalls[i].count;
+	return count;
+}
+
 size_t policy_address_sets(const struct policy *p, const struct address_set *const **ret)
 {
 	*ret = p->sets;

@@ -111,10 +111,11 @@ static bool in_the_file(const struct check *c)
 	return report_findings(c->report, &all) && all[0]->place.file;
 }
 
-/* "3 rules, 4 zones, 7 hosts. 10 tests passed." */
+/* "3 rules, 2 firewall rules, 4 zones, 7 hosts. 10 tests passed." */
 static void summary(const struct check *c, struct str *out)
 {
 	const struct rule *rules;
+	const struct firewall *firewalls;
 	const struct address_set *zones;
 	const struct host *hosts;
 	size_t errors = report_count(c->report, SEVERITY_ERROR), warnings = report_count(c->report, SEVERITY_WARNING);
@@ -123,6 +124,8 @@ static void summary(const struct check *c, struct str *out)
 
 	if (!errors) {
 		say_count(policy_rules(c->policy, &rules), "rule, ", "rules, ", out);
+		if (policy_firewalls(c->policy, &firewalls))
+			say_count(policy_firewall_rule_count(c->policy), "firewall rule, ", "firewall rules, ", out);
 		say_count(policy_zones(c->policy, &zones), "zone, ", "zones, ", out);
 		say_count(policy_hosts(c->policy, &hosts), "host. ", "hosts. ", out);
 		if (!c->result_count)

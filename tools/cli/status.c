@@ -1,6 +1,8 @@
 /* cordon status: is this host protected as the policy promises? */
+#include "base/str.h"
 #include "tools/cli/ask.h"
 #include "tools/cli/exempt.h"
+#include "tools/cli/say.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -120,14 +122,20 @@ static void print_waiting(const json_t *rules, bool first)
 
 static void print_policy(const json_t *p)
 {
+	SCOPED(str_wipe) struct str rules = { 0 };
 	char when[AGO_TEXT], left[AGO_TEXT];
 	const json_t *pending = json_object_get(p, "pending");
 
 	if (!json_is_object(p))
 		return;
-	(void)printf("Policy    v%" PRIu64 ", %" PRIu64 " rule%s, applied %s by %s, from %s\n",
-		     ask_number(p, "version"), ask_number(p, "rules"), ask_number(p, "rules") == 1 ? "" : "s",
-		     ask_time(ask_number(p, "applied_ms"), when), ask_text(p, "by"), ask_text(p, "path"));
+	say_count((size_t)ask_number(p, "rules"), "rule", "rules", &rules);
+	if (ask_number(p, "firewall_rules")) {
+		str_add(&rules, ", ");
+		say_count((size_t)ask_number(p, "firewall_rules"), "firewall rule", "firewall rules", &rules);
+	}
+	(void)printf("Policy    v%" PRIu64 ", %s, applied %s by %s, from %s\n", ask_number(p, "version"),
+		     str_text(&rules), ask_time(ask_number(p, "applied_ms"), when), ask_text(p, "by"),
+		     ask_text(p, "path"));
 	if (json_is_object(pending))
 		(void)printf("          It is taken back in %s unless you confirm:  cordon confirm\n",
 			     ask_span(ask_number(pending, "left_s"), left));
