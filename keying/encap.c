@@ -56,6 +56,32 @@ bool encap_is_udp(const struct child *c)
 	return c->choice.suite.protocol == PROTO_ESP && (c->ike->nat.behind || c->ike->nat.udp_agreed);
 }
 
+static bool has_esp(const struct protection_set *set)
+{
+	for (size_t i = 0; i < set->count; i++)
+		if (set->suites[i].protocol == PROTO_ESP)
+			return true;
+	return false;
+}
+
+/* A tunnel's rule is met by other addresses than these: it may be one of ESP. */
+bool encap_concerns(const struct ike_sa *sa)
+{
+	struct plan_list list = plan_meet(sa->k->plan, &sa->contact->local, &sa->contact->remote);
+	bool protects = false;
+
+	for (size_t i = 0; sa->nat.udp_agreed && i < list.count; i++) {
+		const struct rule *rule = list.entries[i].rule;
+
+		if (!rule_mode_protects(rule->mode))
+			continue;
+		protects = true;
+		if (has_esp(rule->protection))
+			return true;
+	}
+	return sa->nat.udp_agreed && !protects;
+}
+
 bool encap_give_up(struct ike_sa *sa)
 {
 	struct keying *k = sa->k;

@@ -24,6 +24,8 @@ void encap_decided(struct ike_sa *sa, const struct ike_msg *reply);
 bool encap_stays(const struct ike_sa *sa, const struct policy *p); /* under a new policy */
 /* Is this CHILD SA's ESP in UDP, for whatever reason? AH never is. */
 bool encap_is_udp(const struct child *c);
+/* Have both agreed on it, and is a rule between them that may come to ESP? */
+bool encap_concerns(const struct ike_sa *sa);
 
 /* UDP 4500 does not seem to get through: begin again without. false: it is something else, or not yet clear. */
 bool encap_give_up(struct ike_sa *sa);

@@ -388,7 +388,7 @@ void ike_established(struct ike_sa *sa)
 		   sa->v1 ? " by IKEv1" : "", sa->ppk ? " with a post-quantum pre-shared key" : "",
 		   sa->replaces ? " (renewed)" : "",
 		   sa->nat.behind       ? "; through a NAT: "
-		   : sa->nat.udp_agreed ? "; ESP goes in UDP"
+		   : encap_concerns(sa) ? "; ESP goes in UDP"
 					: "",
 		   sa->nat.behind ? nat_where(sa->nat.behind) : "");
 	struct event *e = &todo_last(k)->event;

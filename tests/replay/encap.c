@@ -202,6 +202,39 @@ static void what_is_renewed_keeps_it(void **state)
 		}
 }
 
+/* Nor is it said where nothing else can come of it. */
+static void ah_alone_is_not_told_of_udp(void **state)
+{
+	static const char text[] = "cordon: 1\n"
+				   "authentication:\n"
+				   "  password: [ { pre-shared-key: { file: /etc/cordon/psk } } ]\n"
+				   "protection:\n"
+				   "  signed: { proposals: [ah-sha256] }\n"
+				   "  either: { proposals: [ah-sha256, esp-aes256gcm] }\n"
+				   "connection-security:\n"
+				   "  - { name: all, endpoint1: [10.0.0.1], endpoint2: [10.0.0.2], mode: require,\n"
+				   "      authentication: password, protection: %s }\n";
+
+	(void)state;
+	for (int esp = 0; esp < 2; esp++) {
+		char policy_of_both[sizeof text + 16];
+		struct world *w;
+
+		(void)snprintf(policy_of_both, sizeof policy_of_both, text, esp ? "either" : "signed");
+		w = world_new_two(policy_of_both, policy_of_both);
+		world_packet(w, 0, 6, 40000, 80);
+		world_run(w, 3000);
+		world_expect_one(w, 1);
+		for (unsigned host = 0; host < HOSTS; host++) {
+			const char *told = w->hosts[host].last[EVENT_MAIN_MODE_UP].text;
+
+			assert_int_equal(w->hosts[host].events[EVENT_MAIN_MODE_UP], 1);
+			assert_true(!strstr(told, "ESP goes in UDP") == !esp);
+		}
+		world_free(w);
+	}
+}
+
 static void ah_stays_as_it_is(void **state)
 {
 	struct wire s;
@@ -337,6 +370,7 @@ int main(void)
 		cmocka_unit_test(who_strips_the_vendor_id_makes_the_proof_fail),
 		cmocka_unit_test(what_is_renewed_keeps_it),
 		cmocka_unit_test(ah_stays_as_it_is),
+		cmocka_unit_test(ah_alone_is_not_told_of_udp),
 		cmocka_unit_test(where_udp_is_blocked_they_do_without),
 		cmocka_unit_test(a_lossy_path_is_not_taken_for_a_blocked_one),
 		cmocka_unit_test(a_policy_that_says_native_ends_what_is_in_udp),
