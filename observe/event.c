@@ -89,7 +89,8 @@ const struct event_row event_rows[EVENT_COUNT] = {
 				   "The directory was asked about the policy's groups, and something is new" },
 	[EVENT_DIRECTORY_FAILED] = { "directory-failed", CATEGORY_SYSTEM, EVENT_WARNING, EVENT_FAILURE, 0, 0,
 				     TELLER_PARENT, 0,
-				     "The directory could not be asked; what it said before stays in force" },
+				     "The directory could not be asked; what it said before, if it ever did, stays in "
+				     "force" },
 	[EVENT_GROUP_MISSING] = { "group-missing", CATEGORY_POLICY, EVENT_WARNING, EVENT_FAILURE, 0, 0, TELLER_PARENT,
 				  0,
 				  "The policy names a group that the directory does not have: nobody is let in as "

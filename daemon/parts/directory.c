@@ -205,6 +205,26 @@ static void ask_when_failed(struct directory *t)
 	ask_in(t, ms < DIRECTORY_RETRY_MOST_MS ? ms : DIRECTORY_RETRY_MOST_MS);
 }
 
+static bool knows_something(const struct directory_names *names)
+{
+	for (size_t i = 0; i < directory_names_count(names); i++)
+		if (directory_names_at(names, i)->state != DIRECTORY_NOT_LEARNT)
+			return true;
+	return false;
+}
+
+static const char *what_holds(const struct directory *t)
+{
+	if (t->answered_s)
+		return "What it said before stays in force";
+	if (knows_something(t->names))
+		return "Only what was known of it from before is in force";
+	if (directory_names_count(t->names))
+		return "Nothing is known of any group yet: rules that let one in let nobody in, those that except "
+		       "one except everybody";
+	return "Nothing is known of it yet";
+}
+
 /* asked: it did not answer; else it was not even asked. */
 static void failed(struct directory *t, const char *why, bool asked)
 {
@@ -217,9 +237,7 @@ static void failed(struct directory *t, const char *why, bool asked)
 	(void)snprintf(t->why, sizeof t->why, "%s", why);
 	if (news) {
 		(void)snprintf(e.text, sizeof e.text, "the directory %s: %.200s. %s",
-			       asked ? "does not answer" : "cannot be asked", t->why,
-			       t->answered_s ? "What it said before stays in force"
-					     : "Only what was known of it from before is in force");
+			       asked ? "does not answer" : "cannot be asked", t->why, what_holds(t));
 		observe(&t->d->observer, &e);
 	}
 	(void)left(t);

@@ -91,6 +91,8 @@ def down_at_start():
     start(member, policy=policy(a="trusted"))
     expect("it is said what is not known", wait_until(lambda: failure(member) != "", 60))
     expect("it is not learnt: %s" % known(member), known(member)["not_learnt"] == ["trusted"] and known(member)["known"] == 0)
+    expect("the event does not speak of what was known before: nothing was",
+           "Nothing is known of any group yet" in member.cordon("events")[1] and "from before" not in member.cordon("events")[1])
     domain.start()
     expect("it is found when a controller is there: %s" % failure(member), wait_until(lambda: known(member).get("known") == 1, 90))
 
