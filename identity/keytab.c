@@ -315,6 +315,14 @@ const char *keytab_told_client(const struct keytab_told *t)
 	return machine ? machine : keytab_told_own(t);
 }
 
+bool keytab_told_is_of(const struct keytab_told *t, const char *machine)
+{
+	for (size_t i = 0; i < t->count; i++)
+		if (principal_is_of(t->all[i].name, machine))
+			return true;
+	return false;
+}
+
 bool keytab_told_equal(const struct keytab_told *a, const struct keytab_told *b)
 {
 	bool same = a->count == b->count;

@@ -39,6 +39,17 @@ bool principal_is_machine(const char *principal)
 	return at > principal + 1 && at[-1] == '$' && !memchr(principal, '/', (size_t)(at - principal));
 }
 
+bool principal_is_of(const char *principal, const char *machine)
+{
+	enum { NETBIOS_NAME = 15 };
+	size_t len = strcspn(machine, "."), short_len = len < NETBIOS_NAME ? len : NETBIOS_NAME;
+
+	if (principal_is_host(principal))
+		return len && strncasecmp(principal + 5, machine, len) == 0 && strchr(".@", principal[5 + len]);
+	return len && principal_is_machine(principal) && strncasecmp(principal, machine, short_len) == 0 &&
+	       principal[short_len] == '$';
+}
+
 int credential_kerberos_verdict(const struct auth_set *set, const struct peer *peer, struct diag *d)
 {
 	const char *realm = principal_realm(peer->id), *wanted = NULL;

@@ -12,5 +12,7 @@ bool principal_realm_equal(const char *a, const char *b);
 bool principal_is_host(const char *principal);
 /* A machine's account as Active Directory has it: "DC1$@...". */
 bool principal_is_machine(const char *principal);
+/* Does one of these two forms name the machine of that short name? An account has 15 letters of it at the most. */
+bool principal_is_of(const char *principal, const char *machine);
 
 #endif

@@ -6,6 +6,7 @@
 #include "base/str.h"
 #include "daemon/keys/filling.h"
 #include "identity/keyring.h"
+#include "identity/keytab.h"
 #include "identity/signature.h"
 
 #include <errno.h>
@@ -182,6 +183,29 @@ static void say_bad(void *context, const char *path, const char *why, bool kept)
 	++*count;
 }
 
+/* A keytab that names other machines alone: this one would call itself by their name. */
+static size_t check_whose_keytab(const struct daemon *d, const struct credential_store *s)
+{
+	char system[256] = "";
+	size_t bad = 0;
+
+	(void)gethostname(system, sizeof system - 1);
+	for (size_t i = 0; s && i < credential_count(s); i++) {
+		const struct credential *c = credential_get(s, i);
+		const char *name = d->name ? d->name : system;
+
+		if (c->kind != AUTH_KERBEROS || !*name || !c->keytab->count || keytab_told_is_of(c->keytab, name) ||
+		    keytab_told_is_of(c->keytab, system))
+			continue;
+		(void)fprintf(stderr,
+			      "warning: %s has a key of %s, and none of this host: it should have one of host/%s or "
+			      "%s$ (name: in host.yaml, or the system's host name)\n",
+			      c->path, c->subject, name, name);
+		bad++;
+	}
+	return bad;
+}
+
 size_t proofs_check(const struct daemon *d, const struct plan *plan)
 {
 	struct sets sets = sets_of(plan);
@@ -200,6 +224,7 @@ size_t proofs_check(const struct daemon *d, const struct plan *plan)
 		(void)fprintf(stderr, "warning: %s\n", why.text);
 		bad++;
 	}
+	bad += check_whose_keytab(d, store);
 	credential_store_free(store);
 	free(sets.at);
 	free(psks.at);

@@ -7,6 +7,7 @@ usage: keytab.py [TEST ...]; CORDON and CORDOND name the programs
 import os
 import shutil
 import signal
+import subprocess
 
 from daemon import A, B, two_hosts, wait_until, write
 from kdc import Kdc
@@ -64,6 +65,14 @@ def main_modes(host):
     return [(m.get("spi_i"), m["method"]) for m in host.json("show", "main-mode")["rows"] if m.get("state") == "established"]
 
 
+def checked(host, name):
+    """What cordond --check says where the host is called so."""
+    page = host.root + "/checked.yaml"
+    write(page, "cordon: 1\nname: %s\nkeytab: /keytab\n" % name)
+    return subprocess.run(host.command("--check", "--config", page, "--policy", host.folder + "/policy.yaml"), capture_output=True,
+                          text=True, timeout=60).stderr
+
+
 def changes():
     """a new password and keytab: SAs stay, new ones are made with it"""
     a, b, k = hosts()
@@ -85,6 +94,11 @@ def changes():
     expect("and the former stays in use", versions(b) == [3] and a.pings(B))
     write(b.root + "/keytab", "", 0o600)
     expect("so is an empty one", wait_until(lambda: "is empty" in b.cordon("events")[1]))
+    put(b, k.keytab("b", NAMES["b"]))
+    for name, others in ("b", False), ("c", True):
+        said = checked(b, name)
+        expect("named %s, --check says whether it is another's: %s" % (name, said),
+               ("has a key of %s, and none of this host: it should have one of host/c" % NAMES["b"] in said) == others)
 
 
 def holder_dies():

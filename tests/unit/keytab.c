@@ -223,6 +223,33 @@ static void kinds_of_principals(void **state)
 			fail_msg("%s", rows[i].name);
 }
 
+static void whose_a_principal_is(void **state)
+{
+	static const struct {
+		const char *principal, *machine;
+		bool is;
+	} rows[] = {
+		{ "host/srv1.corp.example@R", "srv1", true },
+		{ "HOST/SRV1@R", "srv1", true },
+		{ "host/srv1.corp.example@R", "srv1.other.example", true },
+		{ "SRV1$@R", "srv1", true },
+		{ "AVERYLONGNAMEOF$@R", "averylongnameofamachine", true },
+		{ "host/srv1.corp.example@R", "srv", false },
+		{ "host/srv1.corp.example@R", "srv10", false },
+		{ "SRV1$@R", "srv10", false },
+		{ "SRV10$@R", "srv1", false },
+		{ "srv1@R", "srv1", false },
+		{ "cifs/srv1.corp.example@R", "srv1", false },
+		{ "host/srv1.corp.example@R", "", false },
+		{ "$@R", "", false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		if (principal_is_of(rows[i].principal, rows[i].machine) != rows[i].is)
+			fail_msg("%s of %s", rows[i].principal, rows[i].machine);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -233,6 +260,7 @@ int main(void)
 		cmocka_unit_test(what_is_no_keytab_is_refused_in_words),
 		cmocka_unit_test(a_cut_one_is_never_taken_for_whole),
 		cmocka_unit_test(kinds_of_principals),
+		cmocka_unit_test(whose_a_principal_is),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
