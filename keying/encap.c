@@ -5,8 +5,9 @@
 static bool wanted(const struct ike_sa *sa)
 {
 	const struct contact *c = contact_find(sa->k, &sa->local, &sa->remote);
+	bool taken = sa->local.family == 6 ? sa->k->config.no_udp6 : sa->k->config.no_udp4;
 
-	if (sa->k->config.no_udp || (c && c->udp_blocked_ms > sa->k->now_ms))
+	if (taken || (c && c->udp_blocked_ms > sa->k->now_ms))
 		return false;
 	switch (policy_encapsulation(plan_policy(sa->k->plan))) {
 	case ENCAPSULATION_AUTO:

@@ -84,9 +84,9 @@ struct keying_config {
 	uint32_t fragment_octets; /* longer IP packets are sent as IKE fragments (RFC 7383). Default 1280; 0: never */
 	uint8_t crash_secret[KEYING_CRASH_SECRET]; /* of this host, kept over restarts (RFC 6290); all 0: no tokens */
 	uint32_t v1_kerberos;                      /* GSS_ bits. Default 0 */
-	bool userspace_plane; /* ESP in UDP is faster on it: `encapsulation: auto` wants it. Default true */
-	bool no_udp;          /* somebody else has UDP 4500: ESP in UDP is never agreed on. Default false */
-	bool export_keys;     /* debug, lab only: KEYING_KEYS things to do appear */
+	bool userspace_plane;  /* ESP in UDP is faster on it: `encapsulation: auto` wants it. Default true */
+	bool no_udp4, no_udp6; /* somebody else has UDP 4500: ESP in UDP is never agreed on. Default false */
+	bool export_keys;      /* debug, lab only: KEYING_KEYS things to do appear */
 };
 extern const struct keying_config keying_default;
 

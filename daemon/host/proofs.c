@@ -401,7 +401,8 @@ void proofs_load(const struct daemon *d, const struct plan *plan, struct loaded_
 	c->nat_keepalive_ms = d->config->nat_keepalive_ms;
 	c->v1_kerberos = d->config->ikev1_kerberos; /* bit by bit the same */
 	c->userspace_plane = d->gate_config.plane == GATE_PLANE_TUN;
-	c->no_udp = sockets_fd(d->sockets, SOCKETS_NAT4) < 0 && sockets_fd(d->sockets, SOCKETS_NAT6) < 0;
+	c->no_udp4 = sockets_fd(d->sockets, SOCKETS_NAT4) < 0;
+	c->no_udp6 = sockets_fd(d->sockets, SOCKETS_NAT6) < 0;
 	add_psks(&sets, &psks);
 	if ((shared = load_store(d, &psks, &ppks, &ret->memory))) {
 		size_t n = credential_count(shared->store);

@@ -100,7 +100,8 @@ static void put_all(struct wire_out *out, const void *what)
 	}
 	wire_put(out, c->crash_secret, sizeof c->crash_secret);
 	wire_put_u8(out, c->userspace_plane);
-	wire_put_u8(out, c->no_udp);
+	wire_put_u8(out, c->no_udp4);
+	wire_put_u8(out, c->no_udp6);
 	wire_put_u8(out, c->export_keys);
 	wire_put_u32(out, (uint32_t)c->credential_count);
 	for (size_t i = 0; i < c->credential_count; i++)
@@ -252,7 +253,8 @@ static void get_config(struct reading *r, struct keying_config *c)
 	}
 	wire_copy(r->in, c->crash_secret, sizeof c->crash_secret);
 	c->userspace_plane = wire_u8(r->in) != 0;
-	c->no_udp = wire_u8(r->in) != 0;
+	c->no_udp4 = wire_u8(r->in) != 0;
+	c->no_udp6 = wire_u8(r->in) != 0;
 	c->export_keys = wire_u8(r->in) != 0;
 	c->credential_count = get_count(r->in, CREDENTIALS_MOST, 40);
 	struct keying_credential *credentials = arena_new(r->memory, c->credential_count + 1, sizeof *credentials);

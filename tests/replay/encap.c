@@ -4,6 +4,7 @@
 #include "tests/unit/unit.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const char policy_text[] = "cordon: 1\n"
@@ -202,6 +203,30 @@ static void what_is_renewed_keeps_it(void **state)
 		}
 }
 
+/* Somebody else has port 4500 of one family: that one does without at once, the other is not held up by it. */
+static void a_taken_port_is_a_matter_of_its_family(void **state)
+{
+	bool ipv6 = getenv("CORDON_TEST_IPV6") != NULL;
+
+	(void)state;
+	for (unsigned host = 0; host < HOSTS; host++)
+		for (int taken6 = 0; taken6 < 2; taken6++) {
+			struct wire s;
+			struct world *w = world(&s, NULL, NULL);
+
+			w->hosts[host].config.no_udp4 = !taken6;
+			w->hosts[host].config.no_udp6 = taken6;
+			world_set_plan(w, host, policy(NULL));
+			world_packet(w, 0, 6, 40000, 443);
+			world_run(w, 3000);
+			world_packet(w, 1, 6, 443, 40000);
+			world_run(w, 4000);
+			world_expect_one(w, 1);
+			expect_sas(w, taken6 != ipv6);
+			world_free(w);
+		}
+}
+
 /* Nor is it said where nothing else can come of it. */
 static void ah_alone_is_not_told_of_udp(void **state)
 {
@@ -370,6 +395,7 @@ int main(void)
 		cmocka_unit_test(who_strips_the_vendor_id_makes_the_proof_fail),
 		cmocka_unit_test(what_is_renewed_keeps_it),
 		cmocka_unit_test(ah_stays_as_it_is),
+		cmocka_unit_test(a_taken_port_is_a_matter_of_its_family),
 		cmocka_unit_test(ah_alone_is_not_told_of_udp),
 		cmocka_unit_test(where_udp_is_blocked_they_do_without),
 		cmocka_unit_test(a_lossy_path_is_not_taken_for_a_blocked_one),
