@@ -1,13 +1,18 @@
 #include "base/log.h"
 
+#include <poll.h>
 #include <stdarg.h>
-#include <stdbool.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
+
+enum { WAIT_MS = 100 };
 
 static struct {
 	const char *program;
 	bool journal;
+	atomic_bool stuck; /* the last line found no room; threads log, too */
 } self;
 
 void log_start(const char *program)
@@ -24,11 +29,24 @@ static void defuse(char *text)
 			*text = '?';
 }
 
-void log_say(enum log_level level, const char *fmt, ...)
+/* A pipe that nobody empties would hold us for good. It is waited for once, and not again for each line. */
+static bool has_room(void)
+{
+	struct pollfd p = { .fd = STDERR_FILENO, .events = POLLOUT };
+
+	bool room = poll(&p, 1, atomic_load(&self.stuck) ? 0 : WAIT_MS) == 1 && (p.revents & POLLOUT);
+
+	atomic_store(&self.stuck, !room);
+	return room;
+}
+
+bool log_say(enum log_level level, const char *fmt, ...)
 {
 	char text[1024];
 	va_list ap;
 
+	if (!has_room())
+		return false;
 	va_start(ap, fmt);
 	(void)vsnprintf(text, sizeof text, fmt, ap);
 	va_end(ap);
@@ -37,4 +55,5 @@ void log_say(enum log_level level, const char *fmt, ...)
 		(void)fprintf(stderr, "<%d>%s\n", level, text);
 	else
 		(void)fprintf(stderr, "%s%s%s\n", self.program ? self.program : "", self.program ? ": " : "", text);
+	return true;
 }

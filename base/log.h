@@ -3,14 +3,16 @@
  */
 #ifndef BASE_LOG_H
 #define BASE_LOG_H
+#include <stdbool.h>
 
 enum log_level { LOG_LEVEL_ERROR = 3, LOG_LEVEL_WARNING = 4, LOG_LEVEL_INFO = 6 }; /* syslog's numbers */
 
 void log_start(const char *program); /* static text; decides whether the journal listens */
-void log_say(enum log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* Does not wait for whoever reads it and has stopped to: false, and the line is lost. */
+bool log_say(enum log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
-#define log_error(...) log_say(LOG_LEVEL_ERROR, __VA_ARGS__)
-#define log_warning(...) log_say(LOG_LEVEL_WARNING, __VA_ARGS__)
-#define log_info(...) log_say(LOG_LEVEL_INFO, __VA_ARGS__)
+#define log_error(...) (void)log_say(LOG_LEVEL_ERROR, __VA_ARGS__)
+#define log_warning(...) (void)log_say(LOG_LEVEL_WARNING, __VA_ARGS__)
+#define log_info(...) (void)log_say(LOG_LEVEL_INFO, __VA_ARGS__)
 
 #endif

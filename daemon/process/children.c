@@ -212,9 +212,32 @@ static uint64_t back_off(struct child *k)
 	return wait < CHILD_BACK_OFF_MOST ? wait : CHILD_BACK_OFF_MOST;
 }
 
+static void stop_others(struct children *c);
+
+/* While all are closing: this one is there no longer, or not waited for any more. */
+static void is_done_with(struct child *k)
+{
+	k->pid = 0;
+	uv_close((uv_handle_t *)&k->process, handle_closed);
+	channel_close(TAKE(k->channel));
+	close_timer(k);
+	if (k->part->role == ROLE_KEYING)
+		stop_others(k->all);
+}
+
+/* First it is killed. What the kernel is still busy with for it, as with a device or a table that goes, can take long
+ * on a loaded machine, and our own end does not wait for that. */
 static void did_not_end(uv_timer_t *t)
 {
-	end(t->data, "did not end in time");
+	struct child *k = t->data;
+
+	if (!k->ending) {
+		end(k, "did not end in time");
+		return;
+	}
+	log_warning("the process %s (%ld) was killed and is still held by the kernel: it is not waited for",
+		    role_name(k->part->role), (long)k->pid);
+	is_done_with(k);
 }
 
 static void stop(struct child *k)
@@ -224,7 +247,7 @@ static void stop(struct child *k)
 		close_timer(k);
 	} else if (k->timer_open) {
 		(void)uv_timer_stop(&k->timer);
-		(void)uv_timer_start(&k->timer, did_not_end, CHILD_STOP_MS, 0);
+		(void)uv_timer_start(&k->timer, did_not_end, CHILD_STOP_MS, CHILD_STOP_MS);
 	}
 }
 
@@ -241,15 +264,12 @@ static void exited(uv_process_t *process, int64_t status, int signal_number)
 	char text[EVENT_TEXT];
 	uint64_t wait;
 
-	k->pid = 0;
-	uv_close((uv_handle_t *)process, handle_closed);
 	if (k->all->closing) {
-		channel_close(TAKE(k->channel));
-		close_timer(k);
-		if (k->part->role == ROLE_KEYING)
-			stop_others(k->all);
+		is_done_with(k);
 		return;
 	}
+	k->pid = 0;
+	uv_close((uv_handle_t *)process, handle_closed);
 	if (k->channel)
 		channel_hear_last(k->channel);
 	channel_close(TAKE(k->channel));

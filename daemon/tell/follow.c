@@ -10,7 +10,6 @@
 #include "observe/journal.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,22 +25,17 @@ struct follower {
 
 /* ---- sinks ------------------------------------------------------------------------------------------------------- */
 
-/* A pipe that nobody empties would hold us: it is asked first. */
 static bool say(const struct event *e)
 {
 	static const enum log_level levels[] = {
 		[EVENT_INFO] = LOG_LEVEL_INFO, [EVENT_WARNING] = LOG_LEVEL_WARNING, [EVENT_ERROR] = LOG_LEVEL_ERROR
 	};
-	struct pollfd room = { .fd = STDERR_FILENO, .events = POLLOUT };
 	char remote[ADDR_TEXT] = "";
 
-	if (poll(&room, 1, 0) != 1 || !(room.revents & POLLOUT))
-		return false;
 	if (e->remote.family)
 		(void)addr_text(&e->remote, remote);
-	log_say(levels[event_severity(e->id)], "%s%s%s%s%s%s: %s", event_name(e->id), *remote ? " " : "", remote,
-		e->rule[0] ? " '" : "", e->rule, e->rule[0] ? "'" : "", e->text);
-	return true;
+	return log_say(levels[event_severity(e->id)], "%s%s%s%s%s%s: %s", event_name(e->id), *remote ? " " : "", remote,
+		       e->rule[0] ? " '" : "", e->rule, e->rule[0] ? "'" : "", e->text);
 }
 
 static void told(void *context, const struct event *e, uint64_t number)
