@@ -329,7 +329,7 @@ def fallback_after_secured():
 
 
 def addresses():
-    """an address that comes later is protected within a second"""
+    """an address that comes later is protected at once"""
     a, b = two_hosts()
     run("ip", "-n", a.name, "addr", "del", A + "/24", "dev", "eth0")
     a.start(policy=PSK % "require")
@@ -339,7 +339,7 @@ def addresses():
     on_exit(talker.kill)
     time.sleep(0.3)
     address(a, "eth0", A + "/24")
-    expect("an event tells", wait_until(lambda: "addresses-changed" in a.events(), 2))
+    expect("an event tells", wait_until(lambda: "addresses-changed" in a.events()))
     expect("and traffic is protected", a.pings(B))
     expect("on the wire too, from the first moment on",
            socket.IPPROTO_ICMP not in seen.protocols() and not seen.has(b"in clear"))
@@ -398,12 +398,12 @@ def moved():
     expect("at home it is protected", paw.pings(dc_address) and len(main_modes()) == 1)
     for turn in range(2):
         took = move(home, away)
-        expect("the rules follow within a second (%.2f s)" % took, took < SLOW)
-        expect("the SAs of the old address are gone", wait_until(lambda: main_modes() == [], SLOW))
+        expect("the rules follow within seconds (%.2f s)" % took, took < 5 * SLOW)
+        expect("the SAs of the old address are gone", wait_until(lambda: main_modes() == []))
         expect("from the emergency address it goes in clear", paw.pings(dc_address))
         expect("as the wire shows", any(p == socket.IPPROTO_ICMP for p, _ in frames_of(seen, away)))
         took = move(away, home)
-        expect("back at home, within a second (%.2f s)" % took, took < SLOW)
+        expect("back at home, within seconds (%.2f s)" % took, took < 5 * SLOW)
         # The talker may have filled what waits for the SA, so that the first ping finds no room.
         expect("it is protected again", wait_until(lambda: paw.pings(dc_address, 1), 3) and len(main_modes()) == 1)
     talker.kill()
@@ -699,6 +699,32 @@ def locked_out():
         p.wait()
 
 
+def unread():
+    """nobody reads what cordond says on standard error: it works, and stops when it is told to"""
+    a, b = two_hosts()
+    out, into = os.pipe()
+    os.set_blocking(into, False)
+    try:
+        while os.write(into, b"full" * 1024):
+            pass
+    except BlockingIOError:
+        pass
+    os.set_blocking(into, True)
+    write(a.folder + "/policy.yaml", PSK % "require")
+    a.p = subprocess.Popen(a.command("--policy", a.folder + "/policy.yaml"), stderr=into)
+    os.close(into)
+    b.start(policy=PSK % "require")
+    expect("it works", wait_until(lambda: a.cordon("status")[0] == 0) and a.pings(B))
+    refused_page = a.policy("cordon: 2")
+    for _ in range(20):
+        a.cordon("apply", refused_page)
+    lost = a.json("status")["events"]["log_lost"]
+    expect("the lines that found no room are counted: %d" % lost, lost >= 20)
+    began = time.monotonic()
+    expect("it stops (%.1f s)" % (time.monotonic() - began), a.kill(signal.SIGTERM) == 0 and time.monotonic() - began < 15)
+    os.close(out)
+
+
 def good(host):
     return host.policy(PSK % "require")
 
@@ -762,4 +788,4 @@ def events_follow():
 
 if __name__ == "__main__":
     main([thin_path, certificates, usage, killed, fallback, fallback_after_secured, addresses, moved, applied, probation, first_probation, own_connection, source,
-          disabled, uninstalled, flushed, refused, kernel_lacks, locked_out, checked, events_follow])
+          disabled, uninstalled, flushed, refused, kernel_lacks, locked_out, unread, checked, events_follow])
