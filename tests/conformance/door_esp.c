@@ -4,8 +4,6 @@
 #include "dataplane/esp/plane.h"
 #include "tests/conformance/world.h"
 
-#include <netinet/in.h>
-#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -14,6 +12,7 @@ static int open_plane(struct world *w, struct diag *d)
 	struct esp_fds fds = esp_fds_none();
 	struct esp_config c = { .fds = &fds,
 				.own_mark = MARK_OWN,
+				.nat = { w->udp, w->udp6 },
 				.plan = w->plan,
 				.event = world_event,
 				.now_ms = world_now_ms,
@@ -45,27 +44,28 @@ static bool seed(struct world *w, uint32_t spi, uint64_t number)
 	return false;
 }
 
-static void begin_udp(struct world *w)
+static void begin_udp(struct world *w, int fd, uint8_t family)
 {
 	(void)w;
+	(void)fd;
+	(void)family;
 }
 
 /* As the daemon does with what is neither IKE nor a keep-alive. */
-static void read_udp(struct world *w)
+static void read_udp(struct world *w, int fd)
 {
 	uint8_t room[ESP_DATAGRAM_HEADROOM + PACKET_MOST], *octets = room + ESP_DATAGRAM_HEADROOM;
-	struct sockaddr_in from = { 0 };
+	struct sockaddr_storage from = { 0 };
 	socklen_t len = sizeof from;
-	ssize_t n = recvfrom(w->udp, octets, PACKET_MOST, 0, (struct sockaddr *)&from, &len);
-	struct esp_datagram g = {
-		.local = w->local, .local_port = ENCAP_PORT, .ttl = 64, .octets = octets, .len = (size_t)n
-	};
+	ssize_t n = recvfrom(fd, octets, PACKET_MOST, 0, (struct sockaddr *)&from, &len);
+	struct esp_datagram g = { .local = fd == w->udp ? w->local : w->local6,
+				  .local_port = ENCAP_PORT,
+				  .ttl = 64,
+				  .octets = octets,
+				  .len = (size_t)n };
 
-	if (n <= 4)
+	if (n <= 4 || !addr_from_sockaddr(&from, &g.remote, &g.remote_port))
 		return;
-	g.remote.family = 4;
-	memcpy(g.remote.octets, &from.sin_addr, sizeof from.sin_addr);
-	g.remote_port = ntohs(from.sin_port);
 	esp_begin(w->sad);
 	esp_encapsulated(w->sad, &g);
 	esp_end(w->sad);

@@ -1,47 +1,68 @@
-/* The hand-made peer: ESP with AES-256-GCM, octet by octet. */
-#include "base/wire.h"
+/* The SAs between the host and one hand-made peer. */
 #include "tests/conformance/world.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 
-enum {
-	KEY = 36,
-	IP_HEAD = 20,
-	UDP_HEAD = 8,
-	ESP_HEAD = 8,
-	IV = 8,
-	ICV = 16,
-	TAKE_MS = 1000,
-	WINDOW = 64,
-	UDP = 17,
-	ESP = 50
-};
+enum { WINDOW = 64, UDP = 17 };
 
-static struct {
-	uint8_t octets[PACKET_MOST];
-	size_t len;
-} last; /* what the peer sent */
+static struct child_suite esp, ah;
 
-static struct child_suite suite;
+const struct child_suite *between_suite(const struct between *b)
+{
+	struct child_suite *suite = b->ah ? &ah : &esp;
+	const char *name = b->ah ? "ah-sha256" : "esp-aes256gcm";
+
+	if (!suite->encr && !suite->integ && child_suite_parse(name, strlen(name), suite, NULL) < 0)
+		exit(EXIT_FAILURE);
+	return suite;
+}
+
+void between_key(const struct between *b, bool to_host, struct key *ret)
+{
+	const struct child_suite *s = between_suite(b);
+
+	ret->len = b->ah ? s->integ->key : (size_t)s->encr->key + s->encr->salt;
+	for (size_t i = 0; i < ret->len; i++)
+		ret->octets[i] = (uint8_t)(b->pair * 7 + i + (to_host ? 100 : 0));
+}
+
+/* Which rule it is by is a matter of the address. */
+static struct addr new_peer(struct world *w, const struct between *b)
+{
+	bool mixed = b->tunnel && b->outer_family && b->outer_family != b->family;
+	uint8_t net = mixed ? 8 : b->tunnel ? (b->ah ? 7 : 6) : b->ah ? 5 : 3;
+	unsigned n = ++w->others;
+	struct addr a;
+
+	if (b->family != 6)
+		return addr_v4(10, (uint8_t)(200 + net), (uint8_t)(n >> 8), (uint8_t)n);
+	a = world_address("fd00:200::");
+	a.octets[3] = net;
+	a.octets[14] = (uint8_t)(n >> 8);
+	a.octets[15] = (uint8_t)n;
+	return a;
+}
 
 struct addr world_peer(struct world *w)
 {
-	unsigned n = ++w->others;
-
-	return addr_v4(10, 203, (uint8_t)(n >> 8), (uint8_t)n);
+	return new_peer(w, &(struct between){ 0 });
 }
 
-static void keys_of(const struct between *b, bool to_host, struct key *ret)
+void between_meet(struct world *w, struct between *b)
 {
-	ret->len = KEY;
-	for (size_t i = 0; i < KEY; i++)
-		ret->octets[i] = (uint8_t)(b->pair * 7 + i + (to_host ? 100 : 0));
+	if (!b->remote.family)
+		b->remote = new_peer(w, b);
+	b->family = b->remote.family;
+	if (!b->outer_family)
+		b->outer_family = b->family;
+	b->local = b->family == 6 ? w->local6 : w->local;
+	b->outer_local = b->outer_family == 6 ? w->local6 : w->local;
+	b->outer = !b->tunnel             ? b->remote
+		   : b->outer_family == 6 ? world_address("fd00:202::2")
+					  : addr_v4(10, 202, 0, 2);
 }
 
 void between_reserve(struct world *w, struct between *b)
@@ -50,9 +71,8 @@ void between_reserve(struct world *w, struct between *b)
 	uint64_t request = ++w->numbers;
 	struct diag d = { 0 };
 
-	if (!b->remote.family)
-		b->remote = world_peer(w);
-	world_check(w, sad_reserve_spi(w->sad, &w->local, &b->remote, request, &d) == 0, "an SPI is reserved");
+	between_meet(w, b);
+	world_check(w, sad_reserve_spi(w->sad, &b->outer_local, &b->outer, request, &d) == 0, "an SPI is reserved");
 	if (world_check(w, world_await(w, SAD_SPI_RESERVED, &e), "it is told"))
 		world_check(w, e.request == request && e.spi >= 256, "with its request, and is one for use");
 	b->in = e.spi;
@@ -60,7 +80,7 @@ void between_reserve(struct world *w, struct between *b)
 
 void between_install(struct world *w, struct between *b, bool inbound)
 {
-	struct plan_packet flow = { .local = w->local,
+	struct plan_packet flow = { .local = b->local,
 				    .remote = b->remote,
 				    .initiator = INITIATOR_EITHER,
 				    .protocol = UDP,
@@ -69,12 +89,13 @@ void between_install(struct world *w, struct between *b, bool inbound)
 	struct sa_spec spec = {
 		.spi = inbound ? b->in : b->out,
 		.inbound = inbound,
-		.local = w->local,
-		.remote = b->remote,
+		.local = b->outer_local,
+		.remote = b->outer,
 		.encap_local_port = b->udp ? ENCAP_PORT : 0,
 		.encap_remote_port = b->udp ? b->remote_port : 0,
 		.nat = b->udp,
-		.suite = suite,
+		.suite = *between_suite(b),
+		.tunnel = b->tunnel,
 		.esn = b->esn,
 		.replay_window = b->window,
 		.selector = b->selector,
@@ -87,9 +108,12 @@ void between_install(struct world *w, struct between *b, bool inbound)
 	struct sad_event e;
 	struct diag d = { 0 };
 
-	keys_of(b, inbound, &spec.encr_key);
-	if (!world_check(w, entry != NULL, "the plan has a rule") ||
-	    !world_check(w, sad_install(w->sad, &spec, request, &d) == 0, "an SA is installed")) {
+	between_key(b, inbound, b->ah ? &spec.integ_key : &spec.encr_key);
+	if (!world_check(w, entry != NULL, "the plan has a rule"))
+		return;
+	if (b->tunnel)
+		spec.selector = sa_selector_of(entry, &b->local, &b->remote);
+	if (!world_check(w, sad_install(w->sad, &spec, request, &d) == 0, "an SA is installed")) {
 		(void)printf("      %s\n", d.text);
 		return;
 	}
@@ -99,32 +123,32 @@ void between_install(struct world *w, struct between *b, bool inbound)
 
 static void prepare(struct world *w, struct between *b)
 {
+	const struct child_suite *suite = between_suite(b);
 	struct key key;
 	struct diag d;
 
-	if (!suite.encr && child_suite_parse("esp-aes256gcm", strlen("esp-aes256gcm"), &suite, &d) < 0)
-		exit(EXIT_FAILURE);
+	between_meet(w, b);
 	b->pair = ++w->numbers;
 	b->out = (uint32_t)(0x40000000u + b->pair);
-	if (!b->remote.family)
-		b->remote = world_peer(w);
 	if (!b->window)
 		b->window = WINDOW;
 	if (!b->remote_port)
 		b->remote_port = ENCAP_PORT;
-	b->from = b->remote;
+	b->from = b->outer;
 	b->from_port = b->remote_port;
 	if (!b->selector.local.family)
 		b->selector = (struct sa_selector){ .protocol = PROTOCOL_ANY,
 						    .local_port = PORT_ANY,
 						    .remote_port = PORT_ANY };
-	b->selector.local = w->local;
+	b->selector.local = b->local;
 	b->selector.remote = b->remote;
-	keys_of(b, true, &key);
-	if (seal_new(suite.encr, &key, NULL, NULL, &b->to_host, &d) < 0)
+	if (b->ah)
+		return;
+	between_key(b, true, &key);
+	if (seal_new(suite->encr, &key, NULL, NULL, &b->to_host, &d) < 0)
 		exit(EXIT_FAILURE);
-	keys_of(b, false, &key);
-	if (seal_new(suite.encr, &key, NULL, NULL, &b->from_host, &d) < 0)
+	between_key(b, false, &key);
+	if (seal_new(suite->encr, &key, NULL, NULL, &b->from_host, &d) < 0)
 		exit(EXIT_FAILURE);
 }
 
@@ -139,6 +163,9 @@ void between_begin(struct world *w, struct between *b)
 void between_renew(struct world *w, struct between *b, const struct between *old)
 {
 	*b = (struct between){ .remote = old->remote,
+			       .outer_family = old->outer_family,
+			       .ah = old->ah,
+			       .tunnel = old->tunnel,
 			       .esn = old->esn,
 			       .window = old->window,
 			       .udp = old->udp,
@@ -150,152 +177,4 @@ void between_end(struct between *b)
 {
 	seal_free(b->to_host);
 	seal_free(b->from_host);
-}
-
-/* ---- to the host ---- */
-
-static void put_ip(struct wire_out *out, const struct addr *from, const struct addr *to, uint8_t protocol, size_t len)
-{
-	wire_put_u16(out, 0x4500);
-	wire_put_u16(out, (uint16_t)len);
-	wire_put_u32(out, 0x4000); /* may not be fragmented */
-	wire_put_u8(out, 64);
-	wire_put_u8(out, protocol);
-	wire_put_u16(out, 0); /* the kernel fills it */
-	wire_put(out, from->octets, 4);
-	wire_put(out, to->octets, 4);
-}
-
-static void put_aad(struct wire_out *out, uint32_t spi, bool esn, uint64_t number)
-{
-	wire_put_u32(out, spi);
-	if (esn)
-		wire_put_u32(out, (uint32_t)(number >> 32));
-	wire_put_u32(out, (uint32_t)number);
-}
-
-static void send_last(struct world *w, const struct between *b)
-{
-	struct sockaddr_in to = { .sin_family = AF_INET };
-
-	memcpy(&to.sin_addr, w->local.octets, sizeof to.sin_addr);
-	if (sendto(w->raw, last.octets, last.len, 0, (struct sockaddr *)&to, sizeof to) < 0)
-		(void)printf("      the peer cannot send: %s\n", strerror(errno));
-	(void)b;
-	(void)world_run(w, 3, -1);
-}
-
-void peer_sends(struct world *w, struct between *b, const char *text, const struct forged *how)
-{
-	static const struct forged plain;
-	const struct forged *f = how ? how : &plain;
-	uint64_t number = f->number ? f->number : b->number + 1;
-	size_t payload = UDP_HEAD + strlen(text), pad = (4 - (payload + 2) % 4) % 4, sealed_len = payload + pad + 2;
-	size_t head = IP_HEAD + (b->udp ? (size_t)UDP_HEAD : 0), len = head + ESP_HEAD + IV + sealed_len + ICV;
-	uint8_t aad_octets[12];
-	struct wire_out out = wire_out(last.octets, sizeof last.octets), aad = wire_out(aad_octets, sizeof aad_octets);
-	struct sealed s;
-	struct diag d;
-
-	b->number = f->number ? b->number : number;
-	put_ip(&out, &b->from, &w->local, b->udp ? UDP : ESP, len - f->cut);
-	if (b->udp) {
-		wire_put_u16(&out, b->from_port);
-		wire_put_u16(&out, ENCAP_PORT);
-		wire_put_u16(&out, (uint16_t)(len - IP_HEAD - f->cut));
-		wire_put_u16(&out, 0);
-	}
-	wire_put_u32(&out, b->in);
-	wire_put_u32(&out, (uint32_t)number);
-	wire_put_u64(&out, number); /* IV */
-	wire_put_u16(&out, PEER_PORT);
-	wire_put_u16(&out, f->port ? f->port : APP_PORT);
-	wire_put_u16(&out, (uint16_t)payload);
-	wire_put_u16(&out, 0);
-	wire_put(&out, text, strlen(text));
-	for (size_t i = 1; i <= pad; i++)
-		wire_put_u8(&out, (uint8_t)i);
-	wire_put_u8(&out, (uint8_t)pad);
-	wire_put_u8(&out, f->next ? f->next : UDP);
-	(void)wire_put_space(&out, ICV);
-	put_aad(&aad, b->in, b->esn, number + (f->other_high ? UINT64_C(1) << 32 : 0));
-	s = (struct sealed){ .iv = last.octets + head + ESP_HEAD,
-			     .text = last.octets + head + ESP_HEAD + IV,
-			     .text_len = sealed_len,
-			     .aad = { aad_octets, aad.len },
-			     .icv = last.octets + head + ESP_HEAD + IV + sealed_len };
-	if (out.failed || seal_close(b->to_host, &s, &d) < 0)
-		exit(EXIT_FAILURE);
-	if (f->flip)
-		last.octets[len - (size_t)f->flip] ^= 0x10;
-	last.len = len - f->cut;
-	send_last(w, b);
-}
-
-void peer_repeats(struct world *w, struct between *b)
-{
-	send_last(w, b);
-}
-
-/* ---- from the host ---- */
-
-static bool open_one(struct between *b, uint8_t *esp, size_t len, uint32_t high, struct taken *ret)
-{
-	uint8_t aad_octets[12], *text = esp + ESP_HEAD + IV;
-	struct wire_out aad = wire_out(aad_octets, sizeof aad_octets);
-	size_t n, pad;
-	struct sealed s;
-	struct diag d;
-
-	if (len < ESP_HEAD + IV + 2 + ICV)
-		return false;
-	n = len - ESP_HEAD - IV - ICV;
-	put_aad(&aad, ret->spi, b->esn, (uint64_t)high << 32 | ret->number);
-	s = (struct sealed){
-		.iv = esp + ESP_HEAD, .text = text, .text_len = n, .aad = { aad_octets, aad.len }, .icv = text + n
-	};
-	ret->authentic = seal_open(b->from_host, &s, &d) == 0;
-	if (!ret->authentic)
-		return true;
-	pad = text[n - 2];
-	ret->next = text[n - 1];
-	ret->padding_right = pad + 2 <= n && n % 4 == 0;
-	for (size_t i = 0; ret->padding_right && i < pad; i++)
-		ret->padding_right = text[n - 2 - pad + i] == i + 1;
-	if (ret->padding_right && n - 2 - pad >= UDP_HEAD)
-		(void)snprintf(ret->text, sizeof ret->text, "%.*s", (int)(n - 2 - pad - UDP_HEAD),
-			       (char *)text + UDP_HEAD);
-	return true;
-}
-
-bool peer_takes(struct world *w, struct between *b, uint32_t high, struct taken *ret)
-{
-	uint8_t packet[PACKET_MOST];
-	uint64_t end = world_now_ms(NULL) + TAKE_MS;
-	int fd = b->udp ? w->udp_tap : w->raw;
-
-	while (world_now_ms(NULL) < end) {
-		ssize_t n;
-		struct wire_in in;
-		size_t head;
-
-		if (!world_run(w, 50, fd) || (n = recv(fd, packet, sizeof packet, 0)) < IP_HEAD + ESP_HEAD)
-			continue;
-		*ret = (struct taken){ .to = addr_v4(packet[16], packet[17], packet[18], packet[19]) };
-		if (!addr_equal(&ret->to, &b->from) || memcmp(packet + 12, w->local.octets, 4) != 0)
-			continue; /* of another promise */
-		head = (size_t)(packet[0] & 15) * 4;
-		if (packet[9] == UDP) {
-			if (packet[head] << 8 == 0 || (size_t)n < head + UDP_HEAD + ESP_HEAD ||
-			    (packet[head] << 8 | packet[head + 1]) != ENCAP_PORT)
-				continue;
-			ret->to_port = (uint16_t)(packet[head + 2] << 8 | packet[head + 3]);
-			head += UDP_HEAD;
-		}
-		in = wire_in(packet + head, (size_t)n - head);
-		ret->spi = wire_u32(&in);
-		ret->number = wire_u32(&in);
-		return open_one(b, packet + head, (size_t)n - head, high, ret);
-	}
-	return false;
 }

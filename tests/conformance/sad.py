@@ -8,9 +8,13 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "netns"))
-from lib import Namespace, need_root, on_exit, wire  # noqa: E402
+from lib import Namespace, address, need_root, on_exit, wire  # noqa: E402
 
-HOST, PEER, OTHERS = "10.202.0.1", "10.202.0.2", "10.203.0.0/16"
+HOST, PEER = ("10.202.0.1/24", "fd00:202::1/64"), ("10.202.0.2/24", "fd00:202::2/64")
+GATEWAYS = "10.202.0.2", "fd00:202::2"
+# Peers of transport mode, and what is behind the peer where it is the gateway of a tunnel.
+OTHERS = ("10.203.0.0/16", "fd00:203::/64", "10.205.0.0/16", "fd00:205::/64", "10.206.0.0/16", "fd00:206::/64",
+          "10.207.0.0/16", "fd00:207::/64", "fd00:208::/64")
 PROTECT, OWN, MASK = 0x01000000, 0x02000000, 0x0F000000
 BOUND_S = 240
 
@@ -18,14 +22,16 @@ BOUND_S = 240
 def hosts():
     host, peer = Namespace("h"), Namespace("p")
     wire(host, peer)
-    for n, address in ((host, HOST), (peer, PEER)):
-        n.sh("ip", "addr", "add", address + "/24", "dev", "eth0")
-    host.sh("ip", "route", "add", OTHERS, "via", PEER)
-    peer.sh("ip", "route", "add", "local", OTHERS, "dev", "lo")
+    for n, own in ((host, HOST), (peer, PEER)):
+        address(n, "eth0", *own)
+    for others in OTHERS:
+        host.sh("ip", "route", "add", others, "via", GATEWAYS[":" in others])
+        peer.sh("ip", "route", "add", "local", others, "dev", "lo")
     # The peer is this program: its kernel has nothing to say.
     peer.nft("""table inet quiet {
       chain out { type filter hook output priority 0
         icmp type destination-unreachable drop
+        icmpv6 type { destination-unreachable, parameter-problem } drop
       }
     }""")
     return host, peer
@@ -36,15 +42,18 @@ def around_userspace(host):
     host.nft("""table inet around {
       chain out { type route hook output priority mangle
         meta mark & %d == %d return
-        ip daddr %s meta mark set %d
+        ip daddr { %s } meta mark set %d
+        ip6 daddr { %s } meta mark set %d
       }
       chain pre { type filter hook prerouting priority mangle; iifname cordon0 meta mark set %d; }
-    }""" % (MASK, OWN, OTHERS, PROTECT, PROTECT))
+    }""" % (MASK, OWN, ", ".join(n for n in OTHERS if ":" not in n), PROTECT, ", ".join(n for n in OTHERS if ":" in n), PROTECT,
+             PROTECT))
     for key in ("all", "eth0"):
         host.sysctl("net/ipv4/conf/%s/rp_filter" % key, "0")
     host.sysctl("net/ipv4/conf/all/src_valid_mark", "1")
-    host.sh("ip", "rule", "add", "fwmark", "%d/%d" % (PROTECT, MASK), "lookup", "100", "pri", "100")
-    host.sh("ip", "route", "add", "default", "dev", "cordon0", "table", "100")
+    for family in ("-4", "-6"):
+        host.sh("ip", family, "rule", "add", "fwmark", "%d/%d" % (PROTECT, MASK), "lookup", "100", "pri", "100")
+        host.sh("ip", family, "route", "add", "default", "dev", "cordon0", "table", "100")
 
 
 def main():
