@@ -5,6 +5,7 @@
 #include "policy/policy.h"
 #include "policy/read.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -219,6 +220,22 @@ static void read_keepalive(struct page *p, uint32_t node)
 		p->c->nat_keepalive_ms = (uint32_t)ms;
 }
 
+static void read_workers(struct page *p, uint32_t node)
+{
+	char word[4];
+
+	if (node_is(&p->rd, node, "auto"))
+		return;
+	for (unsigned n = 1; n <= HOST_WORKERS_MOST; n++) {
+		(void)snprintf(word, sizeof word, "%u", n);
+		if (node_is(&p->rd, node, word)) {
+			p->c->workers = n;
+			return;
+		}
+	}
+	read_error(&p->rd, "bad-value", node, "workers is auto, or a number from 1 to %d", HOST_WORKERS_MOST);
+}
+
 static void read_exemption(struct page *p, uint32_t node)
 {
 	uint64_t ms;
@@ -314,6 +331,7 @@ static void read_page(struct page *p)
 		POLICY,
 		INTERFACES,
 		PLANE,
+		WORKERS,
 		KEEPALIVE,
 		V1_KERBEROS,
 		EXEMPTION,
@@ -332,6 +350,7 @@ static void read_page(struct page *p)
 		[POLICY] = { "policy", false },
 		[INTERFACES] = { "interfaces", false },
 		[PLANE] = { "data-plane", false },
+		[WORKERS] = { "workers", false },
 		[KEEPALIVE] = { "nat-keepalive", false },
 		[V1_KERBEROS] = { "ikev1-kerberos", false },
 		[EXEMPTION] = { "longest-exemption", false },
@@ -378,6 +397,8 @@ static void read_page(struct page *p)
 		read_interfaces(p, v[INTERFACES]);
 	if (v[PLANE])
 		(void)read_choice(&p->rd, v[PLANE], "data-plane", planes, ARRAY_LEN(planes), &plane);
+	if (v[WORKERS])
+		read_workers(p, v[WORKERS]);
 	p->c->nat_keepalive_ms = HOST_NAT_KEEPALIVE_MS;
 	if (v[KEEPALIVE])
 		read_keepalive(p, v[KEEPALIVE]);

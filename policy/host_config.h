@@ -60,6 +60,7 @@ struct host_events {
 	uint64_t size;
 	unsigned count; /* of older ones */
 };
+enum { HOST_WORKERS_MOST = 16 };
 enum { HOST_EVENTS_SIZE = 10000000, HOST_EVENTS_COUNT = 5, HOST_EVENTS_COUNT_MOST = 100 };
 
 struct host_config {
@@ -79,6 +80,7 @@ struct host_config {
 	size_t interface_count;
 	bool interfaces_auto; /* all that are not named are automatic, and not public */
 	enum data_plane data_plane;
+	unsigned workers;              /* threads of the userspace plane; 0: as many as suit this machine */
 	uint32_t nat_keepalive_ms;     /* 0: never */
 	unsigned ikev1_kerberos;       /* HOST_KERBEROS_ bits */
 	uint32_t longest_exemption_ms; /* of `cordon exempt`; 0: none at all */

@@ -52,7 +52,7 @@ static const char *belongs(const char *word)
 		{ "firewall", policy },        { "data-plane", page },      { "nat-keepalive", page },
 		{ "longest-exemption", page }, { "keytab", page },          { "ikev1-kerberos", page },
 		{ "certificates", page },      { "trust", page },           { "revocation-lists", page },
-		{ "interfaces", page },
+		{ "interfaces", page },        { "workers", page },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)

@@ -4,17 +4,20 @@
 #ifndef DAEMON_DATAPLANE_PLANE_FDS_H
 #define DAEMON_DATAPLANE_PLANE_FDS_H
 #include "dataplane/esp/open.h"
+#include "dataplane/esp/share.h"
 #include "dataplane/xfrm/open.h"
 
 enum {
 	PLANE_FD_NAT4 = ESP_FD_COUNT,
 	PLANE_FD_NAT6,
-	PLANE_FD_LOG,
+	PLANE_FD_EACH, /* so many for each worker, one behind the other */
+	PLANE_FD_LOG = SHARES_MOST * PLANE_FD_EACH,
 	PLANE_FD_XFRM,
 	PLANE_FD_COUNT = PLANE_FD_XFRM + XFRM_FD_COUNT
 };
 
-/* What the message that begins it says: which plane, the mark of our own packets, and that of clear ones. */
-enum { PLANE_BEGIN_OCTETS = 1 + 4 + 4 + 4 };
+/* What the message that begins it says: which plane, the mark of our own packets, that of clear ones, and how many
+ * workers the userspace plane has. */
+enum { PLANE_BEGIN_OCTETS = 1 + 4 + 4 + 4 + 1 };
 
 #endif

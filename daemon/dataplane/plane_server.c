@@ -10,7 +10,7 @@
 #include "daemon/dataplane/plane_fds.h"
 #include "daemon/messages/sad_wire.h"
 #include "daemon/process/sockets.h"
-#include "dataplane/esp/esp.h"
+#include "dataplane/esp/crew.h"
 #include "dataplane/xfrm/xfrm.h"
 #include "observe/event_wire.h"
 
@@ -36,8 +36,10 @@ struct running {
 	const struct plane_calls *calls;
 	struct plane_server *server;
 	struct sad *sad;
-	struct sockets *sockets;
-	uv_poll_t polls[SOCKETS_COUNT + 1]; /* the last one: the plane's */
+	struct sad *own;                      /* what packets of this thread go to: the same, or one of a crew */
+	struct sockets *sockets[SHARES_MOST]; /* of each worker; the others' are their threads' */
+	unsigned workers;
+	uv_poll_t polls[SOCKETS_COUNT + 2]; /* the last ones: the plane's, and the crew's */
 	uv_timer_t timer;
 	uv_prepare_t turn; /* before the loop sleeps: when to wake it */
 	unsigned open_handles;
@@ -47,9 +49,9 @@ struct plane_server {
 	uv_loop_t *loop;
 	struct channel *parent, *client; /* client: whoever drives keying; NULL: nobody */
 	uint16_t generation;             /* counts the clients */
-	struct esp_fds fds;              /* what the plane takes when it begins */
+	struct esp_fds fds[SHARES_MOST]; /* what the plane takes when it begins */
 	struct xfrm_fds xfrm;            /* the same for the kernel's */
-	int nat[2];                      /* UDP 4500 */
+	int nat[SHARES_MOST][2];         /* UDP 4500 */
 	struct plan_made made;
 	struct running *run;       /* NULL: there is no plane */
 	struct drop_reader *drops; /* NULL: what the table logs is not read */
@@ -156,7 +158,7 @@ static void plane_readable(uv_poll_t *p, int status, int events)
 
 	(void)events;
 	if (status == 0)
-		r->calls->readable(r->sad);
+		r->calls->readable(r->own);
 }
 
 static void ike_came(void *context, const struct datagram *g)
@@ -170,34 +172,39 @@ static void ike_came(void *context, const struct datagram *g)
 	channel_end(client);
 }
 
+static void take_esp(struct sad *own, const struct datagram *g)
+{
+	esp_encapsulated(own, &(struct esp_datagram){ .local = g->local,
+						      .remote = g->remote,
+						      .local_port = g->local_port,
+						      .remote_port = g->remote_port,
+						      .tos = g->tos,
+						      .ttl = g->ttl,
+						      .octets = (uint8_t *)(uintptr_t)g->octets, /* sockets.h */
+						      .len = g->len,
+						      .segment = g->segment });
+}
+
 static void esp_came(void *context, const struct datagram *g)
 {
 	const struct running *r = context;
 
 	if (r->calls != &userspace_calls)
 		return; /* the kernel takes what is its own */
-	esp_encapsulated(r->sad, &(struct esp_datagram){ .local = g->local,
-							 .remote = g->remote,
-							 .local_port = g->local_port,
-							 .remote_port = g->remote_port,
-							 .tos = g->tos,
-							 .ttl = g->ttl,
-							 .octets = (uint8_t *)(uintptr_t)g->octets, /* sockets.h */
-							 .len = g->len,
-							 .segment = g->segment });
+	take_esp(r->own, g);
 }
 
 /* What comes by UDP 4500 at once. With the kernel's plane that is IKE alone. */
 static void begin_batch(const struct running *r)
 {
 	if (r->calls == &userspace_calls)
-		esp_begin(r->sad);
+		esp_begin(r->own);
 }
 
 static void end_batch(const struct running *r)
 {
 	if (r->calls == &userspace_calls)
-		esp_end(r->sad);
+		esp_end(r->own);
 }
 
 static void batch_done(void *context)
@@ -212,7 +219,11 @@ static void too_big_came(void *context, const struct datagram *g, uint32_t mtu)
 {
 	const struct running *r = context;
 
-	if (r->calls == &userspace_calls)
+	if (r->calls != &userspace_calls)
+		return;
+	if (r->workers > 1)
+		crew_too_big(r->sad, &g->remote, g->octets, g->len, mtu);
+	else
 		esp_encapsulated_too_big(r->sad, &g->remote, g->octets, g->len, mtu);
 }
 
@@ -225,23 +236,32 @@ static void socket_readable(uv_poll_t *p, int status, int events)
 		return;
 	begin_batch(r);
 	sockets_readable(
-		r->sockets, (size_t)(p - r->polls),
+		r->sockets[0], (size_t)(p - r->polls),
 		&(struct sockets_handlers){
 			.ike = ike_came, .esp = esp_came, .done = batch_done, .too_big = too_big_came, .context = r });
 	end_batch(r);
+}
+
+static void crew_readable(uv_poll_t *p, int status, int events)
+{
+	const struct running *r = p->data;
+
+	(void)events;
+	if (status == 0)
+		crew_read(r->sad);
 }
 
 static void timer_rang(uv_timer_t *t)
 {
 	const struct running *r = t->data;
 
-	r->calls->tick(r->sad);
+	r->calls->tick(r->own);
 }
 
 static void turn_ends(uv_prepare_t *p)
 {
 	struct running *r = p->data;
-	uint64_t next = r->calls->deadline(r->sad), now;
+	uint64_t next = r->calls->deadline(r->own), now;
 
 	if (next == UINT64_MAX) {
 		(void)uv_timer_stop(&r->timer);
@@ -271,24 +291,23 @@ static void poll_on(struct running *r, size_t i, int fd, uv_poll_cb seen)
 	(void)uv_poll_start(&r->polls[i], UV_READABLE, seen);
 }
 
-static struct running *run(struct plane_server *s, const struct plane_calls *calls, struct sad *sad,
-			   struct sockets *sockets)
+static void run(struct running *r, const struct plane_calls *calls, struct sad *sad)
 {
-	struct running *r = mem_new(1, sizeof *r);
+	struct plane_server *s = r->server;
 
-	r->server = s;
 	r->calls = calls;
 	r->sad = sad;
-	r->sockets = sockets;
+	r->own = r->workers > 1 ? crew_own(sad) : sad;
 	r->timer.data = r->turn.data = r;
 	(void)uv_timer_init(s->loop, &r->timer);
 	(void)uv_prepare_init(s->loop, &r->turn);
 	(void)uv_prepare_start(&r->turn, turn_ends);
 	r->open_handles = 2;
-	poll_on(r, SOCKETS_COUNT, calls->fd(sad), plane_readable);
+	poll_on(r, SOCKETS_COUNT, calls->fd(r->own), plane_readable);
+	if (r->workers > 1)
+		poll_on(r, SOCKETS_COUNT + 1, crew_fd(sad), crew_readable);
 	for (size_t i = 0; i < SOCKETS_COUNT; i++)
-		poll_on(r, i, sockets_fds(sockets)[i], socket_readable);
-	return r;
+		poll_on(r, i, sockets_fds(r->sockets[0])[i], socket_readable);
 }
 
 static void stop(struct running *r)
@@ -299,7 +318,8 @@ static void stop(struct running *r)
 	uv_close((uv_handle_t *)&r->timer, handle_closed);
 	uv_close((uv_handle_t *)&r->turn, handle_closed);
 	sad_free(r->sad);
-	sockets_free(r->sockets);
+	for (unsigned i = 0; i < r->workers; i++)
+		sockets_free(r->sockets[i]);
 }
 
 /* ---- from the parent --------------------------------------------------------------------------------------------- */
@@ -307,6 +327,11 @@ static void stop(struct running *r)
 static struct plane_server *server(void *context)
 {
 	return *(struct plane_server **)context;
+}
+
+static int *place_of(struct plane_server *s, unsigned worker, unsigned which)
+{
+	return which < ESP_FD_COUNT ? &s->fds[worker].fd[which] : &s->nat[worker][which - PLANE_FD_NAT4];
 }
 
 int plane_on_fd(void *context, struct channel *c, struct wire_in *body, int *fds)
@@ -320,12 +345,12 @@ int plane_on_fd(void *context, struct channel *c, struct wire_in *body, int *fds
 	if (which >= PLANE_FD_COUNT)
 		return -EPROTO;
 	fds[0] = -1;
-	if (which == ESP_FD_TUN && s->run) {
-		if (s->run->calls != &userspace_calls) {
+	if (which < PLANE_FD_LOG && which % PLANE_FD_EACH == ESP_FD_TUN && s->run) {
+		if (s->run->calls != &userspace_calls || which / PLANE_FD_EACH >= s->run->workers)
 			(void)close(fd);
-			return 0;
-		}
-		if (esp_set_tun(s->run->sad, fd, &d) < 0)
+		else if (s->run->workers > 1)
+			crew_set_tun(s->run->sad, which / PLANE_FD_EACH, fd);
+		else if (esp_set_tun(s->run->sad, fd, &d) < 0)
 			log_error("%s", d.text);
 		return 0;
 	}
@@ -336,9 +361,8 @@ int plane_on_fd(void *context, struct channel *c, struct wire_in *body, int *fds
 			drop_reader_set_policy(s->drops, s->made.policy);
 		return 0;
 	}
-	place = which < ESP_FD_COUNT    ? &s->fds.fd[which]
-		: which < PLANE_FD_XFRM ? &s->nat[which - PLANE_FD_NAT4]
-					: &s->xfrm.fd[which - PLANE_FD_XFRM];
+	place = which < PLANE_FD_LOG ? place_of(s, which / PLANE_FD_EACH, which % PLANE_FD_EACH)
+				     : &s->xfrm.fd[which - PLANE_FD_XFRM];
 	if (*place >= 0)
 		(void)close(*place);
 	*place = fd;
@@ -389,18 +413,121 @@ static void tell_self_test(struct plane_server *s)
 	tell_event(s, &e);
 }
 
-static int make_userspace(struct plane_server *s, const int nat[SOCKETS_COUNT], uint32_t own_mark, struct sad **ret,
+/* ---- several workers: in their threads --------------------------------------------------------------------------- */
+
+struct worker {
+	const struct running *run;
+	struct sad *crew, *own;
+};
+
+/* IKE comes to the first socket, but the kernel may have joined one of its datagrams with ESP that came with it. */
+struct strayed {
+	struct datagram g;
+	uint8_t octets[];
+};
+
+static void strayed_home(void *context, const void *octets, size_t len)
+{
+	struct datagram g;
+
+	memcpy(&g, octets, sizeof g);
+	g.octets = (const uint8_t *)octets + sizeof g;
+	if (len == sizeof g + g.len)
+		ike_came(context, &g);
+}
+
+static void worker_ike(void *context, const struct datagram *g)
+{
+	const struct worker *w = context;
+	struct strayed *s = mem_new(1, sizeof *s + g->len);
+
+	s->g = *g;
+	memcpy(s->octets, g->octets, g->len);
+	crew_tell(w->crew, strayed_home, (void *)(uintptr_t)w->run, s, sizeof *s + g->len);
+	free(s);
+}
+
+static void worker_esp(void *context, const struct datagram *g)
+{
+	take_esp(((const struct worker *)context)->own, g);
+}
+
+static void worker_done(void *context)
+{
+	const struct worker *w = context;
+
+	esp_end(w->own);
+	esp_begin(w->own);
+}
+
+static void worker_too_big(void *context, const struct datagram *g, uint32_t mtu)
+{
+	const struct worker *w = context;
+
+	crew_too_big(w->crew, &g->remote, g->octets, g->len, mtu);
+}
+
+static void worker_datagrams(void *context, struct sad *crew, unsigned member, unsigned which, struct sad *own)
+{
+	struct worker w = { .run = context, .crew = crew, .own = own };
+
+	esp_begin(own);
+	sockets_readable(w.run->sockets[member], SOCKETS_NAT4 + which,
+			 &(struct sockets_handlers){ .ike = worker_ike,
+						     .esp = worker_esp,
+						     .done = worker_done,
+						     .too_big = worker_too_big,
+						     .context = &w });
+	esp_end(own);
+}
+
+/* ---- the beginning ----------------------------------------------------------------------------------------------- */
+
+static struct esp_config config_of(struct plane_server *s, uint32_t own_mark)
+{
+	return (struct esp_config){
+		.own_mark = own_mark, .plan = s->made.plan, .event = heard, .now_ms = now_ms, .context = s
+	};
+}
+
+static int make_userspace(struct plane_server *s, struct running *run, uint32_t own_mark, struct sad **ret,
 			  struct diag *d)
 {
-	esp_fds_discard(&s->fds);
-	return esp_new(&(struct esp_config){ .fds = &s->fds,
-					     .nat = { nat[SOCKETS_NAT4], nat[SOCKETS_NAT6] },
-					     .own_mark = own_mark,
-					     .plan = s->made.plan,
-					     .event = heard,
-					     .now_ms = now_ms,
-					     .context = s },
-		       ret, d);
+	struct esp_config alone = config_of(s, own_mark);
+	struct crew_config crew = {
+		.all = alone, .count = run->workers, .datagrams = worker_datagrams, .datagrams_context = run
+	};
+
+	for (unsigned i = 0; i < run->workers; i++) {
+		struct crew_member *m = &crew.members[i];
+
+		esp_fds_discard(&s->fds[i]);
+		*m = (struct crew_member){ .fds = &s->fds[i] };
+		for (size_t k = 0; k < 2; k++) {
+			m->nat[k] = sockets_fd(run->sockets[i], SOCKETS_NAT4 + k);
+			m->polled[k] = sockets_fds(run->sockets[i])[SOCKETS_NAT4 + k];
+		}
+	}
+	if (run->workers > 1)
+		return crew_new(&crew, ret, d);
+	alone.fds = &s->fds[0];
+	memcpy(alone.nat, crew.members[0].nat, sizeof alone.nat);
+	return esp_new(&alone, ret, d);
+}
+
+/* UDP 4500, of each worker. */
+static int adopt(struct plane_server *s, struct running *r, struct diag *d)
+{
+	for (unsigned i = 0; i < r->workers; i++) {
+		const int fds[SOCKETS_COUNT] = { -1, -1, s->nat[i][0], s->nat[i][1] };
+		int failed = sockets_adopt(fds, &r->sockets[i], d);
+
+		s->nat[i][0] = s->nat[i][1] = -1;
+		if (failed < 0)
+			return failed;
+		sockets_discard(r->sockets[i]);
+	}
+	return 0;
 }
 
 static int make_kernel(struct plane_server *s, struct xfrm_clear_mark clear, uint32_t own_mark, struct sad **ret,
@@ -421,29 +548,34 @@ static int make_kernel(struct plane_server *s, struct xfrm_clear_mark clear, uin
 int plane_on_begin(void *context, struct channel *c, struct wire_in *body, int *fds)
 {
 	struct plane_server *s = server(context);
-	SCOPED(sad_freep) struct sad *sad = NULL;
-	int nat[SOCKETS_COUNT] = { -1, -1, s->nat[0], s->nat[1] };
 	const bool kernel = wire_u8(body);
 	const uint32_t own_mark = wire_u32(body), clear_value = wire_u32(body), clear_mask = wire_u32(body);
-	struct sockets *sockets;
+	const unsigned workers = kernel ? (void)wire_u8(body), 1u : wire_u8(body);
+	struct running *r;
+	struct sad *sad;
 	struct diag d = { 0 };
-	int r;
+	int failed;
 
 	(void)c;
 	(void)fds;
-	if (s->run || !s->made.plan)
+	if (s->run || !s->made.plan || workers < 1 || workers > SHARES_MOST)
 		return -EPROTO;
-	s->nat[0] = s->nat[1] = -1;
-	if ((r = sockets_adopt(nat, &sockets, &d)) == 0 &&
-	    (r = kernel ? make_kernel(s, (struct xfrm_clear_mark){ clear_value, clear_mask }, own_mark, &sad, &d)
-			: make_userspace(s, nat, own_mark, &sad, &d)) < 0)
-		sockets_free(sockets);
-	if (r < 0) {
+	r = mem_new(1, sizeof *r);
+	r->server = s;
+	r->workers = workers;
+	s->run = r;
+	if ((failed = adopt(s, r, &d)) == 0)
+		failed =
+			kernel ? make_kernel(s, (struct xfrm_clear_mark){ clear_value, clear_mask }, own_mark, &sad, &d)
+			       : make_userspace(s, r, own_mark, &sad, &d);
+	if (failed < 0) {
+		for (unsigned i = 0; i < workers; i++)
+			sockets_free(r->sockets[i]);
+		free(TAKE(s->run));
 		log_error("%s", d.text);
 		return -EIO; /* and the parent starts another one of us */
 	}
-	sockets_discard(sockets);
-	s->run = run(s, kernel ? &kernel_calls : &userspace_calls, TAKE(sad), sockets);
+	run(r, kernel ? &kernel_calls : &userspace_calls, sad);
 	say(s->parent, ASK_PLANE_BEGUN);
 	if (s->client)
 		say(s->client, ASK_SAD_UP);
@@ -502,7 +634,10 @@ int plane_on_hello(void *context, struct channel *c, struct wire_in *body, int *
 		return 0;
 	say(c, ASK_SAD_UP);
 	tell_orphans(s);
-	s->run->calls->ask_again(s->run->sad);
+	if (s->run->workers > 1)
+		crew_ask_again(s->run->sad);
+	else
+		s->run->calls->ask_again(s->run->sad);
 	return 0;
 }
 
@@ -671,7 +806,7 @@ int plane_on_ike(void *context, struct channel *c, struct wire_in *body, int *fd
 	if (datagram_decode(body, &g) < 0 || g.local_port != IKE_NAT_PORT)
 		return -EPROTO;
 	if (plane(s, c))
-		sockets_send(s->run->sockets, &g);
+		sockets_send(s->run->sockets[0], &g);
 	return 0;
 }
 
@@ -684,7 +819,7 @@ int plane_on_keep_alive(void *context, struct channel *c, struct wire_in *body, 
 	if (datagram_decode(body, &g) < 0 || g.local_port != IKE_NAT_PORT || g.len)
 		return -EPROTO;
 	if (plane(s, c))
-		sockets_keep_alive(s->run->sockets, &g.local, &g.remote, g.remote_port);
+		sockets_keep_alive(s->run->sockets[0], &g.local, &g.remote, g.remote_port);
 	return 0;
 }
 
@@ -707,8 +842,10 @@ struct plane_server *plane_server_new(uv_loop_t *loop, struct channel *parent)
 
 	s->loop = loop;
 	s->parent = parent;
-	s->fds = esp_fds_none();
+	for (unsigned i = 0; i < SHARES_MOST; i++) {
+		s->fds[i] = esp_fds_none();
+		s->nat[i][0] = s->nat[i][1] = -1;
+	}
 	s->xfrm = xfrm_fds_none();
-	s->nat[0] = s->nat[1] = -1;
 	return s;
 }

@@ -2,12 +2,13 @@
  * such, and what it works on comes by descriptor passing from the parent. It needs no right, and no file.
  *
  * What it holds: its channels, the TUN, raw sockets of ESP and AH, one for "packet too big", one of rtnetlink for
- * questions, UDP port 4500 in both families, and epoll descriptors over them. What it calls once it runs: epoll_wait,
- * epoll_ctl, epoll_create1 (when the plane begins), read, writev (TUN), recvmsg, recvmmsg, recvfrom, sendmsg, sendmmsg,
- * sendto (rtnetlink), setsockopt (DF of port 4500, off while IKE is sent), getsockname (once), bind (the packet
- * socket, once), fstat, mmap, munmap, close, fcntl (F_DUPFD_CLOEXEC), getrandom,
- *   clock_gettime, brk, mremap, madvise, write (the log on descriptor 2), exit_group. No open, socket, connect, ioctl,
- *   execve, fork. */
+ * questions, UDP port 4500 in both families, and epoll descriptors over them; with several workers (esp/crew.h) all
+ * but the channels for each of them. What it calls once it runs: epoll_wait, epoll_ctl, epoll_create1 (when the plane
+ * begins), read, writev (TUN), recvmsg, recvmmsg, recvfrom, sendmsg, sendmmsg, sendto (rtnetlink), setsockopt (DF of
+ * port 4500, off while IKE is sent), getsockname (once), bind (the packet socket, once), fstat, mmap, munmap, close,
+ * fcntl (F_DUPFD_CLOEXEC), getrandom, clock_gettime, brk, mremap, madvise, write (the log on descriptor 2), exit_group;
+ * with several workers also eventfd2, poll, futex, clone (threads alone), rt_sigprocmask, mprotect and what a thread
+ * begins and ends with. No open, socket, connect, ioctl, execve, fork. */
 #ifndef DAEMON_DATAPLANE_PLANE_SERVER_H
 #define DAEMON_DATAPLANE_PLANE_SERVER_H
 #include "daemon/process/channel.h"

@@ -105,7 +105,7 @@ static int begin(struct daemon *d, struct plan *plan, struct plan_file *file, co
 	struct engine *engine = NULL;
 	int r;
 
-	if ((r = plane_open(d->plane, choice->plane, why)) < 0)
+	if ((r = plane_open(d->plane, choice->plane, d->config->workers, why)) < 0)
 		return r;
 	use_plane(d, choice->plane);
 	if ((r = gate_apply(d->gate, plan, why)) < 0 || (r = gate_routes(d->gate, why)) < 0) {

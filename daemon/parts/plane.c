@@ -13,11 +13,12 @@
 
 #include <netinet/in.h>
 #include <netinet/udp.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { LOG_AGAIN_MS = 5000 };
+enum { LOG_AGAIN_MS = 5000, WORKERS_AUTO_MOST = 4 };
 
 struct plane {
 	uv_loop_t *loop;
@@ -26,9 +27,12 @@ struct plane {
 	struct channel *child; /* NULL: it is away */
 	struct children *const *children;
 	bool *netlink;
-	enum gate_plane kind;      /* which one flows, if begun */
-	struct esp_fds fds;        /* without the TUN, which is its keeper's */
-	struct tun_keeper *keeper; /* NULL: the userspace plane is not open */
+	enum gate_plane kind;            /* which one flows, if begun */
+	unsigned workers;                /* of the userspace plane */
+	struct diag alone;               /* why there is one, where there should be more; else empty */
+	struct esp_fds fds[SHARES_MOST]; /* without the TUN, which is its keeper's */
+	int nat[SHARES_MOST][2];         /* UDP 4500, but for the first's */
+	struct tun_keeper *keeper;       /* NULL: the userspace plane is not open */
 	struct xfrm_fds xfrm;
 	bool xfrm_open;
 	struct plan_file *plan;
@@ -87,6 +91,23 @@ static void sweep(void)
 	(void)xfrm_remove_all(&none);
 }
 
+static void pass_tun(struct plane *p)
+{
+	for (unsigned n = 0; n < p->workers; n++)
+		pass(p, (uint8_t)(n * PLANE_FD_EACH + ESP_FD_TUN), tun_keeper_tun(p->keeper, n));
+}
+
+static void pass_worker(struct plane *p, unsigned n)
+{
+	const uint8_t base = (uint8_t)(n * PLANE_FD_EACH);
+
+	for (size_t i = 0; i < ESP_FD_COUNT; i++)
+		if (i != ESP_FD_TUN)
+			pass(p, (uint8_t)(base + i), p->fds[n].fd[i]);
+	for (size_t i = 0; i < 2 && n > 0; i++)
+		pass(p, (uint8_t)(base + PLANE_FD_NAT4 + i), p->nat[n][i]);
+}
+
 static void pass_all(struct plane *p)
 {
 	struct wire_out *out;
@@ -94,8 +115,10 @@ static void pass_all(struct plane *p)
 	p->works = false;
 	if (!by_kernel(p))
 		sweep(); /* the one that it follows may have been the kernel's */
-	for (size_t i = 0; i < ESP_FD_COUNT && !by_kernel(p); i++)
-		pass(p, (uint8_t)i, i == ESP_FD_TUN ? tun_keeper_tun(p->keeper) : p->fds.fd[i]);
+	for (unsigned n = 0; n < p->workers && !by_kernel(p); n++)
+		pass_worker(p, n);
+	if (!by_kernel(p))
+		pass_tun(p);
 	for (size_t i = 0; i < XFRM_FD_COUNT && by_kernel(p); i++)
 		pass(p, (uint8_t)(PLANE_FD_XFRM + i), p->xfrm.fd[i]);
 	pass(p, PLANE_FD_NAT4, sockets_fd(p->sockets, SOCKETS_NAT4));
@@ -107,6 +130,7 @@ static void pass_all(struct plane *p)
 	wire_put_u32(out, p->gate->mark_own);
 	wire_put_u32(out, p->gate->mark_clear);
 	wire_put_u32(out, p->gate->mark_mask);
+	wire_put_u8(out, (uint8_t)p->workers);
 	channel_end(p->child);
 }
 
@@ -119,6 +143,12 @@ static bool suits(struct plane *p)
 	p->works = false;
 	children_end(*p->children, ROLE_DATAPLANE, "makes room for the other data plane");
 	return false;
+}
+
+unsigned plane_workers(const struct plane *p, const char **ret_why)
+{
+	*ret_why = *p->alone.text ? p->alone.text : NULL;
+	return p->keeper ? p->workers : 0;
 }
 
 void plane_came(struct plane *p, struct channel *c)
@@ -186,7 +216,7 @@ static void look_after(struct plane *p)
 	else
 		(void)uv_timer_start(&p->again, look_again, TUN_KEEPER_AGAIN_MS, 0);
 	if (made && p->begun && p->child)
-		pass(p, ESP_FD_TUN, tun_keeper_tun(p->keeper));
+		pass_tun(p);
 }
 
 static void look_again(uv_timer_t *t)
@@ -246,12 +276,24 @@ static void set_encapsulation(const struct plane *p, int value)
 			(void)setsockopt(sockets_fd(p->sockets, nat[i]), IPPROTO_UDP, UDP_ENCAP, &value, sizeof value);
 }
 
+static void close_workers(struct plane *p)
+{
+	tun_keeper_free(TAKE(p->keeper));
+	for (unsigned n = 0; n < SHARES_MOST; n++) {
+		esp_fds_close(&p->fds[n]);
+		for (size_t i = 0; i < 2; i++) {
+			if (p->nat[n][i] >= 0)
+				(void)close(p->nat[n][i]);
+			p->nat[n][i] = -1;
+		}
+	}
+}
+
 void plane_shut(struct plane *p, enum gate_plane kind)
 {
 	if (kind == GATE_PLANE_TUN) {
 		close_poll(p);
-		tun_keeper_free(TAKE(p->keeper));
-		esp_fds_close(&p->fds);
+		close_workers(p);
 		return;
 	}
 	if (p->xfrm_open)
@@ -325,7 +367,61 @@ static int open_kernel(struct plane *p, struct diag *d)
 	return 0;
 }
 
-int plane_open(struct plane *p, enum gate_plane kind, struct diag *d)
+/* Half of the processors: the other half sends and receives what the plane protects. A thread more than there is work
+ * for costs little, one of 16 that are idle a few megabytes. */
+static unsigned workers_of(unsigned wanted)
+{
+	cpu_set_t ours;
+	int n = sched_getaffinity(0, sizeof ours, &ours) == 0 ? CPU_COUNT(&ours) : 1;
+
+	if (wanted)
+		return wanted;
+	return n < 4 ? 1 : n >= 2 * WORKERS_AUTO_MOST ? WORKERS_AUTO_MOST : (unsigned)n / 2;
+}
+
+/* Port 4500 for each, if it is ours. */
+static int share_port(struct plane *p, struct diag *d)
+{
+	static const size_t nat[] = { SOCKETS_NAT4, SOCKETS_NAT6 };
+	int r = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(nat) && r == 0; i++) {
+		for (unsigned n = 1; n < p->workers && r == 0; n++)
+			r = sockets_open_beside(p->sockets, nat[i], p->gate->mark_own, &p->nat[n][i], d);
+		if (r == 0 && p->workers > 1 && sockets_fd(p->sockets, nat[i]) >= 0)
+			r = share_steer_udp(sockets_fd(p->sockets, nat[i]), p->workers, d);
+	}
+	return r;
+}
+
+static int open_workers(struct plane *p, unsigned workers, struct diag *d)
+{
+	int r = tun_keeper_new(p->gate->tun, workers, &p->keeper, d);
+
+	p->workers = workers;
+	for (unsigned n = 0; n < workers && r == 0; n++)
+		if ((r = esp_fds_open(p->gate->mark_own, &p->fds[n], d)) == 0)
+			r = esp_fds_share(&p->fds[n], &(struct share){ n, workers }, d);
+	if (r == 0)
+		r = share_port(p, d);
+	if (r < 0)
+		close_workers(p);
+	return r;
+}
+
+/* What the kernel lacks for several it need not lack for one. */
+static int open_userspace(struct plane *p, unsigned workers, struct diag *d)
+{
+	int r = workers > 1 ? open_workers(p, workers, &p->alone) : 0;
+
+	if (workers <= 1 || r < 0)
+		r = open_workers(p, 1, d);
+	if (r == 0 && *p->alone.text)
+		log_warning("one worker, not %u: %s", workers, p->alone.text);
+	return r == 0 ? watch_devices(p, d) : r;
+}
+
+int plane_open(struct plane *p, enum gate_plane kind, unsigned workers, struct diag *d)
 {
 	int r;
 
@@ -333,9 +429,8 @@ int plane_open(struct plane *p, enum gate_plane kind, struct diag *d)
 		return open_kernel(p, d);
 	if (p->keeper)
 		return 0;
-	if ((r = tun_keeper_new(p->gate->tun, &p->keeper, d)) == 0 &&
-	    (r = esp_fds_open(p->gate->mark_own, &p->fds, d)) == 0)
-		r = watch_devices(p, d);
+	p->alone = (struct diag){ 0 };
+	r = open_userspace(p, workers_of(workers), d);
 	if (r < 0)
 		plane_shut(p, GATE_PLANE_TUN);
 	else
@@ -369,7 +464,11 @@ struct plane *plane_new(uv_loop_t *loop, const struct gate_config *gate, const s
 	p->loop = loop;
 	p->gate = gate;
 	p->sockets = sockets;
-	p->fds = esp_fds_none();
+	for (unsigned n = 0; n < SHARES_MOST; n++) {
+		p->fds[n] = esp_fds_none();
+		p->nat[n][0] = p->nat[n][1] = -1;
+	}
+	p->workers = 1;
 	p->xfrm = xfrm_fds_none();
 	p->children = children;
 	p->netlink = netlink;

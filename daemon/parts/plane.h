@@ -19,8 +19,11 @@ struct plane *plane_new(uv_loop_t *loop, const struct gate_config *gate, const s
 void plane_close(struct plane *p); /* or NULL; memory goes with the loop's next turn */
 
 /* Opens what the plane of this kind works on, so that whatever is missing is said before anything is changed. Nothing
- * flows yet; one of the other kind goes on. Once more is no error. */
-int plane_open(struct plane *p, enum gate_plane kind, struct diag *d);
+ * flows yet; one of the other kind goes on. Once more is no error. workers: of the userspace plane (crew.h), 0: as many
+ * as suit this machine; one where the kernel cannot deal packets out to several. */
+int plane_open(struct plane *p, enum gate_plane kind, unsigned workers, struct diag *d);
+/* How many the userspace plane has; 0: it is not open. *ret_why: why there is one though more were wanted, or NULL. */
+unsigned plane_workers(const struct plane *p, const char **ret_why);
 /* It comes to nothing: the other goes on. */
 void plane_shut(struct plane *p, enum gate_plane kind);
 /* The plan to be used from now on; a reference is taken. */

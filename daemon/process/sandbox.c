@@ -55,7 +55,7 @@ static const struct cage {
 } cages[ROLE_COUNT] = {
 	[ROLE_KEYING] = { "cordon-keying", 2048ul * MEGA, 8192, 64, 64ul * MEGA, false, false },
 	[ROLE_KEYS] = { "cordon-keys", 512ul * MEGA, 8192, 32, 0, true, false },
-	[ROLE_DATAPLANE] = { "cordon-dataplane", 2048ul * MEGA, 8192, 128, 0, false, true },
+	[ROLE_DATAPLANE] = { "cordon-dataplane", 2048ul * MEGA, 8192, 512, 0, false, true },
 	[ROLE_SOURCES] = { "cordon-sources", 512ul * MEGA, 8192, 128, 16ul * MEGA, false, false },
 };
 

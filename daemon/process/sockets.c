@@ -100,7 +100,7 @@ static int configure(int fd, int family, bool nat, uint32_t mark, struct diag *d
 		   "IPV6_MTU_DISCOVER", d);
 }
 
-static int open_one(size_t i, uint32_t mark, int *ret, struct diag *d)
+static int open_one(size_t i, bool beside, uint32_t mark, int *ret, struct diag *d)
 {
 	struct sockaddr_storage any = { .ss_family = (sa_family_t)places[i].family };
 	socklen_t len = places[i].family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
@@ -117,6 +117,8 @@ static int open_one(size_t i, uint32_t mark, int *ret, struct diag *d)
 	else
 		((struct sockaddr_in6 *)&any)->sin6_port = htons(places[i].port);
 	r = configure(fd, places[i].family, places[i].port == IKE_NAT_PORT, mark, d);
+	if (r == 0 && beside)
+		r = set(fd, SOL_SOCKET, SO_REUSEPORT, 1, "SO_REUSEPORT", d);
 	if (r == 0 && bind(fd, (struct sockaddr *)&any, len) < 0) {
 		if (errno == EADDRINUSE)
 			r = diag_fail(
@@ -154,12 +156,12 @@ int sockets_open(uint32_t mark, struct sockets **ret, struct diag *d)
 	for (size_t i = 0; i < SOCKETS_COUNT; i++)
 		s->fds[i] = s->polled[i] = -1;
 	for (size_t i = 0; i < SOCKETS_COUNT; i++) {
-		int r = open_one(i, mark, &s->fds[i], d);
+		int r = open_one(i, false, mark, &s->fds[i], d);
 
 		/* It may be the data plane of a cordond that was killed a moment ago, and is about to end. */
 		for (unsigned n = 0; n < 20 && r == -EADDRINUSE && places[i].port == IKE_NAT_PORT; n++) {
 			(void)usleep(50000);
-			r = open_one(i, mark, &s->fds[i], d);
+			r = open_one(i, false, mark, &s->fds[i], d);
 		}
 		/* Any local program may take a port over 1023 while we are not there, and must not keep us from
 		 * coming back. Only NATs need it. */
@@ -198,6 +200,19 @@ int sockets_adopt(const int fds[SOCKETS_COUNT], struct sockets **ret, struct dia
 int sockets_fd(const struct sockets *s, size_t i)
 {
 	return s->fds[i];
+}
+
+/* The first one was bound alone: that is how a port that somebody else has is found out. Only root's sockets can join
+ * it from now on. */
+int sockets_open_beside(const struct sockets *s, size_t i, uint32_t mark, int *ret, struct diag *d)
+{
+	int r;
+
+	*ret = -1;
+	if (s->fds[i] < 0)
+		return 0;
+	r = set(s->fds[i], SOL_SOCKET, SO_REUSEPORT, 1, "SO_REUSEPORT", d);
+	return r < 0 ? r : open_one(i, true, mark, ret, d);
 }
 
 void sockets_free(struct sockets *s)

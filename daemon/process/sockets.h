@@ -43,6 +43,9 @@ int sockets_open(uint32_t mark, struct sockets **ret, struct diag *d);
 int sockets_adopt(const int fds[SOCKETS_COUNT], struct sockets **ret, struct diag *d);
 /* The descriptors themselves, for handing them on; the ports stay ours while we keep them. */
 int sockets_fd(const struct sockets *s, size_t i);
+/* Another socket of port 4500, SOCKETS_NAT4 or SOCKETS_NAT6, which has its part of what comes as dataplane/esp/share.h
+ * says, once that was told. -1: there is no first one. */
+int sockets_open_beside(const struct sockets *s, size_t i, uint32_t mark, int *ret, struct diag *d);
 void sockets_free(struct sockets *s);
 SCOPE_FREEP(struct sockets, sockets)
 

@@ -782,6 +782,15 @@ static json_t *profiles_json(const struct daemon *d)
 	return all;
 }
 
+static json_t *plane_json(const struct daemon *d)
+{
+	const char *alone = NULL;
+	unsigned workers = d->plane ? plane_workers(d->plane, &alone) : 0;
+
+	return json_pack("{s:s,s:s,s:i,s:o}", "kind", plane_kind_name(d->plane_is.plane), "why", d->plane_is.why,
+			 "workers", (int)workers, "alone", alone ? json_string(alone) : json_null());
+}
+
 json_t *show_status(struct daemon *d, const struct engine_view *v)
 {
 	SCOPED(live_wipe) struct live l = { 0 };
@@ -808,7 +817,7 @@ json_t *show_status(struct daemon *d, const struct engine_view *v)
 	    json_pack("{s:b,s:I,s:I,s:I,s:o}", "away", l.v->keying_away, "main_mode", (json_int_t)established(&l),
 		      "negotiating", (json_int_t)(l.v->ike_count - established(&l)), "quick_mode",
 		      (json_int_t)l.v->child_count, "failures", failures_json(rows)));
-	put(o, "plane", json_pack("{s:s,s:s}", "kind", plane_kind_name(d->plane_is.plane), "why", d->plane_is.why));
+	put(o, "plane", plane_json(d));
 	put(o, "plane_dropped", number(dropped));
 	put(o, "second_barrier", json_boolean(gate_guarded(d->gate)));
 	put(o, "processes", parts_json(d));

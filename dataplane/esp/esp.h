@@ -8,9 +8,13 @@
 #ifndef DATAPLANE_ESP_ESP_H
 #define DATAPLANE_ESP_ESP_H
 #include "dataplane/esp/open.h"
+#include "dataplane/esp/share.h"
 #include "dataplane/sad.h"
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+struct plane_passed;
 
 struct esp_config {
 	struct esp_fds *fds; /* taken over, also when it fails */
@@ -21,6 +25,10 @@ struct esp_config {
 	void (*event)(void *context, const struct sad_event *e);
 	uint64_t (*now_ms)(void *context); /* never goes back */
 	void *context;
+	/* One of several in this process (crew.h), which has its share of the packets, and what it does with those that
+	 * are another's: plane.h. Left at zero: it is alone. */
+	struct share share;
+	bool (*pass)(void *context, unsigned to, const struct plane_passed *p);
 };
 
 /* sad_free closes what it has taken over. */

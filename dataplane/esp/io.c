@@ -175,6 +175,8 @@ int esp_new(const struct esp_config *c, struct sad **ret, struct diag *d)
 	struct esp_io *io = mem_new(1, sizeof *io);
 	struct plane_config plane = {
 		.plan = c->plan,
+		.share = c->share,
+		.pass = c->pass,
 		.event = c->event,
 		.now_ms = c->now_ms,
 		.context = c->context,

@@ -3,6 +3,7 @@
 #include "base/diag.h"
 #include "base/mem.h"
 #include "dataplane/esp/netlink.h"
+#include "dataplane/esp/share.h"
 #include "dataplane/esp/tun.h"
 
 #include <errno.h>
@@ -14,19 +15,32 @@
 
 struct tun_keeper {
 	char name[IFNAMSIZ];
-	int tun, news;
+	unsigned queues;
+	int tun[SHARES_MOST], news;
 };
 
-int tun_keeper_new(const char *name, struct tun_keeper **ret, struct diag *d)
+static void lose(struct tun_keeper *k)
+{
+	for (unsigned i = 0; i < k->queues; i++) {
+		if (k->tun[i] >= 0)
+			(void)close(k->tun[i]);
+		k->tun[i] = -1;
+	}
+}
+
+int tun_keeper_new(const char *name, unsigned queues, struct tun_keeper **ret, struct diag *d)
 {
 	SCOPED(tun_keeper_freep) struct tun_keeper *k = mem_new(1, sizeof *k);
 	int r;
 
-	k->tun = k->news = -1;
+	k->news = -1;
+	k->queues = queues;
+	for (unsigned i = 0; i < queues; i++)
+		k->tun[i] = -1;
 	if (strlen(name) >= sizeof k->name)
 		return diag_fail(d, EINVAL, "'%s' is too long a name for a device", name);
 	(void)snprintf(k->name, sizeof k->name, "%s", name);
-	if ((r = k->tun = tun_open(k->name, d)) < 0 || (r = k->news = netlink_watch_links(d)) < 0)
+	if ((r = tun_open(k->name, queues, k->tun, d)) < 0 || (r = k->news = netlink_watch_links(d)) < 0)
 		return r;
 	*ret = TAKE(k);
 	return 0;
@@ -36,16 +50,15 @@ void tun_keeper_free(struct tun_keeper *k)
 {
 	if (!k)
 		return;
-	if (k->tun >= 0)
-		(void)close(k->tun);
+	lose(k);
 	if (k->news >= 0)
 		(void)close(k->news);
 	free(k);
 }
 
-int tun_keeper_tun(const struct tun_keeper *k)
+int tun_keeper_tun(const struct tun_keeper *k, unsigned queue)
 {
-	return k->tun;
+	return k->tun[queue];
 }
 
 int tun_keeper_news(const struct tun_keeper *k)
@@ -58,14 +71,11 @@ bool tun_keeper_check(struct tun_keeper *k, bool *ret_made)
 {
 	*ret_made = false;
 	netlink_watch_drain(k->news);
-	if (k->tun >= 0 && !tun_is(k->tun, k->name)) {
-		(void)close(k->tun);
-		k->tun = -1;
-	}
-	if (k->tun >= 0)
+	if (k->tun[0] >= 0 && !tun_is(k->tun[0], k->name))
+		lose(k);
+	if (k->tun[0] >= 0)
 		return netlink_link_is_up(k->name) ||
 		       netlink_link_up(if_nametoindex(k->name), TUN_MTU, TUN_QUEUE, NULL) == 0;
-	k->tun = tun_open(k->name, NULL);
-	*ret_made = k->tun >= 0;
+	*ret_made = tun_open(k->name, k->queues, k->tun, NULL) == 0;
 	return *ret_made;
 }

@@ -12,10 +12,12 @@ struct tun_keeper;
 
 enum { TUN_KEEPER_AGAIN_MS = 1000 };
 
-int tun_keeper_new(const char *name, struct tun_keeper **ret, struct diag *d);
+/* queues: of the device, up to SHARES_MOST. */
+int tun_keeper_new(const char *name, unsigned queues, struct tun_keeper **ret, struct diag *d);
 void tun_keeper_free(struct tun_keeper *k); /* the device goes with the last descriptor */
 SCOPE_FREEP(struct tun_keeper, tun_keeper)
-int tun_keeper_tun(const struct tun_keeper *k);  /* -1: it is gone and could not be made yet */
+/* A queue; -1: the device is gone and could not be made yet. */
+int tun_keeper_tun(const struct tun_keeper *k, unsigned queue);
 int tun_keeper_news(const struct tun_keeper *k); /* poll for reading */
 
 /* On news, and TUN_KEEPER_AGAIN_MS later while it is not as it must be. *ret_made: it is another device, which the

@@ -5,6 +5,7 @@
 #include "dataplane/esp/ip.h"
 #include "dataplane/esp/netlink.h"
 #include "dataplane/esp/raw.h"
+#include "dataplane/esp/share.h"
 
 #include <errno.h>
 #include <sys/socket.h>
@@ -55,6 +56,24 @@ int esp_fds_open(uint32_t own_mark, struct esp_fds *ret, struct diag *d)
 		esp_fds_close(&f);
 	else
 		*ret = f;
+	return r;
+}
+
+int esp_fds_share(const struct esp_fds *f, const struct share *s, struct diag *d)
+{
+	static const struct {
+		enum esp_fd which;
+		int family;
+		uint8_t protocol;
+	} rows[] = { { ESP_FD_RAW4, AF_INET, IP_ESP },
+		     { ESP_FD_RAW6, AF_INET6, IP_ESP },
+		     { ESP_FD_AH4, AF_INET, IP_AH },
+		     { ESP_FD_AH6, AF_INET6, IP_AH } };
+	int r = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(rows) && r == 0; i++)
+		if (f->fd[rows[i].which] >= 0)
+			r = share_filter_raw(f->fd[rows[i].which], rows[i].family, rows[i].protocol, s, d);
 	return r;
 }
 

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 struct diag;
+struct share;
 
 enum esp_fd {
 	ESP_FD_TUN,
@@ -25,6 +26,8 @@ struct esp_fds {
 struct esp_fds esp_fds_none(void);
 /* All but the TUN (keeper.h), with the mark of our own packets. Errors say what is missing. */
 int esp_fds_open(uint32_t own_mark, struct esp_fds *ret, struct diag *d);
+/* Those of one plane of several: they receive its share of SPIs. */
+int esp_fds_share(const struct esp_fds *f, const struct share *s, struct diag *d);
 void esp_fds_close(struct esp_fds *f); /* for SCOPED */
 /* Throw away what came while nobody read. */
 void esp_fds_discard(const struct esp_fds *f);

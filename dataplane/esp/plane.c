@@ -21,6 +21,7 @@ int plane_new(const struct plane_config *c, struct sad **ret, struct diag *d)
 		free(s);
 		return r;
 	}
+	s->sas.share = c->share;
 	s->drops_told.each = (struct limit_rate){ PLANE_DROPS_EACH_S, 2 };
 	s->drops_told.all = (struct limit_rate){ PLANE_DROPS_ALL_S, 2 * PLANE_DROPS_ALL_S };
 	s->plan = c->plan ? plan_ref(c->plan) : NULL;
@@ -106,6 +107,12 @@ void plane_drop(struct sad *s, enum sad_drop why)
 	s->drops[why]++;
 }
 
+void plane_pass(struct sad *s, unsigned to, const struct plane_passed *p)
+{
+	if (!s->config.pass(s->config.context, to, p))
+		plane_drop(s, DROP_HELD_OVERFLOW);
+}
+
 void plane_drop_in(struct sad *s, enum sad_drop why, const struct ip_packet *outer, uint32_t spi, const struct sa *sa)
 {
 	struct sad_event e = {
@@ -170,6 +177,9 @@ struct flow *flow_of(struct sad *s, const struct plan_packet *key)
 	f->generation = s->generation;
 	f->entry = s->plan ? plan_lookup_protecting(s->plan, key) : NULL;
 	f->out = f->entry ? sa_find_out(&s->sas, f->entry->rule, key) : NULL;
+	f->owner = f->entry && f->entry->rule->tunnel
+			   ? 0
+			   : share_of_addresses(&key->local, &key->remote, s->config.share.count);
 	return f;
 }
 

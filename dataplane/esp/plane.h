@@ -11,6 +11,7 @@
 #include "dataplane/esp/sa.h"
 #include "dataplane/sad.h"
 #include "dataplane/sad_ops.h"
+#include <stdatomic.h>
 
 enum {
 	PLANE_FLOWS = 32768, /* rows of the flow cache */
@@ -29,6 +30,7 @@ struct flow {
 	uint64_t generation; /* older than the plane's: not to be believed */
 	const struct plan_entry *entry;
 	struct sa *out;
+	unsigned owner; /* which plane sends it */
 };
 
 struct plane_event {
@@ -37,8 +39,19 @@ struct plane_event {
 	struct diag why;
 };
 
+/* A packet that is another plane's (share.h), as it is. */
+struct plane_passed {
+	const uint8_t *offload; /* its header, of one from the TUN; NULL: it came from the wire */
+	const uint8_t *packet;
+	size_t len;
+	uint64_t since_ms;
+};
+
 struct plane_config {
 	struct plan *plan;
+	struct share share;
+	/* False: there is no room. Not called for a plane that is alone. */
+	bool (*pass)(void *context, unsigned to, const struct plane_passed *p);
 	void (*event)(void *context, const struct sad_event *e);
 	uint64_t (*now_ms)(void *context);
 	void *context;
@@ -64,8 +77,8 @@ struct sad {
 	struct packet_list out;
 	struct plane_event *events;
 	size_t event_count, event_cap;
-	uint64_t drops[DROP_COUNT];
-	struct limit drops_told; /* by address and reason */
+	_Atomic uint64_t drops[DROP_COUNT]; /* other threads may read them */
+	struct limit drops_told;            /* by address and reason */
 	struct {
 		struct addr remote;
 		uint64_t told_ms;
@@ -105,6 +118,8 @@ void plane_receive_parsed(struct sad *s, const struct ip_packet *ip, uint8_t *pa
 void plane_too_big(struct sad *s, const uint8_t *quote, size_t len, uint32_t mtu);
 void plane_tick(struct sad *s);
 uint64_t plane_deadline(const struct sad *s);
+/* Both halves that are here, without a word; how many there were. */
+size_t plane_remove_pair(struct sad *s, uint64_t pair);
 
 /* Between the files of the plane. */
 /* Every packet that waits between these two addresses (NULL: any) gets its chance; those of which nothing has changed
@@ -115,6 +130,8 @@ void plane_ask_again(struct sad *s);
 struct flow *flow_of(struct sad *s, const struct plan_packet *key);
 void flows_forget(struct sad *s);
 void plane_drop(struct sad *s, enum sad_drop why);
+/* To the plane whose it is. */
+void plane_pass(struct sad *s, unsigned to, const struct plane_passed *p);
 /* A packet that came: it is also told, not too often. sa may be NULL. */
 void plane_drop_in(struct sad *s, enum sad_drop why, const struct ip_packet *outer, uint32_t spi, const struct sa *sa);
 void plane_tell(struct sad *s, const struct sad_event *e, const struct diag *why);

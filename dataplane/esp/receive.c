@@ -190,6 +190,11 @@ void plane_receive_parsed(struct sad *s, const struct ip_packet *ip, uint8_t *pa
 		return;
 	}
 	sa = sa_find_in(&s->sas, spi);
+	if (!sa && share_of_spi(spi, s->config.share.count) != s->config.share.index) {
+		plane_pass(s, share_of_spi(spi, s->config.share.count),
+			   &(struct plane_passed){ .packet = packet, .len = len, .since_ms = s->now });
+		return;
+	}
 	if (!sa) {
 		if (!sa_keep_early(&s->sas, spi, &ip->source, packet, len))
 			unknown_spi(s, ip, spi);

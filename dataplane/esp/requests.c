@@ -79,12 +79,20 @@ static int plane_install(struct sad *s, const struct sa_spec *spec, uint64_t req
 	return 0;
 }
 
+size_t plane_remove_pair(struct sad *s, uint64_t pair)
+{
+	size_t n = sa_remove_pair(&s->sas, pair);
+
+	if (n)
+		flows_forget(s);
+	return n;
+}
+
 static int plane_remove(struct sad *s, uint64_t pair, uint64_t request, struct diag *d)
 {
-	if (sa_remove_pair(&s->sas, pair) == 0)
+	if (plane_remove_pair(s, pair) == 0)
 		return diag_fail(d, ENOENT, "no SA is of this pair");
 	plane_enter(s);
-	flows_forget(s);
 	done(s, request, pair, 0);
 	plane_leave(s);
 	return 0;

@@ -64,7 +64,7 @@ void sa_table_wipe(struct sa_table *t)
 			t->found[i] = sa->next_found;
 			sa_free(sa);
 		}
-	*t = (struct sa_table){ .seed = t->seed };
+	*t = (struct sa_table){ .seed = t->seed, .share = t->share };
 }
 
 static uint64_t mix(uint64_t h, uint64_t v)
@@ -171,7 +171,7 @@ int sa_reserve(struct sa_table *t, const struct addr *local, const struct addr *
 	do {
 		if ((r = crypto_random(&spi, sizeof spi, d)) < 0)
 			return r;
-	} while (spi < SA_SPI_LEAST || find_spi(t, spi));
+	} while (spi < SA_SPI_LEAST || share_of_spi(spi, t->share.count) != t->share.index || find_spi(t, spi));
 	sa = mem_new(1, sizeof *sa);
 	sa->spec = (struct sa_spec){ .spi = spi, .inbound = true, .local = *local, .remote = *remote };
 	enter(t, sa);

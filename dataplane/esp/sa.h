@@ -5,6 +5,7 @@
 #include "base/crypto.h"
 #include "dataplane/esp/early.h"
 #include "dataplane/esp/replay.h"
+#include "dataplane/esp/share.h"
 #include "dataplane/sad.h"
 #include <stdbool.h>
 #include <stddef.h>
@@ -41,8 +42,9 @@ struct sa_table {
 	struct sa_warm warm;
 	struct sa *found[SA_BUCKETS], *pair[SA_BUCKETS];
 	size_t reserved, count;
-	size_t early;  /* packets that wait under reserved SPIs */
-	uint64_t seed; /* so that nobody chooses his bucket */
+	size_t early;       /* packets that wait under reserved SPIs */
+	uint64_t seed;      /* so that nobody chooses his bucket */
+	struct share share; /* whose SPIs it gives */
 };
 
 int sa_table_init(struct sa_table *t, struct diag *d);

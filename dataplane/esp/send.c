@@ -289,6 +289,12 @@ void plane_send_since(struct sad *s, const uint8_t offload[OFFLOAD_HEADER], uint
 		plane_drop(s, DROP_POLICY);
 		return;
 	}
+	if (f->owner != s->config.share.index) {
+		plane_pass(s, f->owner,
+			   &(struct plane_passed){
+				   .offload = offload, .packet = packet, .len = len, .since_ms = since_ms });
+		return;
+	}
 	if (o.ip.fragment && !f->entry->rule->tunnel) { /* transport mode takes whole packets (RFC 4303 3.3.4) */
 		plane_drop(s, DROP_FRAGMENT);
 		return;

@@ -3,6 +3,7 @@
 #include "base/diag.h"
 #include "base/scope.h"
 #include "dataplane/esp/netlink.h"
+#include "dataplane/esp/share.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -25,9 +26,11 @@ static const unsigned offloads[] = {
 	0,
 };
 
-static int attach(int fd, const char *name, struct diag *d)
+/* The first one makes the device, and nobody else may have made it. */
+static int attach(int fd, const char *name, bool first, bool many, struct diag *d)
 {
-	struct ifreq request = { .ifr_flags = IFF_TUN | IFF_NO_PI | IFF_VNET_HDR | (short)IFF_TUN_EXCL };
+	struct ifreq request = { .ifr_flags = (short)(IFF_TUN | IFF_NO_PI | IFF_VNET_HDR | (first ? IFF_TUN_EXCL : 0) |
+						      (many ? IFF_MULTI_QUEUE : 0)) };
 
 	memcpy(request.ifr_name, name, strlen(name) + 1);
 	if (ioctl(fd, TUNSETIFF, &request) == 0)
@@ -48,7 +51,7 @@ static int choose_offloads(int fd, const char *name, struct diag *d)
 	return diag_errno(d, errno, "set the offloads of %s", name);
 }
 
-int tun_open(const char *name, struct diag *d)
+static int open_one(const char *name, bool first, bool many, struct diag *d)
 {
 	int fd, r;
 
@@ -62,12 +65,31 @@ int tun_open(const char *name, struct diag *d)
 			"no TUN driver (/dev/net/tun): load the module 'tun', or give the container that device");
 	if (fd < 0)
 		return diag_errno(d, errno, "open /dev/net/tun");
-	if ((r = attach(fd, name, d)) < 0 || (r = choose_offloads(fd, name, d)) < 0 ||
-	    (r = netlink_link_up(if_nametoindex(name), TUN_MTU, TUN_QUEUE, d)) < 0) {
+	if ((r = attach(fd, name, first, many, d)) < 0 || (r = choose_offloads(fd, name, d)) < 0) {
 		(void)close(fd);
-		return diag_wrap(d, r, "data plane");
+		return r;
 	}
 	return fd;
+}
+
+int tun_open(const char *name, unsigned queues, int *ret_fds, struct diag *d)
+{
+	int fds[SHARES_MOST], r = 0;
+	unsigned n = 0;
+
+	while (n < queues && (r = fds[n] = open_one(name, n == 0, queues > 1, d)) >= 0)
+		n++;
+	if (r >= 0 && queues > 1)
+		r = share_steer_tun(fds[0], d);
+	if (r >= 0)
+		r = netlink_link_up(if_nametoindex(name), TUN_MTU, TUN_QUEUE, d);
+	if (r < 0) {
+		while (n > 0)
+			(void)close(fds[--n]);
+		return diag_wrap(d, r, "data plane");
+	}
+	memcpy(ret_fds, fds, n * sizeof *fds);
+	return 0;
 }
 
 bool tun_is(int fd, const char *name)

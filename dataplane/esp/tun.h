@@ -7,9 +7,9 @@ struct diag;
 
 enum { TUN_MTU = 65535, TUN_QUEUE = 1000 };
 
-/* Returns a non-blocking descriptor or an error in words. Packets on it stand behind a virtio header. The device goes
- * when the descriptor is closed. */
-int tun_open(const char *name, struct diag *d);
+/* Non-blocking descriptors, one for each of the device's queues, or an error in words. Packets on them stand behind a
+ * virtio header; of several queues share.h says which has a packet. The device goes when all are closed. */
+int tun_open(const char *name, unsigned queues, int *ret_fds, struct diag *d);
 /* Is the descriptor still that of a device, and has it this name? Not when somebody deleted or renamed it. */
 bool tun_is(int fd, const char *name);
 

@@ -20,10 +20,10 @@ static int open_plane(struct world *w, struct diag *d)
 	struct tun_keeper *keeper = NULL;
 	int r;
 
-	if ((r = tun_keeper_new("cordon0", &keeper, d)) < 0 || (r = esp_fds_open(MARK_OWN, &fds, d)) < 0)
+	if ((r = tun_keeper_new("cordon0", 1, &keeper, d)) < 0 || (r = esp_fds_open(MARK_OWN, &fds, d)) < 0)
 		return r;
 	w->own = keeper;
-	fds.fd[ESP_FD_TUN] = dup(tun_keeper_tun(keeper));
+	fds.fd[ESP_FD_TUN] = dup(tun_keeper_tun(keeper, 0));
 	return esp_new(&c, &w->sad, d);
 }
 

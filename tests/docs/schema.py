@@ -74,7 +74,8 @@ def main():
         expect(f"policy-language.md, policy {number}", True, mistakes(policy, text if "cordon:" in text else "cordon: 1\n" + text))
     for number, text in enumerate(shown(root / "docs/host-configuration.md", "yaml"), 1):
         expect(f"host-configuration.md, page {number}", True, mistakes(host, text))
-    for text in ("cordon: 1", "cordon: 1\nname: x\ntrust: ca.pem\npolicy: p.yaml\ninterfaces: { eth0: domain }\ndata-plane: kernel"):
+    for text in ("cordon: 1", "cordon: 1\nname: x\ntrust: ca.pem\npolicy: p.yaml\ninterfaces: { eth0: domain }\ndata-plane: kernel", "cordon: 1\nworkers: auto",
+                 "cordon: 1\nworkers: 16"):
         expect("host page", True, mistakes(host, text))
     for text in ("name: x", "cordon: 1\ncertificate: x", "cordon: 1\ncertificates: [ { key: x } ]", "cordon: 1\ninterfaces: { eth0: home }",
                  "cordon: 1\npolicy: []", "cordon: 1\ndata-plane: kernal"):

@@ -81,7 +81,23 @@ class Host(Namespace):
         return ["ip", "netns", "exec", self.name, CORDOND, "--run-dir", self.run_dir, "--state-dir", self.state,
                 "--root", self.root, *more]
 
+    def with_workers(self, more):
+        """Every host's page says how many workers there are, where the environment does."""
+        workers = os.environ.get("CORDON_TEST_WORKERS")
+        if not workers:
+            return more
+        if "--config" not in more:
+            write(self.folder + "/workers.yaml", "cordon: 1\n")
+            more += ("--config", self.folder + "/workers.yaml")
+        page = more[more.index("--config") + 1]
+        with open(page, encoding="utf-8") as f:
+            text = f.read()
+        if "workers:" not in text:
+            write(page, text + "\nworkers: %s\n" % workers)
+        return more
+
     def start(self, *more, policy=None):
+        more = self.with_workers(more)
         if policy is not None:
             write(self.folder + "/policy.yaml", policy)
             more += ("--policy", self.folder + "/policy.yaml")

@@ -147,9 +147,9 @@ static void begin(struct side *s, int to_peer)
 	if (fd < 0 || setns(fd, CLONE_NEWNET) < 0)
 		die(path, NULL);
 	(void)close(fd);
-	if (tun_keeper_new("cordon0", &s->keeper, &d) < 0 || esp_fds_open(OWN_MARK, &fds, &d) < 0)
+	if (tun_keeper_new("cordon0", 1, &s->keeper, &d) < 0 || esp_fds_open(OWN_MARK, &fds, &d) < 0)
 		die("descriptors", &d);
-	fds.fd[ESP_FD_TUN] = dup(tun_keeper_tun(s->keeper));
+	fds.fd[ESP_FD_TUN] = dup(tun_keeper_tun(s->keeper, 0));
 	if (s->udp && sockets_open(OWN_MARK, &s->sockets, &d) < 0)
 		die("sockets", &d);
 	for (size_t i = 0; i < 2 && s->udp; i++)
@@ -201,7 +201,7 @@ static void keep_device(struct side *s)
 	struct diag d;
 
 	s->device_is_well = tun_keeper_check(s->keeper, &made);
-	if (made && esp_set_tun(s->sad, dup(tun_keeper_tun(s->keeper)), &d) < 0)
+	if (made && esp_set_tun(s->sad, dup(tun_keeper_tun(s->keeper, 0)), &d) < 0)
 		die("the new device", &d);
 }
 

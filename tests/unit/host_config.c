@@ -40,6 +40,7 @@ static void a_version_alone_gives_the_defaults(void **state)
 	assert_string_equal(c->policy_files[0], "/etc/cordon/policy.yaml");
 	assert_int_equal(c->interface_count, 0);
 	assert_int_equal(c->data_plane, DATA_PLANE_AUTO);
+	assert_int_equal(c->workers, 0);
 	assert_int_equal(c->nat_keepalive_ms, 20000);
 	assert_int_equal(c->longest_exemption_ms, 24 * 3600 * 1000);
 	assert_null(c->events.file);
@@ -66,6 +67,7 @@ static void every_key_is_taken_and_paths_begin_in_the_folder(void **state)
 			      "policy: [ { file: office.yaml }, /etc/cordon/more.yaml ]\n"
 			      "interfaces: { eth0: domain, wlan0: public }\n"
 			      "data-plane: userspace\n"
+			      "workers: 16\n"
 			      "nat-keepalive: 2m\n"
 			      "longest-exemption: 90m\n"
 			      "directory: { realm: CORP.EXAMPLE, servers: [dc1.corp.example, 10.0.0.1], refresh: 1h }\n"
@@ -105,6 +107,7 @@ static void every_key_is_taken_and_paths_begin_in_the_folder(void **state)
 	assert_string_equal(c->interfaces[0].name, "eth0");
 	assert_int_equal(c->interfaces[0].profile, PROFILE_DOMAIN);
 	assert_int_equal(c->data_plane, DATA_PLANE_USERSPACE);
+	assert_int_equal(c->workers, 16);
 }
 
 static void a_profile_may_be_left_open(void **state)
@@ -154,6 +157,9 @@ static void mistakes_are_named(void **state)
 		{ "cordon: 1\nevents: [x]\n", "events" },
 		{ "cordon: 1\nencapsulation: udp\n", "it belongs in the policy, on its top level" },
 		{ "cordon: 1\ndata-plane:\n", "data-plane is empty; it is auto, kernel or userspace" },
+		{ "cordon: 1\nworkers: 0\n", "workers is auto, or a number from 1 to 16" },
+		{ "cordon: 1\nworkers: 17\n", "workers is auto, or a number from 1 to 16" },
+		{ "cordon: 1\nworkers: [2]\n", "workers is auto, or a number from 1 to 16" },
 		{ "cordon: 1\nnat-keepalive: 2h\n", "nat-keepalive is 1s to 1h, or 0 for never" },
 		{ "cordon: 1\nlongest-exemption: 59s\n", "longest-exemption is 1m to 168h, or 0 for none" },
 		{ "cordon: 1\nlongest-exemption: 169h\n", "longest-exemption is 1m to 168h, or 0 for none" },

@@ -145,10 +145,15 @@ static void print_policy(const json_t *p)
 static void print_plane(const json_t *p)
 {
 	const char *why = json_string_value(json_object_get(p, "why"));
+	const char *alone = json_string_value(json_object_get(p, "alone"));
 
 	(void)printf("Plane     %s", ask_text(p, "kind"));
 	if (why)
 		(void)printf(" (%s)", why);
+	if (ask_number(p, "workers") > 1)
+		(void)printf(", %" PRIu64 " workers", ask_number(p, "workers"));
+	else if (alone)
+		(void)printf(", 1 worker: %s", alone);
 	(void)puts("");
 }
 

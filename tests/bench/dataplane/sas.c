@@ -166,12 +166,12 @@ static size_t begin(struct side *end, int peer)
 	(void)close(fd);
 	end->spi = mem_new(end->count, sizeof *end->spi);
 	end->peer_spi = mem_new(end->count, sizeof *end->peer_spi);
-	if (tun_keeper_new("cordon0", &end->keeper, &d) < 0 || esp_fds_open(OWN_MARK, &fds, &d) < 0 ||
+	if (tun_keeper_new("cordon0", 1, &end->keeper, &d) < 0 || esp_fds_open(OWN_MARK, &fds, &d) < 0 ||
 	    sockets_open(OWN_MARK, &end->sockets, &d) < 0)
 		die("descriptors", &d);
 	for (size_t i = 0; i < 2; i++)
 		c.nat[i] = sockets_fd(end->sockets, SOCKETS_NAT4 + i);
-	fds.fd[ESP_FD_TUN] = dup(tun_keeper_tun(end->keeper));
+	fds.fd[ESP_FD_TUN] = dup(tun_keeper_tun(end->keeper, 0));
 	if (esp_new(&c, &end->sad, &d) < 0)
 		die("data plane", &d);
 	before = memory();
