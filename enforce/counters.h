@@ -46,7 +46,9 @@ const char *gate_counter_name(enum gate_count kind, uint32_t rule, char buf[GATE
 bool gate_counter_parse(const char *name, enum gate_count *ret_kind, uint32_t *ret_rule);
 
 /* What goes to the log group has the prefix "cordon NAME NUMBER MARK ": a counter's name or the one below, the rule's
- * number and a mark of its name, since the number is of one table only. */
+ * number and a mark of its name, since the number is of one table only. GATE_NO_MARK: of several rules that do the
+ * same; which one it was the plan tells. */
+enum { GATE_NO_MARK = 0 };
 #define GATE_CLEAR_ACCEPTED "clear-accepted" /* a connection in clear that a request mode accepts */
 uint32_t gate_rule_mark(const char *rule);
 

@@ -39,10 +39,11 @@ const struct gate_config gate_default = {
 	.rule_priority = 100,
 	.tun = "cordon0",
 	.nflog_group = 100,
+	.rules_apart = 64,
 	.mtu = 1500,
 };
 
-enum { RETRY_MS = 500 };
+enum { RETRY_MS = 500, QUIET_FROM = 2000 };
 
 enum gate_state { GATE_IDLE, GATE_ENFORCING, GATE_DISABLED };
 
@@ -304,6 +305,22 @@ static int replace_with_programs(struct gate *g, const struct plan *plan, struct
 	}
 }
 
+/* The kernel writes a message of some kilobytes for each element that a transaction brings, and keeps them until its
+ * end, if there is one who listens: of a large table that is most of the time, and gigabytes. What we are about to do
+ * we know, and look at what came of it. */
+static void listen_if_small(struct gate *g, const struct plan *plan, bool again)
+{
+	const struct rule *rules;
+	size_t n = policy_rules(plan_policy(plan), &rules) + policy_firewall_rule_count(plan_policy(plan));
+	const struct plan_region *regions;
+	const struct addr *own;
+
+	for (size_t i = plan_locals(plan, &own); i-- > 0;)
+		n += plan_regions(plan, i, &regions);
+	if (n > QUIET_FROM)
+		netlink_hear(&g->nft_events, NFNLGRP_NFTABLES, again);
+}
+
 static int enforce(struct gate *g, const struct plan *plan, const struct identities *known, struct diag *d)
 {
 	SCOPED(carry_wipe) struct ruleset_carry carry = { .identities = known };
@@ -311,10 +328,13 @@ static int enforce(struct gate *g, const struct plan *plan, const struct identit
 	int r;
 
 	/* routes first: they do nothing until something is marked */
-	if ((r = read_carry(g, plan, &carry, d)) < 0 || (r = routes_ensure(&g->route, &g->config, &made, d)) < 0 ||
-	    (r = replace_with_programs(g, plan, &carry, d)) < 0 || (r = guard_set(&g->guard, plan, d)) < 0)
+	if ((r = read_carry(g, plan, &carry, d)) < 0 || (r = routes_ensure(&g->route, &g->config, &made, d)) < 0)
 		return r;
-	return settle(g, d);
+	listen_if_small(g, plan, false);
+	if ((r = replace_with_programs(g, plan, &carry, d)) == 0)
+		r = guard_set(&g->guard, plan, d);
+	listen_if_small(g, plan, true);
+	return r < 0 ? r : settle(g, d);
 }
 
 int gate_apply(struct gate *g, const struct plan *plan, struct diag *d)

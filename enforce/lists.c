@@ -1,16 +1,24 @@
-/* From a list of the plan to the rule that wins, and what each mode does. A list whose first entry takes everything
- * needs no chain. The others have three views: connections that we opened, that they opened, and packets of no
- * connection (untracked or invalid), where an exemption that follows the connection's direction cannot apply and
- * everything that might be protected is taken for protected. */
-#include "enforce/ruleset.h"
-#include "enforce/shows.h"
+/* From a list of the plan to the rule that wins. A list whose first entry takes everything needs no chain. The others
+ * have three views: connections that we opened, that they opened, and packets of no connection (untracked or invalid),
+ * where an exemption that follows the connection's direction cannot apply and everything that might be protected is
+ * taken for protected. Lists that come to the same text, as those of rules that do the same mostly do (pools.h), are
+ * written once. */
+#include "enforce/list_ports.h"
+#include "enforce/pools.h"
 
+#include "base/mem.h"
 #include "base/scope.h"
 #include "base/str.h"
+#include "base/table.h"
 
 #include <netinet/in.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+
+enum { PROTOCOLS = 256, PROTOCOL_ICMP4 = 1, PROTOCOL_ICMP6 = 58 };
+/* So many entries with ports that lead to the same are one look-up. */
+enum { RUN_FROM = 8 };
 
 enum { PROTOCOL_DCCP = 33 };
 static const int with_ports[] = { IPPROTO_TCP, IPPROTO_UDP, IPPROTO_SCTP, PROTOCOL_DCCP, IPPROTO_UDPLITE };
@@ -49,348 +57,479 @@ static bool says_nothing(struct plan_list l, size_t i)
 	return base && i < l.count && l.entries[i].rule == base;
 }
 
+/* What is known of a list at a local address. */
+struct target {
+	enum { TARGET_UNKNOWN, TARGET_NONE, TARGET_RULE, TARGET_POOL, TARGET_LIST } kind;
+	uint32_t number;     /* of the rule, pool or text */
+	uint32_t first_slot; /* in `slots`: the rules that the other end's address tells apart */
+	uint8_t slot_count;
+};
+
+/* The three views of a list, behind each other. */
+struct written {
+	uint32_t number;
+	char *text;
+	char name[POOL_NAME];
+};
+
+struct ruleset_lists {
+	struct target **targets; /* by local address, if it is the first of its group; then by list */
+	size_t local_count;
+	uint32_t *slots;
+	size_t slot_count, slot_cap;
+	struct written **texts;
+	size_t text_count, text_cap;
+	struct table texts_by;
+	struct list_ports ports;
+};
+
+/* One list while it is being written. */
+struct writing {
+	struct ruleset *r;
+	struct plan_list l;
+	size_t local;
+	uint32_t slots[POOL_SLOTS_MOST]; /* rules, by index */
+	size_t slot_count;
+	bool by_port; /* too many rules for that */
+	struct str *out;
+};
+
 static void use(struct ruleset *r, const struct plan_entry *e)
 {
 	r->used[rule_as_written(e->rule)->index] = true;
 }
 
-bool ruleset_list_target(struct ruleset *r, uint32_t list, char *buf, size_t cap)
-{
-	struct plan_list l = plan_list(r->plan, list);
+/* ---- where an entry leads to ------------------------------------------------------------------------------------- */
 
-	if (l.count == 0)
+static bool find_slot(struct writing *w, uint32_t rule, size_t *ret)
+{
+	for (*ret = 0; *ret < w->slot_count; ++*ret)
+		if (w->slots[*ret] == rule)
+			return true;
+	if (w->slot_count == POOL_SLOTS_MOST)
 		return false;
-	if (takes_all(&l.entries[0]))
-		snprintf(buf, cap, "goto rule_%u", rule_as_written(l.entries[0].rule)->index);
-	else
-		snprintf(buf, cap, "goto list_%u", list);
+	w->slots[w->slot_count++] = rule;
 	return true;
 }
 
-static void add_ports(struct ruleset *r, const char *what, struct port_range p)
+static void find_slots(struct writing *w)
+{
+	size_t slot;
+
+	for (size_t i = 0; i < w->l.count && !w->by_port; i++) {
+		const struct rule *rule = rule_as_written(w->l.entries[i].rule);
+
+		if (pool_of(w->r, rule) && !find_slot(w, rule->index, &slot))
+			w->by_port = true;
+		if (takes_all(&w->l.entries[i]))
+			break;
+	}
+	if (w->by_port)
+		w->slot_count = 0;
+}
+
+static void add_goto(struct writing *w, const struct plan_entry *e)
+{
+	const struct rule *rule = rule_as_written(e->rule);
+	uint32_t pool = pool_of(w->r, rule);
+	char name[POOL_NAME];
+	size_t slot;
+
+	use(w->r, e);
+	if (pool && !w->by_port && find_slot(w, rule->index, &slot)) {
+		str_addf(w->out, " goto %s\n", pool_slot(w->r, pool, w->local, (uint32_t)slot, name));
+		return;
+	}
+	if (pool)
+		pool_set_apart(w->r, rule);
+	str_addf(w->out, " goto rule_%u\n", rule->index);
+}
+
+/* ---- connections ------------------------------------------------------------------------------------------------- */
+
+/* Packets of connections of this protocol whose ports are as `ports` says, and the ICMP errors about them, which have
+ * the connection's tuple. */
+static void add_service(struct writing *w, const char *tuple, int protocol, const char *ports, const char *then)
+{
+	str_addf(w->out, "\t\tmeta l4proto %d%s%s", protocol, ports, then);
+	str_addf(w->out, "\t\tmeta l4proto %d ct %s protocol %d%s%s", PROTOCOL_ICMP4, tuple, protocol, ports, then);
+	str_addf(w->out, "\t\tmeta l4proto %d ct %s protocol %d%s%s", PROTOCOL_ICMP6, tuple, protocol, ports, then);
+}
+
+static void add_port(struct str *out, const char *tuple, const char *side, struct port_range p)
 {
 	if (!port_given(p))
 		return;
-	str_addf(r->out, " %s %u", what, p.lo);
+	str_addf(out, " ct %s proto-%s %u", tuple, side, p.lo);
 	if (p.hi != p.lo)
-		str_addf(r->out, "-%u", p.hi);
+		str_addf(out, "-%u", p.hi);
 }
 
-static void add_goto(struct ruleset *r, const struct plan_entry *e)
+static void add_with_ports(struct writing *w, const char *tuple, int protocol, const struct plan_entry *e)
 {
-	str_addf(r->out, " goto rule_%u\n", rule_as_written(e->rule)->index);
-}
+	SCOPED(str_wipe) struct str ports = { 0 }, then = { 0 };
+	struct str *out = w->out;
 
-/* An ICMP error about a connection that the entry's ports are asked of. It quotes a packet that went the other way;
- * where the quote's header has options, its ports are not where we look: then whatever holds back is taken to match. */
-static void add_quoted(struct ruleset *r, const char *tuple, int protocol, const struct plan_entry *e)
-{
-	static const struct {
-		int icmp;
-		const char *types, *source, *target, *plain, *unclear;
-	} rows[] = {
-		/* offsets in bits behind the ICMP header's 8 octets, into the quoted IP header of 20 or 40 */
-		{ IPPROTO_ICMP, "icmp type @errors_ip", "@th,224,16", "@th,240,16", "@th,64,8 0x45",
-		  "@th,64,8 != 0x45" },
-		{ IPPROTO_ICMPV6, "icmpv6 type @errors_ip6", "@th,384,16", "@th,400,16", "@th,112,8 %d",
-		  "@th,112,8 != %d" },
-	};
-
-	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		for (int arriving = 0; arriving <= 1; arriving++) {
-			str_add(r->out, "\t\t");
-			if (arriving)
-				ruleset_add_ways(r, WAYS_ARRIVING);
-			else
-				str_addf(r->out, "meta mark & 0x%08x != 0x%08x",
-					 ruleset_way_mark(r->config, WAYS_ARRIVING),
-					 ruleset_way_mark(r->config, WAYS_ARRIVING));
-			str_addf(r->out, " ct %s protocol %d %s ", tuple, protocol, rows[i].types);
-			if (i == 0)
-				str_add(r->out, rows[i].plain);
-			else
-				str_addf(r->out, "@th,112,8 %d", protocol);
-			add_ports(r, arriving ? rows[i].source : rows[i].target, e->local_port);
-			add_ports(r, arriving ? rows[i].target : rows[i].source, e->remote_port);
-			add_goto(r, e);
-		}
-		if (!holds_back(e))
-			continue;
-		str_addf(r->out, "\t\tct %s protocol %d %s ", tuple, protocol, rows[i].types);
-		if (i == 0)
-			str_add(r->out, rows[i].unclear);
-		else
-			str_addf(r->out, "@th,112,8 != %d", protocol);
-		add_goto(r, e);
-	}
+	if (!takes_ports(protocol))
+		return; /* such a packet has no ports to match */
+	add_port(&ports, tuple, "src", e->remote_port);
+	add_port(&ports, tuple, "dst", e->local_port);
+	w->out = &then;
+	add_goto(w, e);
+	w->out = out;
+	add_service(w, tuple, protocol, str_text(&ports), str_text(&then));
 }
 
 /* One entry for one protocol, where the connection's tuple is known; its source is the other end. */
-static void add_tracked(struct ruleset *r, const char *tuple, int protocol, const struct plan_entry *e)
+static void add_tracked(struct writing *w, const char *tuple, int protocol, const struct plan_entry *e)
 {
 	if (protocol == PROTOCOL_ANY) {
-		str_add(r->out, "\t\t");
-		add_goto(r, e);
+		str_add(w->out, "\t\t");
+		add_goto(w, e);
 	} else if (has_ports(e)) {
-		if (!takes_ports(protocol))
-			return; /* such a packet has no ports to match */
-		str_addf(r->out, "\t\tmeta l4proto %d", protocol);
-		add_ports(r, strcmp(tuple, "reply") == 0 ? "ct reply proto-src" : "ct original proto-src",
-			  e->remote_port);
-		add_ports(r, strcmp(tuple, "reply") == 0 ? "ct reply proto-dst" : "ct original proto-dst",
-			  e->local_port);
-		add_goto(r, e);
-		add_quoted(r, tuple, protocol, e);
+		add_with_ports(w, tuple, protocol, e);
 	} else if (e->icmp_type >= 0) {
 		const char *icmp = protocol == IPPROTO_ICMPV6 ? "icmpv6" : "icmp";
 
-		str_addf(r->out, "\t\tmeta l4proto %d %s type %d", protocol, icmp, e->icmp_type);
+		str_addf(w->out, "\t\tmeta l4proto %d %s type %d", protocol, icmp, e->icmp_type);
 		if (e->icmp_code >= 0)
-			str_addf(r->out, " %s code %d", icmp, e->icmp_code);
-		add_goto(r, e);
+			str_addf(w->out, " %s code %d", icmp, e->icmp_code);
+		add_goto(w, e);
 		if (holds_back(e)) {
-			str_addf(r->out, "\t\tct state related ct %s protocol %d", tuple, protocol);
-			add_goto(r, e);
+			str_addf(w->out, "\t\tct state related ct %s protocol %d", tuple, protocol);
+			add_goto(w, e);
 		}
 	} else {
-		str_addf(r->out, "\t\tct %s protocol %d", tuple, protocol);
-		add_goto(r, e);
+		str_addf(w->out, "\t\tct %s protocol %d", tuple, protocol);
+		add_goto(w, e);
 	}
 }
 
-static void add_tracked_chain(struct ruleset *r, uint32_t list, struct plan_list l, unsigned initiator)
+/* ---- many ports ----------------------------------------------------------------------------------------------------
+ */
+
+static bool has_one_port(const struct plan_entry *e)
+{
+	return port_given(e->local_port) != port_given(e->remote_port);
+}
+
+/* Entries with one port that lead to the same chain; of rules that are told apart by it, to chains that do the same:
+ * what comes first among them does not change what happens to a packet. */
+static bool leads_to_the_same(const struct writing *w, const struct plan_entry *a, const struct plan_entry *b)
+{
+	const struct rule *first = rule_as_written(a->rule), *other = rule_as_written(b->rule);
+
+	return first == other || (w->by_port && pool_of(w->r, first) && pool_of(w->r, first) == pool_of(w->r, other));
+}
+
+/* How many of the entries from `from` on make a run; *ret_end: behind them. */
+static size_t run_of(const struct writing *w, size_t from, unsigned initiator, size_t *ret_end)
+{
+	size_t n = 0, i;
+
+	for (i = from; i < w->l.count; i++) {
+		const struct plan_entry *e = &w->l.entries[i];
+
+		if (!(e->initiators & initiator) || says_nothing(w->l, i))
+			continue;
+		if (!has_one_port(e) || !leads_to_the_same(w, &w->l.entries[from], e))
+			break;
+		n++;
+	}
+	*ret_end = i;
+	return n;
+}
+
+/* The ports of a run on one side and of one protocol, each with the first rule that has it. */
+static void add_run_side(struct writing *w, const char *tuple, int protocol, bool local, size_t from, size_t end,
+			 unsigned initiator)
+{
+	struct list_ports *p = &w->r->lists->ports;
+	const struct rule *first = rule_as_written(w->l.entries[from].rule);
+	const uint32_t pool = w->by_port ? pool_of(w->r, first) : 0;
+	SCOPED(str_wipe) struct str then = { 0 };
+	struct str *out = w->out;
+	char ports[64], name[POOL_NAME];
+
+	list_ports_begin(p);
+	for (size_t i = from; i < end; i++) {
+		const struct plan_entry *e = &w->l.entries[i];
+
+		if (!(e->initiators & initiator) || says_nothing(w->l, i) || port_given(e->local_port) != local ||
+		    (e->protocol != protocol && e->protocol != PROTOCOL_ANY))
+			continue;
+		if (list_ports_add(p, local ? e->local_port : e->remote_port, rule_as_written(e->rule)->index))
+			use(w->r, e);
+	}
+	if (!list_ports_end(p))
+		return;
+	(void)snprintf(ports, sizeof ports, " ct %s proto-%s @ports_%u", tuple, local ? "dst" : "src",
+		       list_ports_set(p));
+	w->out = &then;
+	if (pool)
+		str_addf(&then, " goto %s\n", pool_port(w->r, pool, protocol, local, p->runs, p->run_count, name));
+	else
+		add_goto(w, &w->l.entries[from]);
+	w->out = out;
+	add_service(w, tuple, protocol, ports, str_text(&then));
+}
+
+static void add_run(struct writing *w, const char *tuple, size_t from, size_t end, unsigned initiator)
+{
+	bool there[PROTOCOLS] = { 0 };
+
+	for (size_t i = from; i < end; i++) {
+		const struct plan_entry *e = &w->l.entries[i];
+
+		if (e->protocol == PROTOCOL_ANY)
+			for (size_t k = 0; k < ARRAY_LEN(with_ports); k++)
+				there[with_ports[k]] = true;
+		else if (takes_ports(e->protocol))
+			there[e->protocol] = true;
+	}
+	for (int protocol = 0; protocol < PROTOCOLS; protocol++)
+		for (int local = 1; there[protocol] && local >= 0; local--)
+			add_run_side(w, tuple, protocol, local, from, end, initiator);
+}
+
+static void add_connections(struct writing *w, unsigned initiator)
 {
 	const char *tuple = initiator == INITIATOR_LOCAL ? "reply" : "original";
+	size_t end;
 
-	str_addf(r->out, "\tchain list_%u_%s {\n", list, initiator == INITIATOR_LOCAL ? "ours" : "theirs");
-	for (size_t i = 0; i < l.count; i++) {
-		const struct plan_entry *e = &l.entries[i];
+	for (size_t i = 0; i < w->l.count; i++) {
+		const struct plan_entry *e = &w->l.entries[i];
 
-		if (!(e->initiators & initiator) || says_nothing(l, i))
+		if (!(e->initiators & initiator) || says_nothing(w->l, i))
 			continue;
-		use(r, e);
+		if (has_one_port(e) && run_of(w, i, initiator, &end) >= RUN_FROM) {
+			add_run(w, tuple, i, end, initiator);
+			i = end - 1;
+			continue;
+		}
 		if (e->protocol == PROTOCOL_ANY && has_ports(e))
 			for (size_t k = 0; k < ARRAY_LEN(with_ports); k++)
-				add_tracked(r, tuple, with_ports[k], e);
+				add_tracked(w, tuple, with_ports[k], e);
 		else
-			add_tracked(r, tuple, e->protocol, e);
+			add_tracked(w, tuple, e->protocol, e);
 		if (e->protocol == PROTOCOL_ANY && !has_ports(e))
 			break; /* nothing gets past it */
 	}
-	str_add(r->out, "\t}\n");
 }
 
-/* Packets of no connection. An ICMP error that quotes nothing known, and an IPv6 packet whose protocol hides behind
- * extension headers, might be anything. */
-static void add_untracked(struct ruleset *r, struct plan_list l)
+/* ---- packets of no connection ------------------------------------------------------------------------------------ */
+
+/* An ICMP error that quotes nothing known, and an IPv6 packet whose protocol hides behind extension headers, might be
+ * anything. */
+static void add_untracked(struct writing *w)
 {
-	bool first = true;
+	static const char *const unclear[] = { "icmp type @errors_ip", "icmpv6 type @errors_ip6",
+					       "ip6 nexthdr @extensions" };
+	bool first = true, taken[PROTOCOLS] = { 0 };
 
-	for (size_t i = 0; i < l.count; i++) {
-		const struct plan_entry *e = &l.entries[i];
+	for (size_t i = 0; i < w->l.count; i++) {
+		const struct plan_entry *e = &w->l.entries[i];
+		bool typed = !holds_back(e) && e->icmp_type >= 0;
 
-		if ((!holds_back(e) && (has_ports(e) || e->initiators != INITIATOR_EITHER)) || says_nothing(l, i))
+		if ((!holds_back(e) && (has_ports(e) || e->initiators != INITIATOR_EITHER)) || says_nothing(w->l, i))
 			continue;
-		use(r, e);
 		if (holds_back(e) && first) {
-			static const char *const unclear[] = { "icmp type @errors_ip", "icmpv6 type @errors_ip6",
-							       "ip6 nexthdr @extensions" };
 			for (size_t k = 0; k < ARRAY_LEN(unclear); k++) {
-				str_addf(r->out, "\t\t%s", unclear[k]);
-				add_goto(r, e);
+				str_addf(w->out, "\t\t%s", unclear[k]);
+				add_goto(w, e);
 			}
 			first = false;
 		}
-		str_add(r->out, "\t\t");
-		if (e->protocol != PROTOCOL_ANY)
-			str_addf(r->out, "meta l4proto %d", e->protocol);
-		if (!holds_back(e) && e->icmp_type >= 0)
-			str_addf(r->out, " %s type %d", e->protocol == IPPROTO_ICMPV6 ? "icmpv6" : "icmp",
+		if (e->protocol != PROTOCOL_ANY && taken[e->protocol & (PROTOCOLS - 1)])
+			continue; /* all of it has gone */
+		str_add(w->out, "\t\t");
+		if (e->protocol != PROTOCOL_ANY) {
+			str_addf(w->out, "meta l4proto %d", e->protocol);
+			taken[e->protocol & (PROTOCOLS - 1)] = !typed;
+		}
+		if (typed)
+			str_addf(w->out, " %s type %d", e->protocol == IPPROTO_ICMPV6 ? "icmpv6" : "icmp",
 				 e->icmp_type);
-		add_goto(r, e);
+		add_goto(w, e);
 		if (e->protocol == PROTOCOL_ANY)
 			break;
 	}
 }
 
-static void add_list(struct ruleset *r, uint32_t list, struct plan_list l)
+/* ---- the chains of a list ---------------------------------------------------------------------------------------- */
+
+struct three {
+	struct str ours, theirs, neither;
+};
+
+static void three_wipe(struct three *t)
 {
-	add_tracked_chain(r, list, l, INITIATOR_LOCAL);
-	add_tracked_chain(r, list, l, INITIATOR_REMOTE);
-	str_addf(r->out, "\tchain list_%u {\n\t\t", list);
-	ruleset_add_ways(r, WAYS_ARRIVING);
-	str_addf(r->out, " ct direction original goto list_%u_theirs\n\t\t", list);
-	ruleset_add_ways(r, WAYS_ARRIVING);
-	str_addf(r->out, " ct direction reply goto list_%u_ours\n", list);
-	str_addf(r->out, "\t\tct direction original goto list_%u_ours\n", list);
-	str_addf(r->out, "\t\tct direction reply goto list_%u_theirs\n", list);
-	add_untracked(r, l);
-	str_add(r->out, "\t}\n");
+	str_wipe(&t->ours);
+	str_wipe(&t->theirs);
+	str_wipe(&t->neither);
 }
 
-/* Rule names are free text; a comment in nft is not. */
-static void add_comment(struct ruleset *r, const struct rule *rule)
+static void add_chains(struct ruleset *r, const char *name, const struct three *t)
 {
-	size_t n = 0;
+	str_addf(r->out, "\tchain %s_ours {\n%s\t}\n\tchain %s_theirs {\n%s\t}\n\tchain %s {\n\t\t", name,
+		 str_text(&t->ours), name, str_text(&t->theirs), name);
+	ruleset_add_ways(r, (enum ruleset_way)WAYS_ARRIVING);
+	str_addf(r->out, " ct direction original goto %s_theirs\n\t\t", name);
+	ruleset_add_ways(r, (enum ruleset_way)WAYS_ARRIVING);
+	str_addf(r->out, " ct direction reply goto %s_ours\n", name);
+	str_addf(r->out, "\t\tct direction original goto %s_ours\n", name);
+	str_addf(r->out, "\t\tct direction reply goto %s_theirs\n%s\t}\n", name, str_text(&t->neither));
+}
 
-	str_addf(r->out, "\t\tcomment \"%s: ", rule_mode_name(rule->mode));
-	for (const char *at = rule->name; *at && n < 80; at++, n++) {
-		char c = *at >= ' ' && *at < 0x7f && *at != '"' && *at != '\\' ? *at : '?';
+static bool is_text(const void *value, const void *what)
+{
+	const struct written *w = value;
 
-		str_add_n(r->out, &c, 1);
+	return strcmp(w->text, what) == 0;
+}
+
+/* The number of its text, which is written if there was none like it. */
+static uint32_t write_list(struct writing *w, uint32_t list)
+{
+	SCOPED(three_wipe) struct three t = { 0 };
+	SCOPED(str_wipe) struct str all = { 0 };
+	struct ruleset_lists *s = w->r->lists;
+	struct written *text;
+	uint64_t hash;
+
+	w->out = &t.ours;
+	add_connections(w, INITIATOR_LOCAL);
+	w->out = &t.theirs;
+	add_connections(w, INITIATOR_REMOTE);
+	w->out = &t.neither;
+	add_untracked(w);
+	str_addf(&all, "%s;%s;%s", str_text(&t.ours), str_text(&t.theirs), str_text(&t.neither));
+	hash = table_hash_secret(all.text, all.len, 0);
+	if ((text = table_find(&s->texts_by, hash, is_text, str_text(&all))))
+		return text->number;
+	text = mem_new(1, sizeof *text);
+	text->number = (uint32_t)s->text_count;
+	text->text = mem_string_n(all.text, all.len);
+	if (w->slot_count)
+		(void)snprintf(text->name, sizeof text->name, "list_%u_at_%zu", list, w->local);
+	else
+		(void)snprintf(text->name, sizeof text->name, "list_%u", list);
+	s->texts = mem_grow(s->texts, s->text_count, &s->text_cap, sizeof(struct written *));
+	s->texts[s->text_count++] = text;
+	table_add(&s->texts_by, hash, text);
+	add_chains(w->r, text->name, &t);
+	return text->number;
+}
+
+static struct target find_target(struct ruleset *r, size_t local, uint32_t list)
+{
+	struct writing w = { .r = r, .l = plan_list(r->plan, list), .local = local };
+	struct ruleset_lists *s = r->lists;
+	const struct rule *rule = w.l.count ? rule_as_written(w.l.entries[0].rule) : NULL;
+	struct target t = { .kind = TARGET_NONE };
+
+	if (!rule)
+		return t;
+	find_slots(&w);
+	if (takes_all(&w.l.entries[0])) {
+		use(r, &w.l.entries[0]);
+		t.kind = w.slot_count ? TARGET_POOL : TARGET_RULE;
+		t.number = w.slot_count ? pool_of(r, rule) : rule->index;
+	} else {
+		t.kind = TARGET_LIST;
+		t.number = write_list(&w, list);
 	}
-	str_add(r->out, "\"\n");
+	t.first_slot = (uint32_t)s->slot_count;
+	t.slot_count = (uint8_t)w.slot_count;
+	for (size_t i = 0; i < w.slot_count; i++) {
+		s->slots = mem_grow(s->slots, s->slot_count, &s->slot_cap, sizeof *s->slots);
+		s->slots[s->slot_count++] = w.slots[i];
+	}
+	return t;
 }
 
-/* Some of what the conditions before it match goes to the group, for whoever reads it (observe/nflog.h). The rule's
- * number is of this table only, so a mark of its name is beside it. */
-static void add_log(struct ruleset *r, const struct rule *rule, const char *name)
-{
-	str_addf(r->out,
-		 " limit rate 50/second burst 100 packets log prefix \"cordon %s %u %08x \" group %u snaplen 128\n",
-		 name, rule->index, gate_rule_mark(rule->name), r->config->nflog_group);
-}
+/* ---- all of them ------------------------------------------------------------------------------------------------- */
 
-/* A connection that begins in clear, as the rule allows. The conditions stand before. */
-static void add_log_new(struct ruleset *r, const struct rule *rule, const char *name)
+static void add_regions_of(struct ruleset *r, size_t local)
 {
-	str_add(r->out, " ct state new");
-	add_log(r, rule, name);
-}
+	struct ruleset_lists *s = r->lists;
+	struct target *targets = s->targets[local] = mem_new(plan_lists(r->plan) + 1, sizeof *targets);
+	const struct plan_region *regions;
+	size_t n = plan_regions(r->plan, local, &regions);
+	const struct rule *rules;
 
-static void add_count(struct ruleset *r, const struct rule *rule, enum gate_count kind)
-{
-	char name[GATE_COUNTER_NAME];
+	(void)policy_rules(plan_policy(r->plan), &rules);
+	for (size_t i = 0; i < n; i++) {
+		struct target *t = &targets[regions[i].list];
 
-	str_addf(r->out, " counter name %s", gate_counter_name(kind, rule->index, name));
-}
-
-/* Listeners need some of the packets to explain a drop, not all of a flood. */
-static void add_drop(struct ruleset *r, const struct rule *rule, enum ruleset_way way, enum gate_count kind)
-{
-	for (int log = 1; log >= 0; log--) {
-		str_add(r->out, "\t\t");
-		if (way == WAYS_ARRIVING)
-			ruleset_add_ways(r, way);
-		else if (way)
-			ruleset_add_way(r, way);
-		if (log) {
-			add_log(r, rule, gate_counts[kind].name);
+		if (regions[i].remote.lo.family != r->locals[local].lo.family)
 			continue;
-		}
-		add_count(r, rule, kind);
-		str_add(r->out, " drop\n");
+		if (t->kind == TARGET_UNKNOWN)
+			*t = find_target(r, local, regions[i].list);
+		for (uint32_t k = 0; k < t->slot_count; k++)
+			pool_slot_add(r, local, k, &regions[i].remote, &rules[s->slots[t->first_slot + k]]);
 	}
 }
 
-static void add_not_secured(struct ruleset *r)
+bool ruleset_list_target(struct ruleset *r, size_t local, uint32_t list, char buf[RULESET_TARGET])
 {
-	str_addf(r->out, " ct mark & 0x%08x == 0", r->config->ct_secured);
-}
+	const struct target *t = &r->lists->targets[local][list];
+	char name[POOL_NAME];
 
-/* What is about to be routed, or to leave: into the TUN, unless the peer has fallen back. */
-static void add_outward(struct ruleset *r, const struct rule *rule)
-{
-	if (rule->mode != MODE_REQUIRE) {
-		str_add(r->out, "\t\tjump fallback\n\t\t");
-		ruleset_add_way(r, WAY_LAST_FALLEN); /* counted when it leaves, not when it is judged first */
-		add_log_new(r, rule, gate_counts[GATE_COUNT_CLEAR_OUT].name);
-		str_add(r->out, "\t\t");
-		ruleset_add_way(r, WAY_LAST_FALLEN);
-		add_count(r, rule, GATE_COUNT_CLEAR_OUT);
-		str_add(r->out, " return\n\t\t");
-		ruleset_add_way(r, WAY_OUT_FALLEN);
-		str_add(r->out, " return\n");
-	}
-	if (!rule->tunnel && shows_own_device(r->config)) { /* what a gateway forwards needs no address of ours */
-		str_add(r->out, "\t\t");
-		ruleset_add_way(r, WAY_LAST);
-		str_add(r->out, " ct status snat goto masquerade_learn\n");
-	}
-	add_drop(r, rule, WAY_LAST, GATE_COUNT_LEAK);
-	str_addf(r->out, "\t\tmeta mark set meta mark & 0x%08x | 0x%08x\n", ~r->config->mark_mask,
-		 r->config->mark_protect);
-}
-
-static void add_rule(struct ruleset *r, const struct rule *rule)
-{
-	str_addf(r->out, "\tchain rule_%u {\n", rule->index);
-	add_comment(r, rule);
-	shows_add_class(r, rule);
-	if (rule->mode != MODE_BLOCK) { /* counted already */
-		str_add(r->out, "\t\t");
-		ruleset_add_ways(r, WAYS_EXEMPTED);
-		str_add(r->out, " return\n");
-	}
-	switch (rule->mode) {
-	case MODE_EXEMPT:
-		/* what leaves is counted at the end, not when it is judged first */
-		for (int log = 1; log >= 0; log--) {
-			str_addf(r->out, "\t\tmeta mark & 0x%08x != 0x%08x", r->config->mark_way,
-				 ruleset_way_mark(r->config, WAY_OUT));
-			if (log)
-				add_log_new(r, rule, gate_counts[GATE_COUNT_EXEMPT].name);
-		}
-		add_count(r, rule, GATE_COUNT_EXEMPT);
-		str_add(r->out, "\n");
+	switch (t->kind) {
+	case TARGET_UNKNOWN:
+	case TARGET_NONE:
+		return false;
+	case TARGET_RULE:
+		(void)snprintf(buf, RULESET_TARGET, "goto rule_%u", t->number);
 		break;
-	case MODE_BLOCK:
-		add_drop(r, rule, WAYS_ARRIVING, GATE_COUNT_BLOCKED_IN);
-		add_drop(r, rule, 0, GATE_COUNT_BLOCKED_OUT);
+	case TARGET_POOL:
+		(void)snprintf(buf, RULESET_TARGET, "goto %s", pool_slot(r, t->number, local, 0, name));
 		break;
-	case MODE_REQUIRE_INBOUND:
-		/* answers to what we opened */
-		str_add(r->out, "\t\t");
-		ruleset_add_way(r, WAY_IN);
-		str_add(r->out, " ct direction reply");
-		add_not_secured(r);
-		shows_add_clear(r);
-		add_drop(r, rule, WAY_IN, GATE_COUNT_CLEAR_IN);
-		add_outward(r, rule);
-		break;
-	case MODE_REQUEST:
-		str_add(r->out, "\t\t");
-		ruleset_add_way(r, WAY_IN);
-		add_not_secured(r);
-		add_log_new(r, rule, GATE_CLEAR_ACCEPTED);
-		str_add(r->out, "\t\t");
-		ruleset_add_way(r, WAY_IN);
-		add_not_secured(r);
-		shows_add_clear(r);
-		str_add(r->out, "\t\t");
-		/* with no connection there is no flow that could be a secured one */
-		ruleset_add_way(r, WAY_IN);
-		str_add(r->out, " ct state untracked");
-		shows_add_clear(r);
-		add_drop(r, rule, WAY_IN, GATE_COUNT_CLEAR_IN);
-		add_outward(r, rule);
-		break;
-	case MODE_REQUIRE:
-		if (rule->exempt_protected) /* what two machines have sealed themselves */
-			str_add(r->out, "\t\tmeta l4proto esp return\n");
-		add_drop(r, rule, WAY_IN, GATE_COUNT_CLEAR_IN);
-		add_outward(r, rule);
+	case TARGET_LIST:
+		(void)snprintf(buf, RULESET_TARGET, "goto %s", r->lists->texts[t->number]->name);
 		break;
 	}
-	str_add(r->out, "\t}\n");
+	return true;
 }
 
 void ruleset_lists(struct ruleset *r)
 {
-	const struct rule *rules;
-	size_t lists = plan_lists(r->plan), n = policy_rules(plan_policy(r->plan), &rules);
+	struct ruleset_lists *s = r->lists = mem_new(1, sizeof *s);
+	char target[RULESET_TARGET];
 
-	for (uint32_t i = 0; i < lists; i++) {
-		struct plan_list l = plan_list(r->plan, i);
-
-		if (l.count == 0)
+	s->local_count = r->local_count;
+	s->targets = mem_new(r->local_count + 1, sizeof(struct target *));
+	for (size_t i = 0; i < r->local_count; i++) {
+		if (r->group[i] != i)
 			continue;
-		if (takes_all(&l.entries[0]))
-			use(r, &l.entries[0]);
-		else
-			add_list(r, i, l);
+		add_regions_of(r, i);
+		for (uint32_t list = 0; list < plan_lists(r->plan); list++)
+			(void)ruleset_list_target(r, i, list, target); /* pools learn what leads to them */
 	}
-	for (size_t i = 0; i < n; i++)
-		if (r->used[rules[i].index])
-			add_rule(r, &rules[i]);
+	pools_add_chains(r);
+}
+
+void ruleset_list_sets(struct ruleset *r)
+{
+	list_ports_add_sets(&r->lists->ports, r->out);
+}
+
+void ruleset_lists_wipe(struct ruleset *r)
+{
+	struct ruleset_lists *s = r->lists;
+
+	for (size_t i = 0; i < s->local_count; i++)
+		free(s->targets[i]);
+	for (size_t i = 0; i < s->text_count; i++) {
+		free(s->texts[i]->text);
+		free(s->texts[i]);
+	}
+	free(s->targets);
+	free(s->slots);
+	free(s->texts);
+	table_wipe(&s->texts_by);
+	list_ports_wipe(&s->ports);
+	free(s);
+	r->lists = NULL;
 }

@@ -146,6 +146,12 @@ fail:
 	return r;
 }
 
+void netlink_hear(struct netlink *n, unsigned group, bool on)
+{
+	(void)mnl_socket_setsockopt(n->socket, on ? NETLINK_ADD_MEMBERSHIP : NETLINK_DROP_MEMBERSHIP, &group,
+				    sizeof group);
+}
+
 bool netlink_drain(struct netlink *n, mnl_cb_t each, void *context)
 {
 	static _Thread_local char heard[ANSWER_MOST];

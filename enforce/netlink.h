@@ -34,6 +34,8 @@ const char *netlink_attribute_text(const struct nlmsghdr *h, size_t head, uint16
 
 /* A socket that hears these groups and is asked for nothing. */
 int netlink_listen(struct netlink *n, int bus, const unsigned *groups, size_t count, struct diag *d);
+/* Hear the group no more for a while, or again. */
+void netlink_hear(struct netlink *n, unsigned group, bool on);
 /* Everything that has come so far. `each` gets the messages; true is returned when some may have been lost. */
 bool netlink_drain(struct netlink *n, mnl_cb_t each, void *context);
 

@@ -15,7 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { WORDS_MOST = 300, LONGEST_S = 60 };
+enum { WORDS_MOST = 300, LONGEST_S = 600 };
 
 static void close_fd(int *fd)
 {

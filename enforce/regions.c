@@ -66,20 +66,34 @@ static size_t *group_locals(const struct plan *p, const struct addr_range *local
 	return group;
 }
 
+/* Do these two make one range? */
+static bool follows(const struct addr_range *a, const struct addr_range *b)
+{
+	struct addr next = a->hi;
+
+	for (size_t i = addr_octets(&next); i-- > 0 && ++next.octets[i] == 0;)
+		;
+	return addr_equal(&next, &b->lo);
+}
+
 static void add_remotes(struct ruleset *r, size_t local, const struct addr *self)
 {
 	const struct plan_region *regions;
 	size_t n = plan_regions(r->plan, local, &regions), added = 0;
-	char target[32], range[ADDR_RANGE_TEXT];
+	char target[RULESET_TARGET], next[RULESET_TARGET], text[ADDR_RANGE_TEXT];
 
 	str_addf(r->out, "\tmap remotes_%zu {\n\t\ttype %s : verdict\n\t\tflags interval\n", local,
 		 self->family == 4 ? "ipv4_addr" : "ipv6_addr");
 	for (size_t i = 0; i < n; i++) {
-		if (regions[i].remote.lo.family != self->family ||
-		    !ruleset_list_target(r, regions[i].list, target, sizeof target))
+		struct addr_range range = regions[i].remote;
+
+		if (range.lo.family != self->family || !ruleset_list_target(r, local, regions[i].list, target))
 			continue;
-		str_addf(r->out, "%s%s : %s", added++ ? ",\n" : "\t\telements = {\n",
-			 addr_range_text(&regions[i].remote, range), target);
+		while (i + 1 < n && follows(&range, &regions[i + 1].remote) &&
+		       ruleset_list_target(r, local, regions[i + 1].list, next) && strcmp(target, next) == 0)
+			range.hi = regions[++i].remote.hi;
+		str_addf(r->out, "%s%s : %s", added++ ? ",\n" : "\t\telements = {\n", addr_range_text(&range, text),
+			 target);
 	}
 	str_add(r->out, added ? "\n\t\t}\n\t}\n" : "\t}\n");
 }
@@ -146,28 +160,32 @@ static void add_judge(struct ruleset *r)
 			"\t}\n");
 }
 
-/* Our own addresses, and behind them what we forward through tunnels. */
-static struct addr_range *all_locals(const struct plan *p, size_t *ret_own, size_t *ret_count)
+void ruleset_locals(struct ruleset *r)
 {
 	const struct addr_range *behind;
 	const struct addr *own;
-	size_t n = plan_locals(p, &own), more = plan_behind(p, &behind);
-	struct addr_range *all = mem_new(n + more + 1, sizeof *all);
+	size_t n = plan_locals(r->plan, &own), more = plan_behind(r->plan, &behind);
 
+	r->locals = mem_new(n + more + 1, sizeof *r->locals);
 	for (size_t i = 0; i < n; i++)
-		all[i] = (struct addr_range){ own[i], own[i] };
+		r->locals[i] = (struct addr_range){ own[i], own[i] };
 	for (size_t i = 0; i < more; i++)
-		all[n + i] = behind[i];
-	*ret_own = n;
-	*ret_count = n + more;
-	return all;
+		r->locals[n + i] = behind[i];
+	r->own_count = n;
+	r->local_count = n + more;
+	r->group = group_locals(r->plan, r->locals, r->local_count);
+}
+
+void ruleset_locals_wipe(struct ruleset *r)
+{
+	free(r->locals);
+	free(r->group);
 }
 
 void ruleset_regions(struct ruleset *r)
 {
-	size_t own, n;
-	struct addr_range *locals = all_locals(r->plan, &own, &n);
-	size_t *group = group_locals(r->plan, locals, n);
+	const struct addr_range *locals = r->locals;
+	const size_t own = r->own_count, n = r->local_count, *group = r->group;
 
 	for (int family = 4; family <= 6; family += 2) {
 		add_set(r, "own", "", family, locals, own);
@@ -190,6 +208,4 @@ void ruleset_regions(struct ruleset *r)
 		add_view(r, v);
 	}
 	add_judge(r);
-	free(group);
-	free(locals);
 }

@@ -3,6 +3,7 @@
 #include "enforce/ruleset.h"
 
 #include "enforce/firewall.h"
+#include "enforce/pools.h"
 #include "enforce/shows.h"
 
 #include "base/mem.h"
@@ -451,6 +452,8 @@ void ruleset_write(const struct gate_config *c, const char *table, const struct 
 	}
 	r.used = mem_new(policy_rules(plan_policy(plan), &rules) + 1, sizeof *r.used);
 	shows_classes_make(&r);
+	pools_make(&r);
+	ruleset_locals(&r);
 	ruleset_lists(&r);
 
 	r.out = out;
@@ -465,6 +468,8 @@ void ruleset_write(const struct gate_config *c, const char *table, const struct 
 	ruleset_identity_sets(&r, carry);
 	str_add(out, icmp_errors);
 	add_counters(&r, carry);
+	ruleset_list_sets(&r);
+	pools_add_maps(&r);
 	str_add(out, str_text(&chains));
 	ruleset_regions(&r);
 	if (shows_own_device(c))
@@ -485,6 +490,9 @@ void ruleset_write(const struct gate_config *c, const char *table, const struct 
 	if (carry && carry->guard != RULESET_NO_GUARD)
 		add_seen(&r, carry->guard == RULESET_GUARDED);
 	str_add(out, "}\n");
+	ruleset_lists_wipe(&r);
+	ruleset_locals_wipe(&r);
+	pools_wipe(&r);
 	shows_classes_wipe(&r);
 	free(r.used);
 }

@@ -62,6 +62,12 @@ struct ruleset {
 	struct str *out;
 	bool *used;                    /* by rule index: some list ends in it */
 	struct shows_classes *classes; /* shows.h */
+	struct pools *pools;           /* pools.h */
+	struct ruleset_lists *lists;   /* lists.c */
+	/* Our own addresses, and behind them what we forward through tunnels. */
+	struct addr_range *locals;
+	size_t local_count, own_count;
+	size_t *group; /* of each, the first with the same regions: they share its maps */
 };
 
 /* Which way a packet is judged: what arrives, what is about to be routed, what is about to leave. The last two have a
@@ -86,12 +92,20 @@ void ruleset_add_ways(struct ruleset *r, enum ruleset_way bits);
 
 /* Judge a packet that goes this way. */
 void ruleset_add_judge(struct ruleset *r, enum ruleset_way way);
+/* First: which local addresses there are. */
+void ruleset_locals(struct ruleset *r);
+void ruleset_locals_wipe(struct ruleset *r);
 /* Sets of our own addresses, maps from the other address to a list, and the chain `judge` that uses them. */
 void ruleset_regions(struct ruleset *r);
-/* "goto list_7", "goto rule_3", or false: nothing to be done there. */
-bool ruleset_list_target(struct ruleset *r, uint32_t list, char *buf, size_t cap);
-/* The chains of all lists, then one for each rule that they use. */
+/* What those maps say of a region of the local address: "goto list_7", "goto rule_3", or false: nothing to be done
+ * there. */
+enum { RULESET_TARGET = 64 };
+bool ruleset_list_target(struct ruleset *r, size_t local, uint32_t list, char buf[RULESET_TARGET]);
+/* The chains of all lists, then those of the rules that they use. */
 void ruleset_lists(struct ruleset *r);
+/* The sets that those ask, which stand before them. */
+void ruleset_list_sets(struct ruleset *r);
+void ruleset_lists_wipe(struct ruleset *r);
 /* Connections of hosts behind us that leave with our address: the sets and chains that find out which address, and
  * give it to them on their way through the TUN. */
 void ruleset_masquerade(struct ruleset *r);

@@ -19,6 +19,7 @@ struct drop_reader {
 	void (*tell)(void *context, const struct event *e);
 	void *context;
 	const struct policy *policy;
+	const struct plan *plan;
 	struct limit dropped, connections; /* neither hides the other */
 	uint64_t now_ms;
 	uint8_t datagram[NFLOG_DATAGRAM_MOST];
@@ -38,7 +39,7 @@ static void came(void *context, const struct nflog_packet *p)
 	struct event e;
 	uint64_t key;
 
-	if (!drop_event(p, r->policy, &e))
+	if (!drop_event(p, r->policy, r->plan, &e))
 		return;
 	key = table_hash_secret(&e.remote, sizeof e.remote,
 				table_hash_secret(e.rule, strlen(e.rule), (uint64_t)e.direction));
@@ -100,7 +101,8 @@ void drop_reader_close(struct drop_reader *r)
 		uv_close((uv_handle_t *)&r->poll, closed);
 }
 
-void drop_reader_set_policy(struct drop_reader *r, const struct policy *policy)
+void drop_reader_set_plan(struct drop_reader *r, const struct policy *policy, const struct plan *plan)
 {
 	r->policy = policy;
+	r->plan = plan;
 }

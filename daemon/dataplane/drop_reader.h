@@ -4,7 +4,7 @@
 #ifndef DAEMON_DATAPLANE_DROP_READER_H
 #define DAEMON_DATAPLANE_DROP_READER_H
 #include "observe/event.h"
-#include "policy/policy.h"
+#include "policy/plan.h"
 #include <uv.h>
 
 struct drop_reader;
@@ -16,6 +16,6 @@ struct drop_reader *drop_reader_new(uv_loop_t *loop, int fd, void (*tell)(void *
 				    void *context);
 void drop_reader_close(struct drop_reader *r); /* or NULL; memory goes with the loop's next turn */
 /* From now on; must live until the next call. NULL: rules have no names. */
-void drop_reader_set_policy(struct drop_reader *r, const struct policy *policy);
+void drop_reader_set_plan(struct drop_reader *r, const struct policy *policy, const struct plan *plan);
 
 #endif

@@ -358,7 +358,7 @@ int plane_on_fd(void *context, struct channel *c, struct wire_in *body, int *fds
 		drop_reader_close(s->drops);
 		s->drops = drop_reader_new(s->loop, fd, tell_event, s);
 		if (s->drops)
-			drop_reader_set_policy(s->drops, s->made.policy);
+			drop_reader_set_plan(s->drops, s->made.policy, s->made.plan);
 		return 0;
 	}
 	place = which < PLANE_FD_LOG ? place_of(s, which / PLANE_FD_EACH, which % PLANE_FD_EACH)
@@ -394,7 +394,7 @@ int plane_on_plan(void *context, struct channel *c, struct wire_in *body, int *f
 		say_trouble(s->run);
 	}
 	if (s->drops)
-		drop_reader_set_policy(s->drops, made.policy);
+		drop_reader_set_plan(s->drops, made.policy, made.plan);
 	plan_made_wipe(&before); /* no SA has a rule of it any more */
 	return 0;
 }

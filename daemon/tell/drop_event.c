@@ -55,6 +55,40 @@ static const char *rule_name(const struct policy *policy, uint32_t index)
 	return index < n ? rules[index].name : NULL;
 }
 
+/* Of rules that share a chain, the first that matches and does what was done. Who opened the connection a packet does
+ * not say, and an ICMP error is about another one: then the first that does it between these two. */
+static const struct rule *rule_of_packet(const struct plan *plan, unsigned modes, const struct event *e)
+{
+	const struct plan_packet packet = { .local = e->local,
+					    .remote = e->remote,
+					    .initiator = INITIATOR_EITHER,
+					    .protocol = e->protocol,
+					    .local_port = e->local_port,
+					    .remote_port = e->remote_port };
+	struct plan_list l = plan_meet(plan, &e->local, &e->remote);
+	const struct rule *any = NULL;
+
+	for (size_t i = 0; i < l.count; i++) {
+		const struct rule *rule = rule_as_written(l.entries[i].rule);
+
+		if (!(modes & 1u << rule->mode))
+			continue;
+		if (plan_entry_matches(&l.entries[i], &packet))
+			return rule;
+		any = any ? any : rule;
+	}
+	return any;
+}
+
+static void put_rule_of_packet(const struct plan *plan, enum gate_count kind, struct event *e)
+{
+	unsigned modes = kind < GATE_COUNTS ? gate_counts[kind].modes : 1u << MODE_REQUEST;
+	const struct rule *rule = plan && modes ? rule_of_packet(plan, modes, e) : NULL;
+
+	if (rule)
+		(void)snprintf(e->rule, sizeof e->rule, "%s", rule->name);
+}
+
 static void put_rule(const struct policy *policy, enum gate_count kind, uint32_t index, uint32_t mark, struct event *e)
 {
 	bool firewall = kind < GATE_COUNTS && gate_counts[kind].firewall;
@@ -105,7 +139,7 @@ static void put_text(const struct ip_packet *ip, const char *words, struct event
 		(void)snprintf(e->text, sizeof e->text, "%s %s -> %s %s", name, from, to, words);
 }
 
-bool drop_event(const struct nflog_packet *p, const struct policy *policy, struct event *ret)
+bool drop_event(const struct nflog_packet *p, const struct policy *policy, const struct plan *plan, struct event *ret)
 {
 	char name[32], rest;
 	unsigned index, mark;
@@ -123,8 +157,11 @@ bool drop_event(const struct nflog_packet *p, const struct policy *policy, struc
 	e.id = kinds[kind].event;
 	e.direction = kinds[kind].way ? kinds[kind].way : is_out(p) ? EVENT_OUT : EVENT_IN;
 	(void)snprintf(e.reason, sizeof e.reason, "%s", name);
-	put_rule(policy, kinds[kind].count, index, mark, &e);
 	put_packet(&ip, &e);
+	if (mark == GATE_NO_MARK)
+		put_rule_of_packet(plan, kinds[kind].count, &e);
+	else
+		put_rule(policy, kinds[kind].count, index, mark, &e);
 	put_text(&ip, kinds[kind].words, &e);
 	*ret = e;
 	return true;

@@ -4,10 +4,11 @@
 #define DAEMON_TELL_DROP_EVENT_H
 #include "observe/event.h"
 #include "observe/nflog.h"
-#include "policy/policy.h"
+#include "policy/plan.h"
 
 /* policy may be NULL: then the rule has no name. Its number counts only if the mark beside it is of that rule's name:
- * a packet may have been logged by the table before. */
-bool drop_event(const struct nflog_packet *p, const struct policy *policy, struct event *ret);
+ * a packet may have been logged by the table before. Where rules share a chain there is no number, and the plan, if
+ * there is one, tells by the packet. */
+bool drop_event(const struct nflog_packet *p, const struct policy *policy, const struct plan *plan, struct event *ret);
 
 #endif

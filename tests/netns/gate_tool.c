@@ -4,6 +4,7 @@
  *
  *     gate-tool [--no-tun] [--interface NAME=PROFILE] ADDRESS...
  *
+ * GATE_RULES_APART in the environment: gate_config's rules_apart. With 0 all rules that do the same share their chains.
  * It reads commands, a line each, and answers each with "ok", "ok NUMBER" or "error: ...":
  *     apply FILE | disable | enable-plane | hold | fallback L R SECONDS | secured L R | unsecured L R | exempt R MS
  *     identify L R GROUPS | forget L R | counters | others | check | close-tun | open-tun
@@ -345,6 +346,8 @@ static void watch(struct tool *h)
 int main(int argc, char **argv)
 {
 	struct tool h = { .tun = -1 };
+	struct gate_config config = gate_default;
+	const char *apart = getenv("GATE_RULES_APART");
 	struct diag d;
 	bool tun = true;
 
@@ -357,7 +360,9 @@ int main(int argc, char **argv)
 		else if (h.own_count < ADDRESSES_MOST)
 			h.own[h.own_count++] = (struct host_address){ parse(argv[i]), -1 };
 	}
-	if (gate_new(NULL, &h.gate, &d) < 0) {
+	if (apart)
+		config.rules_apart = (uint32_t)atoi(apart);
+	if (gate_new(&config, &h.gate, &d) < 0) {
 		fprintf(stderr, "gate-tool: %s\n", d.text);
 		return 1;
 	}

@@ -61,7 +61,7 @@ static void kinds_have_their_event_direction_and_ends(void **state)
 
 		(void)snprintf(prefix, sizeof prefix, "cordon %s 0 00000000 ", rows[i].kind);
 		p = packet(prefix, rows[i].hook);
-		if (!drop_event(&p, NULL, &e) || e.id != rows[i].id || e.direction != rows[i].way)
+		if (!drop_event(&p, NULL, NULL, &e) || e.id != rows[i].id || e.direction != rows[i].way)
 			fail_msg("row %zu: %s", i, rows[i].kind);
 		assert_string_equal(e.reason, rows[i].kind);
 		assert_int_equal(e.protocol, 6);
@@ -86,16 +86,59 @@ static void the_rule_is_known_by_its_mark(void **state)
 	assert_int_equal(policy_rules(policy, &rules), 2);
 	(void)snprintf(prefix, sizeof prefix, "cordon blocked-in 1 %08x ", gate_rule_mark("second"));
 	p = packet(prefix, 0);
-	assert_true(drop_event(&p, policy, &e));
+	assert_true(drop_event(&p, policy, NULL, &e));
 	assert_string_equal(e.rule, "second");
 	(void)snprintf(prefix, sizeof prefix, "cordon blocked-in 0 %08x ", gate_rule_mark("second"));
 	p = packet(prefix, 0);
-	assert_true(drop_event(&p, policy, &e));
+	assert_true(drop_event(&p, policy, NULL, &e));
 	assert_string_equal(e.rule, "");
 	(void)snprintf(prefix, sizeof prefix, "cordon blocked-in 2 %08x ", gate_rule_mark("second"));
 	p = packet(prefix, 0);
-	assert_true(drop_event(&p, policy, &e));
+	assert_true(drop_event(&p, policy, NULL, &e));
 	assert_string_equal(e.rule, "");
+}
+
+/* Rules that do the same share a chain, which does not say whose packet it was. */
+static void a_rule_among_many_is_known_by_the_packet(void **state)
+{
+	static const struct {
+		const char *kind, *rule;
+	} rows[] = {
+		{ "blocked-in", "closed" }, { "clear-in", "all" },
+		{ "exempt", "web" },        /* though it does not match: who else would it have been? */
+		{ "clear-accepted", "" },   /* no rule between these two does that */
+		{ "firewall-blocked", "" }, /* not of these rules */
+	};
+	static const char text[] =
+		"cordon: 1\n"
+		"zones: { a: [10.77.1.0/24] }\n"
+		"authentication: { how: [ { pre-shared-key: { file: /k } } ] }\n"
+		"connection-security:\n"
+		"  - { name: web, endpoint1: [a], endpoint2: [a], mode: exempt, traffic: [tcp/80] }\n"
+		"  - { name: closed, endpoint1: [a], endpoint2: [a], mode: block, traffic: [tcp/445] }\n"
+		"  - { name: all, endpoint1: [a], endpoint2: [a], mode: require, authentication: how }\n";
+	SCOPED(report_freep) struct report *r = report_new();
+	SCOPED(policy_freep) struct policy *policy = NULL;
+	SCOPED(plan_freep) struct plan *plan = NULL;
+	struct host_address own = { .prefix = -1 };
+	struct event e;
+
+	(void)state;
+	assert_int_equal(addr_parse("10.77.1.21", 10, &own.addr, NULL), 0);
+	assert_int_equal(policy_parse(text_new("p.yaml", text, sizeof text - 1), NULL, r, &policy), 0);
+	assert_int_equal(plan_compile(policy, &(struct plan_host){ .own = &own, .own_count = 1 }, r, &plan), 0);
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct nflog_packet p;
+		char prefix[64];
+
+		(void)snprintf(prefix, sizeof prefix, "cordon %s 0 00000000 ", rows[i].kind);
+		p = packet(prefix, NF_INET_PRE_ROUTING);
+		assert_true(drop_event(&p, policy, plan, &e));
+		if (strcmp(e.rule, rows[i].rule) != 0)
+			fail_msg("row %zu: '%s'", i, e.rule);
+		assert_true(drop_event(&p, policy, NULL, &e));
+		assert_string_equal(e.rule, "");
+	}
 }
 
 static void what_makes_no_sense_is_no_event(void **state)
@@ -117,13 +160,13 @@ static void what_makes_no_sense_is_no_event(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++) {
 		p = packet(prefixes[i], 0);
-		if (drop_event(&p, NULL, &e))
+		if (drop_event(&p, NULL, NULL, &e))
 			fail_msg("'%s' was taken", prefixes[i]);
 	}
 	for (size_t n = 0; n < 24; n++) {
 		p = packet("cordon clear-in 1 00000000 ", 0);
 		p.len = n;
-		if (drop_event(&p, NULL, &e))
+		if (drop_event(&p, NULL, NULL, &e))
 			fail_msg("%zu octets were taken for a packet", n);
 	}
 	assert_int_equal(e.spi, 4711); /* untouched */
@@ -134,6 +177,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(kinds_have_their_event_direction_and_ends),
 		cmocka_unit_test(the_rule_is_known_by_its_mark),
+		cmocka_unit_test(a_rule_among_many_is_known_by_the_packet),
 		cmocka_unit_test(what_makes_no_sense_is_no_event),
 	};
 

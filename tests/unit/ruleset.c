@@ -567,6 +567,166 @@ static void what_is_let_in_clear_is_marked_for_the_kernel(void **state)
 	assert_false(has(&chain, "meta mark | 0x03000000"));
 }
 
+/* ---- many rules -------------------------------------------------------------------------------------------------- */
+
+enum { MANY_MOST = 2000 };
+
+/* As many rules as wanted, each about another peer. */
+struct many {
+	struct plan plan;
+	struct rule rules[MANY_MOST];
+	char names[MANY_MOST][16];
+	struct addr local;
+	struct plan_region region[MANY_MOST];
+	const struct plan_region *regions[1];
+	size_t region_counts[1];
+	struct plan_entry entries[MANY_MOST][2];
+	struct plan_list lists[MANY_MOST];
+};
+
+enum many_shape { BY_ADDRESS, BY_SERVICE, BY_PORT, MANY_SHAPES };
+
+static struct port_range port(unsigned n)
+{
+	return (struct port_range){ (uint16_t)n, (uint16_t)n };
+}
+
+/* BY_PORT: all between the same two, each about another port. */
+static struct many *many_new(enum many_shape shape, size_t count)
+{
+	struct many *m = mem_new(1, sizeof *m);
+
+	m->local = range("10.0.0.1").lo;
+	m->plan = (struct plan){ .policy = { .rules = m->rules, .rule_count = count },
+				 .locals = &m->local,
+				 .local_count = 1,
+				 .regions = m->regions,
+				 .region_counts = m->region_counts,
+				 .lists = m->lists };
+	m->regions[0] = m->region;
+	for (size_t i = 0; i < count; i++) {
+		char text[ADDR_TEXT];
+		struct plan_entry *e = m->entries[i];
+
+		snprintf(m->names[i], sizeof m->names[i], "r%zu", i);
+		m->rules[i] = (struct rule){ .name = m->names[i], .mode = MODE_REQUIRE, .index = (uint32_t)i };
+		snprintf(text, sizeof text, "10.1.%zu.%zu", i / 100, 2 * (i % 100));
+		m->region[i] = (struct plan_region){ range(text), (uint32_t)i };
+		for (int side = 0; side < 2; side++)
+			e[side] = (struct plan_entry){ .rule = &m->rules[i],
+						       .protocol = shape == BY_ADDRESS ? PROTOCOL_ANY : IPPROTO_TCP,
+						       .local_port = PORT_ANY,
+						       .remote_port = PORT_ANY,
+						       .icmp_type = -1,
+						       .icmp_code = -1,
+						       .initiators = INITIATOR_EITHER };
+		if (shape != BY_ADDRESS) {
+			e[0].local_port = port(shape == BY_PORT ? 1000 + 2 * (unsigned)i : 445);
+			e[1].remote_port = e[0].local_port;
+		}
+		m->lists[i] = (struct plan_list){ e, shape == BY_ADDRESS ? 1 : 2 };
+	}
+	m->plan.list_count = m->region_counts[0] = count;
+	if (shape == BY_PORT) {
+		m->plan.list_count = m->region_counts[0] = 1;
+		m->lists[0] = (struct plan_list){ m->entries[0], 2 * count };
+	}
+	return m;
+}
+
+static size_t occurrences(const char *text, const char *what)
+{
+	size_t n = 0;
+
+	for (; (text = strstr(text, what)); text++)
+		n++;
+	return n;
+}
+
+struct size_of_text {
+	size_t chains, maps, sets, counters, lines_in_chains;
+};
+
+static struct size_of_text size_of(const struct str *text)
+{
+	const char *all = str_text(text);
+	struct size_of_text s = { .chains = occurrences(all, "\tchain "),
+				  .maps = occurrences(all, "\tmap "),
+				  .sets = occurrences(all, "\tset "),
+				  .counters = occurrences(all, "\tcounter ") };
+
+	for (const char *at = all; (at = strstr(at, "\tchain ")); at++) {
+		const char *end = strstr(at, "\n\t}\n");
+
+		assert_non_null(end);
+		for (const char *c = at; c < end; c++)
+			s.lines_in_chains += *c == '\n';
+	}
+	return s;
+}
+
+/* What a packet meets, and what nft and the kernel take long for, is there once, however many rules do the same. */
+static void more_rules_of_one_shape_are_no_more_chains_and_rules(void **state)
+{
+	static const enum gate_plane planes[] = { GATE_PLANE_TUN, GATE_PLANE_KERNEL };
+
+	(void)state;
+	for (size_t p = 0; p < ARRAY_LEN(planes); p++)
+		for (enum many_shape shape = 0; shape < MANY_SHAPES; shape++) {
+			struct gate_config c = gate_default;
+			struct size_of_text sizes[2];
+
+			c.plane = planes[p];
+			for (size_t i = 0; i < 2; i++) {
+				SCOPED(str_wipe) struct str text = { 0 };
+				struct many *m = many_new(shape, i ? MANY_MOST : 100);
+
+				gate_ruleset(&c, &m->plan, &text);
+				sizes[i] = size_of(&text);
+				free(m);
+			}
+			if (sizes[0].chains != sizes[1].chains || sizes[0].maps != sizes[1].maps ||
+			    sizes[0].sets != sizes[1].sets || sizes[0].lines_in_chains != sizes[1].lines_in_chains)
+				fail_msg("shape %d, plane %zu: %zu and %zu chains, %zu and %zu lines", (int)shape, p,
+					 sizes[0].chains, sizes[1].chains, sizes[0].lines_in_chains,
+					 sizes[1].lines_in_chains);
+			assert_true(sizes[1].counters > sizes[0].counters + MANY_MOST); /* each still has its own */
+		}
+}
+
+/* Few rules are apart, and their chains say which rule they are. */
+static void few_rules_have_chains_of_their_own(void **state)
+{
+	SCOPED(str_wipe) struct str text = { 0 };
+	struct many *m = many_new(BY_ADDRESS, 64);
+
+	(void)state;
+	gate_ruleset(&gate_default, &m->plan, &text);
+	assert_int_equal(occurrences(str_text(&text), "\tchain rule_"), 64);
+	assert_false(has(&text, "pool_"));
+	free(m);
+}
+
+/* A rule that stands among many is counted by its own counter. */
+static void rules_that_share_a_chain_are_counted_apart(void **state)
+{
+	SCOPED(str_wipe) struct str text = { 0 };
+	struct many *m = many_new(BY_PORT, 100);
+
+	(void)state;
+	gate_ruleset(&gate_default, &m->plan, &text);
+	assert_true(has(&text, "1002 : \"r1_0\""));
+	assert_true(has(&text, "1198 : \"r99_2\""));
+	assert_true(has(&text, "meta l4proto 6 ct reply proto-dst @ports_0 goto pool_1_p0"));
+	str_wipe(&text);
+	free(m);
+	m = many_new(BY_ADDRESS, 100);
+	gate_ruleset(&gate_default, &m->plan, &text);
+	assert_true(has(&text, "10.1.0.198 : \"r99_0\""));
+	assert_true(has(&text, "10.1.0.198 : goto pool_1_a0_0"));
+	free(m);
+}
+
 /* The kernel is the judge of its own grammar. Needs a namespace of our own. */
 static void nft_takes_what_we_write(void **state)
 {
@@ -600,6 +760,17 @@ static void nft_takes_what_we_write(void **state)
 		if (nft_load(str_text(&text), text.len, &d) < 0)
 			fail_msg("%s", d.text);
 	}
+	for (enum many_shape shape = 0; shape < MANY_SHAPES; shape++) {
+		struct many *m = many_new(shape, 200);
+
+		str_wipe(&text);
+		gate_ruleset(shape == BY_SERVICE ? &kernel : &gate_default, &m->plan, &text);
+		if (getenv("RULESET_SHOW"))
+			puts(str_text(&text));
+		if (nft_load(str_text(&text), text.len, &d) < 0)
+			fail_msg("%s", d.text);
+		free(m);
+	}
 	if (nft_load("table inet cordon { nonsense", 28, &d) != -EINVAL)
 		fail_msg("nonsense was taken");
 	assert_non_null(strstr(d.text, "syntax error"));
@@ -625,6 +796,9 @@ int main(void)
 		cmocka_unit_test(what_came_under_another_rules_sa_is_dropped),
 		cmocka_unit_test(with_the_kernels_plane_a_firewall_rule_asks_the_sa_itself),
 		cmocka_unit_test(what_is_let_in_clear_is_marked_for_the_kernel),
+		cmocka_unit_test(more_rules_of_one_shape_are_no_more_chains_and_rules),
+		cmocka_unit_test(few_rules_have_chains_of_their_own),
+		cmocka_unit_test(rules_that_share_a_chain_are_counted_apart),
 		cmocka_unit_test(nft_takes_what_we_write),
 	};
 
