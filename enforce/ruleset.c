@@ -178,10 +178,14 @@ static void add_clamp(struct ruleset *r)
 	const struct plan_tunnel *rules;
 	bool tunnels = plan_tunnels(r->plan, &rules) > 0;
 
+	str_add(r->out, "\tchain clamp {\n");
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
-		str_addf(r->out, "\t\tmeta nfproto %s tcp flags & (syn|rst) == syn tcp option maxseg size set %d\n",
-			 rows[i].family, r->config->mtu - rows[i].headers - ESP_MOST - (tunnels ? IP6_OUTER : 0));
+		str_addf(r->out, "\t\tmeta nfproto %s tcp option maxseg size set %d\n", rows[i].family,
+			 r->config->mtu - rows[i].headers - ESP_MOST - (tunnels ? IP6_OUTER : 0));
+	str_add(r->out, "\t}\n");
 }
+
+static const char clamp[] = "\t\ttcp flags & (syn|rst) == syn jump clamp\n";
 
 /* Out of the TUN comes what an SA has carried. What the data plane itself says to an application (too big) is an ICMP
  * error, and does not make its connection a secured one. */
@@ -194,7 +198,9 @@ static void add_from_tun(struct ruleset *r)
 	shows_add_compare(r);
 	if (shows_own_device(c))
 		str_addf(r->out, "\t\tmeta mark set meta mark & 0x%08x | 0x%08x\n", ~c->mark_mask, c->mark_from_tun);
-	add_clamp(r);
+	str_add(r->out, clamp);
+	if (!is_gateway(r))
+		str_addf(r->out, "\t\tct mark & 0x%08x != 0 meta l4proto { tcp, udp } accept\n", c->ct_secured);
 	str_add(r->out, "\t\ticmp type { destination-unreachable, time-exceeded, parameter-problem } accept\n"
 			"\t\ticmpv6 type { destination-unreachable, packet-too-big, time-exceeded, parameter-problem } "
 			"accept\n");
@@ -210,7 +216,7 @@ static void add_to_tun(struct ruleset *r)
 	str_add(r->out, "\tchain to_tun {\n");
 	if (!shows_own_device(r->config))
 		str_addf(r->out, "\t\tmeta mark set meta mark & 0x%08x\n", ~r->config->mark_mask);
-	add_clamp(r);
+	str_addf(r->out, "%s\t\tct mark & 0x%08x != 0 accept\n", clamp, r->config->ct_secured);
 	for (size_t i = 0; i < ARRAY_LEN(families); i++)
 		str_addf(r->out, "\t\t%s saddr . %s daddr @secured_%s ct mark set ct mark | 0x%08x\n", families[i],
 			 families[i], families[i], r->config->ct_secured);
@@ -265,10 +271,37 @@ static const char *const ah6[] = {
 	"ip6 nexthdr ah", "ip6 nexthdr { 0, 43, 60 } @nh,320,8 51", /* behind one other header */
 };
 
+static bool by_ah(const struct rule *rule)
+{
+	const struct protection_set *set = rule->protection;
+
+	for (size_t i = 0; set && i < set->count; i++)
+		if (set->suites[i].protocol == PROTO_AH)
+			return true;
+	return false;
+}
+
+static bool has_ah6(const struct ruleset *r)
+{
+	const struct addr *own;
+	const struct rule *rules;
+	size_t n = policy_rules(plan_policy(r->plan), &rules), locals = plan_locals(r->plan, &own);
+	bool ip6 = false;
+
+	for (size_t i = 0; i < locals && !ip6; i++)
+		ip6 = own[i].family == 6;
+	for (size_t i = 0; ip6 && i < n; i++)
+		if (r->used[rules[i].index] && by_ah(&rules[i]))
+			return true;
+	return false;
+}
+
 static void add_untracked(struct ruleset *r)
 {
 	const struct gate_config *c = r->config;
 
+	if (!has_ah6(r)) /* each packet would pass by */
+		return;
 	str_add(r->out, "\tchain untracked_in {\n\t\ttype filter hook prerouting priority -300; policy accept;\n");
 	for (size_t i = 0; i < ARRAY_LEN(ah6); i++)
 		str_addf(r->out, "\t\t%s ip6 daddr @own_ip6 notrack\n", ah6[i]);
@@ -336,14 +369,13 @@ static void add_prerouting(struct ruleset *r)
 		 shows_own_device(r->config) ? "\t\tgoto masquerade_known\n" : "");
 	/* Our own ESP, AH and IKE are admitted: ESP and AH by their protocol, which only our sockets hear; IKE only to
 	 * a socket that has our mark. */
-	str_add(r->out, "\tchain arriving {\n");
+	str_add(r->out, "\tchain arriving {\n\t\tmeta l4proto { esp, ah } accept\n");
 	ruleset_add_ah6(r, true);
 	/* What routers say of our AH in IPv6 the data plane hears before us. The kernel, which looks through AH as
 	 * well, would make the connection inside send fragments. */
 	str_add(r->out, "\t\ticmpv6 type @errors_ip6 @th,112,8 51 drop\n"
 			"\t\ticmpv6 type @errors_ip6 @th,112,8 { 0, 43, 44, 60 } @th,384,8 51 drop\n");
 	str_addf(r->out,
-		 "\t\tmeta l4proto { esp, ah } accept\n"
 		 "\t\tudp dport { 500, 4500 } socket mark & 0x%08x == 0x%08x accept\n"
 		 /* what a router says of our ESP and IKE: the path MTU, for one */
 		 "\t\ticmp type @errors_ip ct original protocol { esp, ah } accept\n"
@@ -373,11 +405,10 @@ static void add_output(struct ruleset *r)
 	str_add(r->out, "\t\tfib daddr type { broadcast, multicast } accept\n"
 			"\t\tjump exempt\n");
 	shows_add_judge_out(r);
-	str_add(r->out, "\t}\n\tchain own {\n");
+	str_add(r->out, "\t}\n\tchain own {\n\t\tmeta l4proto { esp, ah } accept\n");
 	ruleset_add_ah6(r, false);
 	str_addf(r->out,
 		 "\t\tct mark & 0x%08x == 0 accept\n"
-		 "\t\tmeta l4proto { esp, ah } accept\n"
 		 "\t\tudp sport { 500, 4500 } accept\n"
 		 /* what the data plane held while it negotiated, and now would let out in clear */
 		 "\t\tcounter name %s drop\n"
@@ -479,6 +510,7 @@ void ruleset_write(const struct gate_config *c, const char *table, const struct 
 	ruleset_newcomer(&r);
 	if (is_gateway(&r))
 		add_forwarding(&r);
+	add_clamp(&r);
 	add_from_tun(&r);
 	add_to_tun(&r);
 	add_fallback(&r);

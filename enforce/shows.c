@@ -248,8 +248,9 @@ void shows_add_judge_out(struct ruleset *r)
 	}
 	str_addf(r->out,
 		 "\t\tmeta mark set meta mark & 0x%08x\n\t}\n"
-		 "\tchain output_clear {\n\t\ttype route hook output priority -89; policy accept;\n",
-		 ~c->mark_way);
+		 "\tchain output_clear {\n\t\ttype route hook output priority -89; policy accept;\n"
+		 "\t\tmeta mark & 0x%08x == 0 accept\n",
+		 ~c->mark_way, c->mark_way);
 	for (size_t i = 0; i < ARRAY_LEN(clear); i++) {
 		str_add(r->out, "\t\t");
 		ruleset_add_way(r, clear[i]);

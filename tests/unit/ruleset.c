@@ -451,12 +451,18 @@ static void the_kernels_plane_has_no_device_and_no_ways_of_its_own(void **state)
 static void with_the_kernels_plane_only_the_mark_lets_esp_out(void **state)
 {
 	static const char *const chains[] = { "output", "postrouting", "untracked_out", "firewall_out" };
+	static struct child_suite ah = { .protocol = PROTO_AH };
+	static const struct protection_set by_ah = { .suites = &ah, .count = 1 };
 	const struct gate_config c = kernel_plane();
 	SCOPED(str_wipe) struct str text = { 0 };
 	struct walled w;
 
 	(void)state;
 	wall(&w);
+	gate_ruleset(&c, &w.s.plan, &text);
+	assert_false(has(&text, "chain untracked")); /* no rule knows AH: a chain less for each packet */
+	str_wipe(&text);
+	w.s.rules[0].protection = &by_ah;
 	gate_ruleset(&c, &w.s.plan, &text);
 	for (size_t i = 0; i < ARRAY_LEN(chains); i++) {
 		SCOPED(str_wipe) struct str chain = { 0 };
