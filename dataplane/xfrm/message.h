@@ -73,6 +73,8 @@ struct larval {
 	struct addr from, to;
 };
 size_t message_larval_replace(void *buf, size_t cap, const struct larval *l);
+/* The same, but packets of the selector find it, and none leaves under it. It ends with the first, or in a second. */
+size_t message_larval_drops(void *buf, size_t cap, const struct larval *l, const struct sa_selector *selector);
 
 /* ---- what the kernel says ---------------------------------------------------------------------------------------- */
 

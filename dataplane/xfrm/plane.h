@@ -20,6 +20,7 @@ enum {
 	WAIT_ASK_MS = 1000,        /* ACQUIRE at most so often for a selector */
 	WAIT_MOST_MS = 30000,      /* net.core.xfrm_acq_expires: the kernel asks again then */
 	REFUSED_MS = 100,          /* who sends has an error at once (EPERM); long enough for the kernel's timer */
+	CROWD_MS = 250,            /* who is served waits so long for others at the same policy */
 	MOVED_TOLD_MS = 200,       /* SAD_MOVED is told so often */
 	FRONT_POLICIES_MOST = 256, /* of one SA */
 	USAGE_CACHED_MS = 1000,
@@ -39,6 +40,11 @@ struct wait {
 	uint64_t since_ms, asked_ms;
 	bool ended;   /* nothing waits in the kernel now */
 	bool unasked; /* it came too soon behind the last question */
+	bool served;  /* while an SA is installed */
+	/* crowd.c */
+	bool empty;         /* no packet of it is in the policy's queue, as far as we know */
+	bool holds;         /* others, who are served, wait for it a moment */
+	uint32_t drops_spi; /* of a state that made its packets give way; 0: none */
 	size_t place;
 };
 
@@ -136,13 +142,23 @@ void waits_heard(struct xfrm_plane *x, const struct message_in *m);
 /* An SA has come for them: its packets go now. */
 void waits_served(struct xfrm_plane *x, const struct sa_spec *spec);
 /* The kernel asks again when the next packet comes; clear: packets of the selector may pass now. */
-void waits_released(struct xfrm_plane *x, const struct sa_selector *selector);
+void waits_released(struct xfrm_plane *x, const struct sa_selector *selector, bool clear);
+/* Nothing of others waits where this waits, so it may be thrown away all together. */
+bool waits_alone(const struct xfrm_plane *x, const struct sa_selector *selector);
 void waits_ask_again(struct xfrm_plane *x);
 /* The same, but none is asked about sooner than it would have been. */
 void waits_end_all(struct xfrm_plane *x);
 void waits_wipe(struct waits *l);
 void waits_tick(struct xfrm_plane *x);
 uint64_t waits_deadline(const struct xfrm_plane *x);
+
+/* crowd.c */
+/* Packets that wait at this policy may go: at once, or when others there have had their moment. */
+void crowd_served(struct xfrm_plane *x, uint32_t index);
+/* One who was waited for waits no more. */
+void crowd_look(struct xfrm_plane *x, uint32_t index);
+bool crowd_is_alone(const struct xfrm_plane *x, const struct wait *w); /* at its policy */
+void crowd_tick(struct xfrm_plane *x);
 
 /* hear.c */
 void hear_one(struct xfrm_plane *x, const struct message_in *m);

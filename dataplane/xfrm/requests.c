@@ -193,13 +193,13 @@ static void release_held(struct sad *sad, const struct sa_selector *selector, bo
 	static const struct policy_does block = { .block = true, .lifetime_s = 1 };
 
 	xfrm_enter(x);
-	/* What waits is thrown away when its policy blocks it: all that waits at the same policy of the plan. Otherwise
-	 * nothing of what stands behind it there would be looked at for a minute or two. */
+	/* What waits is thrown away when its policy blocks it: all that waits at the same policy of the plan. Where
+	 * that is somebody else's, too, it gives way later (crowd.c). */
 	if (clear)
 		fronts_put(x, selector, &pass, &pass, XFRM_CLEAR_S * UINT64_C(1000));
-	else
+	else if (waits_alone(x, selector))
 		fronts_put(x, selector, &block, NULL, REFUSED_MS);
-	waits_released(x, selector);
+	waits_released(x, selector, clear);
 	xfrm_leave(x);
 }
 

@@ -32,7 +32,7 @@ static const struct {
 	{ "XfrmOutStateProtoError", DROP_SEND },
 	{ "XfrmOutStateModeError", DROP_SEND },
 	{ "XfrmOutStateSeqError", DROP_SEQUENCE_EXHAUSTED },
-	{ "XfrmOutStateExpired", DROP_SEQUENCE_EXHAUSTED },
+	{ "XfrmOutStateExpired", DROP_NO_SA },
 	{ "XfrmOutPolBlock", DROP_POLICY },
 	{ "XfrmOutPolDead", DROP_POLICY },
 	{ "XfrmOutPolError", DROP_POLICY },

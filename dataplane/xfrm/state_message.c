@@ -143,17 +143,17 @@ static void put_encap(struct build *b, const struct sa_spec *s)
 
 /* A state has one prefix, and one block of ports a side: the smallest around what was agreed on. What lies beside it
  * has no policy that asks for this SA, or one that this SA's peer refuses. */
-static struct xfrm_selector selector_of(const struct sa_spec *s)
+static struct xfrm_selector selector_of(const struct sa_selector *s, bool inbound)
 {
-	struct addr_range locals = sa_selector_locals(&s->selector), remotes = sa_selector_remotes(&s->selector);
+	struct addr_range locals = sa_selector_locals(s), remotes = sa_selector_remotes(s);
 	struct convert_ends e = { .local = convert_prefix_around(&locals),
 				  .remote = convert_prefix_around(&remotes),
-				  .local_port = convert_ports_around(s->selector.local_port),
-				  .remote_port = convert_ports_around(s->selector.remote_port),
-				  .protocol = s->selector.protocol };
+				  .local_port = convert_ports_around(s->local_port),
+				  .remote_port = convert_ports_around(s->remote_port),
+				  .protocol = s->protocol };
 
-	convert_icmp(&e, s->selector.local_port);
-	return convert_selector(&e, s->inbound);
+	convert_icmp(&e, s->local_port);
+	return convert_selector(&e, inbound);
 }
 
 static void put_mark(struct build *b, const struct sa_spec *s, struct xfrm_mark leaves)
@@ -173,7 +173,7 @@ size_t message_state(void *buf, size_t cap, const struct sa_spec *s, uint32_t re
 
 	if (!i)
 		return 0;
-	i->sel = selector_of(s);
+	i->sel = selector_of(&s->selector, s->inbound);
 	i->id.daddr = convert_addr(&id.to);
 	i->id.spi = htonl(id.spi);
 	i->id.proto = id.protocol;
@@ -226,30 +226,24 @@ size_t message_state_list(void *buf, size_t cap)
 	return build_end(&b);
 }
 
-/* The selector is one that no packet has: protocol 255 from port 1 to itself. */
-size_t message_larval_replace(void *buf, size_t cap, const struct larval *l)
+static size_t in_place_of(void *buf, size_t cap, const struct larval *l, const struct xfrm_selector *selector,
+			  uint64_t packets)
 {
 	static const struct key none = { 0 };
 	struct build b;
 	struct xfrm_usersa_info *i = build_begin(&b, buf, cap, XFRM_MSG_NEWSA, 0, sizeof *i);
 	const struct algorithm *encr = algorithm_by_name(ALG_ENCR, "null", 4);
 	const struct algorithm *integ = algorithm_by_name(ALG_INTEG, "sha256", 6);
-	struct addr_range all = { l->to, l->to };
-	struct prefix to = convert_prefix_around(&all);
 
 	if (!i || !encr || !integ)
 		return 0;
-	i->sel = convert_selector(&(struct convert_ends){ .local = to,
-							  .remote = to,
-							  .local_port = { 1, 0xffff },
-							  .remote_port = { 1, 0xffff },
-							  .protocol = 255 },
-				  false);
+	i->sel = *selector;
 	i->id.daddr = convert_addr(&l->to);
 	i->id.spi = htonl(l->spi);
 	i->id.proto = l->protocol;
 	i->saddr = convert_addr(&l->from);
 	build_lifetime(&i->lft, 0, 0, 1);
+	i->lft.hard_packet_limit = packets;
 	i->seq = l->seq;
 	i->reqid = l->reqid;
 	i->family = convert_family(l->to.family);
@@ -258,4 +252,26 @@ size_t message_larval_replace(void *buf, size_t cap, const struct larval *l)
 		put_crypt(&b, encr, &none, true);
 	put_auth(&b, integ, &none, true);
 	return build_end(&b);
+}
+
+/* The selector is one that no packet has: protocol 255 from port 1 to itself. */
+size_t message_larval_replace(void *buf, size_t cap, const struct larval *l)
+{
+	struct addr_range all = { l->to, l->to };
+	struct prefix to = convert_prefix_around(&all);
+	struct xfrm_selector none = convert_selector(&(struct convert_ends){ .local = to,
+									     .remote = to,
+									     .local_port = { 1, 0xffff },
+									     .remote_port = { 1, 0xffff },
+									     .protocol = 255 },
+						     false);
+
+	return in_place_of(buf, cap, l, &none, XFRM_INF);
+}
+
+size_t message_larval_drops(void *buf, size_t cap, const struct larval *l, const struct sa_selector *selector)
+{
+	struct xfrm_selector its = selector_of(selector, false);
+
+	return in_place_of(buf, cap, l, &its, 0);
 }

@@ -101,6 +101,17 @@ static void ask(struct xfrm_plane *x, struct wait *w)
 	xfrm_tell(x, &e, NULL);
 }
 
+/* The state that made its packets give way must not be in the way of the SA. */
+static void end_drops(struct xfrm_plane *x, struct wait *w)
+{
+	_Alignas(8) uint8_t m[MESSAGE_MOST];
+	struct state_id id = { w->larval.to, w->drops_spi, w->larval.protocol };
+
+	if (w->drops_spi)
+		(void)ask_one(&x->asker, m, message_state_remove(m, sizeof m, &id), NULL); /* or it ended by itself */
+	w->drops_spi = 0;
+}
+
 void waits_heard(struct xfrm_plane *x, const struct message_in *m)
 {
 	struct wait new = { .larval = { .seq = m->acquire,
@@ -134,6 +145,8 @@ void waits_heard(struct xfrm_plane *x, const struct message_in *m)
 	}
 	new.asked_ms = w->asked_ms;
 	new.place = w->place;
+	new.holds = w->holds;
+	end_drops(x, w);
 	*w = new;
 	if (x->now - w->asked_ms >= WAIT_ASK_MS)
 		ask(x, w);
@@ -148,25 +161,31 @@ void waits_served(struct xfrm_plane *x, const struct sa_spec *spec)
 	uint32_t reqid = rule_reqid(spec->rule);
 	struct addr_range locals = sa_selector_locals(&spec->selector), remotes = sa_selector_remotes(&spec->selector);
 
-	for (size_t i = 0; i < x->waits.count;) {
-		struct wait w = *x->waits.all[i];
+	for (size_t i = 0; i < x->waits.count; i++) {
+		struct wait *w = x->waits.all[i];
 
-		if (w.larval.reqid != reqid || !addr_range_has(&locals, &w.packet.local) ||
-		    !addr_range_has(&remotes, &w.packet.remote)) {
-			i++;
+		if (w->larval.reqid != reqid || !addr_range_has(&locals, &w->packet.local) ||
+		    !addr_range_has(&remotes, &w->packet.remote))
 			continue;
-		}
-		forget(&x->waits, x->waits.all[i]);
-		if (!addr_equal(&w.larval.to, &spec->remote) || (w.larval.mode == XFRM_MODE_TUNNEL) != spec->tunnel ||
-		    w.larval.protocol != state_id_of(spec).protocol)
-			larval_end(&x->asker, &w.larval);
-		policies_touch(&x->policies, w.index);
+		if (!addr_equal(&w->larval.to, &spec->remote) || (w->larval.mode == XFRM_MODE_TUNNEL) != spec->tunnel ||
+		    w->larval.protocol != state_id_of(spec).protocol)
+			larval_end(&x->asker, &w->larval);
+		end_drops(x, w);
+		w->served = w->empty = true;
 	}
+	for (size_t i = 0; i < x->waits.count; i++)
+		if (x->waits.all[i]->served)
+			crowd_served(x, x->waits.all[i]->index);
+	for (size_t i = 0; i < x->waits.count;)
+		if (x->waits.all[i]->served)
+			forget(&x->waits, x->waits.all[i]);
+		else
+			i++;
 }
 
 /* It stays on the list, with when it was last asked about, so that a peer that is not there is not asked for with each
  * packet. */
-void waits_released(struct xfrm_plane *x, const struct sa_selector *selector)
+void waits_released(struct xfrm_plane *x, const struct sa_selector *selector, bool clear)
 {
 	struct wait *w = wait_for(x, selector);
 
@@ -175,7 +194,19 @@ void waits_released(struct xfrm_plane *x, const struct sa_selector *selector)
 	larval_end(&x->asker, &w->larval);
 	w->ended = true;
 	w->unasked = false;
-	policies_touch(&x->policies, w->index);
+	if (clear || crowd_is_alone(x, w)) {
+		w->empty = true;
+		crowd_served(x, w->index);
+	} else if (w->holds) {
+		crowd_look(x, w->index);
+	}
+}
+
+bool waits_alone(const struct xfrm_plane *x, const struct sa_selector *selector)
+{
+	const struct wait *w = wait_for(x, selector);
+
+	return !w || crowd_is_alone(x, w);
 }
 
 void waits_ask_again(struct xfrm_plane *x)
@@ -202,6 +233,7 @@ void waits_tick(struct xfrm_plane *x)
 {
 	unsigned ended = 0;
 
+	crowd_tick(x);
 	for (size_t i = 0; i < x->waits.count;) {
 		struct wait *w = x->waits.all[i];
 
@@ -229,6 +261,8 @@ uint64_t waits_deadline(const struct xfrm_plane *x)
 		at = w->since_ms + (w->ended ? WAIT_MOST_MS : WAIT_ASK_MS);
 		if (w->unasked && w->asked_ms + WAIT_ASK_MS < at)
 			at = w->asked_ms + WAIT_ASK_MS;
+		if (w->holds && w->since_ms + CROWD_MS < at)
+			at = w->since_ms + CROWD_MS;
 		if (at < next)
 			next = at;
 	}

@@ -43,6 +43,8 @@ struct side {
 	unsigned mended, not_mended;
 };
 
+/* The other host has these, too: peers that are waited for at one policy of the plan. */
+static const char *const more_addresses[] = { "10.9.0.3", "10.9.0.4", "10.9.0.5" };
 static struct side sides[2];
 static int wires[2], failures;
 static const char *doing;
@@ -182,8 +184,11 @@ static struct policy *policy_of(struct side *s, const char *rules)
 
 static void plan_of(struct side *s, const char *rules)
 {
-	struct host_address own[2] = { { s->v4, 24 }, { s->v6, 64 } };
+	struct host_address own[2 + ARRAY_LEN(more_addresses)] = { { s->v4, 24 }, { s->v6, 64 } };
 	struct plan_host host = { .own = own, .own_count = 2 };
+
+	for (size_t i = 0; s->number == 1 && i < ARRAY_LEN(more_addresses); i++)
+		own[host.own_count++] = (struct host_address){ address(more_addresses[i]), 24 };
 
 	s->policy = policy_of(s, rules);
 	if (plan_compile(s->policy, &host, s->report, &s->plan) < 0)
@@ -589,6 +594,62 @@ static void nothing_clear_without_an_sa(void)
 	both_down();
 }
 
+static void other_is(const char *text)
+{
+	sides[1].v4 = address(text);
+}
+
+/* 10.9.0.3 does not answer, 10.9.0.4 and 10.9.0.5 do. All packets wait in one queue of the kernel's. */
+static void several_wait_at_one_policy(void)
+{
+	static const struct how h = { .suite = "esp-aes256gcm", .family = 4 };
+	int a, b[ARRAY_LEN(more_addresses)];
+	struct sad_event e;
+	uint64_t began;
+
+	doing = "several wait";
+	enter(&sides[1]);
+	run("for i in 3 4 5; do ip addr add 10.9.0.$i/24 dev w1; done");
+	enter(&sides[0]);
+	run("for i in 3 4 5; do ip neigh replace 10.9.0.$i lladdr 02:00:00:00:00:02 dev w0 nud permanent; done");
+	both_up(require_all);
+	forget_wire();
+	a = udp_socket(&sides[0], 4, PORT);
+	for (size_t i = 0; i < ARRAY_LEN(more_addresses); i++) {
+		other_is(more_addresses[i]);
+		b[i] = udp_socket(&sides[1], 4, PORT);
+		CHECK(send_to(a, &sides[1], 4, PORT));
+	}
+	turn(20);
+	CHECK(count_events(&sides[0], SAD_ACQUIRE, NULL) == 3);
+	began = now_ms(NULL);
+	for (size_t i = 1; i < ARRAY_LEN(more_addresses); i++) {
+		other_is(more_addresses[i]);
+		CHECK(pair_up(&h));
+	}
+	/* Neither loses its first packet, nor waits for long for the one that stands in front. */
+	CHECK(came(b[1], TAKES_MS) && came(b[2], TAKES_MS));
+	(void)printf("  they came after %u ms\n", (unsigned)(now_ms(NULL) - began));
+	CHECK(now_ms(NULL) - began < 1000);
+	CHECK(!came(b[0], IDLE_MS) && look().readable == 0);
+	/* That one is asked about again, and nothing is in the way of its SA. */
+	other_is(more_addresses[0]);
+	sides[0].event_count = 0;
+	for (int i = 0; i < 100 && count_events(&sides[0], SAD_ACQUIRE, &e) == 0; i++) {
+		(void)send_to(a, &sides[1], 4, PORT);
+		turn(20);
+	}
+	CHECK(count_events(&sides[0], SAD_ACQUIRE, &e) >= 1 && addr_equal(&e.selector.remote, &sides[1].v4));
+	CHECK(pair_up(&h));
+	CHECK(send_to(a, &sides[1], 4, PORT) && came(b[0], TAKES_MS));
+	CHECK(look().readable == 0);
+	other_is("10.9.0.2");
+	(void)close(a);
+	for (size_t i = 0; i < ARRAY_LEN(more_addresses); i++)
+		(void)close(b[i]);
+	both_down();
+}
+
 static void failing_asks_again(void)
 {
 	struct sad_event e;
@@ -982,14 +1043,17 @@ static bool same_policies(const char *before)
 	return system(command) == 0;
 }
 
-static bool come_back(const struct side *s, const char *before, int ms)
+/* *count: of what was said, good or not. */
+static bool wait_said(const unsigned *count, unsigned least)
 {
-	uint64_t until = now_ms(NULL) + (uint64_t)ms;
-
-	enter(s);
-	while (!same_policies(before) && now_ms(NULL) < until)
+	for (uint64_t until = now_ms(NULL) + TAKES_MS; *count < least && now_ms(NULL) < until;)
 		turn(20);
-	return same_policies(before);
+	return *count == least;
+}
+
+static bool come_back(const struct side *s, const char *before, unsigned told)
+{
+	return wait_said(&s->mended, told) && same_policies(before);
 }
 
 /* Each line is a way in which another program takes away what is ours. */
@@ -1016,8 +1080,7 @@ static void what_others_remove_comes_back(void)
 		doing = ways[i];
 		enter(s);
 		run(ways[i]);
-		CHECK(!same_policies(before));
-		CHECK(come_back(s, before, TAKES_MS) && s->mended == told + 1 && s->not_mended == 0);
+		CHECK(come_back(s, before, told + 1) && s->not_mended == 0);
 		(void)exchange(4);
 	}
 	/* What others do with their own is not ours to mend. */
@@ -1030,9 +1093,9 @@ static void what_others_remove_comes_back(void)
 	CHECK(!wait_event(s, SAD_ACQUIRE, NULL, IDLE_MS) && s->mended == 0);
 	/* Another one stands in the way: that is said once, and it is put back when it can be. */
 	run("ip xfrm policy flush; ip xfrm policy add src 10.9.0.1/32 dst 0.0.0.0/0 dir out priority 5");
-	CHECK(!come_back(s, before, 3 * IDLE_MS) && s->not_mended == 1 && s->mended == 0);
+	CHECK(wait_said(&s->not_mended, 1) && !same_policies(before) && s->mended == 0);
 	run("ip xfrm policy delete src 10.9.0.1/32 dst 0.0.0.0/0 dir out");
-	CHECK(come_back(s, before, TAKES_MS) && s->not_mended == 1 && s->mended == 1);
+	CHECK(come_back(s, before, 1) && s->not_mended == 1);
 	/* States cannot be put back: their keys are no longer here. Keying hears that they are gone. */
 	s->event_count = 0;
 	run("ip xfrm state flush");
@@ -1085,6 +1148,7 @@ static const struct {
 } cases[] = {
 	{ "every-suite", every_suite },
 	{ "nothing-clear", nothing_clear_without_an_sa },
+	{ "several-wait", several_wait_at_one_policy },
 	{ "asks-again", failing_asks_again },
 	{ "falls-back", falls_back },
 	{ "most-specific", the_most_specific_wins },
