@@ -39,7 +39,7 @@ struct ip_packet {
 	uint16_t source_port, destination_port; /* ICMP: type and code in source_port's octets */
 };
 
-/* The whole of octets[0..len) must be one packet. */
+/* The whole of octets[0..len) must be one packet. What *ret holds after an error is of no use. */
 int ip_parse(const uint8_t *octets, size_t len, struct ip_packet *ret, struct diag *d);
 /* The beginning of a packet, as an ICMP error quotes it: at least 8 octets behind the headers. */
 int ip_parse_quoted(const uint8_t *octets, size_t len, struct ip_packet *ret, struct diag *d);

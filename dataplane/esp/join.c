@@ -78,19 +78,26 @@ static bool part_of(const struct packet_list *l, const struct packet_out *row, s
 	return true;
 }
 
+static size_t addresses_at(size_t upper)
+{
+	return upper == IP4_HEADER ? 12 : 8;
+}
+
 /* Addresses, protocol and length. */
 static uint64_t pseudo_sum(const uint8_t *head, size_t upper, uint8_t protocol, size_t len)
 {
-	return upper == IP4_HEADER ? checksum_add(len + protocol, head + 12, 8)
-				   : checksum_add(len + protocol, head + 8, 32);
+	size_t at = addresses_at(upper);
+
+	return checksum_add(len + protocol, head + at, upper - at);
 }
 
+/* The addresses stand in front of the upper layer's header: one sum for both. */
 static bool checksum_right(const struct part *p)
 {
-	size_t header = p->head_len - p->upper;
-	uint64_t sum = pseudo_sum(p->head, p->upper, p->protocol, header + p->payload.iov_len);
+	size_t addresses = p->upper - addresses_at(p->upper);
+	uint64_t sum = p->head_len - p->upper + p->payload.iov_len + p->protocol;
 
-	sum = checksum_add(sum, p->head + p->upper, header);
+	sum = checksum_add(sum, p->head + p->upper - addresses, addresses + p->head_len - p->upper);
 	return checksum_fold(checksum_add(sum, p->payload.iov_base, p->payload.iov_len)) == 0xffff;
 }
 
@@ -98,20 +105,20 @@ static size_t flow_slot(const uint8_t *head, size_t upper)
 {
 	uint32_t h = get_u32(head + upper), w;
 
-	for (size_t at = upper == IP4_HEADER ? 12 : 8; at < upper; at += 4) {
+	for (size_t at = addresses_at(upper); at < upper; at += 4) {
 		memcpy(&w, head + at, sizeof w);
 		h = (h ^ w) * 0x9e3779b1u;
 	}
 	return (h ^ h >> 15) % JOIN_FLOWS;
 }
 
+/* Addresses and, behind them, ports: of sizes that the compiler knows. */
 static bool same_flow(const struct join_run *r, const struct part *p)
 {
-	size_t at = p->upper == IP4_HEADER ? 12 : 8;
-
-	return r->upper == p->upper && r->head_len == p->head_len && r->first->protocol == p->protocol &&
-	       memcmp(r->head + at, p->head + at, p->upper - at) == 0 &&
-	       memcmp(r->head + p->upper, p->head + p->upper, 4) == 0;
+	if (r->upper != p->upper || r->head_len != p->head_len || r->first->protocol != p->protocol)
+		return false;
+	return is_v4(p) ? memcmp(r->head + 12, p->head + 12, 8 + 4) == 0
+			: memcmp(r->head + 8, p->head + 8, 32 + 4) == 0;
 }
 
 /* All of the IP header that the kernel copies into each piece. Who may not fragment has no use for a number (RFC 6864
@@ -132,9 +139,9 @@ static bool tcp_follows(const struct join_run *r, const struct part *p)
 	uint8_t other = (uint8_t) ~(FIN | PSH | CWR);
 
 	return get_u32(a + TCP_SEQUENCE) + (uint32_t)r->payload == get_u32(b + TCP_SEQUENCE) &&
-	       memcmp(a + TCP_ACKNOWLEDGED, b + TCP_ACKNOWLEDGED, 5) == 0 &&
+	       get_u32(a + TCP_ACKNOWLEDGED) == get_u32(b + TCP_ACKNOWLEDGED) && a[TCP_OFFSET] == b[TCP_OFFSET] &&
 	       (a[TCP_FLAGS] & other) == (b[TCP_FLAGS] & other) && !(b[TCP_FLAGS] & CWR) &&
-	       memcmp(a + TCP_WINDOW, b + TCP_WINDOW, 2) == 0 &&
+	       get_u16(a + TCP_WINDOW) == get_u16(b + TCP_WINDOW) &&
 	       memcmp(a + TCP_URGENT, b + TCP_URGENT, p->head_len - p->upper - TCP_URGENT) == 0;
 }
 

@@ -203,20 +203,24 @@ bool plane_used_up(const struct sa *sa)
 	return sa->octets >= limit_of(sa->spec.hard_octets) || sa->sequence == (sa->spec.esn ? UINT64_MAX : UINT32_MAX);
 }
 
-void plane_expire_soft(struct sad *s, struct sa *sa)
+/* Asked after each packet, told once: the event is not made before it is told. */
+__attribute__((noinline, cold)) static void tell_soft(struct sad *s, struct sa *sa)
 {
 	struct sad_event e = { .kind = SAD_EXPIRE_SOFT, .pair = sa->spec.pair, .spi = sa->spec.spi };
 	struct sa *other;
 
-	if (sa->soft_told)
-		return;
-	if (sa->octets < limit_of(sa->spec.soft_octets) && (sa->spec.esn || sa->sequence < SEQUENCE_SOFT))
-		return;
 	sa->soft_told = true;
 	other = sa_find_pair(&s->sas, sa->spec.pair, !sa->spec.inbound);
 	if (other)
 		other->soft_told = true;
 	plane_tell(s, &e, NULL);
+}
+
+void plane_expire_soft(struct sad *s, struct sa *sa)
+{
+	if (!sa->soft_told &&
+	    (sa->octets >= limit_of(sa->spec.soft_octets) || (!sa->spec.esn && sa->sequence >= SEQUENCE_SOFT)))
+		tell_soft(s, sa);
 }
 
 void plane_expire(struct sad *s, struct sa *sa)

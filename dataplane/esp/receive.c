@@ -10,7 +10,10 @@
 
 #include <errno.h>
 
-static void unknown_spi(struct sad *s, const struct ip_packet *ip, uint32_t spi)
+/* What seldom happens stays out of the way of each packet: its event takes longer to clear than a header to read. */
+#define SELDOM __attribute__((noinline, cold))
+
+SELDOM static void unknown_spi(struct sad *s, const struct ip_packet *ip, uint32_t spi)
 {
 	struct sad_event e = {
 		.kind = SAD_UNKNOWN_SPI,
@@ -91,14 +94,23 @@ static bool from_peer(const struct sa *sa, const struct ip_packet *outer)
 	return addr_equal(&sa->spec.remote, &outer->source) || (sa->spec.nat && outer->next == IP_UDP);
 }
 
+SELDOM static void tell_first(struct sad *s, const struct sa *sa)
+{
+	plane_tell(s, &(struct sad_event){ .kind = SAD_FIRST_IN, .pair = sa->spec.pair }, NULL);
+}
+
 /* Authentic, new, and from elsewhere than the last: keying decides what follows. */
-static void tell_if_moved(struct sad *s, struct sa *sa, const struct ip_packet *outer)
+static bool has_moved(const struct sa *sa, const struct ip_packet *outer)
+{
+	return sa->spec.nat && outer->next == IP_UDP &&
+	       (outer->source_port != sa->spec.encap_remote_port || !addr_equal(&outer->source, &sa->spec.remote));
+}
+
+SELDOM static void tell_moved(struct sad *s, struct sa *sa, const struct ip_packet *outer)
 {
 	struct sad_event e = { .kind = SAD_MOVED, .pair = sa->spec.pair, .spi = sa->spec.spi };
 
-	if (!sa->spec.nat || outer->next != IP_UDP ||
-	    (outer->source_port == sa->spec.encap_remote_port && addr_equal(&outer->source, &sa->spec.remote)) ||
-	    (sa->moved_told_ms && s->now - sa->moved_told_ms < PLANE_MOVED_MS))
+	if (sa->moved_told_ms && s->now - sa->moved_told_ms < PLANE_MOVED_MS)
 		return;
 	sa->moved_told_ms = s->now ? s->now : 1;
 	e.packet = (struct plan_packet){ .local = outer->destination,
@@ -137,10 +149,11 @@ static void open_under(struct sad *s, struct sa *sa, const struct ip_packet *out
 		return;
 	}
 	if (sa->packets++ == 0)
-		plane_tell(s, &(struct sad_event){ .kind = SAD_FIRST_IN, .pair = sa->spec.pair }, NULL);
+		tell_first(s, sa);
 	sa->octets += len - outer->head;
 	sa->last_ms = s->now;
-	tell_if_moved(s, sa, outer);
+	if (has_moved(sa, outer))
+		tell_moved(s, sa, outer);
 	if (next == IP_NO_NEXT)
 		return;
 	if (!inside(sa, packet, &start, &len, &inner)) {

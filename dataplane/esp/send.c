@@ -49,7 +49,8 @@ static struct flow *classify(struct sad *s, const struct outgoing *o)
 	return flow_of(s, &key);
 }
 
-static void hold(struct sad *s, const struct outgoing *o, const struct flow *f, uint64_t since_ms)
+__attribute__((noinline, cold)) static void hold(struct sad *s, const struct outgoing *o, const struct flow *f,
+						 uint64_t since_ms)
 {
 	struct sad_event e = {
 		.kind = SAD_ACQUIRE,
