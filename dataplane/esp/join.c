@@ -196,7 +196,7 @@ bool join_add(struct joiner *j, const struct packet_list *l, const struct packet
 		row->upper && (row->protocol == IP_TCP || row->protocol == IP_UDP) && row->len >= row->upper + 4u;
 	size_t slot = has_ports ? flow_slot(head, row->upper) : 0;
 	struct join_run *r = has_ports && j->of_flow[slot] ? &j->runs[j->of_flow[slot] - 1] : NULL;
-	struct part p;
+	struct part p = { 0 };
 	bool may_join = has_ports && part_of(l, row, &p);
 
 	if (j->run_count == JOIN_PACKETS || j->piece_count == JOIN_PACKETS)

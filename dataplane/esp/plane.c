@@ -176,11 +176,21 @@ struct flow *flow_of(struct sad *s, const struct plan_packet *key)
 	f->key = *key;
 	f->generation = s->generation;
 	f->entry = s->plan ? plan_lookup_protecting(s->plan, key) : NULL;
-	f->out = f->entry ? sa_find_out(&s->sas, f->entry->rule, key) : NULL;
+	f->out = NULL;
+	f->out_known = false;
 	f->owner = f->entry && f->entry->rule->tunnel
 			   ? 0
 			   : share_of_addresses(&key->local, &key->remote, s->config.share.count);
 	return f;
+}
+
+struct sa *flow_out(struct sad *s, struct flow *f)
+{
+	if (!f->out_known) {
+		f->out = f->entry ? sa_find_out(&s->sas, f->entry->rule, &f->key) : NULL;
+		f->out_known = true;
+	}
+	return f->out;
 }
 
 /* Every SA or plan that comes or goes makes all rows stale at once. */

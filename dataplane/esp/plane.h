@@ -29,7 +29,8 @@ struct flow {
 	struct plan_packet key;
 	uint64_t generation; /* older than the plane's: not to be believed */
 	const struct plan_entry *entry;
-	struct sa *out;
+	struct sa *out; /* flow_out */
+	bool out_known;
 	unsigned owner; /* which plane sends it */
 };
 
@@ -128,6 +129,8 @@ void plane_send_held(struct sad *s, const struct addr *local, const struct addr 
 /* ACQUIRE for packets that came within a second of the last one, if it is over and they still wait. */
 void plane_ask_again(struct sad *s);
 struct flow *flow_of(struct sad *s, const struct plan_packet *key);
+/* The SA that packets of this flow are sent under; looked for when the first is sent, not when one comes. */
+struct sa *flow_out(struct sad *s, struct flow *f);
 void flows_forget(struct sad *s);
 void plane_drop(struct sad *s, enum sad_drop why);
 /* To the plane whose it is. */

@@ -282,6 +282,7 @@ void plane_send_since(struct sad *s, const uint8_t offload[OFFLOAD_HEADER], uint
 {
 	struct outgoing o;
 	struct flow *f;
+	struct sa *out;
 
 	if (!begin(s, &o, offload, packet, len))
 		return;
@@ -300,16 +301,16 @@ void plane_send_since(struct sad *s, const uint8_t offload[OFFLOAD_HEADER], uint
 		plane_drop(s, DROP_FRAGMENT);
 		return;
 	}
-	while (f->out && plane_used_up(f->out)) {
-		plane_expire(s, f->out);
+	while ((out = flow_out(s, f)) && plane_used_up(out)) {
+		plane_expire(s, out);
 		f = classify(s, &o);
 	}
-	if (!f->out) {
+	if (!out) {
 		hold(s, &o, f, since_ms);
 		return;
 	}
-	put(s, f->out, &o);
-	plane_expire_soft(s, f->out);
+	put(s, out, &o);
+	plane_expire_soft(s, out);
 	if (list_is_long(&s->out))
 		plane_relieve(s);
 }
