@@ -210,16 +210,31 @@ class Limit(Pair):
             host.sh("ip", "link", "set", "limit0", "mtu", str(o.mtu - HEADERS if mode == "wire" else o.mtu), "up")
 
 
-class Keyed(Pair):
-    """Two data planes with so many SAs keyed by hand (bench-sas): the daemon with keying left out."""
+class Spread(Veth):
+    """No protection, and many addresses at the other end."""
 
-    def __init__(self, o, count):
+    def __init__(self, o):
         super().__init__(o)
-        self.to, self.count = "10.90.0.1", count
+        self.to = "10.90.0.1"
+        many_addresses(self)
+
+
+def many_addresses(pair):
+    pair.a.sh("ip", "route", "add", "10.90.0.0/16", "via", B)
+    pair.b.sh("ip", "route", "add", "local", "10.90.0.0/16", "dev", "lo")
+
+
+class Keyed(Pair):
+    """Two data planes with so many SAs keyed by hand (bench-sas): the daemon with keying left out. `behind` a gateway there
+    are so many addresses, which the SAs share; else each SA has one."""
+
+    def __init__(self, o, count, behind=0):
+        super().__init__(o)
+        self.to, self.count, self.gateway = "10.90.0.1", behind or count, behind > 0
         program = o.build + "/tests/bench/bench-sas"
-        self.a.sh("ip", "route", "add", "10.90.0.0/16", "via", B)
-        self.b.sh("ip", "route", "add", "local", "10.90.0.0/16", "dev", "lo")
-        p = background(self.a, program, str(count), self.a.name, self.b.name, A, "10.90.0.1", ready="ready")
+        many_addresses(self)
+        p = background(self.a, program, str(count), self.a.name, self.b.name, A, "10.90.0.1", *([B, str(behind)] if behind else []),
+                       ready="ready")
         self.said = dict(word.split("=") for word in p.stdout.readline().split())
         self.processes[0].append(p)
         for host in (self.a, self.b):

@@ -34,10 +34,11 @@ CASES = {
     "rtt": ("cordon-native", "strongswan", "wireguard-go", "wireguard-go-new", "limit-wire", "veth"),
     "idle": ("cordon-native", "strongswan", "wireguard-go", "wireguard-go-new"),
     "signing": ("cordon-null", "cordon-ah"),
-    "sas": ("sas-1", "sas-1000", "sas-10000"),
+    "sas": ("sas-1", "sas-1000", "sas-10000", "gateway-1", "gateway-1000", "gateway-10000", "veth-spread"),
     "rules": ("rules-1", "rules-1000", "rules-10000"),
 }
 IDLE_S = 5
+MANY = 10000
 PORT = 5402
 
 
@@ -61,7 +62,9 @@ MAKERS = {
     "limit-sealed": lambda o: ends.Limit(o, "sealed"),
     "limit-wire": lambda o: ends.Limit(o, "wire"),
     "veth": ends.Veth,
-    **{"sas-%d" % n: lambda o, n=n: ends.Keyed(o, n) for n in (1, 1000, 10000)},
+    "veth-spread": ends.Spread,
+    **{"sas-%d" % n: lambda o, n=n: ends.Keyed(o, n) for n in (1, 1000, MANY)},
+    **{"gateway-%d" % n: lambda o, n=n: ends.Keyed(o, n, MANY) for n in (1, 1000, MANY)},
     **{"rules-%d" % n: lambda o, n=n: ends.Cordon(o, encapsulation=o.encapsulation, rules=rules(n))
        for n in (1, 1000, 10000, 100000)},
 }
@@ -167,6 +170,11 @@ def all_idle(o, pairs, seen):
 
 
 def many(o, pair):
+    """Datagrams to one address and to many: without protection; to MANY behind a gateway, by so many SAs; to a peer each."""
+    if isinstance(pair, ends.Spread):
+        return {"spread-1": (blast(o, pair), "kpps"), "spread-%d" % MANY: (blast(o, pair, MANY), "kpps")}
+    if pair.gateway:
+        return {"sas-gateway": (blast(o, pair, pair.count), "kpps")}
     found = {"sas-tcp": tcp(o, pair, 1).get("tcp-1", (None, "Gbit/s")), "sas-spread": (blast(o, pair, pair.count), "kpps")}
     if pair.count >= 1000:
         found["sas-memory"] = (float(pair.said["per_sa"]), "octets")

@@ -33,6 +33,8 @@ TARGETS = [
     ("rtt-idle-p50", "best", "<=", 1, "Half round trip: that of the best peer"),
     ("idle", None, "<=", 0.004, "Processor time when nothing moves: none (at most two clock ticks in 5 s)"),
     ("sas-tcp", ("sas-10000", "sas-1"), ">=", 0.9, "10,000 SAs: at most 10 % slower than one, traffic under one of them"),
+    ("sas-gateway", ("gateway-10000", "gateway-1"), ">=", 0.9,
+     "10,000 SAs at work at once: at most 10 % slower than one that carries the same traffic"),
     ("sas-memory", ("sas-10000",), "<=", 1024, "Memory of an SA: at most 1 kB (besides keys and window, which are counted here)"),
 ]
 PEERS = ("strongswan", "wireguard-go", "wireguard-go-new")

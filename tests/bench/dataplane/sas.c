@@ -1,7 +1,9 @@
 /* Two data planes with many SAs keyed by hand, for the data plane's bench: one address here, COUNT addresses there, an
- * SA each way for every two. Says "ready" and what an SA takes in memory, and runs until its standard input ends.
+ * SA each way for every two. Says "ready" and what an SA takes in memory, and runs until its standard input ends. With
+ * a GATEWAY the addresses there are so many behind it, in as many equal parts as there are SAs, which are tunnels to
+ * it: then the kernel has the same to do for the same traffic, however many SAs carry it.
  *
- * usage: bench-sas COUNT NS_A NS_B ADDRESS FIRST_REMOTE */
+ * usage: bench-sas COUNT NS_A NS_B ADDRESS FIRST_REMOTE [GATEWAY ADDRESSES] */
 #include "base/diag.h"
 #include "base/mem.h"
 #include "base/scope.h"
@@ -30,8 +32,9 @@
 enum { OWN_MARK = 0x02000000, WINDOW = 64, COUNT_MOST = 60000 };
 
 struct side {
-	const char *ns, *one, *many;
-	bool has_many; /* which side of each two is its own */
+	const char *ns, *one, *many, *gateway; /* gateway NULL: there is none */
+	size_t behind;                         /* addresses */
+	bool has_many;                         /* which side of each two is its own */
 	size_t count;
 	uint32_t *spi, *peer_spi;
 	struct sad *sad;
@@ -42,7 +45,7 @@ struct side {
 static const struct auth_set auth = { .name = "bench" };
 static struct child_suite suite;
 static struct protection_set protection = { .name = "bench", .suites = &suite, .count = 1 };
-static const struct rule rule = { .name = "All", .mode = MODE_REQUIRE, .auth = &auth, .protection = &protection };
+static struct rule rule = { .name = "All", .mode = MODE_REQUIRE, .auth = &auth, .protection = &protection };
 static const struct plan_entry entry = {
 	.rule = &rule,
 	.protocol = PROTOCOL_ANY,
@@ -79,21 +82,40 @@ static void on_event(void *context, const struct sad_event *e)
 		die("SA", e->why);
 }
 
+static struct addr address(const char *first, size_t i)
+{
+	struct addr a = { .family = 4 };
+	struct in_addr at;
+
+	if (inet_pton(AF_INET, first, &at) != 1)
+		die(first, NULL);
+	at.s_addr = htonl(ntohl(at.s_addr) + (uint32_t)i);
+	memcpy(a.octets, &at, sizeof at);
+	return a;
+}
+
+/* The ends of SA number i. */
 static void two(const struct side *end, size_t i, struct addr *local, struct addr *remote)
 {
-	struct in_addr at;
-	char text[INET_ADDRSTRLEN];
-	struct addr one, other;
-	struct diag d;
+	struct addr one = address(end->one, 0), other = end->gateway ? address(end->gateway, 0) : address(end->many, i);
 
-	if (inet_pton(AF_INET, end->many, &at) != 1)
-		die(end->many, NULL);
-	at.s_addr = htonl(ntohl(at.s_addr) + (uint32_t)i);
-	(void)inet_ntop(AF_INET, &at, text, sizeof text);
-	if (addr_parse(end->one, strlen(end->one), &one, &d) < 0 || addr_parse(text, strlen(text), &other, &d) < 0)
-		die("address", &d);
 	*local = end->has_many ? other : one;
 	*remote = end->has_many ? one : other;
+}
+
+/* What it carries. */
+static void select_packets(const struct side *end, size_t i, struct sa_spec *spec)
+{
+	size_t part = end->behind / end->count;
+	struct addr_range one = { .lo = address(end->one, 0), .hi = address(end->one, 0) };
+	struct addr_range many = { .lo = address(end->many, i * part), .hi = address(end->many, (i + 1) * part - 1) };
+
+	spec->selector.local = spec->local;
+	spec->selector.remote = spec->remote;
+	if (!end->gateway)
+		return;
+	spec->tunnel = true;
+	sa_selector_set_ranges(&spec->selector, end->has_many ? &many : &one, end->has_many ? &one : &many);
 }
 
 static void install(struct side *end, size_t i, bool inbound)
@@ -113,8 +135,7 @@ static void install(struct side *end, size_t i, bool inbound)
 	struct diag d;
 
 	two(end, i, &spec.local, &spec.remote);
-	spec.selector.local = spec.local;
-	spec.selector.remote = spec.remote;
+	select_packets(end, i, &spec);
 	spec.encr_key.len = (size_t)suite.encr->key + suite.encr->salt;
 	memset(spec.encr_key.octets, end->has_many == inbound ? 1 : 2, spec.encr_key.len);
 	if (sad_install(end->sad, &spec, COUNT_MOST + i, &d) < 0)
@@ -277,14 +298,17 @@ int main(int argc, char **argv)
 	size_t each = 0;
 	struct diag d;
 
-	if (argc != 6 || strtoul(argv[1], NULL, 10) - 1 >= COUNT_MOST) {
-		(void)fprintf(stderr, "usage: bench-sas COUNT NS_A NS_B ADDRESS FIRST_REMOTE\n");
+	if ((argc != 6 && argc != 8) || strtoul(argv[1], NULL, 10) - 1 >= COUNT_MOST) {
+		(void)fprintf(stderr, "usage: bench-sas COUNT NS_A NS_B ADDRESS FIRST_REMOTE [GATEWAY ADDRESSES]\n");
 		return 2;
 	}
+	rule.tunnel = argc == 8;
 	for (size_t i = 0; i < 2; i++)
 		ends[i] = (struct side){ .ns = argv[2 + i],
 					 .one = argv[4],
 					 .many = argv[5],
+					 .gateway = argc == 8 ? argv[6] : NULL,
+					 .behind = argc == 8 ? strtoul(argv[7], NULL, 10) : 0,
 					 .has_many = i == 1,
 					 .count = strtoul(argv[1], NULL, 10) };
 	if (child_suite_parse("esp-aes256gcm", strlen("esp-aes256gcm"), &suite, &d) < 0)
