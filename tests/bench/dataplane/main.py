@@ -6,7 +6,7 @@ that share the machine. All who are measured stand at the same time and have the
 usage: main.py BUILD [--runs N] [--seconds N] [--mtu N] [--size N] [--only WHO,WHO] [--against BUILD] [--long] [--write] [--json]
                [CASE ...]
 
-Cases: tcp-1 tcp-4 udp rtt idle signing sas rules. WIREGUARD_GO names a wireguard-go to be measured besides the packaged
+Cases: tcp-1 tcp-4 udp rtt idle signing sas rules kernel. WIREGUARD_GO names a wireguard-go to be measured besides the packaged
 one. --against: another build of Cordon beside this one. --write makes docs/performance.md.
 """
 import argparse
@@ -21,6 +21,7 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 import ends  # noqa: E402
+import in_guest  # noqa: E402
 import page  # noqa: E402
 from lib import need_root, run, skip  # noqa: E402
 
@@ -36,6 +37,7 @@ CASES = {
     "signing": ("cordon-null", "cordon-ah"),
     "sas": ("sas-1", "sas-1000", "sas-10000", "gateway-1", "gateway-1000", "gateway-10000", "veth-spread"),
     "rules": ("rules-1", "rules-1000", "rules-10000"),
+    "kernel": (),  # of itself, in a guest (in_guest.py)
 }
 IDLE_S = 5
 MANY = 10000
@@ -211,6 +213,21 @@ def turn(o, case, who, pair, seen):
             seen.setdefault((name, who), []).append({"value": value, "unit": unit, "round": o.round, **cost})
 
 
+def by_kernel(o, standing, seen):
+    """The kernel's data plane, beside the same by hand."""
+    if not in_guest.is_ready():
+        standing.missing["kernel"] = "no guest kernel: tests/guest/run --prepare makes it"
+    else:
+        try:
+            for case, who, cost, unit, number in in_guest.measure(o.build, o.runs, o.seconds, o.size):
+                seen.setdefault((case, who), []).append({"value": cost, "unit": unit, "round": number})
+            say("the kernel's plane is done")
+        except RuntimeError as e:
+            standing.missing["kernel"] = str(e)
+    if "kernel" in standing.missing:
+        say("the kernel's plane is left out: " + standing.missing["kernel"])
+
+
 def three(values):
     return {"min": round(min(values), 4), "median": round(statistics.median(values), 4), "max": round(max(values), 4)}
 
@@ -275,7 +292,10 @@ def main():
         say("this build's policy language does not know `encapsulation`: what is called cordon is native ESP")
         o.encapsulation = None
     standing, seen, begun = Standing(o), {}, time.monotonic()
-    for o.round in range(o.runs):
+    if "kernel" in o.cases:  # first: later there is company
+        by_kernel(o, standing, seen)
+        o.cases.remove("kernel")
+    for o.round in range(o.runs if o.cases else 0):
         for case in o.cases:
             more = ["rules-100000"] if o.long and case == "rules" else []
             names = (["cordon"] + (["before"] if o.against else []) if case not in ("sas", "rules") else []) + list(CASES[case]) + more
