@@ -46,7 +46,10 @@ enum {
 	HINT_MS = 1000,        /* an unprotected refusal is believed when nothing better comes so long */
 	RESEND_MOST_MS = 8000, /* repetitions are at most so far apart: on a bad link their number counts */
 	LINGER_MS = 1000,      /* what is to be deleted stays so long: packets are on their way */
-	SETTLE_MS = 1800,      /* a responder sends when the peer shows that it has the reply, or so long after it */
+	/* A main mode of IKEv1 takes over the quick modes of the one before; the peer does so in its own time, and what
+	 * it has not taken over by then ends with the old one. */
+	V1_LINGER_MS = 5000,
+	SETTLE_MS = 1800, /* a responder sends when the peer shows that it has the reply, or so long after it */
 	SETTLE_CARRIED_MS = 60000, /* ... while another SA carries the traffic meanwhile */
 	RETRY_TEMPORARY_MS = 500,  /* TEMPORARY_FAILURE */
 	BACKOFF_FIRST_MS = 1000,   /* after a failure; doubled, up to: */

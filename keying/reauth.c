@@ -137,6 +137,6 @@ void reauth_up(struct ike_sa *new)
 	if (!old || old == new || old->state != IKE_ESTABLISHED)
 		return;
 	old->loser = true;
-	old->twin_ms = k->now_ms + LINGER_MS;
+	old->twin_ms = k->now_ms + (old->v1 ? V1_LINGER_MS : LINGER_MS);
 	ike_arm(old);
 }

@@ -52,7 +52,7 @@ void twin_ike_up(struct ike_sa *sa)
 			twin_stays(&sa->nonce_i, &sa->nonce_r, &other->nonce_i, &other->nonce_r) ? other : sa;
 		loser->loser = true;
 		if (loser->initiator)
-			loser->twin_ms = sa->k->now_ms + LINGER_MS;
+			loser->twin_ms = sa->k->now_ms + (loser->v1 ? V1_LINGER_MS : LINGER_MS);
 		ike_arm(loser);
 		if (loser == sa)
 			return;

@@ -248,7 +248,7 @@ both("1rc", "IKEv1, quick mode renewed by the peer", spis=3, options=("v1",), pe
 both("1ri", "IKEv1, main mode renewed by the peer", long=True, options=("v1",), peers=SWAN,
      steps=("up", "begin 100", "rekey ike", "sleep 4", "rekey child", "sleep 3", "end"))
 both("1cc", "IKEv1, quick mode renewed by Cordon", child_life=12, steps=("up", "begin 125", "end"), spis=3, **V1)
-both("1ci", "IKEv1, main mode renewed by Cordon", ike_life=12, steps=("up", "begin 125", "end"), **V1)
+both("1ci", "IKEv1, main mode renewed by Cordon", ike_life=20, steps=("up", "begin 125", "end"), **V1)
 both("1di", "IKEv1, deleted by the peer, then traffic again", steps=("up", "delete ike", "sleep 2", "again", "count 5"), spis=2, **V1)
 both("1dpd", "IKEv1, liveness checks by the peer", steps=("up", "sleep 12", "count 5"), spis_most=1, peers=NSS,
      options=("v1", "swan:dpd_delay = 2s", "pluto:dpddelay=2", "pluto:dpdtimeout=10", "pluto:dpdaction=clear"),
