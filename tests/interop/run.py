@@ -46,7 +46,7 @@ def main(build, peer, name, only):
     w.write()
     began = time.monotonic()
     with open(os.path.join(folder, "guest.log"), "w", encoding="utf-8") as log:
-        guest = subprocess.run(["nice", GUEST, "--mem", "1500", "--timeout", "600", "--rw", folder, "--", "bash",
+        guest = subprocess.run(["nice", GUEST, "--mem", "1500", "--timeout", "1500", "--rw", folder, "--", "bash",
                                 os.path.join(HERE, "world.sh"), folder, build, peer, root],
                                stdout=log, stderr=subprocess.STDOUT, check=False)
     took = time.monotonic() - began
@@ -61,7 +61,7 @@ def main(build, peer, name, only):
         print("FAILED " + fault)
     failed = sum(bool(f) for f in results.values())
     with open(os.path.join(folder, "results.json"), "w", encoding="utf-8") as f:
-        json.dump({"peer": peer, "version": version, "world": name, "wrong": wrong, "seconds": round(took),
+        json.dump({"peer": peer, "version": version, "world": name, "plane": "kernel" if kernel else "userspace", "wrong": wrong, "seconds": round(took),
                    "long": everything and not only, "rows": {r.name: f for r, f in results.items()}}, f, indent=1)
     print("%s %s: %d rows, %d failed, %.0f s; in %s" % (peer, version, len(rows), failed, took, folder))
     return 1 if failed or wrong else 0
