@@ -342,23 +342,10 @@ int main_answered(struct ike_sa *sa, const struct mm_input *in, struct diag *d)
 {
 	const struct keying_result *r = in->result;
 	struct mm_making *making = sa->v1->making;
-	int e;
 
 	owned_set(&making->ke[1], r->public, r->public_len);
 	owned_set(&making->secret, r->secret, r->secret_len);
-	if (sa->v1->method == V1_METHOD_PSK) {
-		sa->v1->state = MM_R_SKEYID;
-		(void)main_ask_skeyid(sa, d);
-		return MM_STAY;
-	}
-	if ((e = main_key(sa, NULL, d)) < 0)
-		return e;
-	if (!gss_used(sa))
-		return send_key(sa, d);
-	if ((e = gss_ask_step(sa, d)) < 0)
-		return e;
-	sa->v1->state = MM_R_TOKEN;
-	return MM_STAY;
+	return main_secret(sa, MM_R_SKEYID, MM_R_TOKEN, send_key, d);
 }
 
 /* Its ticket says who the peer is; that it has the key that goes with it, message 5 shows. */

@@ -353,24 +353,30 @@ int main_ask_skeyid(struct ike_sa *sa, struct diag *d)
 	return 0;
 }
 
-int main_derived(struct ike_sa *sa, const struct mm_input *in, struct diag *d)
+int main_secret(struct ike_sa *sa, enum mm_state skeyid, enum mm_state token,
+		int (*then)(struct ike_sa *sa, struct diag *d), struct diag *d)
 {
 	int r;
 
-	owned_set(&sa->v1->making->secret, in->result->secret, in->result->secret_len);
 	if (sa->v1->method == V1_METHOD_PSK) {
-		sa->v1->state = MM_I_SKEYID;
+		sa->v1->state = skeyid;
 		(void)main_ask_skeyid(sa, d);
 		return MM_STAY;
 	}
 	if ((r = main_key(sa, NULL, d)) < 0)
 		return r;
 	if (!gss_used(sa))
-		return proof_ask(sa, d);
+		return then(sa, d);
 	if ((r = gss_ask_step(sa, d)) < 0)
 		return r;
-	sa->v1->state = MM_I_CONTEXT;
+	sa->v1->state = token;
 	return MM_STAY;
+}
+
+int main_derived(struct ike_sa *sa, const struct mm_input *in, struct diag *d)
+{
+	owned_set(&sa->v1->making->secret, in->result->secret, in->result->secret_len);
+	return main_secret(sa, MM_I_SKEYID, MM_I_CONTEXT, proof_ask, d);
 }
 
 /* The peer is who its token says. */

@@ -164,6 +164,10 @@ bool main_request(struct keying *k, const struct ike_header *h, const struct nat
 int main_key(struct ike_sa *sa, const struct key *skeyid, struct diag *d);
 int main_key_by(struct ike_sa *sa, const struct keying_result *r, struct diag *d); /* SKEYID came of a job */
 int main_ask_skeyid(struct ike_sa *sa, struct diag *d);
+/* The shared secret is there. The keys are made and `then` is done, at once or, from the state named, when the holder
+ * of the pre-shared key has made SKEYID, or Kerberos its step. */
+int main_secret(struct ike_sa *sa, enum mm_state skeyid, enum mm_state token,
+		int (*then)(struct ike_sa *sa, struct diag *d), struct diag *d);
 size_t main_methods(const struct keying *k, const struct auth_set *set, uint16_t ret[V1_METHODS_MOST]);
 bool main_choose_credential(struct ike_sa *sa);
 /* In clear, as what is said before there are keys: about main mode. */

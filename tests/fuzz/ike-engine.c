@@ -2,6 +2,7 @@
  * pass, send a packet, inject raw datagrams, say something as one of the hosts under its own keys, whole or in
  * fragments, or change what the honest messages hold, behind their check values; in any state, since jobs can be slow.
  * Then calm returns and the two must be well again. The high bit of an order says which host speaks. */
+#include "tests/fuzz/engine.h"
 #include "tests/fuzz/fuzz.h"
 
 #include "base/wire.h"
@@ -30,11 +31,6 @@ enum order {
 };
 enum { ORDERS_MOST = 32 };
 
-static struct ike_sa *newest(struct world *w, unsigned host)
-{
-	return TAILQ_LAST(&w->hosts[host].keying->ikes, ikes_list);
-}
-
 /* The host's end of the IKE SA that a message is about. */
 static struct ike_sa *end_of(struct world *w, unsigned host, const struct ike_header *h)
 {
@@ -50,7 +46,7 @@ static struct ike_sa *end_of(struct world *w, unsigned host, const struct ike_he
  * value and the window. */
 static void sealed(struct world *w, unsigned from, struct wire_in *body, bool reply, bool fragment)
 {
-	struct ike_sa *sa = newest(w, from);
+	struct ike_sa *sa = engine_newest(w, from);
 	uint8_t exchange = wire_u8(body), first = wire_u8(body);
 	uint8_t number = fragment ? wire_u8(body) : 0, total = fragment ? wire_u8(body) : 0;
 	static uint8_t buf[4096];
@@ -78,64 +74,6 @@ static void sealed(struct world *w, unsigned from, struct wire_in *body, bool re
 	world_inject(w, 1 - from, buf, out.out.len);
 }
 
-static void expire(struct world *w, unsigned host, enum sad_event_kind kind)
-{
-	struct keying_child_row row;
-
-	if (keying_child_rows(w->hosts[host].keying, &row, 1) == 0)
-		return;
-	struct sad_event e = { .kind = kind, .pair = row.pair, .spi = row.spi_in };
-	world_sad_event(w, host, &e);
-}
-
-/* The octets of the next IKE datagrams are changed as the input says. */
-static unsigned change(struct world *w, struct datagram *d)
-{
-	struct wire_in *left = w->context;
-	uint8_t what = wire_u8(left), at = wire_u8(left);
-
-	if (d->esp || left->failed)
-		return 1;
-	if (what < 64)
-		return what % 3;
-	if (what < 128)
-		d->due_ms += (uint64_t)at * 8;
-	else if (d->len)
-		d->octets[(size_t)at * 2 % d->len] ^= (uint8_t)(what - 127);
-	return 1;
-}
-
-/* Behind the check value: the content of a protected message, edited as the input says. */
-static size_t edit(struct wire_in *left, uint8_t *at, size_t len, size_t cap)
-{
-	uint8_t how = wire_u8(left);
-	size_t place = len ? wire_u16(left) % len : 0, n = wire_u8(left);
-
-	if (left->failed)
-		return len;
-	n = n < len - place ? n : len - place;
-	switch (how % 5) {
-	case 0: /* an octet */
-		if (len)
-			at[place] = (uint8_t)n;
-		return len;
-	case 1: /* left out */
-		memmove(at + place, at + place + n, len - place - n);
-		return len - n;
-	case 2: /* twice */
-		if (len + n > cap)
-			return len;
-		memmove(at + place + n, at + place, len - place);
-		return len + n;
-	case 3: /* octets of the input's in place */
-		for (size_t i = 0; i < n && left->left; i++)
-			at[place + i] = wire_u8(left);
-		return len;
-	default: /* cut off */
-		return place;
-	}
-}
-
 static unsigned change_inner(struct world *w, struct datagram *d)
 {
 	struct wire_in *left = w->context, all = wire_in(d->octets, d->len), content;
@@ -154,7 +92,7 @@ static unsigned change_inner(struct world *w, struct datagram *d)
 	size_t len = content.left;
 	memcpy(text, content.at, len);
 	for (unsigned i = 0; i < edits % 4u + 1; i++)
-		len = edit(left, text, len, sizeof text - 256);
+		len = engine_edit(left, text, len, sizeof text - 256);
 	if (edits & 0x20)
 		e.first = wire_u8(left);
 	struct ike_writer out;
@@ -190,18 +128,9 @@ static void run(struct world *w, const uint8_t *octets, size_t len)
 		case RAW:
 			world_inject(w, host, body.at, body.left);
 			break;
-		case RAW_BACK: { /* with an SPI that it knows */
-			struct ike_sa *sa = newest(w, host);
-			static uint8_t copy[512];
-			struct wire_out out = wire_out(copy, sizeof copy);
-			wire_put_u64(&out, sa ? sa->spi_i : 1);
-			wire_put_u64(&out, sa ? sa->spi_r : 0);
-			wire_put(&out, body.at, body.left);
-			if (out.len >= IKE_HEADER)
-				wire_patch_u32(&out, 24, (uint32_t)out.len);
-			world_inject(w, host, copy, out.len);
+		case RAW_BACK:
+			engine_inject_known(w, host, &body);
 			break;
-		}
 		case SEALED:
 		case SEALED_REPLY:
 			sealed(w, host, &body, (order & 0x7f) % ORDERS == SEALED_REPLY, false);
@@ -212,15 +141,15 @@ static void run(struct world *w, const uint8_t *octets, size_t len)
 			break;
 		}
 		case SOFT:
-			expire(w, host, SAD_EXPIRE_SOFT);
+			engine_expire(w, host, SAD_EXPIRE_SOFT);
 			break;
 		case HARD:
-			expire(w, host, SAD_EXPIRE_HARD);
+			engine_expire(w, host, SAD_EXPIRE_HARD);
 			break;
 		case CHANGE_WIRE:
 			changes = body;
 			w->context = &changes;
-			w->wire = change;
+			w->wire = engine_change;
 			break;
 		case CHANGE_INNER:
 			changes = body;
@@ -249,15 +178,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *octets, size_t len)
 	struct world *w = world_new(world_policy_mode("require"));
 
 	run(w, octets, len);
-	world_run(w, w->now_ms + 250000); /* longer than any patience */
-	if (w->hosts[0].held_count < HELD_MOST)
-		world_packet(w, 0, 6, 1, 1);
-	world_run(w, w->now_ms + 70000);
-	if (w->hosts[0].held_count < HELD_MOST)
-		world_packet(w, 0, 6, 1, 1);
-	world_run(w, w->now_ms + 5000);
-	if (world_children(w, 0) < 1 || world_children(w, 1) < 1 || world_ikes(w, 0) > 2 || world_ikes(w, 1) > 2)
-		abort();
+	engine_calm(w, 5000);
 	world_free(w);
 	return 0;
 }

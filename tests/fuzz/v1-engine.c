@@ -2,6 +2,7 @@
  * kind of proof and is then a list of orders: let time pass, send a packet, inject raw datagrams, say something as one
  * of the hosts under its own keys and hashes, or change what the honest messages hold; in any state, since jobs can be
  * slow. Then calm returns and the two must be well again. The high bit of an order says which host speaks. */
+#include "tests/fuzz/engine.h"
 #include "tests/fuzz/fuzz.h"
 
 #include "base/wire.h"
@@ -27,11 +28,6 @@ enum order {
 	ORDERS
 };
 enum { ORDERS_MOST = 32, BODY_MOST = 2048 };
-
-static struct ike_sa *newest(struct world *w, unsigned host)
-{
-	return TAILQ_LAST(&w->hosts[host].keying->ikes, ikes_list);
-}
 
 static struct ike_sa *end_of(struct world *w, unsigned host, const struct ike_header *h)
 {
@@ -75,7 +71,7 @@ static void say_hash(const struct ike_sa *sa, const struct ike_header *h, uint8_
 static void sealed(struct world *w, unsigned from, struct wire_in *body)
 {
 	static uint8_t buf[4096];
-	struct ike_sa *sa = newest(w, from);
+	struct ike_sa *sa = engine_newest(w, from);
 	uint8_t exchange = wire_u8(body), first = wire_u8(body), id = wire_u8(body);
 	struct ike_writer out;
 	struct v1_iv iv;
@@ -107,62 +103,6 @@ static void sealed(struct world *w, unsigned from, struct wire_in *body)
 	world_inject(w, 1 - from, buf, out.out.len);
 }
 
-static void expire(struct world *w, unsigned host, enum sad_event_kind kind)
-{
-	struct keying_child_row row;
-
-	if (keying_child_rows(w->hosts[host].keying, &row, 1) == 0)
-		return;
-	struct sad_event e = { .kind = kind, .pair = row.pair, .spi = row.spi_in };
-	world_sad_event(w, host, &e);
-}
-
-static unsigned change(struct world *w, struct datagram *d)
-{
-	struct wire_in *left = w->context;
-	uint8_t what = wire_u8(left), at = wire_u8(left);
-
-	if (d->esp || left->failed)
-		return 1;
-	if (what < 64)
-		return what % 3;
-	if (what < 128)
-		d->due_ms += (uint64_t)at * 8;
-	else if (d->len)
-		d->octets[(size_t)at * 2 % d->len] ^= (uint8_t)(what - 127);
-	return 1;
-}
-
-static size_t edit(struct wire_in *left, uint8_t *at, size_t len, size_t cap)
-{
-	uint8_t how = wire_u8(left);
-	size_t place = len ? wire_u16(left) % len : 0, n = wire_u8(left);
-
-	if (left->failed)
-		return len;
-	n = n < len - place ? n : len - place;
-	switch (how % 5) {
-	case 0: /* an octet */
-		if (len)
-			at[place] = (uint8_t)n;
-		return len;
-	case 1: /* left out */
-		memmove(at + place, at + place + n, len - place - n);
-		return len - n;
-	case 2: /* twice */
-		if (len + n > cap)
-			return len;
-		memmove(at + place + n, at + place, len - place);
-		return len + n;
-	case 3: /* octets of the input's in place */
-		for (size_t i = 0; i < n && left->left; i++)
-			at[place + i] = wire_u8(left);
-		return len;
-	default: /* cut off */
-		return place;
-	}
-}
-
 /* Behind the encryption, where there is one, and with a HASH(1) that is right again. */
 static unsigned change_inner(struct world *w, struct datagram *d)
 {
@@ -184,7 +124,7 @@ static unsigned change_inner(struct world *w, struct datagram *d)
 	size_t len = d->len - IKE_HEADER;
 	memcpy(text, d->octets + IKE_HEADER, len);
 	for (unsigned i = 0; i < edits % 4u + 1; i++)
-		len = edit(left, text, len, sizeof text - 512);
+		len = engine_edit(left, text, len, sizeof text - 512);
 	if (edits & 0x20)
 		h.next = wire_u8(left);
 	if (closed)
@@ -222,26 +162,17 @@ static void run(struct world *w, struct wire_in *in)
 		case RAW:
 			world_inject(w, host, body.at, body.left);
 			break;
-		case RAW_BACK: { /* with cookies that it knows */
-			struct ike_sa *sa = newest(w, host);
-			static uint8_t copy[512];
-			struct wire_out out = wire_out(copy, sizeof copy);
-			wire_put_u64(&out, sa ? sa->spi_i : 1);
-			wire_put_u64(&out, sa ? sa->spi_r : 0);
-			wire_put(&out, body.at, body.left);
-			if (out.len >= IKE_HEADER)
-				wire_patch_u32(&out, 24, (uint32_t)out.len);
-			world_inject(w, host, copy, out.len);
+		case RAW_BACK:
+			engine_inject_known(w, host, &body);
 			break;
-		}
 		case SEALED:
 			sealed(w, host, &body);
 			break;
 		case SOFT:
-			expire(w, host, SAD_EXPIRE_SOFT);
+			engine_expire(w, host, SAD_EXPIRE_SOFT);
 			break;
 		case HARD:
-			expire(w, host, SAD_EXPIRE_HARD);
+			engine_expire(w, host, SAD_EXPIRE_HARD);
 			break;
 		case RENEW:
 			(void)keying_renew(w->hosts[host].keying, (enum keying_renewal)(wire_u8(&body) % 4), NULL,
@@ -251,7 +182,7 @@ static void run(struct world *w, struct wire_in *in)
 		case CHANGE_INNER:
 			changes = body;
 			w->context = &changes;
-			w->wire = (order & 0x7f) % ORDERS == CHANGE_WIRE ? change : change_inner;
+			w->wire = (order & 0x7f) % ORDERS == CHANGE_WIRE ? engine_change : change_inner;
 			break;
 		case SLOW_JOBS:
 			w->job_ms = wire_u8(&body);
@@ -277,14 +208,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *octets, size_t len)
 
 	w->quick_keys = kind & 0x80;
 	run(w, &in);
-	world_run(w, w->now_ms + 250000); /* longer than any patience */
-	for (unsigned i = 0; i < 2; i++) {
-		if (w->hosts[0].held_count < HELD_MOST)
-			world_packet(w, 0, 6, 1, 1);
-		world_run(w, w->now_ms + 70000);
-	}
-	if (world_children(w, 0) < 1 || world_children(w, 1) < 1 || world_ikes(w, 0) > 2 || world_ikes(w, 1) > 2)
-		abort();
+	engine_calm(w, 70000);
 	world_free(w);
 	return 0;
 }
