@@ -8,7 +8,8 @@ Steps, done in the guest by world.sh:
   count N        N numbered datagrams, five a second, and back; not one may be lost
   tcp            a text by TCP, and back
   begin N [M] / end  numbered datagrams in the background while other steps are taken; M may be lost
-  rekey ike|child, delete ike|child       the peer does it
+  rekey ike|child, delete ike|child       the peer does it; it may only have begun, or have left it for what it is at
+  rekeyed        there is a new SA in place of that of before the last `rekey child`
   without        our policy is applied without the row's rule
   again          datagrams from our side, the first of which may have to wait for a new SA
   silent N       pings for N seconds, none of which is answered
@@ -111,29 +112,33 @@ both("many", "Several suites at both ends, the first groups differ", ike=("aes25
      peer_ike=("aes128-sha256-modp3072", "aes256-sha384-ecp384"), esp=("esp-aes256gcm", "esp-aes256-sha384"),
      peer_esp=("esp-aes128-sha256", "esp-aes256-sha384"))
 
-# ---- renewal. Not one ping may be lost.
-both("rc", "CHILD SA rekeyed by the peer", steps=("up", "begin 60", "rekey child", "sleep 3", "rekey child", "sleep 3", "end"),
-     peers=NSS, spis=3)
-both("ri", "IKE SA rekeyed by the peer", steps=("up", "begin 120", "rekey ike", "sleep 4", "rekey ike", "sleep 3", "rekey child",
-                                               "sleep 2", "end"), peers=NSS, spis=2)
+# ---- renewal. Not one ping may be lost; and when the last one is older than the last SA, there are some under that one.
+RENEWED = ("rekey child", "rekeyed", "sleep 3")
+LAST = ("end", "count 5")
+both("rc", "CHILD SA rekeyed by the peer", steps=("up", "begin 90") + RENEWED + RENEWED + LAST, peers=NSS, spis=3)
+both("ri", "IKE SA rekeyed by the peer", steps=("up", "begin 120", "rekey ike", "sleep 4", "rekey ike", "sleep 3") + RENEWED + LAST,
+     peers=NSS, spis=2)
 both("rcp", "CHILD SA rekeyed by the peer, with a key exchange", esp=("esp-aes256gcm-ecp384",), peers=NSS, spis=3, long=True,
-     steps=("up", "begin 60", "rekey child", "sleep 3", "rekey child", "sleep 3", "end"))
+     steps=("up", "begin 90") + RENEWED + RENEWED + LAST)
 both("rt", "CHILD SA rekeyed by the peer's clock", steps=("up", "begin 175 3", "end"), peers=("openiked",), spis=2,
      options=("iked:lifetime 12 bytes 4G",))
 both("rit", "IKE SA rekeyed by the peer's clock", steps=("up", "begin 175", "end"), peers=("openiked",),
      options=("iked:ikelifetime 15",))
 both("cc", "CHILD SA rekeyed by Cordon", child_life=15, steps=("up", "begin 200", "end"), spis=3)
 both("ci", "IKE SA rekeyed by Cordon", ike_life=15, steps=("up", "begin 200", "end"))
-both("cb", "CHILD SA rekeyed by both ends at the same time", child_life=10, spis=3, steps=("up", "begin 220", "end"), peers=NSS,
-     options=("swan-child:rekey_time = 8s", "swan-child:rand_time = 0s", "swan-child:life_time = 60s", "pluto:salifetime=20s",
-              "pluto:rekeymargin=12s", "pluto:rekeyfuzz=0%"))
+MET = "CHILD SA rekeyed by both ends at the same time"
+both("cb", MET, child_life=10, spis=3, steps=("up", "begin 220", "end"), peers=SWAN,
+     options=("swan-child:rekey_time = 8s", "swan-child:rand_time = 0s", "swan-child:life_time = 60s"))
+# A busy Libreswan 4.10 takes our request that comes again while both are at it for a new one, and fails the first (table.py).
+both("cbl", MET, child_life=10, spis=3, steps=("up", "begin 220", "end"), peers=("libreswan",), long=True,
+     options=("pluto:salifetime=20s", "pluto:rekeymargin=12s", "pluto:rekeyfuzz=0%"))
 # Not with Libreswan: its 4.10 fails an expectation of its own when two rekeys of an IKE SA meet, and ends.
 both("cbi", "IKE and CHILD SA rekeyed by both ends at the same time", ike_life=22, child_life=10, spis=3,
      steps=("up", "begin 220", "end"), peers=SWAN,
      options=("swan:rekey_time = 18s", "swan:rand_time = 0s", "swan:over_time = 60s", "swan-child:rekey_time = 8s",
               "swan-child:rand_time = 0s", "swan-child:life_time = 60s"))
-both("storm", "Rekeys one after another while pings run", peers=NSS, spis=4,
-     steps=("up", "begin 250") + ("rekey child", "rekey ike") * 5 + ("end",))
+both("storm", "Rekeys one after another while pings run", peers=NSS, spis=3,
+     steps=("up", "begin 250") + ("rekey child", "rekey ike") * 5 + RENEWED * 2 + LAST)
 both("reauth", "Reauthentication by the peer", peers=SWAN, steps=("up", "begin 120", "end"), spis=2, long=True,
      options=("swan:reauth_time = 10s", "swan:rand_time = 0s"))
 
@@ -221,7 +226,7 @@ ROWS += [
     Row("nor", OURS_IS + "CHILD and IKE SA rekeyed by Cordon", options=("nat-ours",) + NETS, peers=NSS, child_life=12, ike_life=20, spis=3,
         steps=("up", "begin 200", "end"), **NAT),
     Row("npr", PEERS_IS + "CHILD and IKE SA rekeyed by it", options=("nat-peer",) + NETS, starts="peer", peers=NSS, spis=2,
-        steps=("up", "begin 120", "rekey child", "sleep 2", "rekey ike", "sleep 2", "rekey child", "end"), **NAT),
+        steps=("up", "begin 120") + RENEWED + ("rekey ike", "sleep 2", "rekey child") + LAST, **NAT),
 ]
 both("ne", "The peer insists on UDP without a NAT", options=("swan:encap = yes", "pluto:encapsulation=yes"), peers=NSS, **NAT)
 
@@ -244,9 +249,9 @@ both("1tun", "IKEv1, tunnel mode, a network behind each", options=("v1", "tunnel
 # Libreswan's whack renews nothing of IKEv1. Of two quick modes within ten seconds of each other Cordon takes it that both
 # ends began at once, and keeps to its own.
 both("1rc", "IKEv1, quick mode renewed by the peer", spis=3, options=("v1",), peers=SWAN,
-     steps=("up", "sleep 11", "begin 100", "rekey child", "rekeyed", "sleep 3", "rekey child", "rekeyed", "sleep 3", "end"))
+     steps=("up", "sleep 11", "begin 100") + RENEWED + RENEWED + LAST)
 both("1ri", "IKEv1, main mode renewed by the peer", long=True, options=("v1",), peers=SWAN,
-     steps=("up", "begin 100", "rekey ike", "sleep 4", "rekey child", "sleep 3", "end"))
+     steps=("up", "begin 100", "rekey ike", "sleep 4") + RENEWED + LAST)
 both("1cc", "IKEv1, quick mode renewed by Cordon", child_life=12, steps=("up", "begin 125", "end"), spis=3, **V1)
 both("1ci", "IKEv1, main mode renewed by Cordon", ike_life=20, steps=("up", "begin 125", "end"), **V1)
 both("1di", "IKEv1, deleted by the peer, then traffic again", steps=("up", "delete ike", "sleep 2", "again", "count 5"), spis=2, **V1)

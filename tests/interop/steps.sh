@@ -168,10 +168,11 @@ step() { # WORDS
 		peer_rekey "$name" "$2" >>"$dir/rows/$name.peer" 2>&1
 		result "$*" $?
 		;;
-	rekeyed) # what was only begun is done: a peer that is still at it ignores another
+	rekeyed) # what was only begun is done: a peer that was at something else has not heard it, and is told again
 		out=1
-		for _ in $(seq 80); do
+		for i in $(seq 240); do
 			[ -n "$(comm -13 <(echo "$sent_by") <(peer_sends_by))" ] && out=0 && break
+			[ $((i % 24)) -ne 0 ] || peer_rekey "$name" child >>"$dir/rows/$name.peer" 2>&1
 			sleep 0.25
 		done
 		result "$*" $out

@@ -26,7 +26,9 @@ NOTES = """
 Blank: the peer cannot do it, or there is no way to make it. In particular:
 
 - **strongSwan** has `unique = never` here: all rows are one identity at many addresses, and the INITIAL_CONTACT of one would end the others.
-- **Libreswan 4.10** ends ("EXPECTATION FAILED") when two rekeys of one IKE SA meet, so this is not tried with it. It wants RSA-PSS without the default
+- **Libreswan 4.10** ends ("EXPECTATION FAILED") when two rekeys of one IKE SA meet, so this is not tried with it. When it is so busy that
+  our CREATE_CHILD_SA request comes to it again while it is about to rekey the same CHILD SA, it takes the repetition for a new request, fails to
+  install the SA that it has, and refuses what it had accepted; that row is one of the long runs. It wants RSA-PSS without the default
   trailer field, and gets it. It sends its intermediate authorities only with `sendca=all`. It has no Ed25519 certificates and no X448.
 - **IKEv1** is spoken where a rule says so (`modules`). With ECDSA certificates both ends sign HASH_I itself, made by the curve's hash
   (RFC 2409 5.1, RFC 4754 4), whatever main mode has agreed on; Libreswan has none in IKEv1. Both take our first packet only when they have dealt with our third message of quick mode: we wait 0.2 s.
