@@ -4,7 +4,6 @@
 #include "tests/unit/unit.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 static const char policy_text[] = "cordon: 1\n"
@@ -206,7 +205,7 @@ static void what_is_renewed_keeps_it(void **state)
 /* Somebody else has port 4500 of one family: that one does without at once, the other is not held up by it. */
 static void a_taken_port_is_a_matter_of_its_family(void **state)
 {
-	bool ipv6 = getenv("CORDON_TEST_IPV6") != NULL;
+	bool ipv6 = world_is_ipv6();
 
 	(void)state;
 	for (unsigned host = 0; host < HOSTS; host++)
