@@ -1,4 +1,5 @@
 /* Messages that are lost, repeated, late, out of order or damaged. */
+#include "tests/replay/wires.h"
 #include "tests/replay/world.h"
 #include "tests/unit/unit.h"
 
@@ -9,54 +10,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What the wire does to the datagram that is sent as number `which`. */
-struct mishap {
-	unsigned which, seen;
-	enum { LOSE, REPEAT, REPEAT_LATE, DAMAGE, DELAY } kind;
-	size_t octet;
-	size_t len;
-	uint8_t octets[DATAGRAM_MOST]; /* as it was */
-	bool same_again;               /* it was sent again, octet for octet */
-};
-
-static unsigned mishap(struct world *w, struct datagram *d)
-{
-	struct mishap *m = w->context;
-
-	if (d->esp)
-		return 1;
-	if (m->seen++ != m->which) {
-		if (m->len == d->len && memcmp(m->octets, d->octets, d->len) == 0)
-			m->same_again = true;
-		return 1;
-	}
-	m->len = d->len;
-	memcpy(m->octets, d->octets, d->len);
-	switch (m->kind) {
-	case LOSE:
-		return 0;
-	case REPEAT:
-		return 3;
-	case REPEAT_LATE:
-		d->due_ms += 700;
-		return 2;
-	case DAMAGE:
-		d->octets[m->octet % d->len] ^= 0x10;
-		return 1;
-	case DELAY:
-		d->due_ms += 400;
-		return 1;
-	}
-	return 1;
-}
-
 static void any_one_message_may_be_lost(void **state)
 {
 	(void)state;
 	for (unsigned which = 0; which < 4; which++) {
 		struct world *w = world_new(world_policy);
 		struct mishap m = { .which = which, .kind = LOSE };
-		w->wire = mishap;
+		w->wire = wire_mishap;
 		w->context = &m;
 		world_packet(w, 0, 6, 40000, 443);
 		world_run(w, 6000);
@@ -76,7 +36,7 @@ static void any_message_may_come_more_than_once_or_late(void **state)
 				continue;
 			struct world *w = world_new(world_policy);
 			struct mishap m = { .which = which, .kind = (unsigned)kind };
-			w->wire = mishap;
+			w->wire = wire_mishap;
 			w->context = &m;
 			world_packet(w, 0, 6, 40000, 443);
 			world_run(w, 9000);
@@ -96,7 +56,7 @@ static void a_damaged_message_does_no_harm(void **state)
 		for (size_t octet = 0; octet < 440; octet += which < 2 ? 3 : 1) {
 			struct world *w = world_new(world_policy);
 			struct mishap m = { .which = which, .kind = DAMAGE, .octet = octet };
-			w->wire = mishap;
+			w->wire = wire_mishap;
 			w->context = &m;
 			w->hosts[0].config = w->hosts[1].config = keying_default;
 			world_packet(w, 0, 6, 40000, 443);
@@ -109,38 +69,13 @@ static void a_damaged_message_does_no_harm(void **state)
 		}
 }
 
-/* A wire as bad as the seed says. */
-struct storm {
-	uint64_t state;
-	unsigned lose_percent, repeat_percent, late_ms;
-	bool calm;
-};
-
-static uint64_t roll(struct storm *s)
-{
-	s->state = s->state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-	return s->state >> 33;
-}
-
-static unsigned storm(struct world *w, struct datagram *d)
-{
-	struct storm *s = w->context;
-
-	if (s->calm)
-		return 1;
-	d->due_ms += roll(s) % s->late_ms;
-	if (roll(s) % 100 < s->lose_percent)
-		return 0;
-	return roll(s) % 100 < s->repeat_percent ? 2 : 1;
-}
-
 static void a_storm_ends_in_one_of_each(void **state)
 {
 	(void)state;
 	for (unsigned seed = 1; seed <= 300; seed++) {
 		struct world *w = world_new(world_policy);
 		struct storm s = { .state = seed, .lose_percent = 25, .repeat_percent = 20, .late_ms = 900 };
-		w->wire = storm;
+		w->wire = wire_storm;
 		w->context = &s;
 		w->hosts[0].random += seed * 1000;
 		w->hosts[1].random += seed * 2000;

@@ -1,5 +1,6 @@
 /* Two engines set up main mode and quick mode by IKEv1: every way to prove oneself, every mishap on the wire. */
 #include "tests/replay/v1.h"
+#include "tests/replay/wires.h"
 #include "tests/unit/unit.h"
 
 #include <stdio.h>
@@ -159,37 +160,7 @@ static void the_shorter_life_counts(void **state)
 
 /* ---- the wire ---------------------------------------------------------------------------------------------------- */
 
-struct mishap {
-	unsigned which, seen;
-	enum { LOSE, REPEAT, REPEAT_LATE, DAMAGE, DELAY } kind;
-	size_t octet;
-};
-
 enum { MESSAGES = 9 };
-
-static unsigned mishap(struct world *w, struct datagram *d)
-{
-	struct mishap *m = w->context;
-
-	if (d->esp || m->seen++ != m->which)
-		return 1;
-	switch (m->kind) {
-	case LOSE:
-		return 0;
-	case REPEAT:
-		return 3;
-	case REPEAT_LATE:
-		d->due_ms += 700;
-		return 2;
-	case DAMAGE:
-		d->octets[m->octet % d->len] ^= 0x10;
-		return 1;
-	case DELAY:
-		d->due_ms += 400;
-		return 1;
-	}
-	return 1;
-}
 
 static void any_message_may_be_lost_late_or_repeated(void **state)
 {
@@ -200,7 +171,7 @@ static void any_message_may_be_lost_late_or_repeated(void **state)
 				continue;
 			struct world *w = world_new(v1_policy);
 			struct mishap m = { .which = which, .kind = (unsigned)kind };
-			w->wire = mishap;
+			w->wire = wire_mishap;
 			w->context = &m;
 			world_packet(w, 0, 6, 40000, 443);
 			world_run(w, 9000);
@@ -222,7 +193,7 @@ static void a_damaged_message_does_no_harm(void **state)
 			struct world *w = world_new(v1_policy);
 			struct mishap m = { .which = which, .kind = DAMAGE, .octet = octet };
 			w->quick_keys = true;
-			w->wire = mishap;
+			w->wire = wire_mishap;
 			w->context = &m;
 			world_packet(w, 0, 6, 40000, 443);
 			world_run(w, 150000);
@@ -236,31 +207,6 @@ static void a_damaged_message_does_no_harm(void **state)
 		}
 }
 
-/* A wire as bad as the seed says. */
-struct storm {
-	uint64_t state;
-	unsigned lose_percent, repeat_percent, late_ms;
-	bool calm;
-};
-
-static uint64_t roll(struct storm *s)
-{
-	s->state = s->state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-	return s->state >> 33;
-}
-
-static unsigned storm(struct world *w, struct datagram *d)
-{
-	struct storm *s = w->context;
-
-	if (s->calm)
-		return 1;
-	d->due_ms += roll(s) % s->late_ms;
-	if (roll(s) % 100 < s->lose_percent)
-		return 0;
-	return roll(s) % 100 < s->repeat_percent ? 2 : 1;
-}
-
 static void a_storm_ends_in_one_of_each(void **state)
 {
 	(void)state;
@@ -268,7 +214,7 @@ static void a_storm_ends_in_one_of_each(void **state)
 		struct world *w = world_new(v1_policy);
 		struct storm s = { .state = seed, .lose_percent = 25, .repeat_percent = 20, .late_ms = 900 };
 		w->quick_keys = true;
-		w->wire = storm;
+		w->wire = wire_storm;
 		w->context = &s;
 		w->hosts[0].random += seed * 1000;
 		w->hosts[1].random += seed * 2000;
