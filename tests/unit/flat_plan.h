@@ -7,7 +7,7 @@
 struct plan {
 	const struct plan_entry *entries;
 	size_t count;
-	unsigned references; /* whoever made it asks at the end whether it is 1 again */
+	_Atomic unsigned references; /* whoever made it asks at the end whether it is 1 again */
 };
 
 /* The tunnels of every such plan. */
