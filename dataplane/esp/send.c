@@ -287,12 +287,13 @@ void plane_send_since(struct sad *s, const uint8_t offload[OFFLOAD_HEADER], uint
 	if (!begin(s, &o, offload, packet, len))
 		return;
 	f = classify(s, &o);
-	if (!f->entry) {
+	if (!f->entry && s->config.share.index == 0) {
 		plane_drop(s, DROP_POLICY);
 		return;
 	}
-	if (f->owner != s->config.share.index) {
-		plane_pass(s, f->owner,
+	/* What no rule protects may be of a plan that the first one is reading: it knows best. */
+	if (!f->entry || f->owner != s->config.share.index) {
+		plane_pass(s, f->entry ? f->owner : 0,
 			   &(struct plane_passed){
 				   .offload = offload, .packet = packet, .len = len, .since_ms = since_ms });
 		return;
