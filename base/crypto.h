@@ -55,6 +55,7 @@ SCOPE_FREEP(struct seal, seal)
  * an AEAD are not used. iv has the algorithm's iv octets. */
 struct sealed {
 	const uint8_t *iv;
+	const uint8_t *from; /* closing: where the clear text stands; NULL: in place */
 	uint8_t *text;
 	size_t text_len;
 	struct octets aad;

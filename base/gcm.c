@@ -48,10 +48,10 @@ void gcm_free(struct gcm *g)
 	free(g);
 }
 
-void gcm_close(struct gcm *g, const uint8_t nonce[GCM_NONCE], const struct octets *aad, uint8_t *text, size_t len,
-	       uint8_t *icv, size_t icv_len)
+void gcm_close(struct gcm *g, const uint8_t nonce[GCM_NONCE], const struct octets *aad, const uint8_t *from,
+	       uint8_t *text, size_t len, uint8_t *icv, size_t icv_len)
 {
-	g->by->close(&g->key, &g->context, text, text, len, nonce, aad->at, aad->len, icv, icv_len);
+	g->by->close(&g->key, &g->context, text, from, len, nonce, aad->at, aad->len, icv, icv_len);
 }
 
 bool gcm_open(struct gcm *g, const uint8_t nonce[GCM_NONCE], const struct octets *aad, uint8_t *text, size_t len,
@@ -122,7 +122,7 @@ static bool gives(const struct gcm_functions *f, const struct vector *v)
 	bool ok;
 
 	memcpy(text, v->plain, sizeof text);
-	gcm_close(g, v->nonce, &aad, text, v->text_len, icv, GCM_ICV);
+	gcm_close(g, v->nonce, &aad, text, text, v->text_len, icv, GCM_ICV);
 	ok = memcmp(text, v->sealed, v->text_len) == 0 && memcmp(icv, v->icv, GCM_ICV) == 0 &&
 	     gcm_open(g, v->nonce, &aad, text, v->text_len, icv, GCM_ICV) && memcmp(text, v->plain, v->text_len) == 0;
 	memcpy(text, v->sealed, v->text_len);
@@ -171,7 +171,7 @@ static bool agrees_with_libcrypto(const struct gcm_functions *f, size_t size)
 		memset(nonce, (int)(i & 255), sizeof nonce);
 		memcpy(ours, plain, len);
 		memcpy(theirs, plain, len);
-		gcm_close(g, nonce, &aad, ours, len, icv[0], GCM_ICV);
+		gcm_close(g, nonce, &aad, i & 2 ? plain : ours, ours, len, icv[0], GCM_ICV);
 		ok = by_libcrypto(ciphers[size], key, nonce, &aad, theirs, len, icv[1]) &&
 		     memcmp(ours, theirs, len) == 0 && memcmp(icv[0], icv[1], GCM_ICV) == 0 &&
 		     gcm_open(g, nonce, &aad, ours, len, icv[1], GCM_ICV) && memcmp(ours, plain, len) == 0;

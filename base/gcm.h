@@ -13,9 +13,9 @@ enum { GCM_NONCE = 12, GCM_ICV = 16 };
 struct gcm;
 struct gcm *gcm_new(const uint8_t *key, size_t len); /* NULL: libcrypto has to do it */
 void gcm_free(struct gcm *g);                        /* wipes */
-/* In place. icv_len: 8, 12 or 16. */
-void gcm_close(struct gcm *g, const uint8_t nonce[GCM_NONCE], const struct octets *aad, uint8_t *text, size_t len,
-	       uint8_t *icv, size_t icv_len);
+/* from: the clear text, which may stand in place. icv_len: 8, 12 or 16. */
+void gcm_close(struct gcm *g, const uint8_t nonce[GCM_NONCE], const struct octets *aad, const uint8_t *from,
+	       uint8_t *text, size_t len, uint8_t *icv, size_t icv_len);
 /* False: a wrong check value; the text is wiped. */
 bool gcm_open(struct gcm *g, const uint8_t nonce[GCM_NONCE], const struct octets *aad, uint8_t *text, size_t len,
 	      const uint8_t *icv, size_t icv_len);

@@ -33,12 +33,13 @@ void gcm_free(struct gcm *g)
 	(void)g;
 }
 
-void gcm_close(struct gcm *g, const uint8_t nonce[GCM_NONCE], const struct octets *aad, uint8_t *text, size_t len,
-	       uint8_t *icv, size_t icv_len)
+void gcm_close(struct gcm *g, const uint8_t nonce[GCM_NONCE], const struct octets *aad, const uint8_t *from,
+	       uint8_t *text, size_t len, uint8_t *icv, size_t icv_len)
 {
 	(void)g;
 	(void)nonce;
 	(void)aad;
+	(void)from;
 	(void)text;
 	(void)len;
 	(void)icv;

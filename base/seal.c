@@ -202,7 +202,8 @@ static int cipher(struct seal *s, const struct sealed *p, bool closing, struct d
 	nonce_make(s, p->iv, nonce);
 	if (has_gcm(s)) {
 		if (closing)
-			gcm_close(s->gcm, nonce, &p->aad, p->text, p->text_len, p->icv, s->encr->icv);
+			gcm_close(s->gcm, nonce, &p->aad, p->from ? p->from : p->text, p->text, p->text_len, p->icv,
+				  s->encr->icv);
 		else if (!gcm_open(s->gcm, nonce, &p->aad, p->text, p->text_len, p->icv, s->encr->icv))
 			return diag_fail(d, ERR_CRYPTO, "%s: wrong check value", s->encr->name);
 		return 0;
@@ -244,8 +245,11 @@ static void check_value(struct seal *s, const struct sealed *p, uint8_t *ret)
 
 int seal_close(struct seal *s, const struct sealed *packet, struct diag *d)
 {
-	int r = cipher(s, packet, true, d);
+	int r;
 
+	if (packet->from && !has_gcm(s)) /* the others work in place */
+		memcpy(packet->text, packet->from, packet->text_len);
+	r = cipher(s, packet, true, d);
 	if (r == 0 && s->mac)
 		check_value(s, packet, packet->icv);
 	return r;

@@ -116,22 +116,23 @@ int cutter_init(struct cutter *c, const struct offload *o, const struct ip_packe
 	/* What the kernel left there is the sum of addresses, protocol and whole length. That of a routing header's
 	 * last hop too, which is why it is taken from there and not made anew. */
 	c->pseudo = (uint64_t)get_u16(packet + field) + 0xffff - checksum_fold(ip->len - ip->upper);
+	c->can_here = c->head <= sizeof c->kept;
+	if (c->can_here)
+		memcpy(c->kept, packet, c->head);
 	return 0;
 }
 
-size_t cutter_next(struct cutter *c, uint8_t *to)
+/* The piece's payload stands behind. */
+static void put_headers(struct cutter *c, uint8_t *to, size_t n)
 {
-	size_t n = c->total - c->at < c->size ? c->total - c->at : c->size, len = c->head + n;
+	const uint8_t *first = c->can_here ? c->kept : c->packet;
 	size_t upper = c->ip->upper, field = upper + (c->cut == CUT_TCP ? TCP_CHECKSUM : UDP_CHECKSUM);
-	bool last = c->at + n == c->total;
+	size_t len = c->head + n;
 
-	if (n == 0 && c->number > 0)
-		return 0;
-	memcpy(to, c->packet, c->head);
-	memcpy(to + c->head, c->packet + c->head + c->at, n);
+	memcpy(to, first, c->head);
 	if (c->cut == CUT_TCP) {
-		put_u32(to + upper + 4, get_u32(c->packet + upper + 4) + (uint32_t)c->at);
-		if (!last)
+		put_u32(to + upper + 4, get_u32(first + upper + 4) + (uint32_t)c->at);
+		if (c->at + n < c->total)
 			to[upper + TCP_FLAGS] &= (uint8_t) ~(TCP_FIN | TCP_PSH);
 		if (c->number > 0)
 			to[upper + TCP_FLAGS] &= (uint8_t)~TCP_CWR;
@@ -141,9 +142,30 @@ size_t cutter_next(struct cutter *c, uint8_t *to)
 	put_u16(to + field, checksum_fold(c->pseudo + (len - upper)));
 	finish(to, len, upper, field);
 	if (c->ip->source.family == 4)
-		put_u16(to + 4, (uint16_t)(get_u16(c->packet + 4) + c->number));
+		put_u16(to + 4, (uint16_t)(get_u16(first + 4) + c->number));
 	ip_patch(to, c->ip, len, c->ip->next);
 	c->at += n;
 	c->number++;
-	return len;
+}
+
+size_t cutter_next(struct cutter *c, uint8_t *to)
+{
+	size_t n = c->total - c->at < c->size ? c->total - c->at : c->size;
+
+	if (n == 0 && c->number > 0)
+		return 0;
+	memcpy(to + c->head, c->packet + c->head + c->at, n);
+	put_headers(c, to, n);
+	return c->head + n;
+}
+
+uint8_t *cutter_next_here(struct cutter *c, uint8_t *packet, size_t *ret_len)
+{
+	uint8_t *to = packet + c->at;
+
+	if (!c->can_here || c->total - c->at < c->size + CUTTER_BEHIND)
+		return NULL;
+	*ret_len = c->head + c->size;
+	put_headers(c, to, c->size);
+	return to;
 }

@@ -30,6 +30,7 @@ int offload_decode(const uint8_t header[OFFLOAD_HEADER], const struct ip_packet 
 void offload_complete(const struct offload *o, uint8_t *packet, size_t len);
 
 /* Cuts a super-packet: each call of cutter_next writes one whole packet, checksums and all. */
+enum { CUTTER_HEAD_MOST = 128, CUTTER_BEHIND = 32 };
 struct cutter {
 	const uint8_t *packet;
 	const struct ip_packet *ip;
@@ -40,6 +41,8 @@ struct cutter {
 	size_t total;
 	uint32_t number; /* of pieces done */
 	uint64_t pseudo; /* the pseudo-header's sum without its length */
+	bool can_here;   /* the headers were short enough to be kept */
+	uint8_t kept[CUTTER_HEAD_MOST];
 };
 
 enum { CUTTER_PIECES_MOST = 2048 }; /* the kernel's smallest MSS makes fewer */
@@ -50,5 +53,9 @@ int cutter_init(struct cutter *c, const struct offload *o, const struct ip_packe
 		size_t most, struct diag *d);
 /* The next piece's length, 0 when there is none; `to` has room for head + size. */
 size_t cutter_next(struct cutter *c, uint8_t *to);
+/* The next piece where its payload stands, `packet` being what cutter_init was given: its headers are written over the
+ * end of the piece before, with which the caller must be done. There are CUTTER_BEHIND octets of the super-packet
+ * behind it. NULL, and nothing done: this one must be copied, as the last always is. */
+uint8_t *cutter_next_here(struct cutter *c, uint8_t *packet, size_t *ret_len);
 
 #endif

@@ -114,11 +114,13 @@ size_t esp_gap(const struct sa *sa)
 	return is_ah(sa) ? 0 : encapsulation(sa) + ESP_HEADER + sa->iv;
 }
 
-int esp_seal_here(struct sa *sa, const struct ip_packet *ip, uint8_t *at, size_t len, struct diag *d)
+/* packet: where it stands, in place or elsewhere. */
+static int seal(struct sa *sa, const struct ip_packet *ip, uint8_t *packet, size_t len, uint8_t *at, struct diag *d)
 {
-	size_t payload = len - ip->head, total = esp_sealed_len(sa, ip, len), gap = esp_gap(sa);
+	size_t payload = len - ip->head, total = esp_sealed_len(sa, ip, len);
 	size_t text = round_up(payload + ESP_TRAILER, sa->align), pad = text - payload - ESP_TRAILER;
-	uint8_t *udp = at + ip->head, *esp = at + ip->head + encapsulation(sa), *behind = at + gap + len;
+	uint8_t *udp = at + ip->head, *esp = at + ip->head + encapsulation(sa), *behind = packet + len;
+	bool in_place = packet == at + esp_gap(sa);
 	struct cover cover;
 	struct sealed sealed;
 	uint64_t seq;
@@ -128,7 +130,7 @@ int esp_seal_here(struct sa *sa, const struct ip_packet *ip, uint8_t *at, size_t
 		return r;
 	if (total > IP_PACKET_MOST)
 		return diag_fail(d, EMSGSIZE, "%zu octets sealed are more than a packet holds", total);
-	memmove(at, at + gap, ip->head);
+	memmove(at, packet, ip->head);
 	if (encapsulation(sa)) {
 		put_u16(udp, sa->spec.encap_local_port);
 		put_u16(udp + 2, sa->spec.encap_remote_port);
@@ -145,6 +147,8 @@ int esp_seal_here(struct sa *sa, const struct ip_packet *ip, uint8_t *at, size_t
 	behind[pad + 1] = ip->next;
 	cover = cover_of(sa, seq);
 	sealed = sealed_of(sa, &cover, esp, text);
+	if (!in_place)
+		sealed.from = packet + ip->head;
 	sa_use(sa);
 	if ((r = seal_close(sa->seal, &sealed, d)) < 0)
 		return r;
@@ -154,6 +158,22 @@ int esp_seal_here(struct sa *sa, const struct ip_packet *ip, uint8_t *at, size_t
 	sa->packets++;
 	sa->octets += payload;
 	return 0;
+}
+
+int esp_seal_here(struct sa *sa, const struct ip_packet *ip, uint8_t *at, size_t len, struct diag *d)
+{
+	return seal(sa, ip, at + esp_gap(sa), len, at, d);
+}
+
+int esp_seal_from(struct sa *sa, const struct ip_packet *ip, uint8_t *packet, size_t len, uint8_t *at, struct diag *d)
+{
+	uint8_t behind[ESP_TAIL_MOST];
+	int r;
+
+	memcpy(behind, packet + len, sizeof behind);
+	r = seal(sa, ip, packet, len, at, d);
+	memcpy(packet + len, behind, sizeof behind);
+	return r;
 }
 
 int esp_seal(struct sa *sa, const struct ip_packet *ip, const uint8_t *packet, size_t len, struct wire_out *out,

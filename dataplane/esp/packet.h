@@ -27,6 +27,10 @@ int esp_seal(struct sa *sa, const struct ip_packet *ip, const uint8_t *packet, s
  * checksum of a UDP header of IPv6 is left to be made. */
 size_t esp_gap(const struct sa *sa); /* 0: AH */
 int esp_seal_here(struct sa *sa, const struct ip_packet *ip, uint8_t *at, size_t len, struct diag *d);
+/* The same for a packet that stands elsewhere, packet[0..len): it is sealed from there to `at`, without a copy where
+ * the cipher can. The ESP_TAIL_MOST octets behind it are written and come back. */
+enum { ESP_TAIL_MOST = 15 + 2 };
+int esp_seal_from(struct sa *sa, const struct ip_packet *ip, uint8_t *packet, size_t len, uint8_t *at, struct diag *d);
 /* That checksum, for a socket that does not make it: of an IPv6 packet whose UDP header stands at `head`. */
 void esp_udp_checksum(uint8_t *packet, size_t head, size_t len);
 

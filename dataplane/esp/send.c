@@ -8,6 +8,7 @@
 
 #include "base/wire.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -155,20 +156,24 @@ static void put_sealed(struct sad *s, struct sa *sa, const struct ip_packet *ip,
 	put_fragments(s, ip, to, sealed, mtu);
 }
 
-/* A super-packet whose pieces all fit, cut to where they are sealed. False: they do not, nothing was done. */
-static bool put_cut(struct sad *s, struct sa *sa, const struct ip_packet *ip, struct cutter *c, size_t mtu)
+/* A super-packet whose pieces all fit, each sealed from where it stands. False: they do not, nothing was done. */
+static bool put_cut(struct sad *s, struct sa *sa, const struct ip_packet *ip, struct cutter *c, uint8_t *packet,
+		    size_t mtu)
 {
+	static_assert((int)CUTTER_BEHIND >= (int)ESP_TAIL_MOST, "a cutter leaves room behind a piece");
 	size_t gap = sa->spec.tunnel ? 0 : esp_gap(sa), longest = c->head + c->size;
 	size_t room = esp_sealed_len(sa, ip, longest < ip->len ? longest : ip->len), n;
 
 	if (gap == 0 || room > mtu)
 		return false;
-	while ((n = cutter_next(c, list_space(&s->out, room) + gap)) > 0) {
-		uint8_t *to = list_space(&s->out, room);
+	for (;;) {
+		uint8_t *to = list_space(&s->out, room), *piece = cutter_next_here(c, packet, &n);
 
+		if (!piece && (n = cutter_next(c, to + gap)) == 0)
+			break;
 		if (plane_used_up(sa))
 			plane_drop(s, DROP_SEQUENCE_EXHAUSTED);
-		else if (esp_seal_here(sa, ip, to, n, NULL) < 0)
+		else if ((piece ? esp_seal_from(sa, ip, piece, n, to, NULL) : esp_seal_here(sa, ip, to, n, NULL)) < 0)
 			plane_drop(s, DROP_SEND);
 		else
 			commit_sealed(s, sa, esp_sealed_len(sa, ip, n));
@@ -271,7 +276,7 @@ static void put(struct sad *s, struct sa *sa, struct outgoing *o)
 		plane_drop(s, DROP_TOO_BIG);
 		return;
 	}
-	if (sa && put_cut(s, sa, &o->ip, &c, mtu))
+	if (sa && put_cut(s, sa, &o->ip, &c, o->packet, mtu))
 		return;
 	while ((n = cutter_next(&c, s->piece)) > 0)
 		put_one(s, sa, &o->ip, s->piece, n, mtu);
