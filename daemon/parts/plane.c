@@ -35,6 +35,7 @@ struct plane {
 	struct tun_keeper *keeper;       /* NULL: the userspace plane is not open */
 	struct xfrm_fds xfrm;
 	bool xfrm_open;
+	bool were_dropped; /* packets that wait for an SA, before the kernel's plane came */
 	struct plan_file *plan;
 	struct log_relay *log; /* what the table drops; NULL: somebody else reads that */
 	uv_poll_t *news;       /* of devices; there while the keeper is */
@@ -298,7 +299,9 @@ void plane_shut(struct plane *p, enum gate_plane kind)
 	}
 	if (p->xfrm_open)
 		set_encapsulation(p, 0); /* ESP in UDP is for the process again */
-	p->xfrm_open = false;
+	if (p->xfrm_open && p->were_dropped)
+		xfrm_drop_packets();
+	p->xfrm_open = p->were_dropped = false;
 	xfrm_fds_close(&p->xfrm);
 }
 
@@ -359,7 +362,7 @@ static int open_kernel(struct plane *p, struct diag *d)
 	if ((r = xfrm_fds_open(&p->xfrm, d)) < 0)
 		return r;
 	p->xfrm_open = true;
-	if ((r = xfrm_hold_packets(d)) < 0 || (r = exempt_sockets(p, d)) < 0) {
+	if ((r = xfrm_hold_packets(&p->were_dropped, d)) < 0 || (r = exempt_sockets(p, d)) < 0) {
 		plane_shut(p, GATE_PLANE_KERNEL);
 		return r;
 	}

@@ -182,15 +182,32 @@ int xfrm_probe(struct diag *d)
 	return r;
 }
 
-int xfrm_hold_packets(struct diag *d)
+static int larval_drop(char now, char *ret_before, struct diag *d)
 {
-	int fd = open("/proc/sys/net/core/xfrm_larval_drop", O_WRONLY | O_CLOEXEC), r = 0;
+	int fd = open("/proc/sys/net/core/xfrm_larval_drop", O_RDWR | O_CLOEXEC), r = 0;
 
-	if (fd < 0 || write(fd, "0", 1) != 1)
+	if (fd < 0 || pread(fd, ret_before, 1, 0) != 1 || pwrite(fd, &now, 1, 0) != 1)
 		r = diag_errno(d, errno, "net.core.xfrm_larval_drop");
 	if (fd >= 0)
 		(void)close(fd);
 	return r;
+}
+
+int xfrm_hold_packets(bool *ret_were_dropped, struct diag *d)
+{
+	char before = '0';
+	int r = larval_drop('0', &before, d);
+
+	if (r == 0 && ret_were_dropped)
+		*ret_were_dropped = before != '0';
+	return r;
+}
+
+void xfrm_drop_packets(void)
+{
+	char before;
+
+	(void)larval_drop('1', &before, NULL);
 }
 
 int xfrm_exempt_socket(int fd, unsigned family, bool encap, struct diag *d)

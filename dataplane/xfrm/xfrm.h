@@ -22,9 +22,9 @@
  *
  * What differs from the userspace plane:
  * - What waits for an SA waits in the kernel: net.core.xfrm_larval_drop must be 0 (whoever opens sets it), else the
- *   first packets are lost. It holds packets of local programs only, not what is forwarded, in one queue of 100 for
- * each policy of the plan: where several peers are waited for at the same policy, the packets of those who come later
- * may be lost, and be sent again by their programs.
+ *   first packets are lost. It holds what programs send and what is forwarded, not what is masqueraded, in one queue of
+ * 100 for each policy of the plan. Where several peers are waited for at the same policy, those who are served within
+ * 250 ms lose nothing; then what waits for the others is thrown away, and the next packet asks again (crowd.c).
  * - sad_release_held in clear does not send what waits; it puts policies that let the selector pass for XFRM_CLEAR_S
  *   seconds in force, and the kernel then sends it. If it is refused, programs that send at that moment have an error
  *   (EPERM), and no ICMP message.
@@ -35,6 +35,7 @@
  * - Packets that come for an SPI that is only reserved are lost.
  * - Transport mode: a NAT that moves a peer to another *address* ends the SA (the kernel finds SAs by the address that
  *   programs use); another port is followed.
+ * - Transport mode behind a NAT: an ICMP error that quotes what we sent has the NAT's address in it, and finds nobody.
  * - Tunnels copy ECN and DF as the kernel does. */
 #ifndef DATAPLANE_XFRM_XFRM_H
 #define DATAPLANE_XFRM_XFRM_H

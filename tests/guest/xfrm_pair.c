@@ -274,7 +274,7 @@ static void network_up(void)
 			       "02:00:00:00:00:0%u dev w%u nud permanent",
 			       i, i + 1, i, i + 1, i, 2 - i, 2 - i, i);
 		run(command);
-		if (xfrm_hold_packets(NULL) < 0)
+		if (xfrm_hold_packets(NULL, NULL) < 0)
 			die("xfrm_larval_drop");
 		wires[i] = socket(AF_PACKET, SOCK_RAW | SOCK_NONBLOCK, htons(ETH_P_ALL));
 		if (wires[i] < 0)

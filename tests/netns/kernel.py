@@ -250,7 +250,12 @@ def flushed():
         expect("%s: it is protected again" % what, wait_until(lambda: a.pings(B, 2), 5 * SLOW))
     expect("the policies are what they were", sorted(xfrm(a, "policy").split("\n")) == before)
     expect("nothing was clear", not clear(seen))
+    def waits():
+        return a.sh("cat", "/proc/sys/net/core/xfrm_larval_drop").strip() == "0"
+
+    expect("packets wait for an SA", waits())
     status, _ = a.cordon("disable", "--reason", "test")
+    expect("and do as before when nothing is protected", not waits())
     expect("what we take out ourselves stays out", status == 0 and wait_until(lambda: not ours(a), 5 * SLOW) and not
            wait_until(lambda: ours(a), 1))
 
