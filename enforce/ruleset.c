@@ -344,6 +344,19 @@ static void add_forwarding(struct ruleset *r)
 	str_add(r->out, "\t}\n");
 }
 
+/* What routers say of our AH in IPv6. A userspace plane hears it before us, and the kernel, which looks through AH,
+ * would make the connection inside send fragments; as the plane it is the kernel that has to know the path's MTU. */
+static void add_ah6_errors(struct ruleset *r)
+{
+	static const char *const quotes[] = { "@th,112,8 51", "@th,112,8 { 0, 43, 44, 60 } @th,384,8 51" };
+
+	for (size_t i = 0; i < ARRAY_LEN(quotes); i++) {
+		if (!shows_own_device(r->config))
+			str_addf(r->out, "\t\ticmpv6 type packet-too-big %s accept\n", quotes[i]);
+		str_addf(r->out, "\t\ticmpv6 type @errors_ip6 %s drop\n", quotes[i]);
+	}
+}
+
 /* Before DNAT and before routing. */
 static void add_prerouting(struct ruleset *r)
 {
@@ -371,10 +384,7 @@ static void add_prerouting(struct ruleset *r)
 	 * a socket that has our mark. */
 	str_add(r->out, "\tchain arriving {\n\t\tmeta l4proto { esp, ah } accept\n");
 	ruleset_add_ah6(r, true);
-	/* What routers say of our AH in IPv6 the data plane hears before us. The kernel, which looks through AH as
-	 * well, would make the connection inside send fragments. */
-	str_add(r->out, "\t\ticmpv6 type @errors_ip6 @th,112,8 51 drop\n"
-			"\t\ticmpv6 type @errors_ip6 @th,112,8 { 0, 43, 44, 60 } @th,384,8 51 drop\n");
+	add_ah6_errors(r);
 	str_addf(r->out,
 		 "\t\tudp dport { 500, 4500 } socket mark & 0x%08x == 0x%08x accept\n"
 		 /* what a router says of our ESP and IKE: the path MTU, for one */

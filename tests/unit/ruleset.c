@@ -444,6 +444,13 @@ static void the_kernels_plane_has_no_device_and_no_ways_of_its_own(void **state)
 	str_wipe(&chain);
 	chain_of(&text, "postrouting", &chain);
 	assert_true(has(&chain, "ipsec out reqid & 0xf0000000 == 0xc0000000 goto to_tun"));
+	/* It learns the path's MTU for AH in IPv6 from what routers say; the userspace plane does that itself. */
+	str_wipe(&chain);
+	chain_of(&text, "arriving", &chain);
+	assert_true(has(&chain, "icmpv6 type packet-too-big @th,112,8 51 accept\n"));
+	str_wipe(&text);
+	gate_ruleset(&gate_default, &w.s.plan, &text);
+	assert_false(has(&text, "packet-too-big @th"));
 }
 
 /* A port and a protocol are anybody's; the mark is only root's. Both ends of a hook: whoever is let out before it is
