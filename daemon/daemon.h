@@ -44,7 +44,7 @@ struct daemon {
 	struct sockets *sockets;
 	uv_timer_t ready; /* ready.c */
 	void (*when_ready)(struct daemon *d);
-	uint64_t waits_since_ms;
+	uint64_t waits_since_ms, progress_ms, worked_ms;
 	struct child_part parts[PARTS_MOST]; /* parts.h */
 	struct children *children;
 	struct plane *plane;          /* the data plane as its process has it */

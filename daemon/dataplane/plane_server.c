@@ -6,7 +6,7 @@
 #include "base/mem.h"
 #include "daemon/messages/datagram_wire.h"
 #include "daemon/dataplane/drop_reader.h"
-#include "daemon/messages/plan_wire.h"
+#include "daemon/messages/plan_work.h"
 #include "daemon/dataplane/plane_fds.h"
 #include "daemon/messages/sad_wire.h"
 #include "daemon/process/sockets.h"
@@ -53,8 +53,9 @@ struct plane_server {
 	struct xfrm_fds xfrm;            /* the same for the kernel's */
 	int nat[SHARES_MOST][2];         /* UDP 4500 */
 	struct plan_made made;
-	struct running *run;       /* NULL: there is no plane */
-	struct drop_reader *drops; /* NULL: what the table logs is not read */
+	uint64_t plans, plans_taken; /* that came, and which of them `made` is */
+	struct running *run;         /* NULL: there is no plane */
+	struct drop_reader *drops;   /* NULL: what the table logs is not read */
 	uint64_t looked_ms;
 };
 
@@ -376,26 +377,70 @@ static void say_trouble(const struct running *r)
 		log_error("the kernel's policies are those of the plan before: %s", xfrm_trouble(r->sad));
 }
 
+static void take_plan(struct plane_server *s, uint64_t turn, struct plan_made *made)
+{
+	struct plan_made before = s->made;
+
+	s->plans_taken = turn;
+	s->made = *made;
+	*made = (struct plan_made){ 0 };
+	if (s->run) {
+		sad_set_plan(s->run->sad, s->made.plan);
+		say_trouble(s->run);
+	}
+	if (s->drops)
+		drop_reader_set_plan(s->drops, s->made.policy, s->made.plan);
+	plan_work_wipe(s->loop, &before); /* no SA has a rule of it any more */
+}
+
+struct plan_turn {
+	struct plane_server *server;
+	uint64_t turn;
+};
+
+/* What came later may have been there first: while nothing ran. */
+static void plan_made(void *context, struct plan_made *made, const struct diag *why)
+{
+	struct plan_turn *t = context;
+	struct plane_server *s = t->server;
+	const bool stale = t->turn < s->plans_taken;
+
+	if (!made) /* the ruleset of the new one stops what this one would do wrong */
+		log_error("%s; the data plane keeps the one before", why->text);
+	else if (stale)
+		plan_work_wipe(s->loop, made);
+	else
+		take_plan(s, t->turn, made);
+	free(t);
+}
+
+/* Packets go on while the plan of a large policy is made. */
 int plane_on_plan(void *context, struct channel *c, struct wire_in *body, int *fds)
 {
 	struct plane_server *s = server(context);
-	struct plan_made made = { 0 }, before = s->made;
+	const uint64_t turn = ++s->plans;
+	struct plan_made made = { 0 };
 	struct diag d = { 0 };
 
 	(void)c;
 	(void)body;
+	if (s->run) {
+		struct plan_turn *t = mem_new(1, sizeof *t);
+		int fd = fds[0];
+
+		*t = (struct plan_turn){ s, turn };
+		fds[0] = -1;
+		if (plan_work_start(s->loop, fd, plan_made, t, &d) == 0)
+			return 0;
+		free(t);
+		log_error("%s", d.text);
+		return -EIO;
+	}
 	if (plan_wire_open(fds[0], &made, &d) < 0) {
 		log_error("%s", d.text);
 		return -EPROTO;
 	}
-	s->made = made;
-	if (s->run) {
-		sad_set_plan(s->run->sad, made.plan);
-		say_trouble(s->run);
-	}
-	if (s->drops)
-		drop_reader_set_plan(s->drops, made.policy, made.plan);
-	plan_made_wipe(&before); /* no SA has a rule of it any more */
+	take_plan(s, turn, &made);
 	return 0;
 }
 

@@ -175,10 +175,24 @@ static void say_not_forwarding(const struct plan *plan)
 	}
 }
 
+/* Who has many rules wants to know what they cost, and that it was not something else. */
+static void say_slow(const struct plan *plan, uint64_t since_ms)
+{
+	enum { SLOW_MS = 2000 };
+	const uint64_t took_ms = engine_now_ms() - since_ms;
+	const struct rule *rules;
+
+	if (took_ms >= SLOW_MS)
+		log_info("it took %.1f s to put %zu connection security rules and %zu firewall rules in force",
+			 (double)took_ms / 1000, policy_rules(plan_policy(plan), &rules),
+			 policy_firewall_rule_count(plan_policy(plan)));
+}
+
 static int put_plan(struct daemon *d, struct plan *plan, struct plan_file *file, struct diag *why)
 {
 	SCOPED(proofs_wipe) struct loaded_proofs loaded = { 0 };
 	const bool first = !d->engine;
+	const uint64_t since_ms = engine_now_ms();
 	struct plane_choice choice;
 	int r;
 
@@ -200,6 +214,7 @@ static int put_plan(struct daemon *d, struct plan *plan, struct plan_file *file,
 	if (r == 0) {
 		say_plane(d, &choice, first);
 		boot_keep(d, plan);
+		say_slow(plan, since_ms);
 	}
 	return r;
 }

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "daemon/parts/engine_doors.h"
+#include "daemon/process/children.h"
 #include "daemon/messages/keying_wire.h"
 #include "daemon/messages/plan_wire.h"
 #include "daemon/process/channel.h"
@@ -80,6 +81,7 @@ static void send_plan(struct engine *e)
 		return;
 	(void)channel_begin(e->keying, ASK_KEYING_PLAN);
 	channel_end_fds(e->keying, (const int[]){ plan_file_fd(e->file), e->proofs }, 2);
+	children_gave_work(e->keying);
 }
 
 static void take_store(struct engine *e, const struct proofs *proofs)

@@ -77,6 +77,7 @@ static void pass_plan(struct plane *p)
 
 	(void)channel_begin(p->child, ASK_PLANE_PLAN);
 	channel_end_fds(p->child, &fd, 1);
+	children_gave_work(p->child);
 }
 
 static bool by_kernel(const struct plane *p)

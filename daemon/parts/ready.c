@@ -3,7 +3,11 @@
 #include "base/log.h"
 #include "daemon/parts/plane.h"
 
-enum { LOOK_MS = 5 };
+enum {
+	LOOK_MS = 5,
+	WORKS_MS = 10,       /* of the processor's time: who has taken that has got on */
+	TOLD_FROM_MS = 3000, /* what takes longer is told */
+};
 
 static bool all_children(const struct daemon *d)
 {
@@ -20,8 +24,12 @@ static void finish(struct daemon *d)
 {
 	void (*ready)(struct daemon *) = d->when_ready;
 
+	const uint64_t took_ms = engine_now_ms() - d->waits_since_ms;
+
 	(void)uv_timer_stop(&d->ready);
 	d->when_ready = NULL;
+	if (took_ms >= TOLD_FROM_MS)
+		log_info("cordond's processes took %.1f s to be ready", (double)took_ms / 1000);
 	if (ready)
 		ready(d);
 }
@@ -41,11 +49,22 @@ static void seen(void *context, const struct engine_view *v)
 		finish(d);
 }
 
+static bool is_too_late(struct daemon *d)
+{
+	uint64_t now = engine_now_ms(), worked = children_cpu_ms(d->children);
+
+	if (worked >= d->worked_ms + WORKS_MS || worked < d->worked_ms) { /* less: one has been started again */
+		d->worked_ms = worked;
+		d->progress_ms = now;
+	}
+	return now - d->progress_ms >= READY_MS || now - d->waits_since_ms >= READY_MOST_MS;
+}
+
 static void looked(uv_timer_t *t)
 {
 	struct daemon *d = t->data;
 
-	if (engine_now_ms() - d->waits_since_ms >= READY_MS) {
+	if (is_too_late(d)) {
 		log_warning("not all of cordond's processes work yet:  cordon status  tells");
 		finish(d);
 	} else if (all_children(d) && (!d->plane || plane_works(d->plane))) {
@@ -60,7 +79,8 @@ static void looked(uv_timer_t *t)
 void ready_wait(struct daemon *d, void (*ready)(struct daemon *d))
 {
 	d->when_ready = ready;
-	d->waits_since_ms = engine_now_ms();
+	d->waits_since_ms = d->progress_ms = engine_now_ms();
+	d->worked_ms = 0;
 	d->ready.data = d;
 	(void)uv_timer_init(&d->loop, &d->ready);
 	(void)uv_timer_start(&d->ready, looked, LOOK_MS, LOOK_MS);

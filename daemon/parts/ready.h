@@ -4,7 +4,9 @@
 #define DAEMON_PARTS_READY_H
 #include "daemon/daemon.h"
 
-enum { READY_MS = 10000 }; /* then it is said all the same: what is missing is told by status */
+/* They have got on with nothing for so long, or it has taken that long in all: then it is said all the same, and what
+ * is missing is told by status. A large policy takes as long as the machine needs. */
+enum { READY_MS = 10000, READY_MOST_MS = 600000 };
 
 /* `ready` runs once, from the loop; not after ready_close. */
 void ready_wait(struct daemon *d, void (*ready)(struct daemon *d));

@@ -38,6 +38,10 @@ struct child {
 	char lacks[SANDBOX_TEXT];   /* likewise: what its cage does */
 	bool misbehaved, was_forbidden;
 	unsigned silent;                  /* pings without an answer */
+	bool has_work;                    /* that may take long; it answers when it is done */
+	unsigned work_pings;              /* answers until then */
+	unsigned work_turns;              /* pings since it was given */
+	uint64_t work_cpu_ms;             /* of its processor's time, when it was last looked at */
 	uint32_t forbidden;               /* the system call */
 	ask_handler *handlers[ASK_COUNT]; /* the part's, and our own */
 };
@@ -49,6 +53,16 @@ struct children {
 	bool closing;
 	unsigned open_handles;
 };
+
+static uint64_t child_cpu_ms(pid_t pid)
+{
+	struct timespec t;
+	clockid_t clock;
+
+	if (clock_getcpuclockid(pid, &clock) != 0 || clock_gettime(clock, &t) < 0)
+		return 0;
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
 
 static uint64_t unix_ms(void)
 {
@@ -292,6 +306,12 @@ static void not_ready(uv_timer_t *t)
 	end(t->data, "was not ready in time");
 }
 
+/* We may have been at work ourselves all the time, and what it has said is still to be heard. */
+static void perhaps_not_ready(uv_timer_t *t)
+{
+	(void)uv_timer_start(t, not_ready, CHILD_HEAR_MS, 0);
+}
+
 static void pair(struct child *a, struct child *b)
 {
 	struct diag d = { 0 };
@@ -397,7 +417,43 @@ static int pong(void *context, struct channel *channel, struct wire_in *body, in
 	(void)body;
 	(void)fds;
 	k->silent = 0;
+	if (k->has_work && k->work_pings) /* it may be the answer to one before the work */
+		k->has_work = --k->work_pings > 0;
 	return 0;
+}
+
+void children_gave_work(struct channel *channel)
+{
+	struct child *k = channel ? channel_owner(channel) : NULL;
+
+	if (!k)
+		return;
+	k->has_work = true;
+	k->work_pings = k->silent + 1;
+	k->work_turns = 0;
+	k->work_cpu_ms = 0;
+}
+
+/* Who makes a plan of a hundred thousand rules hears nothing meanwhile, for as long as the machine takes. Who works
+ * gets processor time; who hangs does not. */
+static bool still_works(struct child *k)
+{
+	uint64_t before = k->work_cpu_ms;
+
+	if (!k->has_work || ++k->work_turns > CHILD_WORK_MOST)
+		return false;
+	k->work_cpu_ms = child_cpu_ms(k->pid);
+	return k->work_cpu_ms >= before + CHILD_WORK_LEAST_MS;
+}
+
+uint64_t children_cpu_ms(const struct children *c)
+{
+	uint64_t ms = 0;
+
+	for (size_t i = 0; i < ROLE_COUNT; i++)
+		if (c->child[i].pid)
+			ms += child_cpu_ms(c->child[i].pid);
+	return ms;
 }
 
 /* Counted, not timed: while the machine sleeps nobody answers. */
@@ -410,7 +466,7 @@ static void ping(uv_timer_t *t)
 
 		if (!k->ready || !k->channel)
 			continue;
-		if (k->silent == CHILD_SILENT_MOST) {
+		if (k->silent >= CHILD_SILENT_MOST && !still_works(k)) {
 			end(k, "does not answer");
 			continue;
 		}
@@ -460,6 +516,7 @@ static int start(struct child *k, struct diag *d)
 	k->ending = false;
 	k->started_ms = unix_ms();
 	k->silent = 0;
+	k->has_work = false;
 	k->next_ms = 0;
 	r = channel_new(&(struct channel_config){ .loop = k->all->config.loop,
 						  .fd = fds[0],
@@ -474,7 +531,7 @@ static int start(struct child *k, struct diag *d)
 	if (r < 0)
 		end(k, d->text);
 	else
-		(void)uv_timer_start(&k->timer, not_ready, CHILD_READY_MS, 0);
+		(void)uv_timer_start(&k->timer, perhaps_not_ready, CHILD_READY_MS, 0);
 	return 0;
 }
 

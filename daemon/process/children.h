@@ -36,13 +36,16 @@ struct children_config {
 
 enum {
 	CHILD_READY_MS = 10000,  /* who is not ready by then is killed */
+	CHILD_HEAR_MS = 500,     /* more, for what it has said meanwhile */
 	CHILD_BACK_OFF_MS = 100, /* before the first restart; then doubled */
 	CHILD_BACK_OFF_MOST = 10000,
-	CHILD_STEADY_MS = 30000, /* who has lived so long begins anew */
-	CHILD_LOST_MS = 1000,    /* whose channel has ended, and who has not, is killed */
-	CHILD_PING_MS = 2000,    /* each is asked whether it does its work */
-	CHILD_SILENT_MOST = 8,   /* who leaves so many without an answer is killed */
-	CHILD_STOP_MS = 3000,    /* who has not ended by then is killed */
+	CHILD_STEADY_MS = 30000,  /* who has lived so long begins anew */
+	CHILD_LOST_MS = 1000,     /* whose channel has ended, and who has not, is killed */
+	CHILD_PING_MS = 2000,     /* each is asked whether it does its work */
+	CHILD_SILENT_MOST = 8,    /* who leaves so many without an answer is killed */
+	CHILD_WORK_MOST = 300,    /* unless it was given work and still does it; that many pings long */
+	CHILD_WORK_LEAST_MS = 10, /* of its processor's time from one ping to the next */
+	CHILD_STOP_MS = 3000,     /* who has not ended by then is killed */
 	CHILD_END_TEXT = 160,
 };
 
@@ -59,6 +62,12 @@ struct channel *children_channel(const struct children *c, enum role role);
 struct channel *children_wait(struct children *c, enum role role, unsigned ms);
 /* End it: it does not do what it should. It is started again. */
 void children_end(struct children *c, enum role role, const char *why);
+
+/* What was just written to this child's channel may take it long. It answers nothing until it has done it, and is not
+ * taken for hanging as long as it gets on. */
+void children_gave_work(struct channel *channel);
+/* Of their processor's time: do they get on? */
+uint64_t children_cpu_ms(const struct children *c);
 
 struct child_row {
 	enum role role;
