@@ -464,6 +464,11 @@ def applied():
     expect("and status does not speak of protection", "Nothing to protect" in a.cordon("status")[1])
 
 
+def period(seconds):
+    """For --confirm: where starting a program takes seconds, what is to happen before its end needs more of them."""
+    return "%ds" % round(seconds * SLOW)
+
+
 def probation():
     """--confirm: kept when confirmed, taken back when not, whatever happens to the daemon meanwhile"""
     a, _ = two_hosts()
@@ -477,27 +482,27 @@ def probation():
         return a.json("status")["policy"]["version"]
 
     require = a.policy(PSK % "require")
-    status, said = a.cordon("apply", require, "--confirm", "1s")
+    status, said = a.cordon("apply", require, "--confirm", period(1))
     expect("it is told when it is taken back", status == 0 and "taken back at" in said)
     expect("it is in force", mode() == "require")
     expect("another one has to wait", a.cordon("apply", require)[0] == 1)
-    expect("it is taken back", wait_until(lambda: mode() == "request", 3))
+    expect("it is taken back", wait_until(lambda: mode() == "request", 3 * SLOW))
     expect("with an event", "policy-rolled-back" in a.events())
-    a.cordon("apply", require, "--confirm", "1s")
+    a.cordon("apply", require, "--confirm", period(1))
     expect("confirmed", a.cordon("confirm")[0] == 0)
-    time.sleep(1.5)
+    time.sleep(1.5 * SLOW)
     expect("it stays", mode() == "require" and version() == 3)
     expect("there is nothing more to confirm", a.cordon("confirm")[0] == 1)
-    a.cordon("apply", a.policy(BLOCK), "--confirm", "2s")
+    a.cordon("apply", a.policy(BLOCK), "--confirm", period(2))
     a.kill()
-    time.sleep(2.2)
+    time.sleep(2.2 * SLOW)
     a.start()
     expect("its time ended while the daemon was dead: taken back at start", version() == 3 and mode() == "require")
-    a.cordon("apply", a.policy(BLOCK), "--confirm", "3s")
+    a.cordon("apply", a.policy(BLOCK), "--confirm", period(3))
     a.kill()
     a.start()
     expect("a restart before the end goes on with it", version() == 5 and mode() == "block")
-    expect("and takes it back then", wait_until(lambda: version() == 3, 5))
+    expect("and takes it back then", wait_until(lambda: version() == 3, 5 * SLOW))
     a.cordon("apply", a.policy(BLOCK), "--confirm", "60s")
     expect("rollback ends probation at once", a.cordon("rollback")[0] == 0 and version() == 3)
     reboot(a)
@@ -505,7 +510,7 @@ def probation():
 
 def reboot(a):
     """What a reboot leaves: the state folder, another boot ID, the boot clock at nothing."""
-    a.cordon("apply", a.policy(BLOCK), "--confirm", "2s")
+    a.cordon("apply", a.policy(BLOCK), "--confirm", period(2))
     a.kill()
     path = a.state + "/state.json"
     with open(path, encoding="utf-8") as f:
@@ -513,7 +518,7 @@ def reboot(a):
     state["pending"]["boot_id"] = "another"
     state["pending"]["deadline_boot_ms"] += 10 ** 9
     write(path, json.dumps(state), 0o600)
-    time.sleep(2.2)
+    time.sleep(2.2 * SLOW)
     a.start()
     expect("after a reboot the wall clock ends probation", a.json("status")["policy"]["version"] == 3)
 
