@@ -176,6 +176,65 @@ static void after_a_loss_nobody_is_asked_about_sooner(void **state)
 	end(&f);
 }
 
+/* All of the fixture's packets wait at one policy. */
+static void who_is_served_waits_a_moment_for_those_there_are(void **state)
+{
+	struct wait *const *all;
+	struct fixture f;
+	uint32_t asked;
+
+	(void)state;
+	begin(&f);
+	for (unsigned n = 1; n <= 2; n++)
+		(void)acquire(&f, n);
+	all = f.x.waits.all;
+	all[0]->empty = true; /* its SA has come */
+	xfrm_enter(&f.x);
+	crowd_served(&f.x, XFRM_INDEX_OURS);
+	xfrm_leave(&f.x);
+	assert_true(all[1]->holds && !all[1]->empty);
+	assert_int_equal(waits_deadline(&f.x), f.now + CROWD_MS);
+	f.now += CROWD_MS / 2;
+	(void)acquire(&f, 3); /* and does not make it longer */
+	all = f.x.waits.all;
+	all[1]->empty = all[1]->ended = true;
+	asked = f.x.asker.seq;
+	xfrm_enter(&f.x);
+	crowd_served(&f.x, XFRM_INDEX_OURS);
+	xfrm_leave(&f.x);
+	assert_true(!all[1]->holds && !all[2]->holds);
+	assert_true(all[2]->empty && all[2]->ended); /* it gave way */
+	assert_int_equal(f.x.asker.seq - asked, 1);
+	end(&f);
+}
+
+static void who_does_not_answer_gives_way(void **state)
+{
+	struct wait *const *all;
+	struct fixture f;
+
+	(void)state;
+	begin(&f);
+	for (unsigned n = 1; n <= 2; n++)
+		(void)acquire(&f, n);
+	all = f.x.waits.all;
+	assert_false(crowd_is_alone(&f.x, all[1]));
+	all[0]->empty = true;
+	xfrm_enter(&f.x);
+	crowd_served(&f.x, XFRM_INDEX_OURS);
+	xfrm_leave(&f.x);
+	f.now += CROWD_MS;
+	tick(&f);
+	assert_true(!all[1]->holds && all[1]->empty && all[1]->ended);
+	assert_true(crowd_is_alone(&f.x, all[1]));
+	assert_int_equal(f.asked, 2);
+	f.now += WAIT_ASK_MS;
+	(void)acquire(&f, 2); /* its next packet is asked about again */
+	assert_int_equal(f.asked, 3);
+	assert_false(all[1]->empty);
+	end(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -183,6 +242,8 @@ int main(void)
 		cmocka_unit_test(what_has_ended_makes_room),
 		cmocka_unit_test(many_peers_are_asked_about_so_fast_and_no_faster),
 		cmocka_unit_test(after_a_loss_nobody_is_asked_about_sooner),
+		cmocka_unit_test(who_is_served_waits_a_moment_for_those_there_are),
+		cmocka_unit_test(who_does_not_answer_gives_way),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
