@@ -2,7 +2,7 @@
 #include "dataplane/esp/esp.h"
 #include "dataplane/esp/keeper.h"
 #include "dataplane/esp/plane.h"
-#include "tests/conformance/world.h"
+#include "tests/conformance/door_esp.h"
 
 #include <sys/socket.h>
 #include <unistd.h>
@@ -32,11 +32,11 @@ static void close_plane(struct world *w)
 	tun_keeper_free(w->own);
 }
 
-static bool seed(struct world *w, uint32_t spi, uint64_t number)
+bool door_esp_seed(struct sad *plane, uint32_t spi, uint64_t number)
 {
 	size_t bucket = 0;
 
-	for (struct sa *sa = sa_next(&w->sad->sas, &bucket, NULL); sa; sa = sa_next(&w->sad->sas, &bucket, sa))
+	for (struct sa *sa = sa_next(&plane->sas, &bucket, NULL); sa; sa = sa_next(&plane->sas, &bucket, sa))
 		if (!sa->spec.inbound && sa->spec.spi == spi) {
 			sa->sequence = number;
 			return true;
@@ -44,7 +44,12 @@ static bool seed(struct world *w, uint32_t spi, uint64_t number)
 	return false;
 }
 
-static void begin_udp(struct world *w, int fd, uint8_t family)
+static bool seed(struct world *w, uint32_t spi, uint64_t number)
+{
+	return door_esp_seed(w->sad, spi, number);
+}
+
+void door_esp_begin_udp(struct world *w, int fd, uint8_t family)
 {
 	(void)w;
 	(void)fd;
@@ -52,7 +57,7 @@ static void begin_udp(struct world *w, int fd, uint8_t family)
 }
 
 /* As the daemon does with what is neither IKE nor a keep-alive. */
-static void read_udp(struct world *w, int fd)
+void door_esp_read_udp(const struct world *w, struct sad *own, int fd)
 {
 	uint8_t room[ESP_DATAGRAM_HEADROOM + PACKET_MOST], *octets = room + ESP_DATAGRAM_HEADROOM;
 	struct sockaddr_storage from = { 0 };
@@ -66,13 +71,19 @@ static void read_udp(struct world *w, int fd)
 
 	if (n <= 4 || !addr_from_sockaddr(&from, &g.remote, &g.remote_port))
 		return;
-	esp_begin(w->sad);
-	esp_encapsulated(w->sad, &g);
-	esp_end(w->sad);
+	esp_begin(own);
+	esp_encapsulated(own, &g);
+	esp_end(own);
+}
+
+static void read_udp(struct world *w, int fd)
+{
+	door_esp_read_udp(w, w->sad, fd);
 }
 
 const struct door door_esp = {
 	.name = "userspace",
+	.many = MANY_MOST,
 	.knows_spis = true,
 	.open = open_plane,
 	.close = close_plane,
@@ -81,6 +92,6 @@ const struct door door_esp = {
 	.deadline = esp_deadline,
 	.tick = esp_tick,
 	.seed = seed,
-	.begin_udp = begin_udp,
+	.begin_udp = door_esp_begin_udp,
 	.read_udp = read_udp,
 };

@@ -85,6 +85,7 @@ static void read_udp(struct world *w, int fd)
 
 const struct door door_xfrm = {
 	.name = "kernel",
+	.many = MANY_MOST,
 	.open = open_plane,
 	.close = close_plane,
 	.fd = xfrm_fd,

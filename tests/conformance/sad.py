@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The promises of sad.h on one of the planes: makes the two hosts and what stands around the plane, and runs the program.
 
-usage: sad.py PROGRAM userspace|kernel [PROMISE ...]
+usage: sad.py PROGRAM userspace|workers|kernel [PROMISE ...]
 """
 import os
 import subprocess
@@ -65,7 +65,7 @@ def main():
     on_exit(lambda: p.poll() is None and p.kill())
     if p.stdout.readline().strip() != "ready":
         sys.exit("the plane did not start")
-    if plane == "userspace":
+    if plane != "kernel":
         around_userspace(host)
     print(p.communicate("go\n", timeout=BOUND_S)[0], end="")
     sys.exit(p.returncode)

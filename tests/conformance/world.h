@@ -15,6 +15,7 @@ struct world;
 /* A plane as its maker sees it; all else goes by sad.h. */
 struct door {
 	const char *name;
+	unsigned many;   /* SAs at a time that are tried: up to MANY_MOST */
 	bool knows_spis; /* sees each packet; the kernel has to be asked whether somebody sends to an SPI that is not
 			    there */
 	/* In the host's namespace. Fills w->sad. */
@@ -30,10 +31,11 @@ struct door {
 	void (*begin_udp)(struct world *w, int fd, uint8_t family);
 	void (*read_udp)(struct world *w, int fd);
 };
-extern const struct door door_esp, door_xfrm;
+extern const struct door door_esp, door_crew, door_xfrm;
 
 enum {
 	EVENTS_MOST = 256,
+	MANY_MOST = 10000,
 	PACKET_MOST = 2048,
 	APP_PORT = 7000,
 	PEER_PORT = 7001,
