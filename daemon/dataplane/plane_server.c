@@ -597,7 +597,7 @@ int plane_on_begin(void *context, struct channel *c, struct wire_in *body, int *
 	const uint32_t own_mark = wire_u32(body), clear_value = wire_u32(body), clear_mask = wire_u32(body);
 	const unsigned workers = kernel ? (void)wire_u8(body), 1u : wire_u8(body);
 	struct running *r;
-	struct sad *sad;
+	struct sad *sad = NULL;
 	struct diag d = { 0 };
 	int failed;
 

@@ -36,7 +36,7 @@ PLAIN = [
     (r"(?<![\w.])\d+(\.\d+)? ?(B|kB|MB|KiB|ms|s|min|h|days|octets|packets|bytes)\b", "AMOUNT"), (r"(AMOUNT ?)+", "AMOUNT"),
     (r"\d+\.\d+(/\d+\.\d+)+", "N/N"),
     (r", pipe \d+", ""),
-    (r"Plane     (kernel|userspace)( \([^)]*\))?", "PLANE"),  # as this machine's kernel has it
+    (r"Plane     (kernel|userspace)( \([^)]*\))?(, \d+ workers)?", "PLANE"),  # as this machine's kernel has it
     (r"(length|icmp_seq=|id|ttl=|seq|time=?) ?\d+(\.\d+)?", r"\1 N"),
 ]
 
