@@ -165,9 +165,18 @@ def growth(rows):
         text += "## Many SAs\n\nTwo planes keyed by hand (the daemon without keying), ESP in UDP, each SA between another two addresses. " \
                 "The stream goes under one of them,\nthe datagrams under all by turns: each goes to another address, so there is nothing to " \
                 "send or join together, and every packet finds\nanother SA, another route and another cache line. Memory is of one direction, " \
-                "keys and replay window included, while no packet has\ncome for it lately: the ciphers of the 1,024 SAs used last stay keyed, which " \
+                "keys and replay window included, while no packet has\ncome for it lately: the ciphers of the 32,768 SAs used last stay keyed, which " \
                 "takes more.\n\n"
         text += table(["SAs each way", "Gbit/s, TCP 1 stream", "kpps, 64-byte UDP under all", "octets of memory an SA"], lines) + "\n"
+    lines = [["{:,}".format(count), rows.cell("sas-gateway", "gateway-%d" % count)] for count in (1, 1000, 10000)
+             if rows.get("sas-gateway", "gateway-%d" % count)]
+    if lines:
+        text += "How much of that is the SAs', and how much the kernel's with so many peers? The same datagrams to 10,000 addresses behind " \
+                "one gateway, by\ntunnels that share the addresses:\n\n" + \
+                table(["tunnels", "kpps, 64-byte UDP to 10,000 addresses"], lines) + "\n"
+    if rows.get("spread-1", "veth-spread"):
+        text += "Without any protection: %s kpps to one address, %s to 10,000.\n\n" % (
+            rows.cell("spread-1", "veth-spread"), rows.cell("spread-10000", "veth-spread"))
     lines = []
     for count in (1, 1000, 10000, 100000):
         who = "rules-%d" % count
