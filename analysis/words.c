@@ -1,5 +1,5 @@
 /* The sentences of `why`: what is the case, why, what to do. */
-#include "analysis/why.h"
+#include "analysis/words.h"
 #include "base/str.h"
 
 #include <stdio.h>
@@ -10,22 +10,11 @@ const char *why_name(const struct ends_who *who, char buf[ADDR_TEXT])
 	return who->host ? who->host->name : addr_text(&who->addr, buf);
 }
 
-/* The names of both sides, made once for a sentence. */
-struct names {
-	char buf[2][ADDR_TEXT];
-	const char *of[2];
-};
-
-static struct names *names_of(const struct why_verdict *v, struct names *n)
+struct names *why_names(const struct why_verdict *v, struct names *n)
 {
 	n->of[0] = why_name(&v->point.from, n->buf[0]);
 	n->of[1] = why_name(&v->point.to, n->buf[1]);
 	return n;
-}
-
-static const struct rule *rule_at(const struct why_verdict *v, unsigned side)
-{
-	return v->sides[side].entry.rule;
 }
 
 static void say_method(const struct auth_method *m, struct str *out)
@@ -46,7 +35,7 @@ static void say_method(const struct auth_method *m, struct str *out)
 	}
 }
 
-static void say_set(const struct auth_set *s, struct str *out)
+void why_say_set(const struct auth_set *s, struct str *out)
 {
 	for (size_t i = 0; i < s->count; i++) {
 		if (i)
@@ -72,7 +61,7 @@ static void say_untold(const struct auth_method *proof, struct str *out)
 static void say_obstacle(const struct why_verdict *v, const struct names *n, struct str *out)
 {
 	const struct negotiation *g = &v->negotiation;
-	const struct rule *a = rule_at(v, 0), *b = rule_at(v, 1), *at = rule_at(v, g->at);
+	const struct rule *a = why_rule_at(v, 0), *b = why_rule_at(v, 1), *at = why_rule_at(v, g->at);
 
 	switch (g->result) {
 	case NEGOTIATE_AGREED:
@@ -101,16 +90,16 @@ static void say_obstacle(const struct why_verdict *v, const struct names *n, str
 	case NEGOTIATE_MACHINE:
 		if (g->unlearnt) {
 			str_addf(out, "whether %s is among the machines that '%s' authorises cannot be learnt: ",
-				 n->of[g->at], rule_at(v, !g->at)->name);
+				 n->of[g->at], why_rule_at(v, !g->at)->name);
 			say_untold(g->proof[g->at], out);
 			return;
 		}
 		str_addf(out, "%s is not among the machines that '%s' authorises", n->of[g->at],
-			 rule_at(v, !g->at)->name);
+			 why_rule_at(v, !g->at)->name);
 		return;
 	case NEGOTIATE_SECOND:
 		str_addf(out, "'%s' asks for a second authentication, and neither IKEv2 nor IKEv1 has one",
-			 rule_at(v, g->at)->name);
+			 why_rule_at(v, g->at)->name);
 		return;
 	case NEGOTIATE_MODULE:
 		str_addf(out, "one end negotiates by %s, the other by %s", rule_modules_name(a->modules),
@@ -146,10 +135,10 @@ static void say_no_promise(const struct why_verdict *v, const struct names *n, s
 	if (v->guaranteed >= v->verdict)
 		return;
 	if (v->guaranteed == OUTCOME_CLEAR) {
-		str_addf(out, " That is not promised: '%s' lets %s send in clear ", rule_at(v, 0)->name, n->of[0]);
-		say_after(rule_at(v, 0)->fallback_after_ms, out);
+		str_addf(out, " That is not promised: '%s' lets %s send in clear ", why_rule_at(v, 0)->name, n->of[0]);
+		say_after(why_rule_at(v, 0)->fallback_after_ms, out);
 		str_addf(out, " if negotiation fails%s.",
-			 rule_at(v, 1)->mode == MODE_REQUEST ? "" : "; the other end would drop it");
+			 why_rule_at(v, 1)->mode == MODE_REQUEST ? "" : "; the other end would drop it");
 	} else {
 		str_addf(out, " That is not promised: both also accept %s, which does not encrypt.",
 			 child_suite_text(g->weakest_suite, suite));
@@ -158,7 +147,7 @@ static void say_no_promise(const struct why_verdict *v, const struct names *n, s
 
 static void say_protected(const struct why_verdict *v, const struct names *n, struct str *out)
 {
-	const struct rule *a = rule_at(v, 0), *b = rule_at(v, 1);
+	const struct rule *a = why_rule_at(v, 0), *b = why_rule_at(v, 1);
 	const struct negotiation *g = &v->negotiation;
 	char suite[SUITE_TEXT];
 	bool asked = a->mode == MODE_REQUEST;
@@ -252,7 +241,7 @@ static void say_tunnel(const struct why_verdict *v, struct str *out)
 
 static void say_clear(const struct why_verdict *v, const struct names *n, struct str *out)
 {
-	const struct rule *a = rule_at(v, 0), *b = rule_at(v, 1), *one = a ? a : b;
+	const struct rule *a = why_rule_at(v, 0), *b = why_rule_at(v, 1), *one = a ? a : b;
 
 	if (!v->sides[0].agent && !v->sides[1].agent) {
 		str_addf(out, "neither %s nor %s runs IPsec, so no rule is in force between them.", n->of[0], n->of[1]);
@@ -283,13 +272,13 @@ static void say_clear(const struct why_verdict *v, const struct names *n, struct
 static void say_blocked(const struct why_verdict *v, const struct names *n, struct str *out)
 {
 	int at = v->meeting.stopped_at;
-	const struct rule *r = rule_at(v, (unsigned)at);
+	const struct rule *r = why_rule_at(v, (unsigned)at);
 	char address[ADDR_TEXT];
 	const struct addr *peer = at ? &v->point.from.addr : &v->point.to.addr;
 
 	if (r->mode == MODE_BLOCK) {
 		str_addf(out, "'%s' blocks it", r->name);
-		if (rule_at(v, !at) != r)
+		if (why_rule_at(v, !at) != r)
 			str_addf(out, " at %s", n->of[at]);
 		str_add(out, ".");
 		return;
@@ -302,21 +291,15 @@ static void say_blocked(const struct why_verdict *v, const struct names *n, stru
 	str_add(out, ".");
 }
 
-/* "members of trusted" */
-static void say_groups(const struct group *const *groups, size_t count, struct str *out)
+void why_say_groups(const struct group *const *groups, size_t count, struct str *out)
 {
 	for (size_t i = 0; i < count; i++)
 		str_addf(out, "%s%s", i ? ", " : "", groups[i]->name);
 }
 
-static unsigned firewall_side(const struct why_verdict *v)
-{
-	return v->sides[0].firewall.blocked ? 0 : 1;
-}
-
 static void say_firewall(const struct why_verdict *v, const struct names *n, struct str *out)
 {
-	unsigned side = firewall_side(v);
+	unsigned side = why_firewall_side(v);
 	const struct firewall_answer *a = &v->sides[side].firewall;
 
 	if (a->rule)
@@ -338,7 +321,7 @@ static void say_firewall(const struct why_verdict *v, const struct names *n, str
 				 a->known ? ", because %s has not proven that it is in "
 					  : ", because %s is not known as a member of ",
 				 n->of[!side]);
-			say_groups(a->missed->machines_allow, a->missed->allow_count, out);
+			why_say_groups(a->missed->machines_allow, a->missed->allow_count, out);
 		} else if (v->meeting.verdict != OUTCOME_CLEAR) {
 			str_addf(out, ", because it excepts %s", n->of[!side]);
 		} else {
@@ -400,7 +383,7 @@ static void say_let_through(const struct why_verdict *v, const struct names *n, 
 
 void why_reason(const struct why *w, const struct why_verdict *v, struct str *out)
 {
-	struct names names = { .of = { NULL } }, *n = names_of(v, &names);
+	struct names names = { .of = { NULL } }, *n = why_names(v, &names);
 
 	switch (v->cause) {
 	case WHY_SAME_HOST:
@@ -433,136 +416,6 @@ void why_reason(const struct why *w, const struct why_verdict *v, struct str *ou
 	say_profiles(v, out);
 	say_assumed(v, n, out);
 	(void)w;
-}
-
-static void advise_tunnel(const struct why_verdict *v, struct str *out)
-{
-	const struct negotiation *g = &v->tunnel.negotiation;
-	char buf[ADDR_TEXT];
-	const char *at = why_name(&v->tunnel.ends[g->at], buf);
-
-	if (!v->tunnel.rule->tunnel)
-		str_addf(out, "take the traffic out of '%s', or exempt it by a more specific rule",
-			 v->tunnel.rule->name);
-	else if (g->result == NEGOTIATE_NO_AGENT || g->result == NEGOTIATE_CREDENTIAL)
-		str_addf(out, "give %s Cordon and what proves it for '%s'", at, v->tunnel.rule->name);
-	else
-		str_addf(out, "see that '%s' is what wins at both ends of the tunnel", v->tunnel.rule->name);
-}
-
-/* So that a group can be learnt. */
-static void advise_proof(const struct auth_method *proof, const char *rule, struct str *out)
-{
-	if (proof && proof->kind == AUTH_CERTIFICATE)
-		str_addf(out,
-			 "write map-to-account: true in the certificate method, or name in '%s' hosts or certificates",
-			 rule);
-	else if (proof && proof->kind == AUTH_PSK)
-		str_addf(out, "have Kerberos or a certificate prove who it is, or name hosts in '%s'", rule);
-	else
-		str_addf(out, "name directory groups or hosts in '%s'", rule);
-}
-
-static void advise_rules(const struct why_verdict *v, const struct names *n, struct str *out)
-{
-	unsigned stopped = (unsigned)v->meeting.stopped_at;
-	const struct negotiation *g = &v->negotiation;
-	const struct rule *r = rule_at(v, stopped);
-	const char *peer = n->of[g->at];
-
-	if (r->mode == MODE_BLOCK) {
-		str_addf(out, "take the traffic out of '%s', or exempt it by a more specific rule", r->name);
-		return;
-	}
-	switch (g->result) {
-	case NEGOTIATE_NO_AGENT:
-	case NEGOTIATE_CREDENTIAL:
-		str_addf(out, "give %s ", peer);
-		if (g->result == NEGOTIATE_NO_AGENT)
-			str_add(out, "Cordon and ");
-		if (g->result == NEGOTIATE_CREDENTIAL || r->auth)
-			say_set(g->result == NEGOTIATE_CREDENTIAL ? g->set : r->auth, out);
-		str_addf(out, ", or exempt it by a rule that names %s", peer);
-		return;
-	case NEGOTIATE_NAT:
-		str_addf(out, "write 'nat-traversal: %s', or exempt it by a rule that names %s",
-			 nat_traversal_name(g->at == 1 ? NAT_TRAVERSAL_SERVER : NAT_TRAVERSAL_BOTH), peer);
-		return;
-	case NEGOTIATE_NO_RULE:
-		if (rule_at(v, g->at))
-			str_addf(out, "make '%s' and '%s' agree: both ends must protect it, or both exempt it", r->name,
-				 rule_at(v, g->at)->name);
-		else
-			str_addf(out, "have '%s' in force at both ends (profiles, keywords)", r->name);
-		return;
-	case NEGOTIATE_MACHINE:
-		if (g->unlearnt) {
-			advise_proof(g->proof[g->at], rule_at(v, !g->at)->name, out);
-			return;
-		}
-		str_addf(out, "put %s in one of the groups of '%s': ", peer, rule_at(v, !g->at)->name);
-		say_groups(rule_at(v, !g->at)->machines, rule_at(v, !g->at)->machine_count, out);
-		return;
-	case NEGOTIATE_SECOND:
-		str_addf(out, "leave second-authentication out of '%s'", rule_at(v, g->at)->name);
-		return;
-	case NEGOTIATE_METHOD:
-	case NEGOTIATE_MODULE:
-	case NEGOTIATE_KEY_EXCHANGE:
-	case NEGOTIATE_PROTECTION:
-		str_add(out, "give both rules the same sets");
-		return;
-	case NEGOTIATE_AGREED:
-		return;
-	}
-}
-
-/* Its groups were right or wrong when it proved itself; what was changed since has to be shown anew. */
-static void advise_proving(const struct firewall_answer *a, const char *peer, struct str *out)
-{
-	if (a->miss == MISS_EXCEPTED)
-		str_addf(out, "take %s out of what '%s' excepts", peer, a->missed->name);
-	else if (a->miss == MISS_UNLEARNT)
-		str_addf(out, "see that the groups of '%s' are in the directory, and that %s proves an account",
-			 a->missed->name, peer);
-	else
-		str_addf(out, "put %s in a group that '%s' allows", peer, a->missed->name);
-	str_addf(out,
-		 "; then, on %s, `cordon refresh` and `cordon rekey --proof`, by which it proves anew where it is a "
-		 "member",
-		 peer);
-}
-
-void why_advice(const struct why *w, const struct why_verdict *v, struct str *out)
-{
-	struct names names = { .of = { NULL } }, *n = names_of(v, &names);
-	const struct firewall_answer *a = &v->sides[firewall_side(v)].firewall;
-
-	(void)w;
-	if (v->verdict != OUTCOME_BLOCKED)
-		return;
-	if (v->cause == WHY_FIREWALL && a->known && a->missed && v->meeting.verdict != OUTCOME_CLEAR &&
-	    a->miss != MISS_SECURE) {
-		advise_proving(a, n->of[!firewall_side(v)], out);
-		return;
-	}
-	if (v->cause == WHY_RULES && v->meeting.verdict != OUTCOME_BLOCKED)
-		advise_tunnel(v, out);
-	else if (v->cause == WHY_RULES)
-		advise_rules(v, n, out);
-	else if (v->cause == WHY_FIREWALL && a->missed && a->miss == MISS_UNLEARNT)
-		advise_proof(a->proof, a->missed->name, out);
-	else if (v->cause == WHY_FIREWALL && a->missed && a->miss == MISS_EXCEPTED)
-		str_addf(out, "take %s out of what '%s' excepts", n->of[!firewall_side(v)], a->missed->name);
-	else if (v->cause == WHY_FIREWALL && a->missed && a->miss == MISS_MEMBER && v->meeting.verdict != OUTCOME_CLEAR)
-		str_addf(out, "put %s in a group that '%s' allows", n->of[!firewall_side(v)], a->missed->name);
-	else if (v->cause == WHY_FIREWALL && a->missed)
-		str_addf(out, "have a connection security rule protect it, as '%s' asks", a->missed->name);
-	else if (v->cause == WHY_FIREWALL && !a->rule)
-		str_addf(out, "add a rule with action allow to the firewall section that names %s",
-			 n->of[firewall_side(v)]);
-	else if (v->cause == WHY_FIREWALL)
-		str_addf(out, "take it out of '%s', or add a bypass rule for machines that you trust", a->rule->name);
 }
 
 void why_side_words(const struct why_verdict *v, unsigned side, struct str *out)
