@@ -35,6 +35,8 @@ struct gate_count_row {
 extern const struct gate_count_row gate_counts[GATE_COUNTS];
 
 enum { GATE_COUNTER_NAME = 32 };
+/* As a rule's number: of all that are too many to be counted apart (gate_config's rules_counted). */
+#define GATE_RULE_MANY UINT32_MAX
 /* What is counted of a firewall rule. */
 static inline enum gate_count gate_firewall_count(enum firewall_action action)
 {

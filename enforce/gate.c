@@ -40,6 +40,7 @@ const struct gate_config gate_default = {
 	.tun = "cordon0",
 	.nflog_group = 100,
 	.rules_apart = 64,
+	.rules_counted = 20000,
 	.mtu = 1500,
 };
 
@@ -257,6 +258,8 @@ static void carry_count(void *context, enum gate_count kind, uint32_t rule, stru
 		carry_firewall_count(c, rule, n);
 	else if (!gate_counts[kind].modes)
 		c->counts[kind] = n;
+	else if (rule == GATE_RULE_MANY)
+		c->counts[c->new_count * GATE_COUNTS + kind] = n;
 	else if ((to = successor(c, rule)))
 		c->counts[(size_t)to->index * GATE_COUNTS + kind] = n;
 }
@@ -717,7 +720,8 @@ static void list_count(void *context, enum gate_count kind, uint32_t rule, struc
 				    .packets = n.packets,
 				    .octets = n.octets };
 
-	if (gate_counts[kind].modes && !(row.rule = rule_by_index(l->rules, l->rule_count, rule)))
+	if (gate_counts[kind].modes && rule != GATE_RULE_MANY &&
+	    !(row.rule = rule_by_index(l->rules, l->rule_count, rule)))
 		return;
 	if (gate_counts[kind].firewall && !(row.firewall = firewall_rule_numbered(l->policy, rule)))
 		return;

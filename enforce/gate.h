@@ -30,6 +30,7 @@ struct gate_config {
 	const char *tun;        /* "cordon0" */
 	uint16_t nflog_group;   /* dropped clear packets; default 100 */
 	uint32_t rules_apart;   /* more rules that do the same share their chains (pools.h); default 64 */
+	uint32_t rules_counted; /* and if more than this do, they are counted together; default 20,000 */
 	uint16_t mtu;           /* of the links outside: what the MSS is clamped to, less ESP; default 1500 */
 };
 extern const struct gate_config gate_default;

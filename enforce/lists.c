@@ -116,7 +116,7 @@ static void find_slots(struct writing *w)
 {
 	size_t slot;
 
-	for (size_t i = 0; i < w->l.count && !w->by_port; i++) {
+	for (size_t i = 0; i < w->l.count && !w->by_port && !pools_together(w->r); i++) {
 		const struct rule *rule = rule_as_written(w->l.entries[i].rule);
 
 		if (pool_of(w->r, rule) && !find_slot(w, rule->index, &slot))
@@ -135,6 +135,10 @@ static void add_goto(struct writing *w, const struct plan_entry *e)
 	char name[POOL_NAME];
 	size_t slot;
 
+	if (pool && pools_together(w->r)) {
+		str_addf(w->out, " goto %s\n", pool_slot(w->r, pool, w->local, 0, name));
+		return;
+	}
 	use(w->r, e);
 	if (pool && !w->by_port && find_slot(w, rule->index, &slot)) {
 		str_addf(w->out, " goto %s\n", pool_slot(w->r, pool, w->local, (uint32_t)slot, name));
@@ -219,7 +223,8 @@ static bool leads_to_the_same(const struct writing *w, const struct plan_entry *
 {
 	const struct rule *first = rule_as_written(a->rule), *other = rule_as_written(b->rule);
 
-	return first == other || (w->by_port && pool_of(w->r, first) && pool_of(w->r, first) == pool_of(w->r, other));
+	return first == other || ((w->by_port || pools_together(w->r)) && pool_of(w->r, first) &&
+				  pool_of(w->r, first) == pool_of(w->r, other));
 }
 
 /* How many of the entries from `from` on make a run; *ret_end: behind them. */
@@ -258,7 +263,8 @@ static void add_run_side(struct writing *w, const char *tuple, int protocol, boo
 		if (!(e->initiators & initiator) || says_nothing(w->l, i) || port_given(e->local_port) != local ||
 		    (e->protocol != protocol && e->protocol != PROTOCOL_ANY))
 			continue;
-		if (list_ports_add(p, local ? e->local_port : e->remote_port, rule_as_written(e->rule)->index))
+		if (list_ports_add(p, local ? e->local_port : e->remote_port, rule_as_written(e->rule)->index) &&
+		    !(pool_of(w->r, rule_as_written(e->rule)) && pools_together(w->r)))
 			use(w->r, e);
 	}
 	if (!list_ports_end(p))
@@ -432,9 +438,10 @@ static struct target find_target(struct ruleset *r, size_t local, uint32_t list)
 		return t;
 	find_slots(&w);
 	if (takes_all(&w.l.entries[0])) {
-		use(r, &w.l.entries[0]);
-		t.kind = w.slot_count ? TARGET_POOL : TARGET_RULE;
-		t.number = w.slot_count ? pool_of(r, rule) : rule->index;
+		t.kind = pool_of(r, rule) ? TARGET_POOL : TARGET_RULE;
+		t.number = pool_of(r, rule) ? pool_of(r, rule) : rule->index;
+		if (t.kind == TARGET_RULE || !pools_together(r))
+			use(r, &w.l.entries[0]);
 	} else {
 		t.kind = TARGET_LIST;
 		t.number = write_list(&w, list);

@@ -34,6 +34,9 @@ struct pools {
 	struct pool_key **ports;
 	size_t port_count, port_cap;
 	struct table ports_by; /* by what they hold */
+	size_t pooled;         /* rules, of all pools */
+	bool together;
+	struct pool_key all; /* together */
 };
 
 /* ---- which rules do the same ------------------------------------------------------------------------------------- */
@@ -76,6 +79,16 @@ void pools_make(struct ruleset *r)
 			p->rows[p->of_rule[rule->index] - 1].count++;
 		}
 	}
+	for (size_t i = 0; i < p->count; i++)
+		if (p->rows[i].count > r->config->rules_apart)
+			p->pooled += p->rows[i].count;
+	p->all.together = true;
+	p->together = p->pooled > r->config->rules_counted;
+}
+
+bool pools_together(const struct ruleset *r)
+{
+	return r->pools->together;
 }
 
 static void key_free(struct pool_key *k)
@@ -96,6 +109,7 @@ void pools_wipe(struct ruleset *r)
 	for (size_t i = 0; i < p->port_count; i++)
 		key_free(p->ports[i]);
 	table_wipe(&p->ports_by);
+	free(p->all.pools);
 	free(p->slots);
 	free(p->ports);
 	free(p->rows);
@@ -121,7 +135,9 @@ void pool_set_apart(struct ruleset *r, const struct rule *rule)
 
 static const char *key_name(const struct pool_key *k, char buf[POOL_NAME])
 {
-	if (k->by_port)
+	if (k->together)
+		(void)snprintf(buf, POOL_NAME, "all");
+	else if (k->by_port)
 		(void)snprintf(buf, POOL_NAME, "p%u", k->number);
 	else
 		(void)snprintf(buf, POOL_NAME, "a%zu_%u", k->local, k->slot);
@@ -155,6 +171,8 @@ static struct pool_key *slot_key(struct pools *p, size_t local, uint32_t slot)
 {
 	struct pool_key *k;
 
+	if (p->together)
+		return &p->all;
 	for (size_t i = p->slot_count; i-- > 0;) /* those of the local address that is being written come last */
 		if (p->slots[i]->local == local && p->slots[i]->slot == slot)
 			return p->slots[i];
@@ -179,6 +197,8 @@ static void add_member(struct pool_key *k, const struct pool_member *member)
 void pool_slot_add(struct ruleset *r, size_t local, uint32_t slot, const struct addr_range *remote,
 		   const struct rule *rule)
 {
+	if (r->pools->together)
+		return;
 	add_member(slot_key(r->pools, local, slot),
 		   &(struct pool_member){ .remote = *remote, .ports.rule = rule->index });
 }
@@ -232,7 +252,9 @@ void pool_add_count(struct ruleset *r, const struct rule_counts *c, enum gate_co
 {
 	char name[POOL_NAME], counter[GATE_COUNTER_NAME];
 
-	if (c->key)
+	if (c->key && c->key->together)
+		str_addf(r->out, " counter name %s", gate_counter_name(kind, GATE_RULE_MANY, counter));
+	else if (c->key)
 		str_addf(r->out, " jump count_%u_%s", (unsigned)kind, key_name(c->key, name));
 	else
 		str_addf(r->out, " counter name %s", gate_counter_name(kind, c->rule->index, counter));
@@ -297,7 +319,7 @@ static void add_key_chains(struct ruleset *r, struct pool_key *k)
 	char name[POOL_NAME], map[2 * POOL_NAME], chain[POOL_NAME];
 
 	key_name(k, name);
-	for (unsigned kind = 0; kind < GATE_COUNTS; kind++) {
+	for (unsigned kind = 0; kind < GATE_COUNTS && !k->together; kind++) {
 		if (!(k->kinds & 1u << kind))
 			continue;
 		str_addf(r->out, "\tchain count_%u_%s {\n", kind, name);
@@ -330,6 +352,7 @@ void pools_add_chains(struct ruleset *r)
 		(void)snprintf(name, sizeof name, "rule_%u", rules[i].index);
 		rule_chain_add(r, name, &own);
 	}
+	add_key_chains(r, &r->pools->all);
 	for (size_t i = 0; i < p->slot_count; i++)
 		add_key_chains(r, p->slots[i]);
 	for (size_t i = 0; i < p->port_count; i++)

@@ -14,6 +14,7 @@ enum { POOL_SLOTS_MOST = 32 };
 struct pool_key {
 	size_t local;  /* by the address of the other end: of these local addresses, */
 	uint32_t slot; /* the rule that stands here in the list of that address */
+	bool together; /* or not at all: they are too many to be counted apart */
 	bool by_port;  /* or by a port of */
 	int protocol;
 	bool local_port;
@@ -35,6 +36,8 @@ void pools_wipe(struct ruleset *r);
 
 /* From 1; 0: the rule is apart. */
 uint32_t pool_of(const struct ruleset *r, const struct rule *rule);
+/* Are the rules of pools too many to be counted apart? Then each pool has one chain: pool_slot gives that. */
+bool pools_together(const struct ruleset *r);
 /* It gets a chain of its own besides. */
 void pool_set_apart(struct ruleset *r, const struct rule *rule);
 

@@ -126,6 +126,11 @@ static void add_counters(struct ruleset *r, const struct ruleset_carry *carry)
 	size_t n = policy_rules(plan_policy(r->plan), &rules);
 
 	add_firewall_counters(r, carry);
+	for (enum gate_count k = 0; k < GATE_COUNTS && pools_together(r); k++)
+		if (gate_counts[k].modes)
+			write_counter(r, k, GATE_RULE_MANY,
+				      carry && carry->counts ? carry->counts[n * GATE_COUNTS + k]
+							     : (struct ruleset_count){ 0 });
 	for (enum gate_count k = 0; k < GATE_COUNTS; k++) {
 		if (!gate_counts[k].modes && !gate_counts[k].firewall && k != GATE_COUNT_GUARDED &&
 		    shows_counts(r->config, k))

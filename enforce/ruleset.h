@@ -35,7 +35,8 @@ struct ruleset_carry {
 	/* Is there a guard (guard.h), which wants to know what this table has seen? Not yet: once its sets are in
 	 * force, ruleset_write_in_force. */
 	enum ruleset_guard { RULESET_NO_GUARD, RULESET_GUARDED, RULESET_GUARDED_LATER } guard;
-	struct ruleset_count *counts;           /* GATE_COUNTS for each rule of the new plan; NULL: all start at 0 */
+	struct ruleset_count *counts;           /* GATE_COUNTS for each rule of the new plan, and at the end of
+						  those together; NULL: all start at 0 */
 	struct ruleset_count *firewall_counts;  /* the same of each rule of its firewall sections, by number */
 	const struct ruleset_program *programs; /* that firewall rules name and that are there; not owned */
 	size_t program_count;

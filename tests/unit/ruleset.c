@@ -740,6 +740,34 @@ static void rules_that_share_a_chain_are_counted_apart(void **state)
 	free(m);
 }
 
+/* Of very many not even that is left. Who is apart keeps his own. */
+static void very_many_rules_are_counted_together(void **state)
+{
+	struct gate_config c = gate_default;
+
+	(void)state;
+	c.rules_counted = 500;
+	for (enum many_shape shape = 0; shape < MANY_SHAPES; shape++) {
+		struct size_of_text sizes[2];
+
+		for (size_t i = 0; i < 2; i++) {
+			SCOPED(str_wipe) struct str text = { 0 };
+			struct many *m = many_new(shape, i ? MANY_MOST : 600);
+
+			m->rules[7].mode = MODE_EXEMPT;
+			gate_ruleset(&c, &m->plan, &text);
+			sizes[i] = size_of(&text);
+			assert_true(has(&text, "counter name r4294967295_0"));
+			assert_true(has(&text, "counter r7_3 {"));
+			assert_false(has(&text, "counter r8_0 {"));
+			assert_false(has(&text, "chain count_"));
+			free(m);
+		}
+		assert_int_equal(sizes[0].counters, sizes[1].counters);
+		assert_int_equal(sizes[0].lines_in_chains, sizes[1].lines_in_chains);
+	}
+}
+
 /* The kernel is the judge of its own grammar. Needs a namespace of our own. */
 static void nft_takes_what_we_write(void **state)
 {
@@ -776,12 +804,17 @@ static void nft_takes_what_we_write(void **state)
 	for (enum many_shape shape = 0; shape < MANY_SHAPES; shape++) {
 		struct many *m = many_new(shape, 200);
 
-		str_wipe(&text);
-		gate_ruleset(shape == BY_SERVICE ? &kernel : &gate_default, &m->plan, &text);
-		if (getenv("RULESET_SHOW"))
-			puts(str_text(&text));
-		if (nft_load(str_text(&text), text.len, &d) < 0)
-			fail_msg("%s", d.text);
+		for (int together = 0; together < 2; together++) {
+			struct gate_config c = shape == BY_SERVICE ? kernel : gate_default;
+
+			c.rules_counted = together ? 100 : c.rules_counted;
+			str_wipe(&text);
+			gate_ruleset(&c, &m->plan, &text);
+			if (getenv("RULESET_SHOW"))
+				puts(str_text(&text));
+			if (nft_load(str_text(&text), text.len, &d) < 0)
+				fail_msg("%s", d.text);
+		}
 		free(m);
 	}
 	if (nft_load("table inet cordon { nonsense", 28, &d) != -EINVAL)
@@ -812,6 +845,7 @@ int main(void)
 		cmocka_unit_test(more_rules_of_one_shape_are_no_more_chains_and_rules),
 		cmocka_unit_test(few_rules_have_chains_of_their_own),
 		cmocka_unit_test(rules_that_share_a_chain_are_counted_apart),
+		cmocka_unit_test(very_many_rules_are_counted_together),
 		cmocka_unit_test(nft_takes_what_we_write),
 	};
 
