@@ -7,6 +7,8 @@
 #include "base/diag.h"
 #include "base/log.h"
 
+#include <malloc.h>
+
 static struct plane_server *server;
 
 static int begin(void *context, uv_loop_t *loop, struct channel *parent, struct diag *d)
@@ -17,12 +19,17 @@ static int begin(void *context, uv_loop_t *loop, struct channel *parent, struct 
 	return 0;
 }
 
-/* Which AES-GCM there is, and whether it is right, is found out before the cage is closed. */
+/* Which AES-GCM there is, and whether it is right, is found out before the cage is closed. The heap that the C library
+ * gives each thread opens a file of the kernel's when it shrinks, as that of the thread does which has made a large
+ * plan: one heap is for all, and packets take nothing from it. */
 static int prepare(void *context, struct diag *d)
 {
 	const char *by = crypto_gcm(d);
 
 	(void)context;
+#ifdef M_ARENA_MAX
+	(void)mallopt(M_ARENA_MAX, 1);
+#endif
 	if (by)
 		log_info("AES-GCM by %s", by);
 	else
