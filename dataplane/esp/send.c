@@ -377,11 +377,11 @@ void plane_refuse(struct sad *s, const uint8_t *packet, size_t len)
 	plane_drop(s, DROP_NEGOTIATION_FAILED);
 }
 
-/* By the addresses that packets from the TUN have. */
+/* By the addresses outside, as put() asks: a tunnel's, or a NAT's, are not those of what is inside. */
 static void lower(struct sad *s, const struct sa *sa, uint32_t mtu)
 {
 	if (sa)
-		path_lower(&s->paths, &sa->spec.selector.local, &sa->spec.selector.remote, mtu, s->now);
+		path_lower(&s->paths, &sa->spec.local, &sa->spec.remote, mtu, s->now);
 }
 
 void plane_too_big(struct sad *s, const uint8_t *quote, size_t len, uint32_t mtu)

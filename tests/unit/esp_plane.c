@@ -391,6 +391,64 @@ static void an_icmp_error_lowers_the_path_only_if_it_quotes_our_esp(void **state
 	}
 }
 
+/* What is inside has other addresses: the next packet is cut to what the router said all the same. */
+static void a_path_is_lowered_for_tunnels_and_through_a_nat(void **state)
+{
+	static const struct {
+		const char *what;
+		bool tunnel,
+			by_socket; /* by_socket: the error came to the socket of UDP, which knows the far end alone */
+	} rows[] = { { "tunnel", true, false }, { "NAT", false, false }, { "NAT, told to the socket", false, true } };
+	static const struct rule to_branch = {
+		.name = "Branch", .mode = MODE_REQUIRE, .auth = &auth_a, .protection = &encrypt, .tunnel = true
+	};
+	static const struct plan_entry entries[1] = { ENTRY(&to_branch, PROTOCOL_ANY, 0, 65535) };
+	static struct plan plan_of_tunnel = { entries, ARRAY_LEN(entries), 1 };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct plan *plan = rows[i].tunnel ? &plan_of_tunnel : &plan_of_all;
+		struct shape large = { .family = 4, .protocol = IP_UDP, .payload = 1350 };
+		const struct addr far = addr_v4(203, 0, 113, 9);
+		struct sa_spec of_a, of_b;
+		struct side a, b;
+		uint8_t quote[36];
+
+		side_up(&a, 1, plan);
+		side_up(&b, 2, plan);
+		of_a = side_spec(&a, 4, plan->entries[0].rule, &gcm);
+		of_b = side_spec(&b, 4, plan->entries[0].rule, &gcm);
+		of_a.tunnel = of_b.tunnel = rows[i].tunnel;
+		of_a.nat = of_b.nat = !rows[i].tunnel;
+		if (of_a.nat)
+			of_a.encap_local_port = of_a.encap_remote_port = of_b.encap_local_port =
+				of_b.encap_remote_port = 4500;
+		of_a.remote = far;
+		sides_join_specs(&a, &b, of_a, of_b);
+		side_send(&a, &large);
+		assert_int_equal(a.count, 1);
+		memcpy(quote, a.sent[0].octets, sizeof quote);
+		if (rows[i].by_socket)
+			esp_encapsulated_too_big(a.sad, &far, quote + IP4_HEADER + UDP_HEADER, 8, 1300);
+		else
+			plane_too_big(a.sad, quote, sizeof quote, 1300);
+		side_forget(&a);
+		side_send(&a, &large);
+		if (a.count < 2)
+			fail_msg("%s: %zu octets leave", rows[i].what, a.sent[0].len);
+		for (size_t k = 0; k < a.count; k++)
+			assert_true(a.sent[k].len <= 1300);
+		side_forget(&a);
+		large.df = true;
+		side_send(&a, &large);
+		assert_int_equal(a.count, 1);
+		assert_true(a.sent[0].to_tun);
+		assert_int_equal(sad_dropped(a.sad, DROP_TOO_BIG), 1);
+		side_down(&a);
+		side_down(&b);
+	}
+}
+
 static void fragments_and_rubbish_from_the_tun_are_counted(void **state)
 {
 	static uint8_t packet[PACKET_ROOM];
@@ -424,6 +482,7 @@ int main(void)
 		cmocka_unit_test(what_is_too_big_is_told_or_fragmented),
 		cmocka_unit_test(nothing_below_the_least_of_ipv6_is_told),
 		cmocka_unit_test(an_icmp_error_lowers_the_path_only_if_it_quotes_our_esp),
+		cmocka_unit_test(a_path_is_lowered_for_tunnels_and_through_a_nat),
 		cmocka_unit_test(fragments_and_rubbish_from_the_tun_are_counted),
 	};
 
