@@ -91,12 +91,15 @@ static uint64_t pseudo_sum(const uint8_t *head, size_t upper, uint8_t protocol, 
 	return checksum_add(len + protocol, head + at, upper - at);
 }
 
-/* The addresses stand in front of the upper layer's header: one sum for both. */
-static bool checksum_right(const struct part *p)
+/* Both are made again for the whole: what came wrong must stay wrong. The addresses stand in front of the upper layer's
+ * header: one sum for both. */
+static bool checksums_right(const struct part *p)
 {
 	size_t addresses = p->upper - addresses_at(p->upper);
 	uint64_t sum = p->head_len - p->upper + p->payload.iov_len + p->protocol;
 
+	if (is_v4(p) && checksum_fold(checksum_add(0, p->head, IP4_HEADER)) != 0xffff)
+		return false;
 	sum = checksum_add(sum, p->head + p->upper - addresses, addresses + p->head_len - p->upper);
 	return checksum_fold(checksum_add(sum, p->payload.iov_base, p->payload.iov_len)) == 0xffff;
 }
@@ -161,10 +164,10 @@ static bool joins(const struct joiner *j, struct join_run *r, const struct part 
 				      .protocol = p->protocol,
 				      .payload = j->pieces[r->first_piece].payload };
 
-		r->checked = checksum_right(&first);
+		r->checked = checksums_right(&first);
 		r->open = r->checked;
 	}
-	return r->open && checksum_right(p);
+	return r->open && checksums_right(p);
 }
 
 static void add_piece(struct joiner *j, struct join_run *r, const struct packet_out *row, const struct part *p)

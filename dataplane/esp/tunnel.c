@@ -1,11 +1,13 @@
 #include "dataplane/esp/tunnel.h"
 
 #include "base/wire.h"
+#include "dataplane/esp/checksum.h"
+#include "dataplane/esp/octets.h"
 #include "dataplane/sad.h"
 
 #include <string.h>
 
-enum { TTL = 64, DF4 = 0x4000 };
+enum { TTL = 64, DF4 = 0x4000, SUM4 = 10 };
 
 /* The second octet of IPv4, bits 4 to 11 of IPv6: DSCP and ECN. */
 static uint8_t traffic_class(const uint8_t *packet)
@@ -76,6 +78,15 @@ static const uint8_t combined[4][4] = {
 	[CE] = { [NOT_ECT] = CE, [ECT1] = CE, [ECT0] = CE, [CE] = CE },
 };
 
+/* By what has changed (RFC 1624 3): a sum that came wrong stays wrong. */
+static void set_class4(uint8_t *packet, uint8_t class)
+{
+	uint32_t sum = (uint16_t)~get_u16(packet + SUM4) + (uint32_t)(uint16_t)~get_u16(packet);
+
+	packet[1] = class;
+	put_u16(packet + SUM4, (uint16_t)~checksum_fold(sum + get_u16(packet)));
+}
+
 static bool combine_ecn(uint8_t outer, const struct ip_packet *ip, uint8_t *packet)
 {
 	uint8_t class = traffic_class(packet), ecn = combined[class & 3][outer & 3];
@@ -84,12 +95,10 @@ static bool combine_ecn(uint8_t outer, const struct ip_packet *ip, uint8_t *pack
 		return false;
 	if (ecn == (class & 3))
 		return true;
-	if (ip->source.family == 4) {
-		packet[1] = (uint8_t)((class & ~3u) | ecn);
-		ip4_checksum(packet, ip->head);
-	} else {
+	if (ip->source.family == 4)
+		set_class4(packet, (uint8_t)((class & ~3u) | ecn));
+	else
 		packet[1] = (uint8_t)((packet[1] & 0xcf) | ecn << 4);
-	}
 	return true;
 }
 

@@ -149,6 +149,7 @@ static void what_differs_stays_apart(void **state)
 		{ 4, IP_TCP, false, 8, 1, false },    /* TTL */
 		{ 4, IP_TCP, false, 5, 4, false },    /* identification, without DF */
 		{ 4, IP_TCP, false, 6, 0x40, false }, /* DF */
+		{ 4, IP_TCP, false, 10, 1, true },    /* the header's checksum */
 		{ 4, IP_TCP, false, 19, 1, false },   /* address */
 		{ 6, IP_TCP, false, 1, 0x10, false }, /* class */
 		{ 6, IP_TCP, false, 3, 1, false },    /* flow label */
