@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -201,7 +202,10 @@ static int until(const struct member *m)
 static void *work(void *context)
 {
 	struct member *m = context;
+	char name[16];
 
+	(void)snprintf(name, sizeof name, "worker-%u", m->index + 1);
+	(void)pthread_setname_np(pthread_self(), name);
 	while (!m->stops) {
 		struct pollfd fds[] = { { .fd = m->box.fd, .events = POLLIN },
 					{ .fd = esp_fd(m->sad), .events = POLLIN },
