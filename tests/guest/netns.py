@@ -2,6 +2,7 @@
 """Tests of tests/netns in a guest whose kernel has ESP, where cordond takes the kernel's data plane by itself.
 
 usage: netns.py SCRIPT:ROW ...     kernel:chosen is row "chosen" of tests/netns/kernel.py
+       netns.py --group NAME       a group of rows.py
        environment: CORDON, CORDOND and whatever else the rows want
 
 Each row is a process of its own. A second may take longer there (CORDON_TEST_SLOW, 3).
@@ -10,9 +11,11 @@ import os
 import subprocess
 import sys
 
+import rows as table
+
 HERE = os.path.dirname(os.path.realpath(__file__))
 NETNS = os.path.join(HERE, "../netns")
-ROW_S = 300
+ROW_S = 600
 
 
 def outside(rows):
@@ -44,4 +47,6 @@ def inside(rows):
 if __name__ == "__main__":
     if len(sys.argv) < 2:
         sys.exit(__doc__)
+    if sys.argv[1] == "--group":
+        sys.exit(outside(table.GROUPS[sys.argv[2]]))
     sys.exit(inside(sys.argv[2:]) if sys.argv[1] == "--inside" else outside(sys.argv[1:]))
