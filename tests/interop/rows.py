@@ -253,7 +253,7 @@ both("1rc", "IKEv1, quick mode renewed by the peer", spis=3, options=("v1",), pe
      steps=("up", "sleep 11", "begin 100") + RENEWED + RENEWED + LAST)
 both("1ri", "IKEv1, main mode renewed by the peer", long=True, options=("v1",), peers=SWAN,
      steps=("up", "begin 100", "rekey ike", "sleep 4") + RENEWED + LAST)
-both("1cc", "IKEv1, quick mode renewed by Cordon", child_life=20, steps=("up", "begin 190", "end"), spis=3, **V1)
+both("1cc", "IKEv1, quick mode renewed by Cordon", child_life=28, steps=("up", "begin 225", "end"), spis=3, **V1)
 both("1ci", "IKEv1, main mode renewed by Cordon", ike_life=20, steps=("up", "begin 125", "end"), **V1)
 both("1di", "IKEv1, deleted by the peer, then traffic again", steps=("up", "delete ike", "sleep 2", "again", "count 5"), spis=2, **V1)
 both("1dpd", "IKEv1, liveness checks by the peer", steps=("up", "sleep 12", "count 5"), spis_most=1, peers=NSS,
