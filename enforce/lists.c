@@ -409,6 +409,7 @@ static uint32_t write_list(struct writing *w, uint32_t list)
 	add_connections(w, INITIATOR_REMOTE);
 	w->out = &t.neither;
 	add_untracked(w);
+	w->out = NULL;
 	str_addf(&all, "%s;%s;%s", str_text(&t.ours), str_text(&t.theirs), str_text(&t.neither));
 	hash = table_hash_secret(all.text, all.len, 0);
 	if ((text = table_find(&s->texts_by, hash, is_text, str_text(&all))))
