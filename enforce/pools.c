@@ -385,7 +385,8 @@ static void add_map(struct ruleset *r, const struct pool_key *k, enum gate_count
 	for (size_t i = 0; i < k->count; i++) {
 		uint32_t rule = k->members[i].ports.rule;
 
-		if (gate_counts[kind].modes & 1u << rules[rule].mode)
+		/* A rule that stands behind one that takes everything is reached by nobody and has no counter. */
+		if (r->used[rule] && gate_counts[kind].modes & 1u << rules[rule].mode)
 			str_addf(r->out, "%s%s : \"%s\"", added++ ? ",\n" : "\t\telements = {\n",
 				 member_text(k, &k->members[i], text), gate_counter_name(kind, rule, counter));
 	}
