@@ -40,7 +40,7 @@ static enum event_id event_of(enum sad_drop why)
 	}
 }
 
-void sad_drop_tell(const struct sad_event *e, const char *rule, struct event *ret)
+void sad_drop_tell(const struct sad_event *e, struct event *ret)
 {
 	const struct sad_drop_row *row = &sad_drops[e->drop];
 
@@ -52,7 +52,7 @@ void sad_drop_tell(const struct sad_event *e, const char *rule, struct event *re
 		.direction = EVENT_IN,
 		.left_out = e->left_out,
 	};
-	(void)snprintf(ret->rule, sizeof ret->rule, "%s", rule ? rule : "");
+	(void)snprintf(ret->rule, sizeof ret->rule, "%s", e->rule ? e->rule : "");
 	(void)snprintf(ret->reason, sizeof ret->reason, "%s", row->name);
 	(void)snprintf(ret->text, sizeof ret->text, "%s (SPI %08x)", row->meaning, e->spi);
 }

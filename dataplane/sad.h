@@ -137,7 +137,8 @@ enum sad_event_kind {
 	SAD_UNKNOWN_SPI, /* packet: addresses, and with UDP encapsulation ports; spi: ESP came for an SA that we do not
 			    have (rate-limited) */
 	SAD_DROPPED, /* drop: why a packet that came was not let in, packet: its addresses outside, spi, pair (0: none),
-			left_out: how often this was so and not told since the last one. For the log: nobody acts on it
+			rule: the name of its SA's, or NULL, valid during the call, left_out: how often this was so and
+			not told since the last one. For the log: nobody acts on it
 		      */
 };
 
@@ -150,7 +151,8 @@ struct sad_event {
 	const struct plan_entry *entry; /* ACQUIRE: valid during the call */
 	bool carried;                   /* ACQUIRE: an SA that nobody can renew still carries it (orphans.h) */
 	const struct diag *why;         /* FAILED */
-	enum sad_drop drop;             /* DROPPED, and left_out */
+	enum sad_drop drop;             /* DROPPED, with rule and left_out */
+	const char *rule;
 	uint32_t left_out;
 };
 
@@ -189,7 +191,7 @@ bool sad_usage_of(const struct sad *sad, uint64_t pair, struct sa_usage *ret);
 
 uint64_t sad_dropped(const struct sad *sad, enum sad_drop why);
 /* DROPPED, as the log is told of it. rule: that of the pair, NULL: not known. */
-void sad_drop_tell(const struct sad_event *e, const char *rule, struct event *ret);
+void sad_drop_tell(const struct sad_event *e, struct event *ret);
 
 void sad_free(struct sad *sad); /* wipes all keys */
 SCOPE_FREEP(struct sad, sad)

@@ -113,11 +113,9 @@ static void tell_event(void *context, const struct event *e)
 
 static void tell_drop(struct plane_server *s, const struct sad_event *e)
 {
-	struct sa_usage u;
-	bool known = e->pair && s->run && sad_usage_of(s->run->sad, e->pair, &u);
 	struct event told;
 
-	sad_drop_tell(e, known && u.rule ? u.rule->name : NULL, &told);
+	sad_drop_tell(e, &told);
 	tell_event(s, &told);
 }
 

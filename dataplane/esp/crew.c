@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "dataplane/esp/crew_inside.h"
 #include "dataplane/esp/plane.h"
+#include "observe/event.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -33,6 +34,7 @@ struct event_letter {
 	struct sad_event event;
 	struct plan *plan; /* keeps event.entry alive */
 	struct diag why;
+	char rule[EVENT_NAME]; /* that of its plan may be gone when this is read */
 };
 
 /* The halves of a pair may be with two: a tunnel's, or one whose peer was moved by a NAT. */
@@ -68,6 +70,10 @@ static void heard(void *context, const struct sad_event *e)
 	if (e->why) {
 		l->why = *e->why;
 		l->event.why = &l->why;
+	}
+	if (e->rule) {
+		(void)snprintf(l->rule, sizeof l->rule, "%s", e->rule);
+		l->event.rule = l->rule;
 	}
 	if (e->entry)
 		l->plan = plan_ref(m->sad->plan);

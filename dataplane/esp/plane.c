@@ -120,6 +120,7 @@ void plane_drop_in(struct sad *s, enum sad_drop why, const struct ip_packet *out
 		.drop = why,
 		.spi = spi,
 		.pair = sa ? sa->spec.pair : 0,
+		.rule = sa ? sa->spec.rule->name : NULL,
 		.packet = { .local = outer->destination, .remote = outer->source, .protocol = outer->next },
 	};
 

@@ -330,10 +330,11 @@ static void dropped_packets_are_told_by_peer_and_reason_but_not_each(void **stat
 		assert_int_equal(b.dropped.drop, rows[i].why);
 		assert_int_equal(b.dropped.packet.remote.octets[3], packet[15]);
 		assert_int_equal(b.dropped.pair != 0, rows[i].why != DROP_UNKNOWN_SPI);
-		sad_drop_tell(&b.dropped, "rule", &told);
+		sad_drop_tell(&b.dropped, &told);
 		assert_int_equal(told.id, rows[i].event);
 		assert_int_equal(told.spi, b.dropped.spi);
 		assert_string_equal(told.reason, sad_drops[rows[i].why].name);
+		assert_string_equal(told.rule, rows[i].why == DROP_UNKNOWN_SPI ? "" : all.name);
 	}
 	side_down(&a);
 	side_down(&b);
