@@ -13,10 +13,12 @@
 #include "dataplane/esp/share.h"
 #include "tests/unit/flat_plan.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -548,9 +550,45 @@ static void no_packet_is_lost_or_overtaken_while_sas_come_and_go(void **state)
 	assert_int_equal(plan.references, 1);
 }
 
+static unsigned threads_that_block(int signal)
+{
+	DIR *d = opendir("/proc/self/task");
+	unsigned n = 0;
+
+	assert_non_null(d);
+	for (const struct dirent *e; (e = readdir(d));) {
+		char path[64 + sizeof e->d_name], line[256];
+		FILE *f;
+
+		(void)snprintf(path, sizeof path, "/proc/self/task/%s/status", e->d_name);
+		if (e->d_name[0] == '.' || !(f = fopen(path, "r")))
+			continue;
+		while (fgets(line, sizeof line, f))
+			if (strncmp(line, "SigBlk:", 7) == 0)
+				n += (unsigned)(strtoull(line + 7, NULL, 16) >> (signal - 1)) & 1;
+		(void)fclose(f);
+	}
+	(void)closedir(d);
+	return n;
+}
+
+/* SIGSYS says that the cage forbids a call; blocked it would end the process without a word. */
+static void a_worker_hears_of_forbidden_calls_and_of_no_other_signal(void **state)
+{
+	unsigned calls = threads_that_block(SIGSYS), others = threads_that_block(SIGTERM);
+
+	(void)state;
+	host_up(&hosts[0], 0);
+	assert_int_equal(sad_usage(hosts[0].crew, NULL, 0), 0); /* each has begun when it has answered */
+	assert_int_equal(threads_that_block(SIGSYS), calls);
+	assert_int_equal(threads_that_block(SIGTERM), others + WORKERS - 1);
+	host_down(&hosts[0]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_worker_hears_of_forbidden_calls_and_of_no_other_signal),
 		cmocka_unit_test(no_packet_is_lost_or_overtaken_while_sas_come_and_go),
 	};
 
