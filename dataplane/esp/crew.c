@@ -14,7 +14,10 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { STACK = 1024 * 1024 };
+enum {
+	STACK = 1024 * 1024,
+	TOO_BIG_EACH_S = 500, /* ICMP errors that all are told; anybody can send them */
+};
 
 static struct crew *crew_of(struct sad *s)
 {
@@ -149,10 +152,24 @@ static void open_quote(void *reader, struct letter *l)
 	free(q);
 }
 
+/* Whoever is not heard sends again, and is told again. */
+static bool may_tell_too_big(struct crew *c)
+{
+	static const struct limit_rate rate = { TOO_BIG_EACH_S, TOO_BIG_EACH_S };
+	bool may;
+
+	(void)pthread_mutex_lock(&c->too_big_lock);
+	may = limit_bucket_take(&c->too_big, &rate, c->all.now_ms(c->all.context));
+	(void)pthread_mutex_unlock(&c->too_big_lock);
+	return may;
+}
+
 void crew_too_big(struct sad *crew, const struct addr *remote, const uint8_t *quote, size_t len, uint32_t mtu)
 {
 	struct crew *c = crew_of(crew);
 
+	if (!may_tell_too_big(c))
+		return;
 	for (unsigned i = 0; i < c->count; i++) {
 		struct quote_letter *q = mem_new(1, sizeof *q + len);
 
@@ -267,6 +284,7 @@ void crew_free(struct sad *s)
 			sad_free(c->members[i].sad);
 	for (unsigned i = 0; i < c->count; i++)
 		mailbox_wipe(&c->members[i].box);
+	(void)pthread_mutex_destroy(&c->too_big_lock);
 	free(c);
 }
 
@@ -304,6 +322,7 @@ int crew_new(const struct crew_config *config, struct sad **ret, struct diag *d)
 	c->count = config->count;
 	c->datagrams = config->datagrams;
 	c->datagrams_context = config->datagrams_context;
+	(void)pthread_mutex_init(&c->too_big_lock, NULL);
 	for (unsigned i = 0; i < c->count; i++)
 		c->members[i].box.fd = -1;
 	for (unsigned i = 0; i < c->count; i++) {

@@ -2,6 +2,7 @@
  * (crew_requests.c). */
 #ifndef DATAPLANE_ESP_CREW_INSIDE_H
 #define DATAPLANE_ESP_CREW_INSIDE_H
+#include "base/limit.h"
 #include "dataplane/esp/crew.h"
 #include "dataplane/esp/mailbox.h"
 #include "dataplane/sad_ops.h"
@@ -25,6 +26,8 @@ struct crew {
 	void (*datagrams)(void *context, struct sad *crew, unsigned member, unsigned which, struct sad *own);
 	void *datagrams_context;
 	unsigned count;
+	pthread_mutex_t too_big_lock;
+	struct limit_bucket too_big;
 	struct member members[SHARES_MOST];
 };
 

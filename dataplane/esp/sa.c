@@ -139,6 +139,10 @@ static void enter(struct sa_table *t, struct sa *sa)
 	t->count++;
 	sa->next_pair = t->pair[bucket_of_pair(t, sa->spec.pair)];
 	t->pair[bucket_of_pair(t, sa->spec.pair)] = sa;
+	if (sa->spec.inbound)
+		return;
+	sa->next_sent = t->sent[bucket_of_spi(t, sa->spec.spi)];
+	t->sent[bucket_of_spi(t, sa->spec.spi)] = sa;
 }
 
 static void leave(struct sa_table *t, struct sa *sa)
@@ -157,6 +161,12 @@ static void leave(struct sa_table *t, struct sa *sa)
 	while (*at != sa)
 		at = &(*at)->next_pair;
 	*at = sa->next_pair;
+	if (sa->spec.inbound)
+		return;
+	at = &t->sent[bucket_of_spi(t, sa->spec.spi)];
+	while (*at != sa)
+		at = &(*at)->next_sent;
+	*at = sa->next_sent;
 }
 
 int sa_reserve(struct sa_table *t, const struct addr *local, const struct addr *remote, uint32_t *ret_spi,
@@ -346,11 +356,8 @@ struct sa *sa_find_out(const struct sa_table *t, const struct rule *rule, const 
 
 struct sa *sa_find_sent(const struct sa_table *t, const struct addr *local, const struct addr *remote, uint32_t spi)
 {
-	size_t bucket = 0;
-
-	/* All of them: the outer addresses need not be those by which it is found otherwise, and it is seldom asked. */
-	for (struct sa *sa = sa_next(t, &bucket, NULL); sa; sa = sa_next(t, &bucket, sa))
-		if (!sa->spec.inbound && sa->spec.spi == spi && (!local || addr_equal(&sa->spec.local, local)) &&
+	for (struct sa *sa = t->sent[bucket_of_spi(t, spi)]; sa; sa = sa->next_sent)
+		if (sa->spec.spi == spi && (!local || addr_equal(&sa->spec.local, local)) &&
 		    addr_equal(&sa->spec.remote, remote))
 			return sa;
 	return NULL;

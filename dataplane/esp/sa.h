@@ -1,5 +1,5 @@
-/* dataplane/esp/sa.h - the table of SAs: inbound by SPI, outbound by the two addresses, both by pair; and the SPIs
- * that are reserved for SAs to come. Owns its SAs, whose keys live only in the keyed cipher. */
+/* dataplane/esp/sa.h - the table of SAs: inbound by SPI, outbound by the two addresses and by SPI, both by pair; and
+ * the SPIs that are reserved for SAs to come. Owns its SAs, whose keys live only in the keyed cipher. */
 #ifndef DATAPLANE_ESP_SA_H
 #define DATAPLANE_ESP_SA_H
 #include "base/crypto.h"
@@ -15,15 +15,16 @@ enum { SA_BUCKETS = 16384, SA_RESERVED_MOST = 65536, SA_SPI_LEAST = 256 };
 
 struct sa {
 	struct sa *next_found, *next_pair; /* in its bucket */
-	struct sa_spec spec;               /* keys wiped: `seal` holds them */
-	struct seal *seal;                 /* NULL: reserved only */
-	struct early *early;               /* reserved: what waits for the keys */
-	size_t iv, icv, align;             /* octets of the ESP packet's parts; align: of AH's header */
-	uint64_t sequence;                 /* outbound: of the last packet sent */
-	struct replay replay;              /* inbound */
-	struct sa_warm *warm;              /* of its table */
-	bool is_warm, used;                /* its cipher is keyed; was used since the ring last came by */
-	size_t warm_at;                    /* its place in the ring */
+	struct sa *next_sent;
+	struct sa_spec spec;   /* keys wiped: `seal` holds them */
+	struct seal *seal;     /* NULL: reserved only */
+	struct early *early;   /* reserved: what waits for the keys */
+	size_t iv, icv, align; /* octets of the ESP packet's parts; align: of AH's header */
+	uint64_t sequence;     /* outbound: of the last packet sent */
+	struct replay replay;  /* inbound */
+	struct sa_warm *warm;  /* of its table */
+	bool is_warm, used;    /* its cipher is keyed; was used since the ring last came by */
+	size_t warm_at;        /* its place in the ring */
 	uint64_t packets, octets, last_ms;
 	uint64_t moved_told_ms; /* when SAD_MOVED was told last */
 	bool soft_told;
@@ -40,7 +41,7 @@ struct sa_warm {
 
 struct sa_table {
 	struct sa_warm warm;
-	struct sa *found[SA_BUCKETS], *pair[SA_BUCKETS];
+	struct sa *found[SA_BUCKETS], *pair[SA_BUCKETS], *sent[SA_BUCKETS]; /* sent: outbound ones by SPI */
 	size_t reserved, count;
 	size_t early;       /* packets that wait under reserved SPIs */
 	uint64_t seed;      /* so that nobody chooses his bucket */

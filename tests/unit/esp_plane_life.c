@@ -68,6 +68,7 @@ static void the_newest_sa_sends_and_the_old_one_still_receives(void **state)
 	struct side a, b;
 	struct sa_spec of_a, of_b;
 	struct sa_usage u;
+	uint32_t spi;
 
 	(void)state;
 	side_up(&a, 1, &plan_of_all);
@@ -81,13 +82,20 @@ static void the_newest_sa_sends_and_the_old_one_still_receives(void **state)
 	side_send(&a, &udp4);
 	assert_true(sad_usage_of(a.sad, PAIR + 1, &u));
 	assert_int_equal(u.packets_out, 1);
+	spi = u.spi_out;
+	assert_ptr_equal(sa_find_sent(&a.sad->sas, &of_a.local, &of_a.remote, spi),
+			 sa_find_pair(&a.sad->sas, PAIR + 1, false));
 	side_carry(&a, &b);
 	assert_int_equal(b.count, 2);
 	assert_int_equal(sad_remove(a.sad, PAIR + 1, 9, NULL), 0);
 	assert_int_equal(a.events[a.event_count - 1].kind, SAD_DONE);
 	assert_int_equal(a.events[a.event_count - 1].request, 9);
 	side_send(&a, &udp4);
+	assert_null(sa_find_sent(&a.sad->sas, NULL, &of_a.remote, spi));
 	assert_true(sad_usage_of(a.sad, PAIR, &u));
+	assert_non_null(sa_find_sent(&a.sad->sas, NULL, &of_a.remote, u.spi_out));
+	assert_null(sa_find_sent(&a.sad->sas, NULL, &of_a.local, u.spi_out));
+	assert_null(sa_find_sent(&a.sad->sas, NULL, &of_a.remote, u.spi_in));
 	assert_int_equal(u.packets_out, 2);
 	assert_int_equal(sad_remove(a.sad, PAIR + 1, 9, NULL), -ENOENT);
 	side_down(&a);
