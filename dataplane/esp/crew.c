@@ -51,10 +51,12 @@ static void tell(struct crew *c, const struct member *from, const struct sad_eve
 static void open_event(void *reader, struct letter *l)
 {
 	struct event_letter *e = (struct event_letter *)l;
-	const struct member *own = reader;
+	struct member *own = reader;
 
-	if (own)
+	if (own) {
+		crew_rest(own);
 		tell(own->crew, e->from, &e->event);
+	}
 	plan_free(e->plan);
 	free(e);
 }
@@ -94,7 +96,6 @@ static uint64_t now_ms(void *context)
 
 struct passed_letter {
 	struct letter letter;
-	bool out;
 	uint8_t offload[OFFLOAD_HEADER];
 	uint64_t since_ms;
 	size_t len;
@@ -107,14 +108,37 @@ static void open_passed(void *reader, struct letter *l)
 	struct member *m = reader;
 
 	if (m) {
-		plane_enter(m->sad);
-		if (p->out)
-			plane_send_since(m->sad, p->offload, p->packet, p->len, p->since_ms);
-		else
+		if (!m->at_packets)
+			plane_enter(m->sad);
+		m->at_packets = true;
+		if (p->letter.kind == LETTER_IN)
 			plane_receive(m->sad, p->packet, p->len);
-		plane_leave(m->sad);
+		else
+			plane_send_since(m->sad, p->offload, p->packet, p->len, p->since_ms);
 	}
 	free(p);
+}
+
+/* Packets that come one after the other are one call of the plane, which ends before it is asked anything else. */
+void crew_rest(struct member *m)
+{
+	if (!m->at_packets)
+		return;
+	m->at_packets = false;
+	plane_leave(m->sad);
+}
+
+static void read_box(struct member *m)
+{
+	mailbox_read(&m->box, m);
+	crew_rest(m);
+}
+
+static bool is_behind(void *context)
+{
+	const struct member *m = context;
+
+	return m->plans != atomic_load(&m->crew->plans);
 }
 
 static bool pass(void *context, unsigned to, const struct plane_passed *p)
@@ -122,10 +146,10 @@ static bool pass(void *context, unsigned to, const struct plane_passed *p)
 	const struct member *m = context;
 	struct passed_letter *l = mem_new(1, sizeof *l + p->len);
 
-	*l = (struct passed_letter){ .letter = { .open = open_passed, .octets = p->len },
-				     .out = p->offload,
+	*l = (struct passed_letter){ .letter = { .open = open_passed, .octets = sizeof *l + p->len },
 				     .since_ms = p->since_ms,
 				     .len = p->len };
+	l->letter.kind = !p->offload ? LETTER_IN : p->unruled ? LETTER_UNRULED : LETTER_OUT;
 	if (p->offload)
 		memcpy(l->offload, p->offload, sizeof l->offload);
 	memcpy(l->packet, p->packet, p->len);
@@ -145,7 +169,7 @@ struct quote_letter {
 static void open_quote(void *reader, struct letter *l)
 {
 	struct quote_letter *q = (struct quote_letter *)l;
-	const struct member *m = reader;
+	struct member *m = reader;
 
 	if (m)
 		esp_encapsulated_too_big(m->sad, &q->remote, q->quote, q->len, q->mtu);
@@ -174,7 +198,10 @@ void crew_too_big(struct sad *crew, const struct addr *remote, const uint8_t *qu
 		struct quote_letter *q = mem_new(1, sizeof *q + len);
 
 		*q = (struct quote_letter){
-			.letter = { .open = open_quote, .octets = len }, .remote = *remote, .mtu = mtu, .len = len
+			.letter = { .open = open_quote, .kind = LETTER_NEWS, .octets = sizeof *q + len },
+			.remote = *remote,
+			.mtu = mtu,
+			.len = len
 		};
 		memcpy(q->quote, quote, len);
 		(void)mailbox_post(&c->members[i].box, &q->letter);
@@ -193,8 +220,10 @@ static void open_note(void *reader, struct letter *l)
 {
 	struct note_letter *n = (struct note_letter *)l;
 
-	if (reader)
+	if (reader) {
+		crew_rest(reader);
 		n->read(n->context, n->octets, n->len);
+	}
 	free(n);
 }
 
@@ -203,9 +232,10 @@ void crew_tell(struct sad *crew, void (*read)(void *context, const void *octets,
 {
 	struct note_letter *n = mem_new(1, sizeof *n + len);
 
-	*n = (struct note_letter){
-		.letter = { .open = open_note, .octets = len }, .read = read, .context = context, .len = len
-	};
+	*n = (struct note_letter){ .letter = { .open = open_note, .kind = LETTER_NEWS, .octets = sizeof *n + len },
+				   .read = read,
+				   .context = context,
+				   .len = len };
 	memcpy(n->octets, octets, len);
 	(void)mailbox_post(&crew_of(crew)->members[0].box, &n->letter);
 }
@@ -238,7 +268,7 @@ static void *work(void *context)
 		if (poll(fds, ARRAY_LEN(fds), until(m)) < 0)
 			continue;
 		if (fds[0].revents)
-			mailbox_read(&m->box, m);
+			read_box(m);
 		if (fds[1].revents)
 			esp_readable(m->sad);
 		for (unsigned i = 0; i < 2; i++)
@@ -305,6 +335,7 @@ static int join(struct crew *c, const struct crew_config *config, unsigned i, st
 	plane.context = m;
 	plane.share = (struct share){ .index = i, .count = config->count };
 	plane.pass = pass;
+	plane.is_behind = is_behind;
 	if ((r = mailbox_init(&m->box, d)) < 0) {
 		esp_fds_close(given->fds);
 		return r;
@@ -353,7 +384,5 @@ int crew_fd(const struct sad *crew)
 
 void crew_read(struct sad *crew)
 {
-	struct member *own = &crew_of(crew)->members[0];
-
-	mailbox_read(&own->box, own);
+	read_box(&crew_of(crew)->members[0]);
 }

@@ -6,6 +6,7 @@
 #include "dataplane/esp/crew.h"
 #include "dataplane/esp/mailbox.h"
 #include "dataplane/sad_ops.h"
+#include <stdatomic.h>
 
 struct crew;
 
@@ -18,6 +19,8 @@ struct member {
 	struct mailbox box;
 	pthread_t thread;
 	bool runs, stops;
+	bool at_packets; /* of letters: between plane_enter and plane_leave */
+	uint64_t plans;  /* that it was given */
 };
 
 struct crew {
@@ -28,6 +31,7 @@ struct crew {
 	unsigned count;
 	pthread_mutex_t too_big_lock;
 	struct limit_bucket too_big;
+	_Atomic uint64_t plans; /* that all were given, or are being given */
 	struct member members[SHARES_MOST];
 };
 
@@ -35,6 +39,8 @@ extern const struct sad_ops crew_ops;
 void crew_free(struct sad *s);
 /* All but one of them. */
 void crew_forget_pair(struct crew *c, const struct member *but, uint64_t pair);
+/* Before it does anything but packets of letters. */
+void crew_rest(struct member *m);
 /* Its thread ends when it has read this. */
 void crew_stop(struct member *m);
 

@@ -57,9 +57,10 @@ static void open_order(void *reader, struct letter *l)
 {
 	struct order *o = (struct order *)l;
 
-	if (reader)
+	if (reader) {
+		crew_rest(reader);
 		o->run(reader, o);
-	else if (o->gather && gathered(o->gather))
+	} else if (o->gather && gathered(o->gather))
 		free(o->gather);
 	if (o->waiting)
 		finish(o->waiting);
@@ -272,6 +273,7 @@ static void crew_release_held(struct sad *s, const struct sa_selector *selector,
 /* The caller may free the old plan's rules when it comes back. */
 static void run_set_plan(struct member *m, const struct order *o)
 {
+	m->plans++;
 	sad_set_plan(m->sad, o->plan);
 }
 
@@ -279,6 +281,7 @@ static void crew_set_plan(struct sad *s, struct plan *plan)
 {
 	struct crew *c = crew_of(s);
 
+	atomic_fetch_add(&c->plans, 1);
 	give_and_wait(c, 0, c->count,
 		      &(struct order){ .letter = { .open = open_order }, .run = run_set_plan, .plan = plan });
 }

@@ -29,6 +29,7 @@ struct esp_config {
 	 * are another's: plane.h. Left at zero: it is alone. */
 	struct share share;
 	bool (*pass)(void *context, unsigned to, const struct plane_passed *p);
+	bool (*is_behind)(void *context);
 };
 
 /* sad_free closes what it has taken over. */

@@ -177,6 +177,7 @@ int esp_new(const struct esp_config *c, struct sad **ret, struct diag *d)
 		.plan = c->plan,
 		.share = c->share,
 		.pass = c->pass,
+		.is_behind = c->is_behind,
 		.event = c->event,
 		.now_ms = c->now_ms,
 		.context = c->context,

@@ -5,7 +5,16 @@
 #include <errno.h>
 #include <stdint.h>
 #include <sys/eventfd.h>
+#include <string.h>
 #include <unistd.h>
+
+enum { MB = 1024 * 1024 };
+
+/* A whole run of the kernel's may be another's; what goes out may be all that a tunnel carries. */
+const size_t mailbox_most[LETTER_KINDS] = {
+	[LETTER_OWN] = SIZE_MAX,   [LETTER_IN] = 1 * MB,   [LETTER_OUT] = 6 * MB,
+	[LETTER_UNRULED] = 1 * MB, [LETTER_NEWS] = 1 * MB,
+};
 
 int mailbox_init(struct mailbox *m, struct diag *d)
 {
@@ -25,7 +34,7 @@ static struct letter *take_all(struct mailbox *m)
 	l = m->first;
 	m->first = NULL;
 	m->last = &m->first;
-	m->octets = 0;
+	memset(m->octets, 0, sizeof m->octets);
 	(void)pthread_mutex_unlock(&m->lock);
 	return l;
 }
@@ -56,11 +65,11 @@ bool mailbox_post(struct mailbox *m, struct letter *l)
 	l->next = NULL;
 	(void)pthread_mutex_lock(&m->lock);
 	first = !m->first;
-	fits = l->octets == 0 || m->octets + l->octets <= MAILBOX_OCTETS_MOST;
+	fits = l->octets <= mailbox_most[l->kind] - m->octets[l->kind];
 	if (fits) {
 		*m->last = l;
 		m->last = &l->next;
-		m->octets += l->octets;
+		m->octets[l->kind] += l->octets;
 	}
 	(void)pthread_mutex_unlock(&m->lock);
 	if (!fits)

@@ -46,6 +46,7 @@ struct plane_passed {
 	const uint8_t *packet;
 	size_t len;
 	uint64_t since_ms;
+	bool unruled; /* no rule that we know protects it */
 };
 
 struct plane_config {
@@ -53,6 +54,8 @@ struct plane_config {
 	struct share share;
 	/* False: there is no room. Not called for a plane that is alone. */
 	bool (*pass)(void *context, unsigned to, const struct plane_passed *p);
+	/* May the first one have a newer plan than this one? Not called for the first one itself. */
+	bool (*is_behind)(void *context);
 	void (*event)(void *context, const struct sad_event *e);
 	uint64_t (*now_ms)(void *context);
 	void *context;

@@ -292,15 +292,18 @@ void plane_send_since(struct sad *s, const uint8_t offload[OFFLOAD_HEADER], uint
 	if (!begin(s, &o, offload, packet, len))
 		return;
 	f = classify(s, &o);
-	if (!f->entry && s->config.share.index == 0) {
+	if (!f->entry && (s->config.share.index == 0 || !s->config.is_behind(s->config.context))) {
 		plane_drop(s, DROP_POLICY);
 		return;
 	}
-	/* What no rule protects may be of a plan that the first one is reading: it knows best. */
+	/* What no rule protects may be of a plan that the first one has already. */
 	if (!f->entry || f->owner != s->config.share.index) {
 		plane_pass(s, f->entry ? f->owner : 0,
-			   &(struct plane_passed){
-				   .offload = offload, .packet = packet, .len = len, .since_ms = since_ms });
+			   &(struct plane_passed){ .offload = offload,
+						   .packet = packet,
+						   .len = len,
+						   .since_ms = since_ms,
+						   .unruled = !f->entry });
 		return;
 	}
 	if (o.ip.fragment && !f->entry->rule->tunnel) { /* transport mode takes whole packets (RFC 4303 3.3.4) */

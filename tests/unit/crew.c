@@ -585,9 +585,31 @@ static void a_worker_hears_of_forbidden_calls_and_of_no_other_signal(void **stat
 	host_down(&hosts[0]);
 }
 
+/* Each drops what its plan does not know, by itself: the first one, which does not even look here, has nothing to do
+ * with a flood of it. */
+static void what_no_rule_protects_is_no_work_for_the_first(void **state)
+{
+	static struct plan nothing = { NULL, 0, 1 };
+	uint8_t packet[OFFLOAD_HEADER + HEADERS + 8 + PIECE];
+	size_t len = make_packet(0, 0, 0, packet);
+
+	(void)state;
+	host_up(&hosts[0], 0);
+	sad_set_plan(hosts[0].crew, &nothing);
+	for (unsigned i = 1; i < WORKERS; i++)
+		assert_int_equal(send(hosts[0].tun[i], packet, len, 0), len);
+	for (uint64_t until = now_ms(NULL) + STUCK_MS;
+	     sad_dropped(hosts[0].crew, DROP_POLICY) < WORKERS - 1 && now_ms(NULL) < until;)
+		(void)poll(NULL, 0, 1);
+	assert_int_equal(sad_dropped(hosts[0].crew, DROP_POLICY), WORKERS - 1);
+	host_down(&hosts[0]);
+	assert_int_equal(nothing.references, 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_no_rule_protects_is_no_work_for_the_first),
 		cmocka_unit_test(a_worker_hears_of_forbidden_calls_and_of_no_other_signal),
 		cmocka_unit_test(no_packet_is_lost_or_overtaken_while_sas_come_and_go),
 	};
