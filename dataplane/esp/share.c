@@ -48,19 +48,23 @@ enum { R0, R6 = BPF_REG_6, R7 = BPF_REG_7 };
 	{ \
 		.code = BPF_JMP | (operation) | BPF_K, .dst_reg = R0, .off = (rows), .imm = (value) \
 	}
-#define LOAD(size, at) \
+#define OCTET(at) \
 	{ \
-		.code = BPF_LD | BPF_ABS | (size), .imm = (at) \
+		.code = BPF_LD | BPF_ABS | BPF_B, .imm = (at) \
 	}
 /* A word of the packet joins the others. */
-#define WORD(at) LOAD(BPF_W, at), DO(BPF_XOR | BPF_X, R7, R0, 0)
+#define WORD(at) \
+	{ .code = BPF_LD | BPF_ABS | BPF_W, .imm = (at) }, \
+	{ \
+		.code = BPF_ALU | BPF_XOR | BPF_X, .dst_reg = R7, .src_reg = R0 \
+	}
 
 /* share_of_addresses, without the last division, which is the device's: by the number of its queues. A packet that is
  * too short ends the program, with 0. */
 static const struct bpf_insn by_addresses[] = {
 	{ .code = BPF_ALU64 | BPF_MOV | BPF_X, .dst_reg = R6, .src_reg = BPF_REG_1 },
 	DO(BPF_MOV | BPF_K, R7, 0, 0),
-	LOAD(BPF_B, 0),
+	OCTET(0),
 	DO(BPF_RSH | BPF_K, R0, 0, 4),
 	SKIP(BPF_JEQ, 6, 5),
 	WORD(12),

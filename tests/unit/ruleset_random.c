@@ -32,7 +32,7 @@ static unsigned roll(struct dice *d, unsigned sides)
 	return (unsigned)((d->state >> 33) % sides);
 }
 
-#define PICK(d, of) ((of)[roll((d), ARRAY_LEN(of))])
+#define PICK(d, of) ((of)[roll((d), sizeof(of) / sizeof *(of))])
 
 static const char *some_address(struct dice *d, bool v6, char buf[64])
 {
