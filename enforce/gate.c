@@ -195,7 +195,8 @@ static int replace(struct gate *g, const struct plan *plan, struct ruleset_carry
 /* Counters go to the rule of the same name and mode. */
 struct carrying {
 	const struct rule *old_rules, *new_rules;
-	size_t old_count, new_count;
+	size_t old_count, new_count, named;
+	struct table by_name; /* of the first `named` new rules */
 	struct ruleset_count *counts;
 	const struct policy *old_policy, *new_policy;
 	struct ruleset_count *firewall_counts;
@@ -203,27 +204,40 @@ struct carrying {
 
 static const struct rule *rule_by_index(const struct rule *rules, size_t n, uint32_t index)
 {
+	if (index < n && rules[index].index == index)
+		return &rules[index]; /* mostly it is there */
 	for (size_t i = 0; i < n; i++)
 		if (rules[i].index == index)
 			return &rules[i];
 	return NULL;
 }
 
-static const struct rule *successor(const struct carrying *c, uint32_t rule)
+static bool is_successor(const void *value, const void *what)
 {
-	const struct rule *old = rule < c->old_count && c->old_rules[rule].index == rule
-					 ? &c->old_rules[rule]
-					 : rule_by_index(c->old_rules, c->old_count, rule);
+	const struct rule *rule = value, *old = what;
+
+	return rule->mode == old->mode && strcmp(rule->name, old->name) == 0;
+}
+
+static uint64_t name_hash(const struct rule *rule)
+{
+	return table_hash(rule->name, strlen(rule->name), rule->mode);
+}
+
+static const struct rule *successor(struct carrying *c, uint32_t rule)
+{
+	const struct rule *old = rule_by_index(c->old_rules, c->old_count, rule);
 
 	if (!old)
 		return NULL;
-	if (rule < c->new_count && c->new_rules[rule].mode == old->mode &&
-	    strcmp(c->new_rules[rule].name, old->name) == 0)
+	if (rule < c->new_count && is_successor(&c->new_rules[rule], old))
 		return &c->new_rules[rule]; /* mostly it is where it was */
-	for (size_t i = 0; i < c->new_count; i++)
-		if (c->new_rules[i].mode == old->mode && strcmp(c->new_rules[i].name, old->name) == 0)
-			return &c->new_rules[i];
-	return NULL;
+	for (; c->named < c->new_count; c->named++) {
+		struct rule *new = (struct rule *)&c->new_rules[c->named];
+
+		table_add(&c->by_name, name_hash(new), new);
+	}
+	return table_find(&c->by_name, name_hash(old), is_successor, old);
 }
 
 static bool is_same(const struct firewall_rule *a, const struct firewall_rule *b)
@@ -291,7 +305,9 @@ static int read_carry(struct gate *g, const struct plan *plan, struct ruleset_ca
 		return 0; /* whose rules the counters in the kernel are is not known */
 	c.old_policy = plan_policy(g->plan);
 	c.old_count = policy_rules(c.old_policy, &c.old_rules);
-	return table_counters(&g->nft, carry_count, &c, d);
+	r = table_counters(&g->nft, carry_count, &c, d);
+	table_wipe(&c.by_name);
+	return r;
 }
 
 /* A program's group may go between our look and nft's. */
