@@ -46,6 +46,10 @@ const struct gate_config gate_default = {
 
 enum { RETRY_MS = 500, QUIET_FROM = 2000 };
 
+/* What a table's fingerprint may be said to be: none is that of a table that is there. */
+#define NO_TABLE UINT64_C(0)
+#define UNKNOWN_TABLE UINT64_MAX
+
 enum gate_state { GATE_IDLE, GATE_ENFORCING, GATE_DISABLED };
 
 struct gate {
@@ -155,6 +159,20 @@ static int settle(struct gate *g, struct diag *d)
 	netlink_drain(&g->nft_events, hear_name, g);
 	g->table_touched = false;
 	return table_fingerprint(&g->nft, &g->fingerprint, d);
+}
+
+/* Whoever polls the descriptor would not hear of it again by itself. */
+static void try_again_soon(struct gate *g)
+{
+	const struct itimerspec soon = { .it_value = { .tv_nsec = RETRY_MS * 1000000L } };
+
+	timerfd_settime(g->retry, 0, &soon, NULL);
+}
+
+static void look_again(struct gate *g)
+{
+	g->table_touched = g->routes_touched = true;
+	try_again_soon(g);
 }
 
 /* Replacing a table is one transaction, but the elements of its new interval sets are seen only some time after its
@@ -327,7 +345,7 @@ static int replace_with_programs(struct gate *g, const struct plan *plan, struct
 /* The kernel writes a message of some kilobytes for each element that a transaction brings, and keeps them until its
  * end, if there is one who listens: of a large table that is most of the time, and gigabytes. What we are about to do
  * we know, and look at what came of it. */
-static void listen_if_small(struct gate *g, const struct plan *plan, bool again)
+static bool is_small(const struct plan *plan)
 {
 	const struct rule *rules;
 	size_t n = policy_rules(plan_policy(plan), &rules) + policy_firewall_rule_count(plan_policy(plan));
@@ -336,24 +354,49 @@ static void listen_if_small(struct gate *g, const struct plan *plan, bool again)
 
 	for (size_t i = plan_locals(plan, &own); i-- > 0;)
 		n += plan_regions(plan, i, &regions);
-	if (n > QUIET_FROM)
-		netlink_hear(&g->nft_events, NFNLGRP_NFTABLES, again);
+	return n <= QUIET_FROM;
+}
+
+/* What others did meanwhile was not heard. */
+static void listen_again(struct gate *g, bool loaded)
+{
+	netlink_hear(&g->nft_events, NFNLGRP_NFTABLES, true);
+	g->others_touched = true;
+	if (loaded)
+		try_again_soon(g);
+	else
+		look_again(g);
+}
+
+/* Somebody has taken the table away between our transaction and the look at it. */
+static void miss_table(struct gate *g)
+{
+	if (g->fingerprint != NO_TABLE)
+		return;
+	g->fingerprint = UNKNOWN_TABLE;
+	look_again(g);
 }
 
 static int enforce(struct gate *g, const struct plan *plan, const struct identities *known, struct diag *d)
 {
 	SCOPED(carry_wipe) struct ruleset_carry carry = { .identities = known };
 	struct routes_made made;
+	bool quiet = !is_small(plan);
 	int r;
 
 	/* routes first: they do nothing until something is marked */
 	if ((r = read_carry(g, plan, &carry, d)) < 0 || (r = routes_ensure(&g->route, &g->config, &made, d)) < 0)
 		return r;
-	listen_if_small(g, plan, false);
+	if (quiet)
+		netlink_hear(&g->nft_events, NFNLGRP_NFTABLES, false);
 	if ((r = replace_with_programs(g, plan, &carry, d)) == 0)
 		r = guard_set(&g->guard, plan, d);
-	listen_if_small(g, plan, true);
-	return r < 0 ? r : settle(g, d);
+	if (quiet)
+		listen_again(g, r == 0);
+	if (r < 0 || (r = settle(g, d)) < 0)
+		return r;
+	miss_table(g);
+	return 0;
 }
 
 int gate_apply(struct gate *g, const struct plan *plan, struct diag *d)
@@ -558,14 +601,6 @@ int gate_secured_remove(struct gate *g, const struct addr *local, const struct a
 	return g->state == GATE_ENFORCING ? table_pair_remove(&g->nft, TABLE_SECURED, local, remote, d) : 0;
 }
 
-/* Whoever polls the descriptor would not hear of it again by itself. */
-static void try_again_soon(struct gate *g)
-{
-	const struct itimerspec soon = { .it_value = { .tv_nsec = RETRY_MS * 1000000L } };
-
-	timerfd_settime(g->retry, 0, &soon, NULL);
-}
-
 int gate_identify(struct gate *g, const struct gate_identity *changes, size_t count, struct diag *d)
 {
 	int r = identities_change(&g->identities, &g->nft, g->plan, changes, count, d);
@@ -647,13 +682,14 @@ static int restore_table(struct gate *g, bool *ret_restored, struct diag *d)
 
 	if (r < 0 || (r = identities_sound(g, &members, d)) < 0)
 		return r;
-	if (now != g->fingerprint || !members) {
-		if ((r = g->state == GATE_ENFORCING ? enforce(g, g->plan, &g->identities, d) : empty(g, d)) < 0)
-			return r;
-		*ret_restored = true;
-	}
 	g->table_touched = false;
-	return 0;
+	if (now == g->fingerprint && members)
+		return 0;
+	if ((r = g->state == GATE_ENFORCING ? enforce(g, g->plan, &g->identities, d) : empty(g, d)) < 0)
+		g->table_touched = true;
+	else
+		*ret_restored = true;
+	return r;
 }
 
 static int restore_routes(struct gate *g, struct gate_restored *ret, struct diag *d)
