@@ -17,6 +17,7 @@
 #include "daemon/parts/ready.h"
 #include "daemon/host/secret.h"
 #include "daemon/service.h"
+#include "enforce/nft.h"
 #include "dataplane/xfrm/open.h"
 #include "daemon/host/proofs.h"
 #include "daemon/process/sockets.h"
@@ -228,6 +229,7 @@ static int prepare(struct daemon *d, struct diag *why)
 		return r;
 	read_lineage(d);
 	read_secret(d);
+	nft_while_working(service_working);
 	return gate_new(&d->gate_config, &d->gate, why);
 }
 

@@ -23,6 +23,11 @@ static void alive(uv_timer_t *t)
 	notify_manager("WATCHDOG=1");
 }
 
+void service_working(void)
+{
+	notify_manager("WATCHDOG=1\nEXTEND_TIMEOUT_USEC=30000000");
+}
+
 /* WATCHDOG_PID names whom it is meant for; our children inherit the environment. */
 static uint64_t watchdog_ms(void)
 {

@@ -8,6 +8,8 @@
 void service_ready(struct daemon *d);
 /* The one line of `systemctl status`, told again when it has become another. */
 void service_say(struct daemon *d);
+/* The loop stands still while it waits for another program, which works: neither dead nor too long at starting. */
+void service_working(void);
 void service_reloading(void);
 void service_reloaded(void);
 void service_stopping(struct daemon *d);

@@ -17,6 +17,13 @@
 
 enum { WORDS_MOST = 300, LONGEST_S = 600 };
 
+static void (*while_working)(void);
+
+void nft_while_working(void (*call)(void))
+{
+	while_working = call;
+}
+
 static void close_fd(int *fd)
 {
 	if (*fd >= 0)
@@ -117,7 +124,7 @@ static ssize_t write_quietly(int fd, const char *text, size_t len)
 static bool converse(struct pipes *p, const char *text, size_t len, char words[WORDS_MOST])
 {
 	size_t heard = 0;
-	time_t start_s = time(NULL);
+	time_t start_s = time(NULL), now_s, told_s = start_s;
 
 	close_fd(&p->in[0]);
 	close_fd(&p->out[1]);
@@ -138,8 +145,12 @@ static bool converse(struct pipes *p, const char *text, size_t len, char words[W
 		}
 		if (fds[0].revents && !read_words(p->out[0], words, &heard))
 			return true;
-		if (time(NULL) - start_s > LONGEST_S)
+		now_s = time(NULL);
+		if (now_s - start_s > LONGEST_S)
 			return false;
+		if (while_working && now_s != told_s)
+			while_working();
+		told_s = now_s;
 	}
 }
 
