@@ -55,36 +55,38 @@ static const char *rule_name(const struct policy *policy, uint32_t index)
 	return index < n ? rules[index].name : NULL;
 }
 
-/* Of rules that share a chain, the first that matches and does what was done. Who opened the connection a packet does
- * not say, and an ICMP error is about another one: then the first that does it between these two. */
-static const struct rule *rule_of_packet(const struct plan *plan, unsigned modes, const struct event *e)
+/* Of rules that share a chain, the first that matches and does what was done. An ICMP error is about another packet,
+ * and a packet that was judged by the plan before may match none: then the one rule that does it between these two, and
+ * of several nobody knows which. */
+static const struct rule *rule_of_packet(const struct plan *plan, unsigned modes, const struct plan_packet *packet)
 {
-	const struct plan_packet packet = { .local = e->local,
-					    .remote = e->remote,
-					    .initiator = INITIATOR_EITHER,
-					    .protocol = e->protocol,
-					    .local_port = e->local_port,
-					    .remote_port = e->remote_port };
-	struct plan_list l = plan_meet(plan, &e->local, &e->remote);
-	const struct rule *any = NULL;
+	struct plan_list l = plan_meet(plan, &packet->local, &packet->remote);
+	const struct rule *only = NULL;
+	bool several = false;
 
 	for (size_t i = 0; i < l.count; i++) {
 		const struct rule *rule = rule_as_written(l.entries[i].rule);
 
 		if (!(modes & 1u << rule->mode))
 			continue;
-		if (plan_entry_matches(&l.entries[i], &packet))
+		if (plan_entry_matches(&l.entries[i], packet))
 			return rule;
-		any = any ? any : rule;
+		several |= only && only != rule;
+		only = rule;
 	}
-	return any;
+	return several ? NULL : only;
 }
 
-static void put_rule_of_packet(const struct plan *plan, enum gate_count kind, struct event *e)
+static void put_rule_of_packet(const struct plan *plan, enum gate_count kind, const struct ip_packet *ip,
+			       struct event *e)
 {
 	unsigned modes = kind < GATE_COUNTS ? gate_counts[kind].modes : 1u << MODE_REQUEST;
-	const struct rule *rule = plan && modes ? rule_of_packet(plan, modes, e) : NULL;
+	const struct rule *rule = NULL;
+	struct plan_packet packet;
 
+	ip_flow(ip, e->direction == EVENT_OUT, &packet);
+	if (plan && modes)
+		rule = rule_of_packet(plan, modes, &packet);
 	if (rule)
 		(void)snprintf(e->rule, sizeof e->rule, "%s", rule->name);
 }
@@ -159,7 +161,7 @@ bool drop_event(const struct nflog_packet *p, const struct policy *policy, const
 	(void)snprintf(e.reason, sizeof e.reason, "%s", name);
 	put_packet(&ip, &e);
 	if (mark == GATE_NO_MARK)
-		put_rule_of_packet(plan, kinds[kind].count, &e);
+		put_rule_of_packet(plan, kinds[kind].count, &ip, &e);
 	else
 		put_rule(policy, kinds[kind].count, index, mark, &e);
 	put_text(&ip, kinds[kind].words, &e);

@@ -141,6 +141,44 @@ static void a_rule_among_many_is_known_by_the_packet(void **state)
 	}
 }
 
+/* ICMP rules ask for a type and a code; where the packet tells nothing, several rules are none. */
+static void an_icmp_rule_among_many_is_known_by_its_type(void **state)
+{
+	static const struct {
+		uint8_t type;
+		const char *rule;
+	} rows[] = { { 8, "ping" }, { 13, "clock" }, { 3, "" } };
+	static const char text[] =
+		"cordon: 1\n"
+		"zones: { a: [10.77.1.0/24] }\n"
+		"connection-security:\n"
+		"  - { name: clock, endpoint1: [a], endpoint2: [a], mode: block, traffic: [icmp/13] }\n"
+		"  - { name: ping, endpoint1: [a], endpoint2: [a], mode: block, traffic: [icmp/8] }\n";
+	SCOPED(report_freep) struct report *r = report_new();
+	SCOPED(policy_freep) struct policy *policy = NULL;
+	SCOPED(plan_freep) struct plan *plan = NULL;
+	struct host_address own = { .prefix = -1 };
+
+	(void)state;
+	assert_int_equal(addr_parse("10.77.1.21", 10, &own.addr, NULL), 0);
+	assert_int_equal(policy_parse(text_new("p.yaml", text, sizeof text - 1), NULL, r, &policy), 0);
+	assert_int_equal(plan_compile(policy, &(struct plan_host){ .own = &own, .own_count = 1 }, r, &plan), 0);
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		uint8_t icmp[sizeof tcp4];
+		struct nflog_packet p = packet("cordon blocked-in 0 00000000 ", NF_INET_PRE_ROUTING);
+		struct event e;
+
+		memcpy(icmp, tcp4, sizeof icmp);
+		icmp[9] = 1;
+		icmp[20] = rows[i].type;
+		icmp[21] = 0;
+		p.octets = icmp;
+		assert_true(drop_event(&p, policy, plan, &e));
+		if (strcmp(e.rule, rows[i].rule) != 0)
+			fail_msg("type %u: '%s'", rows[i].type, e.rule);
+	}
+}
+
 static void what_makes_no_sense_is_no_event(void **state)
 {
 	static const char *const prefixes[] = {
@@ -178,6 +216,7 @@ int main(void)
 		cmocka_unit_test(kinds_have_their_event_direction_and_ends),
 		cmocka_unit_test(the_rule_is_known_by_its_mark),
 		cmocka_unit_test(a_rule_among_many_is_known_by_the_packet),
+		cmocka_unit_test(an_icmp_rule_among_many_is_known_by_its_type),
 		cmocka_unit_test(what_makes_no_sense_is_no_event),
 	};
 
