@@ -69,33 +69,46 @@ static uint64_t now_ms(void *context)
 	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
-/* ---- pairs ------------------------------------------------------------------------------------------------------- */
+/* ---- pairs and requests
+ * ------------------------------------------------------------------------------------------------------- */
 
-/* Each client counts its pairs from 1; those of clients before it must not be taken for its own. */
-static uint64_t inside(const struct plane_server *s, uint64_t pair)
+/* Each client counts its pairs and its requests from 1; those of clients before it must not be taken for its own. */
+static uint64_t inside(const struct plane_server *s, uint64_t number)
 {
-	return pair >> SAD_WIRE_OWN_BITS ? pair : (uint64_t)s->generation << SAD_WIRE_OWN_BITS | pair;
+	return number >> SAD_WIRE_OWN_BITS ? number : (uint64_t)s->generation << SAD_WIRE_OWN_BITS | number;
 }
 
-static bool is_own(const struct plane_server *s, uint64_t pair)
+static bool is_own(const struct plane_server *s, uint64_t number)
 {
-	return pair >> SAD_WIRE_OWN_BITS == s->generation;
+	return number >> SAD_WIRE_OWN_BITS == s->generation;
 }
 
-static uint64_t outside(const struct plane_server *s, uint64_t pair)
+static uint64_t outside(const struct plane_server *s, uint64_t number)
 {
-	return is_own(s, pair) ? pair & ((UINT64_C(1) << SAD_WIRE_OWN_BITS) - 1) : pair;
+	return is_own(s, number) ? number & ((UINT64_C(1) << SAD_WIRE_OWN_BITS) - 1) : number;
 }
 
 /* ---- telling ----------------------------------------------------------------------------------------------------- */
+
+/* Who asked is gone, and so is all that it would have done with the SPI. */
+static void forget_answer(struct plane_server *s, const struct sad_event *e)
+{
+	if (e->kind == SAD_SPI_RESERVED && s->run)
+		sad_release_spi(s->run->sad, e->spi);
+}
 
 static void tell_client(struct plane_server *s, const struct sad_event *e)
 {
 	struct sad_event told = *e;
 
+	if (told.request && (!s->client || !is_own(s, told.request))) {
+		forget_answer(s, e);
+		return;
+	}
 	if (!s->client || !sad_event_may_go(e->kind, channel_backlog(s->client)))
 		return;
 	told.pair = outside(s, e->pair);
+	told.request = outside(s, e->request);
 	sad_event_encode(channel_begin(s->client, ASK_SAD_EVENT), &told);
 	channel_end(s->client);
 }
@@ -695,7 +708,7 @@ static const char no_plane[] = "there is no data plane: protection is switched o
 int plane_on_reserve(void *context, struct channel *c, struct wire_in *body, int *fds)
 {
 	struct plane_server *s = server(context);
-	uint64_t request = wire_u64(body);
+	uint64_t request = inside(s, wire_u64(body));
 	struct addr local = addr_decode(body), remote = addr_decode(body);
 	struct sad *sad = plane(s, c);
 	struct diag why = { 0 };
@@ -724,7 +737,7 @@ int plane_on_install(void *context, struct channel *c, struct wire_in *body, int
 {
 	struct plane_server *s = server(context);
 	SCOPED(spec_wipe) struct sa_spec spec = { 0 };
-	uint64_t request = wire_u64(body);
+	uint64_t request = inside(s, wire_u64(body));
 	struct sad *sad = plane(s, c);
 	struct diag why = { 0 };
 	int r;
@@ -742,7 +755,7 @@ int plane_on_install(void *context, struct channel *c, struct wire_in *body, int
 int plane_on_remove(void *context, struct channel *c, struct wire_in *body, int *fds)
 {
 	struct plane_server *s = server(context);
-	uint64_t pair = wire_u64(body), request = wire_u64(body);
+	uint64_t pair = wire_u64(body), request = inside(s, wire_u64(body));
 	struct sad *sad = plane(s, c);
 	struct diag why = { 0 };
 	int r;
