@@ -92,7 +92,10 @@ struct xfrm_plane {
 	struct unknown unknown;
 	struct {
 		uint64_t at_ms, not_before_ms; /* when to put policies back; 0: they are all there, as far as we know */
-		size_t states;                 /* removed by others, and not told yet */
+		uint64_t mended_ms, pause_ms;  /* the last time, and how long it is to the next at the least */
+		size_t mended, states;         /* policies put back, states removed by others, and not told yet */
+		struct limit_bucket said;
+		uint64_t say_ms; /* not before */
 		bool flushed, failed;
 	} mend;
 };

@@ -23,12 +23,24 @@ struct fixture {
 	struct policy *policy;
 	struct xfrm_plane x;
 	uint64_t now;
-	unsigned asked;
+	unsigned asked, told;
+	unsigned long removed; /* as told */
 };
 
 static uint64_t now_ms(void *context)
 {
 	return ((const struct fixture *)context)->now;
+}
+
+static void mended(void *context, bool good, const char *text)
+{
+	struct fixture *f = context;
+	const char *number = strstr(text, "removed ");
+
+	assert_true(good);
+	assert_non_null(number);
+	f->told++;
+	f->removed += strtoul(number + 8, NULL, 10);
 }
 
 static void heard(void *context, const struct sad_event *e)
@@ -48,7 +60,7 @@ static void begin(struct fixture *f)
 	assert_int_equal(
 		policy_parse(text_new("t.yaml", policy_text, sizeof policy_text - 1), NULL, f->report, &f->policy), 0);
 	assert_int_equal(plan_compile(f->policy, &host, f->report, &f->x.plan), 0);
-	f->x.config = (struct xfrm_config){ .event = heard, .now_ms = now_ms, .context = f };
+	f->x.config = (struct xfrm_config){ .event = heard, .mended = mended, .now_ms = now_ms, .context = f };
 	f->x.asker = (struct asker){ -1, ASK_OURS };
 }
 
@@ -235,9 +247,40 @@ static void who_does_not_answer_gives_way(void **state)
 	end(&f);
 }
 
+/* Somebody removes our states again and again: the log says so, with all of it, and is not filled by it. */
+static void what_others_remove_is_told_at_once_and_then_together(void **state)
+{
+	const struct message_in flush = { .kind = MESSAGE_STATES_GONE };
+	struct fixture f;
+
+	(void)state;
+	begin(&f);
+	for (unsigned i = 0; i < 300; i++) {
+		f.now += 200;
+		xfrm_enter(&f.x);
+		hear_one(&f.x, &flush);
+		assert_in_range(loss_deadline(&f.x), f.now, f.now + LOSS_MS); /* and its list is not read at once */
+		mend_lost_states(&f.x, 3);
+		f.x.loss_ms = 0;
+		mend_tick(&f.x);
+		xfrm_leave(&f.x);
+		if (i == 0)
+			assert_int_equal(f.removed, 3);
+	}
+	assert_in_range(f.told, 2, 20);
+	f.now = mend_deadline(&f.x);
+	xfrm_enter(&f.x);
+	mend_tick(&f.x);
+	xfrm_leave(&f.x);
+	assert_int_equal(f.removed, 900);
+	assert_true(mend_deadline(&f.x) == UINT64_MAX);
+	end(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_others_remove_is_told_at_once_and_then_together),
 		cmocka_unit_test(what_finds_no_room_does_not_wait_in_the_kernel),
 		cmocka_unit_test(what_has_ended_makes_room),
 		cmocka_unit_test(many_peers_are_asked_about_so_fast_and_no_faster),
