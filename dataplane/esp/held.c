@@ -84,7 +84,8 @@ bool held_add(struct held *h, struct held_queue *q, const uint8_t offload[OFFLOA
 {
 	struct held_packet *p;
 
-	if (q->packets >= HELD_PACKETS_EACH || q->octets + len > HELD_OCTETS_EACH || h->octets + len > HELD_OCTETS_ALL)
+	if (q->packets >= HELD_PACKETS_EACH || q->octets + len > HELD_OCTETS_EACH ||
+	    h->octets + len > HELD_OCTETS_ALL / (h->shares ? h->shares : 1))
 		return false;
 	p = mem_new(1, sizeof *p + len);
 	p->since_ms = now_ms;

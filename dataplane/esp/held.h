@@ -39,6 +39,7 @@ struct held_queue {
 struct held {
 	struct held_queue *buckets[HELD_BUCKETS];
 	size_t queues, octets;
+	unsigned shares; /* so many of us share HELD_OCTETS_ALL; 0: alone */
 };
 
 /* The queue of a selector, or NULL. */

@@ -22,6 +22,7 @@ int plane_new(const struct plane_config *c, struct sad **ret, struct diag *d)
 		return r;
 	}
 	s->sas.share = c->share;
+	s->held.shares = c->share.count;
 	s->drops_told.each = (struct limit_rate){ PLANE_DROPS_EACH_S, 2 };
 	s->drops_told.all = (struct limit_rate){ PLANE_DROPS_ALL_S, 2 * PLANE_DROPS_ALL_S };
 	s->plan = c->plan ? plan_ref(c->plan) : NULL;

@@ -176,7 +176,7 @@ int sa_reserve(struct sa_table *t, const struct addr *local, const struct addr *
 	uint32_t spi;
 	int r;
 
-	if (t->reserved >= SA_RESERVED_MOST)
+	if (t->reserved >= SA_RESERVED_MOST / (t->share.count ? t->share.count : 1))
 		return diag_fail(d, ENOSPC, "%zu SPIs are reserved already", t->reserved);
 	do {
 		if ((r = crypto_random(&spi, sizeof spi, d)) < 0)

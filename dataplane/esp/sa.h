@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { SA_BUCKETS = 16384, SA_RESERVED_MOST = 65536, SA_SPI_LEAST = 256 };
+enum { SA_BUCKETS = 16384, SA_RESERVED_MOST = 65536 /* of all shares together */, SA_SPI_LEAST = 256 };
 
 struct sa {
 	struct sa *next_found, *next_pair; /* in its bucket */

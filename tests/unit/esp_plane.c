@@ -162,6 +162,13 @@ static void waiting_packets_are_bounded(void **state)
 	assert_int_equal(sad_dropped(a.sad, DROP_HELD_OVERFLOW), 40 - HELD_OCTETS_EACH / 30028);
 	side_down(&a);
 
+	side_up(&a, 1, &plan_of_all); /* by octets of all, which several planes share */
+	a.sad->held.shares = 128;
+	for (unsigned i = 0; i < 40; i++)
+		side_send(&a, &s);
+	assert_int_equal(sad_dropped(a.sad, DROP_HELD_OVERFLOW), 40 - HELD_OCTETS_ALL / 128 / 30028);
+	side_down(&a);
+
 	side_up(&a, 1, &plan_of_all); /* all queues together: a process that scans a network */
 	for (unsigned i = 0; i < 5000; i++) {
 		static uint8_t packet[PACKET_ROOM];

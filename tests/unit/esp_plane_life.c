@@ -220,9 +220,28 @@ static void udp_encapsulation_goes_both_ways(void **state)
 	}
 }
 
+static void reservations_are_bounded_by_each_ones_share(void **state)
+{
+	static struct sa_table t;
+	const struct addr here = addr_v4(10, 0, 0, 1), there = addr_v4(10, 0, 0, 2);
+	size_t n = 0;
+	uint32_t spi;
+
+	(void)state;
+	assert_int_equal(sa_table_init(&t, NULL), 0);
+	t.share = (struct share){ 3, SHARES_MOST };
+	while (n <= SA_RESERVED_MOST && sa_reserve(&t, &here, &there, &spi, NULL) == 0) {
+		assert_int_equal(share_of_spi(spi, SHARES_MOST), 3);
+		n++;
+	}
+	assert_int_equal(n, SA_RESERVED_MOST / SHARES_MOST);
+	sa_table_wipe(&t);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(reservations_are_bounded_by_each_ones_share),
 		cmocka_unit_test(an_sa_asks_for_its_successor_and_stops_at_its_limit),
 		cmocka_unit_test(sequence_numbers_run_out_like_octets),
 		cmocka_unit_test(the_newest_sa_sends_and_the_old_one_still_receives),
