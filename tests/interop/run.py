@@ -57,12 +57,15 @@ def main(build, peer, name, only):
         print("%-6s %-14s %s" % ("FAILED" if faults else "ok", row.name, row.key))
         for fault in faults:
             print("         " + fault)
+        for why in w.excused.get(row, []):
+            print("         not held against Cordon: " + why)
     for fault in wrong:
         print("FAILED " + fault)
     failed = sum(bool(f) for f in results.values())
     with open(os.path.join(folder, "results.json"), "w", encoding="utf-8") as f:
         json.dump({"peer": peer, "version": version, "world": name, "plane": "kernel" if kernel else "userspace", "wrong": wrong, "seconds": round(took),
-                   "long": everything and not only, "rows": {r.name: f for r, f in results.items()}}, f, indent=1)
+                   "long": everything and not only, "rows": {r.name: f for r, f in results.items()},
+                   "excused": {r.name: why for r, why in w.excused.items()}}, f, indent=1)
     print("%s %s: %d rows, %d failed, %.0f s; in %s" % (peer, version, len(rows), failed, took, folder))
     return 1 if failed or wrong else 0
 
