@@ -271,6 +271,27 @@ static uint32_t priority_of(const struct prefix *remote, size_t place)
 	return (uint32_t)((128 - remote->bits) * WANTED_STEP + place * 2 + 1);
 }
 
+/* What machines have sealed themselves goes beside a tunnel whose rule says so. */
+static int add_sealed(struct walk *w, const struct plan_entry *e, const struct prefix *remote, uint32_t priority)
+{
+	static const struct policy_does pass = { 0 };
+	struct service_rows s = { .local = w->local,
+				  .remote = *remote,
+				  .protocol = IPPROTO_ESP,
+				  .local_port = PORT_ANY,
+				  .remote_port = PORT_ANY,
+				  .out = &pass,
+				  .in = &pass,
+				  .priority = priority,
+				  .forwarded = w->forwarded,
+				  .most = w->most };
+
+	if (!e->rule->tunnel || !e->rule->exempt_protected ||
+	    (e->protocol != PROTOCOL_ANY && e->protocol != IPPROTO_ESP))
+		return 0;
+	return add_service(w->rows, &s);
+}
+
 static int add_list(struct walk *w, const struct cover_row *row)
 {
 	struct plan_list list = { 0 };
@@ -282,7 +303,8 @@ static int add_list(struct walk *w, const struct cover_row *row)
 	for (i = 0; i < list.count && r == 0; i++) {
 		if (i >= WANTED_LIST_MOST)
 			return -E2BIG;
-		if (has_policy(&list.entries[i]))
+		r = add_sealed(w, &list.entries[i], &row->prefix, priority_of(&row->prefix, i) - 1);
+		if (r == 0 && has_policy(&list.entries[i]))
 			r = add_entry(w, &list.entries[i], &row->prefix, priority_of(&row->prefix, i));
 		if (matches_all(&list.entries[i]))
 			return r;

@@ -2,7 +2,8 @@
  *
  * Priorities (the kernel's lowest wins): generations of plans, the newer before the older, so that while one replaces
  * the other every packet meets what one of them says; in a generation first the longest prefix of the other end, then
- * the place in its list. Even numbers are for what an SA, or a peer without IKE, puts before an entry of the plan. */
+ * the place in its list. Even numbers are for what an SA, a peer without IKE, or a tunnel's exemption of ESP puts
+ * before an entry of the plan. */
 #ifndef DATAPLANE_XFRM_WANTED_H
 #define DATAPLANE_XFRM_WANTED_H
 #include "dataplane/xfrm/message.h"

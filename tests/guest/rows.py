@@ -12,7 +12,7 @@ GROUPS = {
                "daemon:disabled", "daemon:uninstalled", "daemon:flushed", "daemon:refused", "daemon:events_follow"],
     "moved": ["daemon:moved", "daemon:probation", "daemon:first_probation", "daemon:locked_out"],
     "tunnel": ["tunnel:gateway_to_gateway", "tunnel:families", "tunnel:by_ah", "tunnel:nothing_clear", "tunnel:gateways_own",
-               "tunnel:exemptions", "tunnel:applied", "tunnel:host_to_gateway", "tunnel:dynamic",
+               "tunnel:exemptions", "tunnel:protected_already", "tunnel:applied", "tunnel:host_to_gateway", "tunnel:dynamic",
                "tunnel:hub"],
     "deaths": ["planes:killed_in_request_mode", "keys:killed", "sources:killed", "processes:keying",
                "processes:others"],
@@ -90,7 +90,6 @@ LEFT_OUT = {
     "sources:nobody_knows": KEYING,
     "strongswan": "it is about UDP ports and who has them, before a data plane is asked",
     "workers": USERSPACE,
-    "tunnel:protected_already": "falls short there: what machines behind gateways have sealed does not get past the tunnel",
     "tutorial": "its page shows what the userspace plane says",
 }
 

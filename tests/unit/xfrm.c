@@ -329,6 +329,34 @@ static void rules_that_do_for_one_another_take_any_sa_in(void **state)
 	assert_true(in && in->does.protects && reqid_is_ours(in->does.template.reqid));
 }
 
+static void sealed_packets_go_beside_a_tunnel_that_exempts_them(void **state)
+{
+	static const char *const tunnels[] = { "10.2", "10.3" }; /* the second takes them in */
+	static const uint8_t ways[] = { XFRM_POLICY_OUT, XFRM_POLICY_IN };
+	SCOPED(made_wipe) struct made m = { 0 };
+
+	(void)state;
+	make(&m,
+	     "  - { name: Beside, endpoint1: [10.0.0.7], endpoint2: [10.2.0.0/16], mode: require, authentication: a, "
+	     "protection: gcm, tunnel: { endpoint1: 10.0.0.7, endpoint2: 10.0.0.8, exempt-protected: true } }\n"
+	     "  - { name: Inside, endpoint1: [10.0.0.7], endpoint2: [10.3.0.0/16], mode: require, authentication: a, "
+	     "protection: gcm, tunnel: { endpoint1: 10.0.0.7, endpoint2: 10.0.0.9 } }\n");
+	assert_int_equal(wanted_of_plan(m.plan, 65536, &m.wanted, NULL), 0);
+	for (size_t i = 0; i < ARRAY_LEN(tunnels) * ARRAY_LEN(ways); i++) {
+		uint8_t way = ways[i % ARRAY_LEN(ways)];
+		char remote[16];
+		const struct wanted *esp, *tcp, *ah;
+
+		(void)snprintf(remote, sizeof remote, "%s.0.1", tunnels[i / ARRAY_LEN(ways)]);
+		esp = kernel_finds(&m.wanted, way, remote, IPPROTO_ESP, 0, 0);
+		ah = kernel_finds(&m.wanted, way, remote, IPPROTO_AH, 0, 0);
+		tcp = kernel_finds(&m.wanted, way, remote, IPPROTO_TCP, 1, 2);
+		assert_true(esp && ah && tcp && ah->does.protects && tcp->does.protects);
+		assert_int_equal(esp->does.protects, i / ARRAY_LEN(ways) == 1);
+		assert_false(esp->does.block);
+	}
+}
+
 static void a_plan_of_too_many_policies_names_the_rule(void **state)
 {
 	SCOPED(made_wipe) struct made m = { 0 };
@@ -649,6 +677,7 @@ int main(void)
 		cmocka_unit_test(the_longest_prefix_says_what_the_ranges_say),
 		cmocka_unit_test(the_kernel_finds_what_the_plan_says),
 		cmocka_unit_test(rules_that_do_for_one_another_take_any_sa_in),
+		cmocka_unit_test(sealed_packets_go_beside_a_tunnel_that_exempts_them),
 		cmocka_unit_test(a_plan_of_too_many_policies_names_the_rule),
 		cmocka_unit_test(a_policy_reads_as_it_was_written),
 		cmocka_unit_test(a_state_reads_as_it_was_written),
