@@ -7,6 +7,8 @@ import socket
 import struct
 import subprocess
 import sys
+import tempfile
+import threading
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -328,6 +330,50 @@ def flushed_for_good():
     expect("and the table stays", p.say(A4, B4) == DROPPED_HERE and p.say(A4, "10.0.0.3") == CLEAR)
 
 
+def children(pid):
+    with open("/proc/%d/task/%d/children" % (pid, pid)) as f:
+        return f.read().split()
+
+
+def soon(condition, seconds):
+    end = time.time() + seconds
+    while not condition():
+        if time.time() > end:
+            return False
+        time.sleep(0.002)
+    return True
+
+
+def flushed_at_loading():
+    """A flush while a large policy is being loaded, which then fails: the gate does not hear of it, and still mends it."""
+    p = Pair(both("require"), both("require"))
+    large = both("require") + "".join(rule("r%d" % i, "require", A4, "10.%d.%d.%d" % (1 + i // 40000, i // 200 % 200, i % 200))
+                                      for i in range(4000))
+    # who owns the table where the next ruleset is made ready
+    owner = subprocess.Popen(["ip", "netns", "exec", p.a.name, "nft", "-i"], stdin=subprocess.PIPE, text=True, bufsize=1,
+                             stdout=subprocess.DEVNULL)
+    on_exit(owner.kill)
+    owner.stdin.write("add table inet cordon_next { flags owner; }\n")
+    expect("a table in the way", soon(lambda: "cordon_next" in p.a.sh("nft", "list", "tables"), 5))
+    answers = []
+    loading = threading.Thread(target=lambda: answers.append(try_apply(p.ta, large)))
+    loading.start()
+    expect("nft is at work", soon(lambda: children(p.ta.child()), 20))
+    p.a.sh("nft", "flush", "ruleset")
+    loading.join()
+    expect("the load has failed: %s" % answers, answers and answers[0].startswith("error"))
+    p.ta.wait_for("restored table", timeout=5)
+    for here, there in FAMILIES:
+        expect("%s -> %s is protected again" % (here, there), p.say(here, there) == PROTECTED)
+
+
+def try_apply(tool, text):
+    with tempfile.NamedTemporaryFile("w", suffix=".yaml") as f:
+        f.write(text)
+        f.flush()
+        return tool.tell("apply", f.name, fail=True)
+
+
 def modes():
     """The five modes, towards a peer that knows of nothing."""
     for here, there in FAMILIES:
@@ -629,7 +675,7 @@ def disabled():
 
 
 TESTS = [protects, clear_in, established_before, new_address, bound_sockets, our_ports, icmp_errors, icmp_errors_of_esp, icmp_errors_of_exempt, death,
-         flushed, flushed_for_good, modes, secured, secured_one_way, fallback_survives, exempt_ports, per_family, forwarded, forwarded_tcp,
+         flushed, flushed_for_good, flushed_at_loading, modes, secured, secured_one_way, fallback_survives, exempt_ports, per_family, forwarded, forwarded_tcp,
          forwarded_fallback, published,
          replaced_under_load, disabled]
 
