@@ -18,7 +18,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { SEEDS = 60, LOADED = 12, RULES_MOST = 96, RULE_TEXT = 256 };
+enum { SEEDS = 120, LOADED = 12, RULES_MOST = 96, RULE_TEXT = 256 };
 
 /* ---- policies ---------------------------------------------------------------------------------------------------- */
 
@@ -78,22 +78,27 @@ static void add_traffic(struct dice *d, bool v6, struct str *out)
 	}
 }
 
-/* `many`: all between the same two hosts. */
-static void some_rule(struct dice *d, bool many, size_t number, struct str *out)
+enum shape { MIXED, SAME_HOSTS, ONE_WAY, SHAPES };
+
+/* SAME_HOSTS: all between the same two. ONE_WAY: mostly exemptions, of which many are not mirrored. */
+static void some_rule(struct dice *d, enum shape shape, size_t number, struct str *out)
 {
 	static const char *const modes[] = { "require", "require", "request", "require-inbound", "exempt", "block" };
-	bool v6 = roll(d, 3) == 0, swapped = roll(d, 5) < 2;
-	const char *mode = many && roll(d, 4) ? "require" : PICK(d, modes), *ours = v6 ? "fd00::1" : "10.0.0.1",
-		   *theirs;
+	bool many = shape == SAME_HOSTS, v6 = shape != ONE_WAY && roll(d, 3) == 0, swapped = roll(d, 5) < 2;
+	const char *mode = many && roll(d, 4)               ? "require"
+			   : shape == ONE_WAY && roll(d, 4) ? "exempt"
+							    : PICK(d, modes),
+		   *ours = v6 ? "fd00::1" : "10.0.0.1", *theirs;
 	char ours_text[64], theirs_text[64];
 
-	if (!many && roll(d, 4) == 0)
+	if (shape == MIXED && roll(d, 4) == 0)
 		ours = some_address(d, v6, ours_text);
 	theirs = many ? v6 ? "fd00::2" : "10.0.0.2" : some_address(d, v6, theirs_text);
 	str_addf(out, "  - { name: r%zu, endpoint1: [\"%s\"], endpoint2: [\"%s\"], mode: %s", number,
 		 swapped ? theirs : ours, swapped ? ours : theirs, mode);
 	add_traffic(d, v6, out);
-	if ((strcmp(mode, "exempt") == 0 || strcmp(mode, "block") == 0) && roll(d, 5) < 2)
+	if ((strcmp(mode, "exempt") == 0 || strcmp(mode, "block") == 0) &&
+	    roll(d, shape == ONE_WAY ? 2 : 5) < (shape == ONE_WAY ? 1u : 2u))
 		str_add(out, ", mirrored: false");
 	str_add(out, " }\n");
 }
@@ -157,16 +162,16 @@ static struct policy *random_policy(uint64_t seed)
 {
 	struct dice d = { seed };
 	char rules[RULES_MOST][RULE_TEXT];
-	bool many;
+	enum shape shape;
 	size_t count;
 
 	(void)roll(&d, 1);
-	many = roll(&d, 3) == 0;
-	count = many ? 50 + roll(&d, 40) : 3 + roll(&d, 20);
+	shape = (enum shape)roll(&d, SHAPES);
+	count = shape == SAME_HOSTS ? 50 + roll(&d, 40) : 3 + roll(&d, 20);
 	for (size_t i = 0; i < count; i++) {
 		SCOPED(str_wipe) struct str one = { 0 };
 
-		some_rule(&d, many, i, &one);
+		some_rule(&d, shape, i, &one);
 		assert_true(one.len < RULE_TEXT);
 		memcpy(rules[i], one.text, one.len + 1);
 	}
