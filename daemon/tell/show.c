@@ -20,7 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { COUNTERS_MOST = 65536 };
+enum { COUNTERS_MOST = 65536, DEATHS_MANY = 3, DEATHS_RECENT_MS = 10 * 60 * 1000 };
 
 /* ---- pieces ------------------------------------------------------------------------------------------------------ */
 
@@ -749,6 +749,24 @@ static void add_unproven(void *context, const struct auth_set *set, const char *
 	(void)json_array_append_new(context, json_pack("{s:o,s:o}", "set", words(set->name), "why", words(why)));
 }
 
+/* Without its process the userspace plane carries nothing; and who dies again and again will do so once more. */
+static bool parts_work(const struct daemon *d)
+{
+	struct child_row rows[ROLE_COUNT];
+	size_t n = children_rows(d->children, rows, ROLE_COUNT);
+	uint64_t now_ms = unix_now_ms();
+
+	for (size_t i = 0; i < n; i++) {
+		const struct child_row *c = &rows[i];
+
+		if (!c->ready && c->role == ROLE_DATAPLANE && d->plane_is.plane == GATE_PLANE_TUN)
+			return false;
+		if (c->restarts >= DEATHS_MANY && (!c->ready || now_ms < c->since_ms + DEATHS_RECENT_MS))
+			return false;
+	}
+	return true;
+}
+
 /* Rules whose set nothing of this host proves let nothing through, and a group that the directory does not know lets
  * nobody in: before anybody tries as well as after. */
 static const char *state_word(const struct daemon *d, const json_t *peers, const json_t *unproven,
@@ -759,7 +777,7 @@ static const char *state_word(const struct daemon *d, const json_t *peers, const
 	if (!d->policy)
 		return "no-policy";
 	return json_integer_value(json_object_get(peers, "failing")) || json_array_size(unproven) ||
-			       json_array_size(json_object_get(directory, "missing"))
+			       json_array_size(json_object_get(directory, "missing")) || !parts_work(d)
 		       ? "failing"
 		       : "protected";
 }

@@ -83,6 +83,7 @@ LEFT_OUT = {
     "planes:device_taken": USERSPACE,
     "planes:killed": "about the userspace plane's device; kernel:killed is the same for the kernel's",
     "processes:keying_hangs": KEYING,
+    "processes:dies_again": USERSPACE,
     "processes:parent": "it wants protected traffic to stop, and the kernel goes on under its SAs; kernel:killed is about that",
     "sources:by_hosts": KEYING,
     "sources:by_name": KEYING,

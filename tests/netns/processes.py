@@ -176,6 +176,24 @@ def parent():
     w.nothing_clear()
 
 
+def dies_again():
+    """the data plane's process dies again and again: status says so first, exits 1, and names what to do"""
+    w = World()
+    expect("all is well at first", wait_until(lambda: w.a.cordon("status")[0] == 0))
+    for n in range(3):
+        before = w.kill(w.a, "dataplane")
+        healed(w, w.a, "dataplane", before["restarts"])
+        expect("after %d times status exits %d" % (n + 1, n == 2), w.a.cordon("status")[0] == (n == 2))
+    said = w.a.cordon("status")[1]
+    expect("it says so first:\n%s" % said, said.startswith("Protected, but a process of cordond ends again and again."))
+    expect("and what to do", "journalctl -u cordon" in said and "cordon support" in said)
+    expect("other programs read it, too", w.a.json("status")["state"] == "failing")
+    w.kill(w.a, "dataplane")
+    expect("while it is away, that comes first", wait_until(
+        lambda: w.a.cordon("status")[1].startswith("Protected traffic is stopped: the data plane's process is away."), HEALED_S))
+    w.nothing_clear()
+
+
 def keying_hangs():
     """keying does not answer: status says so soon, and what is up goes on"""
     w = World()
@@ -192,4 +210,4 @@ def keying_hangs():
 
 
 if __name__ == "__main__":
-    main([keying, others, parent, keying_hangs])
+    main([keying, others, parent, dies_again, keying_hangs])

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { NAMED_MOST = 3 }; /* failing peers on the first line */
+enum { NAMED_MOST = 3 /* failing peers on the first line */, DEATHS_MANY = 3, DEATHS_RECENT_MS = 10 * 60 * 1000 };
 
 static int run(int argc, char **argv);
 
@@ -21,6 +21,38 @@ const struct command command_status = {
 	"not.\n\n" ASK_HELP,
 	run
 };
+
+/* Nothing protected flows without it; with the kernel's plane it only watches. */
+static bool carries(const json_t *s, const json_t *process)
+{
+	return strcmp(ask_text(process, "name"), "dataplane") == 0 &&
+	       strcmp(ask_text(json_object_get(s, "plane"), "kind"), "userspace") == 0;
+}
+
+/* As cordond judges it. */
+static bool dies_again(const json_t *process)
+{
+	return ask_number(process, "restarts") >= DEATHS_MANY &&
+	       (!json_is_true(json_object_get(process, "ready")) ||
+		ask_now_ms() < ask_number(process, "since_ms") + DEATHS_RECENT_MS);
+}
+
+/* What stands first when it is not the peers that fail; NULL: all processes do their work. */
+static const char *broken(const json_t *s)
+{
+	const json_t *p;
+	const char *words = NULL;
+	size_t i;
+
+	json_array_foreach(json_object_get(s, "processes"), i, p)
+	{
+		if (carries(s, p) && !json_is_true(json_object_get(p, "ready")))
+			return "Protected traffic is stopped: the data plane's process is away.";
+		if (dies_again(p))
+			words = "Protected, but a process of cordond ends again and again.";
+	}
+	return words;
+}
 
 static void print_verdict(const json_t *s)
 {
@@ -42,6 +74,10 @@ static void print_verdict(const json_t *s)
 	}
 	if (ask_number(json_object_get(s, "policy"), "rules_here") == 0) {
 		(void)puts("Nothing to protect: no rule of the policy speaks of this host's addresses.");
+		return;
+	}
+	if (broken(s)) {
+		(void)printf("%s%s%s   See Process below\n", red, broken(s), end);
 		return;
 	}
 	if (json_is_true(json_object_get(json_object_get(s, "keying"), "away"))) {
@@ -311,9 +347,9 @@ static void print_expiry(const json_t *first)
 }
 
 /* Only what is not as usual: those that are away, and those that had to be started again. */
-static void print_processes(const json_t *all)
+static void print_processes(const json_t *s)
 {
-	const json_t *p;
+	const json_t *p, *all = json_object_get(s, "processes");
 	size_t i;
 
 	json_array_foreach(all, i, p)
@@ -324,8 +360,9 @@ static void print_processes(const json_t *all)
 
 		(void)ask_span(now_ms > since_ms ? (now_ms - since_ms) / 1000 : 0, ago);
 		if (!json_is_true(json_object_get(p, "ready")))
-			(void)printf("Process   %s is away for %s%s%s; it is started again by itself\n",
-				     ask_text(p, "name"), ago, *ask_text(p, "ended") ? ": " : "", ask_text(p, "ended"));
+			(void)printf("Process   %s is away for %s%s%s; it is started again by itself\n%s",
+				     ask_text(p, "name"), ago, *ask_text(p, "ended") ? ": " : "", ask_text(p, "ended"),
+				     carries(s, p) ? "          If it stays away:  journalctl -u cordon\n" : "");
 		else if (restarts)
 			(void)printf("Process   %s was started again %" PRIu64 " time%s, last %s ago: %s\n",
 				     ask_text(p, "name"), restarts, restarts == 1 ? "" : "s", ago,
@@ -334,6 +371,9 @@ static void print_processes(const json_t *all)
 			(void)printf("Process   %s is not locked in as it should be; its cage lacks: %s\n",
 				     ask_text(p, "name"), ask_text(p, "lacks"));
 	}
+		if (dies_again(p))
+			(void)puts("          That is a fault:  journalctl -u cordon  tells more;\n"
+				   "          cordon support  collects what a report of it needs");
 }
 
 static void print_exempted(const json_t *rows)
@@ -392,7 +432,7 @@ static int run(int argc, char **argv)
 			(void)puts("Barrier   no second one on this kernel (older than 5.12): whoever flushes the "
 				   "nftables\n"
 				   "          ruleset opens this host for some milliseconds");
-		print_processes(json_object_get(s, "processes"));
+		print_processes(s);
 		print_unproven(json_object_get(s, "unproven"),
 			       json_object_get(json_object_get(s, "keying"), "failures"));
 		print_kerberos(json_object_get(s, "kerberos"));
