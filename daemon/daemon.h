@@ -23,11 +23,11 @@ enum { EVENTS_KEPT = 4096, FOLLOWERS_MOST = 16, PARTS_MOST = 4, PAGE_DIGEST = 32
 
 struct daemon {
 	struct options options;
-	const char *name; /* of this host, as page or system have it */
-	struct host_config *config;
-	uint8_t page_digest[PAGE_DIGEST]; /* of the file that it was read from; all 0: there is none */
-	const char *source;               /* the policy's file source */
-	bool source_named;                /* by an option or the page: then it must be there */
+	const char *name;                          /* of this host, as page or system have it */
+	struct host_config *config, *config_first; /* as it is now, and as it was at the start */
+	uint8_t page_digest[PAGE_DIGEST];          /* of the file that it was read from; all 0: there is none */
+	const char *source;                        /* the policy's file source */
+	bool source_named;                         /* by an option or the page: then it must be there */
 	int export_fd;
 
 	uv_loop_t loop;
@@ -102,5 +102,7 @@ extern const struct control_handlers daemon_handlers; /* without context */
 /* loop.c: everything that wakes the daemon but packets. */
 int daemon_loop_start(struct daemon *d, struct diag *why);
 void daemon_stop(struct daemon *d);
+/* While something is waited for that keeps the loop from its work: we live, and hear who wants us to end. */
+void daemon_working(void);
 
 #endif

@@ -273,6 +273,8 @@ static void daemon_wipe(struct daemon *d)
 	host_facts_free(d->facts);
 	lineage_free(d->lineage);
 	follow_free(d);
+	if (d->config_first != d->config)
+		host_config_free(d->config_first);
 	host_config_free(d->config);
 	if (d->host_fd >= 0)
 		(void)close(d->host_fd);

@@ -4,6 +4,7 @@
 #include "base/text.h"
 #include "daemon/force/change.h"
 #include "daemon/host/credentials.h"
+#include "daemon/host/page.h"
 #include "daemon/daemon.h"
 #include "daemon/force/exempt.h"
 #include "daemon/parts/ticket.h"
@@ -258,6 +259,19 @@ static void on_enable(struct daemon *d, struct control_call *call, const json_t 
 		control_reply(call, json_pack("{s:b,s:I}", "ok", 1, "version", (json_int_t)d->state->current));
 }
 
+/* A line each. */
+static json_t *waits_json(const struct daemon *d)
+{
+	SCOPED(str_wipe) struct str all = { 0 };
+	json_t *list = json_array();
+	char *rest = NULL;
+
+	page_waits(d, &all);
+	for (char *line = all.text ? strtok_r(all.text, "\n", &rest) : NULL; line; line = strtok_r(NULL, "\n", &rest))
+		(void)json_array_append_new(list, json_string(line));
+	return list;
+}
+
 static void on_refresh(struct daemon *d, struct control_call *call, const json_t *request)
 {
 	struct diag why = { 0 };
@@ -269,9 +283,9 @@ static void on_refresh(struct daemon *d, struct control_call *call, const json_t
 	if (r < 0)
 		refuse(call, &why);
 	else
-		control_reply(call,
-			      json_pack("{s:b,s:b,s:I,s:s,s:b}", "ok", 1, "changed", changed, "version",
-					(json_int_t)d->state->current, "source", d->source, "tickets", ticket_used(d)));
+		control_reply(call, json_pack("{s:b,s:b,s:I,s:s,s:b,s:o}", "ok", 1, "changed", changed, "version",
+					      (json_int_t)d->state->current, "source", d->source, "tickets",
+					      ticket_used(d), "next_start", waits_json(d)));
 }
 
 /* Its addresses: the peer is named by one, or as the policy names it. */

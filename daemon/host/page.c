@@ -128,6 +128,7 @@ int page_read(struct daemon *d, struct diag *why)
 
 	if (r == 0)
 		exchange(d, &p);
+	d->config_first = d->config;
 	return r;
 }
 
@@ -135,8 +136,36 @@ int page_read(struct daemon *d, struct diag *why)
 
 static bool same_file(const struct host_events *a, const struct host_events *b)
 {
-	return a->none == b->none && a->size == b->size && a->count == b->count && !a->file == !b->file &&
-	       (!a->file || strcmp(a->file, b->file) == 0);
+	return a->none == b->none && !a->file == !b->file && (!a->file || strcmp(a->file, b->file) == 0);
+}
+
+void page_waits(const struct daemon *d, struct str *out)
+{
+	static const char counts[] = "from the next start: systemctl restart cordon\n";
+	const struct host_config *now = d->config, *first = d->config_first;
+
+	if (!now || !first)
+		return;
+	if (d->plane && plane_workers_wait(d->plane, now->workers)) {
+		if (now->workers)
+			str_addf(out, "workers: %u counts %s", now->workers, counts);
+		else
+			str_addf(out, "workers: auto counts %s", counts);
+	}
+	if (!same_file(&now->events, &first->events))
+		str_addf(out, "events go to another file %s", counts);
+	else if (now->events.size != first->events.size || now->events.count != first->events.count)
+		str_addf(out, "events: another size or count of files counts %s", counts);
+}
+
+static void say_waits(const struct daemon *d)
+{
+	SCOPED(str_wipe) struct str all = { 0 };
+	char *rest = NULL;
+
+	page_waits(d, &all);
+	for (char *line = all.text ? strtok_r(all.text, "\n", &rest) : NULL; line; line = strtok_r(NULL, "\n", &rest))
+		log_warning("%s", line);
 }
 
 static int put_in_force(struct daemon *d, struct diag *why)
@@ -175,7 +204,8 @@ int page_again(struct daemon *d, bool *ret_changed, struct diag *why)
 		return r;
 	}
 	*ret_changed = true;
-	if (!same_file(&p.config->events, &d->config->events))
-		log_warning("events go to another file from the next start on: systemctl restart cordon");
+	if (p.config == d->config_first)
+		p.config = NULL; /* it is still compared with */
+	say_waits(d);
 	return 0;
 }

@@ -28,7 +28,7 @@ struct plane {
 	struct children *const *children;
 	bool *netlink;
 	enum gate_plane kind;            /* which one flows, if begun */
-	unsigned workers;                /* of the userspace plane */
+	unsigned workers, wanted;        /* of the userspace plane; wanted: as the host's page said, 0: any */
 	struct diag alone;               /* why there is one, where there should be more; else empty */
 	struct esp_fds fds[SHARES_MOST]; /* without the TUN, which is its keeper's */
 	int nat[SHARES_MOST][2];         /* UDP 4500, but for the first's */
@@ -151,6 +151,11 @@ unsigned plane_workers(const struct plane *p, const char **ret_why)
 {
 	*ret_why = *p->alone.text ? p->alone.text : NULL;
 	return p->keeper ? p->workers : 0;
+}
+
+bool plane_workers_wait(const struct plane *p, unsigned workers)
+{
+	return p->keeper && p->wanted != workers;
 }
 
 void plane_came(struct plane *p, struct channel *c)
@@ -434,6 +439,7 @@ int plane_open(struct plane *p, enum gate_plane kind, unsigned workers, struct d
 	if (p->keeper)
 		return 0;
 	p->alone = (struct diag){ 0 };
+	p->wanted = workers;
 	r = open_userspace(p, workers_of(workers), d);
 	if (r < 0)
 		plane_shut(p, GATE_PLANE_TUN);

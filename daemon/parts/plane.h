@@ -24,6 +24,8 @@ void plane_close(struct plane *p); /* or NULL; memory goes with the loop's next 
 int plane_open(struct plane *p, enum gate_plane kind, unsigned workers, struct diag *d);
 /* How many the userspace plane has; 0: it is not open. *ret_why: why there is one though more were wanted, or NULL. */
 unsigned plane_workers(const struct plane *p, const char **ret_why);
+/* Was the userspace plane opened with another number than that one? */
+bool plane_workers_wait(const struct plane *p, unsigned workers);
 /* It comes to nothing: the other goes on. */
 void plane_shut(struct plane *p, enum gate_plane kind);
 /* The plan to be used from now on; a reference is taken. */

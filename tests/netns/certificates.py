@@ -268,9 +268,17 @@ def page_again():
     expect("and an event", "what it said before stays" in events(a, "policy-refused")[-1])
     expect("and changes nothing", a.cordon("exempt", B, "--for", "1m", "--reason", "x")[0] == 0 and a.cordon("exempt", "--end", B)[0] == 0)
     write(a.root + "/host.yaml", whole + "longest-exemption: 0\nevents: { size: 1MB }\n")
-    expect("without it, it is taken", a.cordon("refresh")[0] == 0)
+    status, said = a.cordon("refresh")
+    expect("without it, it is taken", status == 0)
     expect("at once", a.cordon("exempt", B, "--for", "1m", "--reason", "x")[0] != 0)
-    expect("what waits for a restart is said", "events go to another file from the next start on" in a.log())
+    waits = "events: another size or count of files counts from the next start: systemctl restart cordon\n"
+    expect("what waits for a restart is said", waits in a.log() and waits in said and "another file" not in a.log())
+    lines = [line for line in whole.splitlines(True) if not line.startswith("workers:")]
+    write(a.root + "/host.yaml", "".join(lines) + "longest-exemption: 0\nworkers: 3\n")
+    waits = "workers: 3 counts from the next start: systemctl restart cordon\n"
+    said = a.cordon("refresh")[1]
+    expect("so it is of workers", waits in a.log() and waits in said and "events" not in said)
+    expect("as long as it waits", a.json("refresh")["next_start"] == [waits.strip()])
     expect("and no SA has ended", before and spis(a) == before and a.pings(B))
 
 

@@ -18,6 +18,9 @@ const struct command command_refresh = {
 
 static void tell(const json_t *reply)
 {
+	const json_t *line;
+	size_t i;
+
 	if (json_is_true(json_object_get(reply, "changed")))
 		(void)printf("%s has changed: v%" PRIu64 " is in force.\n", ask_text(reply, "source"),
 			     ask_number(reply, "version"));
@@ -25,6 +28,10 @@ static void tell(const json_t *reply)
 		(void)printf("%s is as it was last taken: the policy in force stays. Certificates, keys and lists were "
 			     "read again.\n",
 			     ask_text(reply, "source"));
+	json_array_foreach(json_object_get(reply, "next_start"), i, line)
+	{
+		(void)puts(json_string_value(line));
+	}
 	if (json_is_true(json_object_get(reply, "tickets")))
 		(void)puts("Kerberos tickets are got anew when they are next needed.\n"
 			   "  To show them to the peers at once:  cordon rekey --proof");
