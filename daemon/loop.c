@@ -155,6 +155,39 @@ static void signalled(uv_signal_t *s, int number)
 		daemon_stop(d);
 }
 
+/* The loop hears of a signal when it comes round, and while rules are loaded that may be minutes. */
+static struct {
+	void (*loops)(int); /* the same for all of them */
+	volatile sig_atomic_t wanted;
+	bool said;
+} end;
+
+static void wants_end(int number)
+{
+	end.wanted = 1;
+	end.loops(number);
+}
+
+static void hear_end(int number)
+{
+	struct sigaction a;
+
+	if (sigaction(number, NULL, &a) < 0 || (a.sa_flags & SA_SIGINFO) || a.sa_handler == SIG_DFL ||
+	    a.sa_handler == SIG_IGN)
+		return;
+	end.loops = a.sa_handler;
+	a.sa_handler = wants_end;
+	(void)sigaction(number, &a, NULL);
+}
+
+void daemon_working(void)
+{
+	service_working();
+	if (end.wanted && !end.said)
+		log_info("stops when the rules are loaded; they stay in force");
+	end.said = end.wanted;
+}
+
 /* ---- all --------------------------------------------------------------------------------------------------------- */
 
 static void watch(struct daemon *d, uv_poll_t *p, int fd, uv_poll_cb seen)
@@ -176,6 +209,8 @@ int daemon_loop_start(struct daemon *d, struct diag *why)
 		d->signals[i].data = d;
 		(void)uv_signal_init(&d->loop, &d->signals[i]);
 		(void)uv_signal_start(&d->signals[i], signalled, numbers[i]);
+		if (numbers[i] != SIGHUP)
+			hear_end(numbers[i]);
 	}
 	d->probation.data = d->settle.data = d;
 	(void)uv_timer_init(&d->loop, &d->probation);

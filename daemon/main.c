@@ -229,7 +229,7 @@ static int prepare(struct daemon *d, struct diag *why)
 		return r;
 	read_lineage(d);
 	read_secret(d);
-	nft_while_working(service_working);
+	nft_while_working(daemon_working);
 	return gate_new(&d->gate_config, &d->gate, why);
 }
 

@@ -78,7 +78,9 @@ static int start(const struct pipes *p, bool only_try, pid_t *ret_pid)
 	sigaddset(&ordinary, SIGPIPE);
 	posix_spawnattr_setsigmask(&attributes, &none);
 	posix_spawnattr_setsigdefault(&attributes, &ordinary);
-	posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+	/* A group of its own: Ctrl-C is meant for us, and we let it finish. */
+	posix_spawnattr_setpgroup(&attributes, 0);
+	posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
 	for (size_t i = 0; i < ARRAY_LEN(places) && e == ENOENT; i++)
 		e = posix_spawn(ret_pid, places[i], &files, &attributes, only_try ? attempt : load, environment);
 	posix_spawn_file_actions_destroy(&files);
@@ -131,7 +133,9 @@ static bool converse(struct pipes *p, const char *text, size_t len, char words[W
 	for (;;) {
 		struct pollfd fds[2] = { { .fd = p->out[0], .events = POLLIN }, { .fd = p->in[1], .events = POLLOUT } };
 
-		if (poll(fds, 2, 1000) < 0 && errno != EINTR)
+		bool interrupted = poll(fds, 2, 1000) < 0;
+
+		if (interrupted && errno != EINTR)
 			return true;
 		if (fds[1].revents) {
 			ssize_t n = write_quietly(p->in[1], text, len);
@@ -148,7 +152,7 @@ static bool converse(struct pipes *p, const char *text, size_t len, char words[W
 		now_s = time(NULL);
 		if (now_s - start_s > LONGEST_S)
 			return false;
-		if (while_working && now_s != told_s)
+		if (while_working && (now_s != told_s || interrupted))
 			while_working();
 		told_s = now_s;
 	}

@@ -10,8 +10,8 @@ struct diag;
 int nft_load(const char *text, size_t len, struct diag *d);
 int nft_try(const char *text, size_t len, struct diag *d);
 
-/* To be called about every second while nft works, which a large ruleset takes minutes of on a slow machine: for
- * whoever has somebody to tell that this process does not hang. */
+/* To be called about every second while nft works, which a large ruleset takes minutes of on a slow machine, and when
+ * a signal comes: for whoever has somebody to tell that this process does not hang. */
 void nft_while_working(void (*call)(void));
 
 #endif

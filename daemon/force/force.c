@@ -14,6 +14,9 @@
 #include "daemon/service.h"
 
 #include <errno.h>
+#include <stdio.h>
+
+enum { RULES_WORDS = 96 };
 
 void candidate_wipe(struct candidate *c)
 {
@@ -175,17 +178,39 @@ static void say_not_forwarding(const struct plan *plan)
 	}
 }
 
+/* "200 rules, 1 firewall rule", as cordon status and cordon check count them. */
+static const char *rules_words(const struct plan *plan, char buf[RULES_WORDS])
+{
+	const struct rule *rules;
+	size_t n = policy_rules(plan_policy(plan), &rules), firewall = policy_firewall_rule_count(plan_policy(plan));
+	int len = snprintf(buf, RULES_WORDS, "%zu rule%s", n, n == 1 ? "" : "s");
+
+	if (firewall && len > 0)
+		(void)snprintf(buf + len, RULES_WORDS - (size_t)len, ", %zu firewall rule%s", firewall,
+			       firewall == 1 ? "" : "s");
+	return buf;
+}
+
 /* Who has many rules wants to know what they cost, and that it was not something else. */
 static void say_slow(const struct plan *plan, uint64_t since_ms)
 {
 	enum { SLOW_MS = 2000 };
 	const uint64_t took_ms = engine_now_ms() - since_ms;
-	const struct rule *rules;
+	char words[RULES_WORDS];
 
 	if (took_ms >= SLOW_MS)
-		log_info("it took %.1f s to put %zu connection security rules and %zu firewall rules in force",
-			 (double)took_ms / 1000, policy_rules(plan_policy(plan), &rules),
-			 policy_firewall_rule_count(plan_policy(plan)));
+		log_info("it took %.1f s to put %s in force", (double)took_ms / 1000, rules_words(plan, words));
+}
+
+/* Nothing is answered meanwhile; then it shall be known what for. */
+static void say_many(const struct plan *plan)
+{
+	enum { MANY = 3000 };
+	const struct rule *rules;
+	char words[RULES_WORDS];
+
+	if (policy_rules(plan_policy(plan), &rules) + policy_firewall_rule_count(plan_policy(plan)) > MANY)
+		log_info("putting %s in force", rules_words(plan, words));
 }
 
 static int put_plan(struct daemon *d, struct plan *plan, struct plan_file *file, struct diag *why)
@@ -204,6 +229,7 @@ static int put_plan(struct daemon *d, struct plan *plan, struct plan_file *file,
 	loaded.proofs.keying.userspace_plane = choice.plane == GATE_PLANE_TUN;
 	say_lacking(&loaded.proofs);
 	say_not_forwarding(plan);
+	say_many(plan);
 	if (first || choice.plane != d->gate_config.plane) {
 		r = begin(d, plan, file, &loaded.proofs, &choice, why);
 	} else if ((r = gate_apply(d->gate, plan, why)) == 0) {

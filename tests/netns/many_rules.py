@@ -5,11 +5,12 @@ usage: many_rules.py [TEST ...]; CORDON and CORDOND name the programs
 """
 import os
 import re
+import signal
 import subprocess
 import threading
 import time
 
-from daemon import A, B, Host
+from daemon import A, B, Host, wait_until, write
 from lib import Capture, address, expect, main, wire
 
 COUNT = 10000
@@ -56,6 +57,15 @@ class Talk:
             t.join(20)
 
 
+def names(pid):
+    """Of the programs that it has started."""
+    try:
+        with open("/proc/%d/task/%d/children" % (pid, pid), encoding="ascii") as f:
+            return [open("/proc/%s/comm" % p, "rb").read().strip() for p in f.read().split()]
+    except OSError:
+        return []
+
+
 def chains(host):
     with host:
         return subprocess.run(["nft", "list", "chains", "inet"], capture_output=True, text=True, check=True).stdout
@@ -98,5 +108,23 @@ def by_port():
     play(", traffic: [tcp/445, tcp/3389]")
 
 
+def interrupted():
+    """Ctrl-C while they are loaded: it is heard at once, they are loaded first, and then it ends."""
+    a = Host("a")
+    address(a, "lo", A + "/32")
+    write(a.folder + "/policy.yaml", HEAD + rules(COUNT, ", traffic: [tcp/445, tcp/3389]"))
+    with open(a.folder + "/log", "w", encoding="utf-8") as log:
+        a.p = subprocess.Popen(a.command("--policy", a.folder + "/policy.yaml"), stderr=log, start_new_session=True)
+    expect("what it does is said", wait_until(lambda: "putting %d rules in force" % (COUNT + 1) in a.log(), 60))
+    end = time.monotonic() + 60
+    while b"nft" not in names(a.p.pid) and time.monotonic() < end:
+        time.sleep(0.001)
+    time.sleep(0.05)
+    os.killpg(a.p.pid, signal.SIGINT)
+    expect("it ends with 0", a.p.wait(120) == 0)
+    expect("that it was heard is said: %s" % a.log(), "stops when the rules are loaded; they stay in force" in a.log())
+    expect("the rules were loaded", len(chains(a)) > 0 and "cordond stops; the rules stay in force" in a.log())
+
+
 if __name__ == "__main__":
-    main([by_address, by_port])
+    main([by_address, by_port, interrupted])
