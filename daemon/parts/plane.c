@@ -427,7 +427,7 @@ static int open_userspace(struct plane *p, unsigned workers, struct diag *d)
 		r = open_workers(p, 1, d);
 	if (r == 0 && *p->alone.text)
 		log_warning("one worker, not %u: %s", workers, p->alone.text);
-	return r == 0 ? watch_devices(p, d) : r;
+	return r == 0 ? watch_devices(p, d) : diag_wrap(d, r, "data plane");
 }
 
 int plane_open(struct plane *p, enum gate_plane kind, unsigned workers, struct diag *d)

@@ -86,7 +86,7 @@ int tun_open(const char *name, unsigned queues, int *ret_fds, struct diag *d)
 	if (r < 0) {
 		while (n > 0)
 			(void)close(fds[--n]);
-		return diag_wrap(d, r, "data plane");
+		return r;
 	}
 	memcpy(ret_fds, fds, n * sizeof *fds);
 	return 0;

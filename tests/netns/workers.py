@@ -193,7 +193,9 @@ def one_alone():
         h.start(*with_workers(h, 2), policy=PSK % "require")
     plane = a.json("status")["plane"]
     expect("one worker: %s" % plane, plane["workers"] == 1 and "BPF" in plane["alone"])
-    expect("and why", ", 1 worker: " in a.cordon("status")[1] and "BPF" in a.log())
+    said = a.cordon("status")[1]
+    expect("and why, and what to do:\n%s" % said, ", 1 worker: the kernel takes no program" in said and "CAP_BPF" in said and
+           "workers: 1" in said and "BPF" in a.log())
     expect("the other one has two", b.json("status")["plane"]["workers"] == 2 and b.json("status")["plane"]["alone"] is None)
     expect("it works", a.pings(PEERS[0]) and b.pings(A))
 

@@ -191,6 +191,10 @@ static void print_plane(const json_t *p)
 	else if (alone)
 		(void)printf(", 1 worker: %s", alone);
 	(void)puts("");
+	if (alone && ask_number(p, "workers") <= 1)
+		(void)printf("          %s workers: 1 in host.yaml\n",
+			     strstr(alone, "BPF") ? "Give cordond the capability CAP_BPF, or say"
+						  : "Nothing is wrong with that; to have it unsaid:");
 }
 
 static void print_keying(const json_t *k)
@@ -367,13 +371,13 @@ static void print_processes(const json_t *s)
 			(void)printf("Process   %s was started again %" PRIu64 " time%s, last %s ago: %s\n",
 				     ask_text(p, "name"), restarts, restarts == 1 ? "" : "s", ago,
 				     ask_text(p, "ended"));
+		if (dies_again(p))
+			(void)puts("          That is a fault:  journalctl -u cordon  tells more;\n"
+				   "          cordon support  collects what a report of it needs");
 		if (*ask_text(p, "lacks"))
 			(void)printf("Process   %s is not locked in as it should be; its cage lacks: %s\n",
 				     ask_text(p, "name"), ask_text(p, "lacks"));
 	}
-		if (dies_again(p))
-			(void)puts("          That is a fault:  journalctl -u cordon  tells more;\n"
-				   "          cordon support  collects what a report of it needs");
 }
 
 static void print_exempted(const json_t *rows)
