@@ -5,14 +5,13 @@
 #include "control/frame.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
-
-enum { ANSWER_WAIT_S = 120 }; /* a policy of 100,000 rules takes its time */
 
 struct control_link {
 	int fd;
@@ -88,15 +87,19 @@ static int read_all(struct control_link *l, uint8_t *to, size_t len, struct diag
 			continue;
 		if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
 			return diag_fail(d, ETIMEDOUT, "cordond did not answer in time on %s", l->path);
+		if (n == 0 || (n < 0 && errno == ECONNRESET))
+			return diag_fail(d, ECONNRESET, "cordond ended while it was asked:  systemctl status cordon");
 		if (n < 0)
 			return diag_errno(d, errno, "read from %s", l->path);
-		if (n == 0)
-			return diag_fail(d, ECONNRESET, "cordond closed the connection on %s; has it been stopped?",
-					 l->path);
 		to += n;
 		len -= (size_t)n;
 	}
 	return 0;
+}
+
+bool control_answers(struct control_link *l, unsigned wait_ms)
+{
+	return poll(&(struct pollfd){ .fd = l->fd, .events = POLLIN }, 1, (int)wait_ms) != 0;
 }
 
 int control_receive(struct control_link *l, unsigned wait_s, json_t **ret, struct diag *d)
@@ -125,5 +128,5 @@ int control_ask(const char *run_dir, const json_t *request, json_t **ret, struct
 
 	if ((r = control_connect(run_dir, &l, d)) < 0 || (r = control_send(l, request, d)) < 0)
 		return r;
-	return control_receive(l, ANSWER_WAIT_S, ret, d);
+	return control_receive(l, CONTROL_ANSWER_S, ret, d);
 }

@@ -5,6 +5,7 @@ usage: daemon.py [TEST ...]; CORDON and CORDOND name the programs
 """
 import json
 import os
+import pty
 import shutil
 import signal
 import socket
@@ -821,6 +822,30 @@ def events_follow():
     expect("a follower that goes is forgotten", a.cordon("status")[0] == 0)
 
 
+def busy():
+    """who asks at a terminal while cordond is busy is told after two seconds; so is who asked when it ends"""
+    a, _ = two_hosts()
+    a.start(policy=PSK % "require")
+    a.p.send_signal(signal.SIGSTOP)
+    ours, its = pty.openpty()
+    p = subprocess.Popen([CORDON, "status", "--run-dir", a.run_dir], stdout=subprocess.PIPE, stderr=its, text=True)
+    on_exit(p.kill)
+    os.close(its)
+    said = os.read(ours, 4096).decode()
+    expect("what it waits for: %s" % said, "cordond is busy, it may be putting a policy in force; waiting" in said)
+    a.p.send_signal(signal.SIGCONT)
+    expect("then it has its answer", "Policy    v1" in p.communicate(timeout=20)[0])
+    os.close(ours)
+    a.p.send_signal(signal.SIGSTOP)
+    p = subprocess.Popen([CORDON, "status", "--run-dir", a.run_dir], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    on_exit(p.kill)
+    time.sleep(2.5)
+    a.kill()
+    said = p.communicate(timeout=20)[1]
+    expect("that it ended is said, and to who is no terminal no more: %s" % said,
+           said == "cordon: cordond ended while it was asked:  systemctl status cordon\n")
+
+
 if __name__ == "__main__":
     main([thin_path, certificates, usage, killed, fallback, fallback_after_secured, addresses, moved, applied, probation, first_probation, own_connection, source,
-          disabled, uninstalled, flushed, refused, kernel_lacks, locked_out, unread, checked, events_follow])
+          disabled, uninstalled, flushed, refused, kernel_lacks, locked_out, unread, checked, events_follow, busy])

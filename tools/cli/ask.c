@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 static void print_json(const json_t *value)
 {
@@ -25,12 +26,26 @@ int ask_refused(const struct ask *a, const json_t *reply)
 	return EXIT_FAILED;
 }
 
+/* Who waits at a terminal wants to know for what. */
+static int ask_patiently(const char *dir, const json_t *request, json_t **ret, struct diag *why)
+{
+	enum { PATIENCE_MS = 2000 };
+	SCOPED(control_link_freep) struct control_link *l = NULL;
+	int r;
+
+	if ((r = control_connect(dir, &l, why)) < 0 || (r = control_send(l, request, why)) < 0)
+		return r;
+	if (isatty(STDERR_FILENO) && !control_answers(l, PATIENCE_MS))
+		(void)fputs("cordond is busy, it may be putting a policy in force; waiting\n", stderr);
+	return control_receive(l, CONTROL_ANSWER_S, ret, why);
+}
+
 int ask_daemon(const struct ask *a, json_t *request, json_t **ret)
 {
 	const char *dir = a->run_dir ? a->run_dir : getenv("CORDON_RUN_DIR");
 	struct diag why = { 0 };
 	json_t *reply = NULL;
-	int r = control_ask(dir && *dir ? dir : "/run/cordon", request, &reply, &why);
+	int r = ask_patiently(dir && *dir ? dir : "/run/cordon", request, &reply, &why);
 
 	json_decref(request);
 	*ret = NULL;
