@@ -49,28 +49,27 @@ void question_service_text(int16_t protocol, uint16_t lo, uint16_t hi, struct st
 		str_addf(out, "-%u", hi);
 }
 
-/* Where rules begin or end to speak: sorted, distinct. */
+/* Where rules begin or end to speak: a bit for each port. */
 struct borders {
-	uint32_t at[256];
-	size_t count;
-	bool bounded;
+	uint64_t at[65536 / 64];
 };
 
 static void border(struct borders *b, uint32_t at)
 {
-	size_t i = 0;
+	b->at[at / 64] |= UINT64_C(1) << at % 64;
+}
 
-	while (i < b->count && b->at[i] < at)
-		i++;
-	if (i < b->count && b->at[i] == at)
-		return;
-	if (b->count == ARRAY_LEN(b->at)) {
-		b->bounded = true;
-		return;
+/* The first one from `from` on; 65536: there is none. */
+static uint32_t border_next(const struct borders *b, uint32_t from)
+{
+	while (from < 65536) {
+		uint64_t word = b->at[from / 64] >> from % 64;
+
+		if (word)
+			return from + (uint32_t)__builtin_ctzll(word);
+		from = (from / 64 + 1) * 64;
 	}
-	memmove(&b->at[i + 1], &b->at[i], (b->count - i) * sizeof b->at[0]);
-	b->at[i] = at;
-	b->count++;
+	return from;
 }
 
 static void border_ports(struct borders *b, struct port_range r, const struct service *s)
@@ -127,14 +126,14 @@ static void port_borders(struct why *w, const struct ends_who *from, const struc
 size_t question_ports(struct why *w, const struct ends_who *from, const struct ends_who *to, const struct service *s,
 		      uint16_t *ret, size_t cap, bool *ret_more)
 {
-	struct borders b = { .count = 0 };
-	size_t n;
+	struct borders b = { .at = { 0 } };
+	uint32_t at;
+	size_t n = 0;
 
 	port_borders(w, from, to, s, &b);
-	n = b.count < cap ? b.count : cap;
-	for (size_t i = 0; i < n; i++)
-		ret[i] = (uint16_t)b.at[i];
-	if (ret_more && (b.bounded || n < b.count))
+	for (at = border_next(&b, 0); at < 65536 && n < cap; at = border_next(&b, at + 1))
+		ret[n++] = (uint16_t)at;
+	if (ret_more && at < 65536)
 		*ret_more = true;
 	return n;
 }
@@ -176,15 +175,44 @@ static bool fares_alike(const struct why_verdict *a, const struct why_verdict *b
 	       facts_equal(&a->point.facts[1], &b->point.facts[1]);
 }
 
+static int by_strength(const struct why_verdict *a, const struct why_verdict *b)
+{
+	if (a->verdict != b->verdict)
+		return a->verdict < b->verdict ? -1 : 1;
+	return a->guaranteed == b->guaranteed ? 0 : a->guaranteed < b->guaranteed ? -1 : 1;
+}
+
+/* Of too many cases the weakest stay, and one of the strongest, so that nobody takes the weak ones for all there are.
+ * One that had to go does not come back, so what stays has all of its points. NULL: it is this one that has to go. */
+static struct heap *make_room(struct asking *k, const struct why_verdict *v)
+{
+	struct heap *top = &k->heaps[0], *next = NULL;
+
+	for (size_t i = 1; i < k->count; i++) {
+		struct heap *h = &k->heaps[i];
+
+		if (by_strength(&h->verdict, &top->verdict) > 0) {
+			next = top;
+			top = h;
+		} else if (!next || by_strength(&h->verdict, &next->verdict) > 0) {
+			next = h;
+		}
+	}
+	if (by_strength(v, &top->verdict) > 0)
+		next = top;
+	else if (by_strength(v, &next->verdict) >= 0)
+		return NULL;
+	*next = (struct heap){ .verdict = *v };
+	return next;
+}
+
 static struct heap *heap_for(struct asking *k, const struct why_verdict *v)
 {
 	for (size_t i = 0; i < k->count; i++)
 		if (fares_alike(&k->heaps[i].verdict, v))
 			return &k->heaps[i];
-	if (k->count == CASES_MOST) {
-		k->bounded = true;
-		return NULL;
-	}
+	if (k->count == CASES_MOST)
+		return make_room(k, v);
 	k->heaps = mem_grow(k->heaps, k->count, &k->cap, sizeof *k->heaps);
 	k->heaps[k->count] = (struct heap){ .verdict = *v };
 	return &k->heaps[k->count++];
@@ -271,23 +299,25 @@ static int ask_point(struct asking *k, const struct why_point *asked, uint16_t h
 static int ask_service(struct asking *k, const struct ends_who *from, const struct ends_who *to,
 		       const struct service *s, struct diag *d)
 {
-	struct borders b = { .count = 0 };
+	struct borders b = { .at = { 0 } };
 	int r;
 
 	port_borders(k->w, from, to, s, &b);
-	k->bounded |= b.bounded;
-	for (size_t i = 0; i < b.count; i++) {
-		uint16_t lo = (uint16_t)b.at[i];
-		uint16_t hi = (uint16_t)(i + 1 < b.count ? b.at[i + 1] - 1 : s->port2.hi);
+	for (uint32_t at = border_next(&b, 0), next; at < 65536; at = next) {
 		struct why_point point = { .from = *from,
 					   .to = *to,
 					   .protocol = s->protocol,
-					   .port = lo,
+					   .port = (uint16_t)at,
 					   .icmp_type = s->icmp_type,
 					   .icmp_code = s->icmp_code };
 
+		if (k->points >= QUESTION_POINTS) {
+			k->bounded = true;
+			return 0;
+		}
+		next = border_next(&b, at + 1);
 		point.facts[0] = point.facts[1] = k->q->facts;
-		if ((r = ask_point(k, &point, hi, d)) < 0)
+		if ((r = ask_point(k, &point, (uint16_t)(next < 65536 ? next - 1 : s->port2.hi), d)) < 0)
 			return r;
 	}
 	return 0;
@@ -335,9 +365,10 @@ static int ask_all(struct asking *k, struct diag *d)
 static int by_weakness(const void *x, const void *y)
 {
 	const struct heap *a = x, *b = y;
+	int r = by_strength(&a->verdict, &b->verdict);
 
-	if (a->verdict.verdict != b->verdict.verdict)
-		return a->verdict.verdict < b->verdict.verdict ? -1 : 1;
+	if (r)
+		return r;
 	return a->points > b->points ? -1 : a->points < b->points;
 }
 
@@ -415,12 +446,14 @@ int question_ask(struct why *w, const struct question *q, struct arena *memory, 
 		.cases = arena_new(memory, k.count, sizeof *ret->cases),
 		.count = k.count,
 		.points = k.points,
+		.left = k.points,
 		.pairs = k.pairs,
 		.bounded = k.bounded || q->from.bounded || q->to.bounded,
 	};
 	for (size_t i = 0; i < k.count; i++) {
 		const struct heap *h = &k.heaps[i];
 
+		ret->left -= h->points;
 		ret->cases[i] = (struct answer_case){
 			.verdict = h->verdict,
 			.points = h->points,

@@ -42,10 +42,11 @@ struct answer_case {
 };
 
 struct answer {
-	struct answer_case *cases; /* the weakest verdict first */
+	struct answer_case *cases; /* the weakest first; of too many the weakest, and the strongest as the last */
 	size_t count;
 	size_t points, pairs; /* pairs of addresses */
-	bool bounded;         /* more cases or points than are looked at */
+	size_t left;  /* points of cases that are not here: none is weaker than those, but for the last, that are */
+	bool bounded; /* there is more than was looked at, and it may be weaker */
 };
 
 /* What rules do to the question. At least one case on success. */

@@ -40,7 +40,7 @@ def check_is_as_promised(path, status=0):
 def why_is_as_promised(*words):
     answer = ask(0, "why", "--json", *words)
     cases = answer.pop("cases", None)
-    members(answer, "verdict", "guaranteed", "rule", "reason", "firewall", "when", "ends", "contest")
+    members(answer, "verdict", "guaranteed", "rule", "reason", "firewall", "when", "bounded", "ends", "contest")
     assert {answer["verdict"], answer["guaranteed"]} <= OUTCOMES
     assert len(answer["ends"]) == 2
     for end in answer["ends"]:

@@ -418,6 +418,40 @@ static void why_a_test_of_two_hosts_holds_for_both_address_families(void **state
 	}
 }
 
+/* A hole far behind a great many rules is what the answer is about, and the rest is not passed off as all there is. */
+static void the_weakest_of_many_cases_is_the_answer(void **state)
+{
+	struct str policy = { 0 };
+	struct asked_policy p;
+	struct answer a;
+
+	(void)state;
+	str_add(&policy, HOSTS SETS "connection-security:\n"
+				    "  - { name: rest, endpoint1: [any], endpoint2: [any], mode: require }\n");
+	for (unsigned i = 0; i < 600; i++)
+		str_addf(&policy,
+			 "  - { name: r%u, endpoint1: [any], endpoint2: [any], traffic: [tcp/%u], mode: %s }\n", i,
+			 1000 + 2 * i,
+			 i == 590   ? "exempt"
+			 : i == 595 ? "block"
+				    : "require");
+	ask_open(&p, str_text(&policy));
+	a = ask(&p, "a", "b", "tcp");
+	assert_int_equal(a.count, CASES_MOST);
+	assert_false(a.bounded);
+	assert_true(a.left > 500);
+	assert_int_equal(a.cases[0].verdict.verdict, OUTCOME_CLEAR);
+	assert_string_equal(a.cases[0].traffic, "tcp/2180");
+	assert_int_equal(a.cases[1].verdict.verdict, OUTCOME_ENCRYPTED);
+	assert_int_equal(a.cases[CASES_MOST - 1].verdict.verdict, OUTCOME_BLOCKED);
+	assert_string_equal(a.cases[CASES_MOST - 1].traffic, "tcp/2190");
+	a = ask(&p, "a", "b", "tcp/2180");
+	assert_int_equal(a.count, 1);
+	assert_int_equal(a.left, 0);
+	ask_close(&p);
+	str_wipe(&policy);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -428,6 +462,7 @@ int main(void)
 		cmocka_unit_test(why_zones_and_open_ports_are_answered_case_by_case),
 		cmocka_unit_test(why_names_that_nobody_has_are_refused_with_the_nearest),
 		cmocka_unit_test(why_a_test_of_two_hosts_holds_for_both_address_families),
+		cmocka_unit_test(the_weakest_of_many_cases_is_the_answer),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -144,7 +144,7 @@ static json_t *reason_json(const struct why *w, const struct answer *a, size_t n
 
 	why_reason(w, &a->cases[number].verdict, &s);
 	if (number == 0 && a->count > 1) {
-		str_addf(&s, " This is the weakest of %zu cases:", a->count);
+		str_addf(&s, " This is the weakest of %s%zu cases:", a->left ? "more than " : "", a->count);
 		for (size_t i = 1; i < a->count && i <= 3; i++)
 			str_addf(&s, "%s %s%s%s%s%s is %s", i > 1 ? ";" : "", a->cases[i].traffic,
 				 a->cases[i].pairs ? " of " : "", a->cases[i].pairs ? a->cases[i].pairs : "",
@@ -219,6 +219,9 @@ static void print_json(struct why *w, const struct answer *a, const struct now *
 	json_t *o = json_object(), *cases;
 
 	add_verdict(o, w, a, now, 0);
+	if (a->bounded) /* nothing is promised of what was not looked at */
+		(void)json_object_set_new(o, "guaranteed", json_string(outcome_name(OUTCOME_CLEAR)));
+	(void)json_object_set_new(o, "bounded", json_boolean(a->bounded || a->left));
 	(void)json_object_set_new(o, "ends", json_pack("[o, o]", end_json(v, 0), end_json(v, 1)));
 	(void)json_object_set_new(o, "contest", contest_json(w, v, r));
 	if (a->count > 1) {
@@ -391,11 +394,32 @@ static void say_live(struct why *w, const struct live_answer *live, bool stopped
 	str_wipe(&s);
 }
 
+/* What is not listed below, before anybody reads the list as all there is. */
+static void say_bounded(const struct answer *a, struct str *out)
+{
+	struct str s = { 0 };
+
+	if (a->bounded)
+		str_add(&s, "there are more kinds of address or traffic than were looked at, and what was not may fare "
+			    "worse. Ask about fewer: two hosts, and a port (tcp/445).");
+	else if (a->left)
+		str_addf(&s,
+			 "too many cases to list; all were weighed, and these are the %zu weakest and one of the "
+			 "strongest. Give a port for the others: tcp/445.",
+			 a->count - 1);
+	if (s.len) {
+		say_paragraph("Not all", str_text(&s), out);
+		str_add(out, "\n");
+	}
+	str_wipe(&s);
+}
+
 static void print_text(struct why *w, const struct question *q, const struct answer *a, const struct now *now,
 		       const struct live_answer *live, const struct report *r)
 {
 	struct str out = { 0 };
 
+	say_bounded(a, &out);
 	for (size_t i = 0; i < a->count; i++) {
 		if (i)
 			str_add(&out, "\n");
@@ -405,7 +429,10 @@ static void print_text(struct why *w, const struct question *q, const struct ans
 				 &out);
 	}
 	if (a->count > 1) {
-		str_addf(&out, "\n%zu cases, the weakest first.", a->count);
+		str_addf(&out, "\n%zu cases, the weakest first%s.", a->count,
+			 a->bounded ? " of what was looked at"
+			 : a->left  ? " (not all; see the top)"
+				    : "");
 		for (size_t i = 0, said = 0; i < a->count && !said; i++)
 			if (a->cases[i].when && ++said)
 				str_add(&out, " Say which: --interface, --program, --profile.");
@@ -413,8 +440,6 @@ static void print_text(struct why *w, const struct question *q, const struct ans
 			str_add(&out, " An address stands for all like it that no host has.");
 		str_add(&out, "\n");
 	}
-	if (a->bounded)
-		str_add(&out, "There are more kinds of address or traffic than were looked at; ask about fewer.\n");
 	say_print(&out);
 }
 
