@@ -129,7 +129,7 @@ static void say_checked(const struct daemon *d, size_t bad)
 {
 	(void)printf("Page and policy are right; %s can be enforced here", d->source);
 	if (bad)
-		(void)printf(", but for what rests on the %zu file%s named above", bad, bad == 1 ? "" : "s");
+		(void)printf(", but for what the warning%s above name%s", bad == 1 ? "" : "s", bad == 1 ? "s" : "");
 	(void)puts(".");
 }
 

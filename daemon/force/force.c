@@ -75,15 +75,6 @@ int candidate_make(struct daemon *d, struct text *text, struct candidate *ret, s
 
 /* ---- ruleset, plane and keying ----------------------------------------------------------------------------------- */
 
-static void say_lacking(const struct proofs *p)
-{
-	SCOPED(str_wipe) struct str out = { 0 };
-
-	proofs_lacking(p, &out);
-	if (out.len)
-		log_warning("%.*s", (int)out.len - 1, out.text);
-}
-
 /* What is made from now on is for this plane: the table, and what is kept for the next boot. */
 static void use_plane(struct daemon *d, enum gate_plane plane)
 {
@@ -227,7 +218,7 @@ static int put_plan(struct daemon *d, struct plan *plan, struct plan_file *file,
 		return r;
 	proofs_load(d, plan, &loaded);
 	loaded.proofs.keying.userspace_plane = choice.plane == GATE_PLANE_TUN;
-	say_lacking(&loaded.proofs);
+	proofs_say(&loaded);
 	say_not_forwarding(plan);
 	say_many(plan);
 	if (first || choice.plane != d->gate_config.plane) {

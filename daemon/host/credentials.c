@@ -100,12 +100,9 @@ void credentials_loaded(struct daemon *d)
 static void load(struct daemon *d)
 {
 	SCOPED(proofs_wipe) struct loaded_proofs loaded = { 0 };
-	SCOPED(str_wipe) struct str lacking = { 0 };
 
 	proofs_load(d, d->plan, &loaded);
-	proofs_lacking(&loaded.proofs, &lacking);
-	if (lacking.len)
-		log_warning("%.*s", (int)lacking.len - 1, lacking.text);
+	proofs_say(&loaded);
 	keys_filling_commit(d->filling);
 	engine_set_proofs(d->engine, &loaded.proofs);
 	credentials_loaded(d);

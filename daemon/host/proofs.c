@@ -16,6 +16,8 @@
 
 enum { PATH_TEXT = 4096 };
 
+#define LACKING "nothing of this host satisfies '%s', so its rules let nothing through: %s"
+
 /* The page's words and the engine's bits stand for the same. */
 _Static_assert((int)HOST_KERBEROS_NAME_TERMINATED == (int)GSS_NAME_TERMINATED &&
 		       (int)HOST_KERBEROS_NAME_OCTETS == (int)GSS_NAME_LATIN &&
@@ -172,65 +174,6 @@ static struct shared_store *load_store(const struct daemon *d, const struct name
 		return NULL;
 	}
 	return shared_store_new(store);
-}
-
-static void say_bad(void *context, const char *path, const char *why, bool kept)
-{
-	size_t *count = context;
-
-	(void)kept;
-	(void)fprintf(stderr, "warning: %s cannot be used: %s\n", path, why);
-	++*count;
-}
-
-/* A keytab that names other machines alone: this one would call itself by their name. */
-static size_t check_whose_keytab(const struct daemon *d, const struct credential_store *s)
-{
-	char system[256] = "";
-	size_t bad = 0;
-
-	(void)gethostname(system, sizeof system - 1);
-	for (size_t i = 0; s && i < credential_count(s); i++) {
-		const struct credential *c = credential_get(s, i);
-		const char *name = d->name ? d->name : system;
-
-		if (c->kind != AUTH_KERBEROS || !*name || !c->keytab->count || keytab_told_is_of(c->keytab, name) ||
-		    keytab_told_is_of(c->keytab, system))
-			continue;
-		(void)fprintf(stderr,
-			      "warning: %s has a key of %s, and none of this host: it should have one of host/%s or "
-			      "%s$ (name: in host.yaml, or the system's host name)\n",
-			      c->path, c->subject, name, name);
-		bad++;
-	}
-	return bad;
-}
-
-size_t proofs_check(const struct daemon *d, const struct plan *plan)
-{
-	struct sets sets = sets_of(plan);
-	struct names psks = { 0 }, ppks = ppks_of(plan);
-	SCOPED(keyring_freep) struct keyring *ring = keyring_new();
-	struct keyring_loading loading = { .ring = ring };
-	struct credential_store *store = NULL;
-	struct credential_holder holder;
-	struct arena memory = { 0 };
-	struct diag why = { 0 };
-	size_t bad = 0;
-
-	add_psks(&sets, &psks);
-	keyring_holder(&loading, &holder);
-	if (read_store(d, &psks, &ppks, &holder, say_bad, &bad, &memory, &store, &why) < 0) {
-		(void)fprintf(stderr, "warning: %s\n", why.text);
-		bad++;
-	}
-	bad += check_whose_keytab(d, store);
-	credential_store_free(store);
-	free(sets.at);
-	free(psks.at);
-	free(ppks.at);
-	arena_wipe(&memory);
-	return bad;
 }
 
 /* ---- matching ---------------------------------------------------------------------------------------------------- */
@@ -418,6 +361,7 @@ void proofs_load(const struct daemon *d, const struct plan *plan, struct loaded_
 		ret->proofs.store = shared;
 	}
 	find_lacks(store, d->config->keytab, &sets, now_s, &ret->memory, c);
+	proofs_strange_keytab(d, store, &ret->strange);
 	free(psks.at);
 	free(ppks.at);
 	free(sets.at);
@@ -466,6 +410,116 @@ static bool store_satisfies(const struct credential_store *s, const struct auth_
 	return false;
 }
 
+/* ---- checking
+ * --------------------------------------------------------------------------------------------------------- */
+
+/* What `cordond --check` came upon. */
+struct checked {
+	size_t bad, unseen; /* unseen: the caller may not read it, which says nothing of cordond */
+};
+
+static void say_bad(void *context, const char *path, const char *why, bool kept)
+{
+	struct checked *c = context;
+
+	(void)kept;
+	if (geteuid() != 0 && strstr(why, strerror(EACCES))) {
+		(void)fprintf(stderr, "note: %s was not looked at, you may not read it; ask as root: %s\n", path, why);
+		c->unseen++;
+		return;
+	}
+	(void)fprintf(stderr, "warning: %s cannot be used: %s\n", path, why);
+	c->bad++;
+}
+
+/* "host/b@R", "host/b@R and B$@R", "host/b@R, B$@R and 3 more" */
+static void keys_of(const struct keytab_told *t, const char *own, struct str *out)
+{
+	const char *second = NULL;
+
+	for (size_t i = 0; i < t->count && !second; i++)
+		if (strcmp(t->all[i].name, own) != 0)
+			second = t->all[i].name;
+	str_add(out, own);
+	if (t->count > 1 && second)
+		str_addf(out, t->count > 2 ? ", %s" : " and %s", second);
+	if (t->count > 2)
+		str_addf(out, " and %zu more", t->count - 2);
+}
+
+void proofs_strange_keytab(const struct daemon *d, const struct credential_store *s, struct str *out)
+{
+	char system[256] = "";
+
+	(void)gethostname(system, sizeof system - 1);
+	for (size_t i = 0; s && i < credential_count(s); i++) {
+		const struct credential *c = credential_get(s, i);
+		const char *name = d->name ? d->name : system;
+
+		if (c->kind != AUTH_KERBEROS || !*name || !c->keytab->count || keytab_told_is_of(c->keytab, name) ||
+		    keytab_told_is_of(c->keytab, system))
+			continue;
+		str_addf(out, "%s has a key of ", c->path);
+		keys_of(c->keytab, c->subject, out);
+		str_addf(out,
+			 ", and none of this host: it should have one of host/%s or %s$ (name: in host.yaml, or the "
+			 "system's host name)",
+			 name, name);
+	}
+}
+
+/* In the words of the start: what of the policy is not proven. Of what could not be seen nothing is said. */
+static size_t check_sets(const struct daemon *d, const struct credential_store *s, const struct sets *sets)
+{
+	uint64_t now_s = unix_now_ms() / 1000;
+	size_t bad = 0;
+
+	for (size_t i = 0; i < sets->count; i++) {
+		SCOPED(str_wipe) struct str why = { 0 };
+
+		if (store_satisfies(s, sets->at[i], now_s))
+			continue;
+		proofs_why_not(s, d->config->keytab, sets->at[i], now_s, &why);
+		(void)fprintf(stderr, "warning: " LACKING "\n", sets->at[i]->name, str_text(&why));
+		bad++;
+	}
+	return bad;
+}
+
+size_t proofs_check(const struct daemon *d, const struct plan *plan)
+{
+	struct sets sets = sets_of(plan);
+	struct names psks = { 0 }, ppks = ppks_of(plan);
+	SCOPED(keyring_freep) struct keyring *ring = keyring_new();
+	struct keyring_loading loading = { .ring = ring };
+	struct credential_store *store = NULL;
+	struct credential_holder holder;
+	struct arena memory = { 0 };
+	struct diag why = { 0 };
+	struct checked told = { 0 };
+	SCOPED(str_wipe) struct str strange = { 0 };
+
+	add_psks(&sets, &psks);
+	keyring_holder(&loading, &holder);
+	if (read_store(d, &psks, &ppks, &holder, say_bad, &told, &memory, &store, &why) < 0) {
+		(void)fprintf(stderr, "warning: %s\n", why.text);
+		told.bad++;
+	}
+	proofs_strange_keytab(d, store, &strange);
+	if (strange.len) {
+		(void)fprintf(stderr, "warning: %s\n", str_text(&strange));
+		told.bad++;
+	}
+	if (!told.unseen)
+		told.bad += check_sets(d, store, &sets);
+	credential_store_free(store);
+	free(sets.at);
+	free(psks.at);
+	free(ppks.at);
+	arena_wipe(&memory);
+	return told.bad;
+}
+
 bool proofs_each(const struct daemon *d, void (*each)(void *context, const struct auth_set *set, const char *why),
 		 void *context)
 {
@@ -491,12 +545,25 @@ void proofs_wipe(struct loaded_proofs *p)
 {
 	shared_store_release(p->proofs.store);
 	arena_wipe(&p->memory);
+	str_wipe(&p->strange);
 	*p = (struct loaded_proofs){ 0 };
 }
 
-void proofs_lacking(const struct proofs *p, struct str *out)
+/* One line for each authentication set that a rule of the plan asks for and nothing of this host proves. */
+static void add_lacking(const struct proofs *p, struct str *out)
 {
 	for (size_t i = 0; i < p->keying.lack_count; i++)
-		str_addf(out, "nothing of this host satisfies '%s', so its rules let nothing through: %s\n",
-			 p->keying.lacks[i].set->name, p->keying.lacks[i].why);
+		str_addf(out, LACKING "\n", p->keying.lacks[i].set->name, p->keying.lacks[i].why);
+}
+
+void proofs_say(const struct loaded_proofs *loaded)
+{
+	const struct proofs *p = &loaded->proofs;
+	SCOPED(str_wipe) struct str lacking = { 0 };
+
+	add_lacking(p, &lacking);
+	if (lacking.len)
+		log_warning("%.*s", (int)lacking.len - 1, lacking.text);
+	if (loaded->strange.len)
+		log_warning("%s", loaded->strange.text);
 }

@@ -1,6 +1,8 @@
 #include "daemon/parts/ticket.h"
 
 #include "base/mem.h"
+#include "base/str.h"
+#include "daemon/host/proofs.h"
 #include "daemon/keys/messages.h"
 #include "identity/credential.h"
 
@@ -53,9 +55,13 @@ json_t *ticket_json(const struct daemon *d)
 	const struct keys_ticket *t = d->ticket;
 	uint64_t until_s = t && t->until_s > unix_now_ms() / 1000 ? t->until_s : 0;
 
-	return json_pack("{s:o,s:o,s:o,s:o,s:o,s:o}", "principal", words(principal(s)), "client",
+	SCOPED(str_wipe) struct str strange = { 0 };
+
+	proofs_strange_keytab(d, s, &strange);
+	return json_pack("{s:o,s:o,s:o,s:o,s:o,s:o,s:o}", "principal", words(principal(s)), "client",
 			 words(t ? t->client : NULL), "keytab", words(d->config->keytab), "keytab_failure",
-			 words(s ? credential_keytab_failure(s) : NULL), "ticket_until_ms",
+			 words(s ? credential_keytab_failure(s) : NULL), "keytab_warning",
+			 words(strange.len ? strange.text : NULL), "ticket_until_ms",
 			 until_s ? json_integer((json_int_t)until_s * 1000) : json_null(), "failure",
 			 words(t ? t->failure : NULL));
 }

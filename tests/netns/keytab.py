@@ -99,6 +99,20 @@ def changes():
         said = checked(b, name)
         expect("named %s, --check says whether it is another's: %s" % (name, said),
                ("has a key of %s, and none of this host: it should have one of host/c" % NAMES["b"] in said) == others)
+    write(b.root + "/host.yaml", "cordon: 1\nname: c\nkeytab: /keytab\nkerberos: { %s: { kdc: [%s] } }\n" % (REALM, B))
+    b.cordon("refresh")
+    words = "has a key of %s, and none of this host: it should have one of host/c" % NAMES["b"]
+    expect("so does cordon status", wait_until(lambda: words in b.cordon("status")[1]))
+    page, policy = b.root + "/none.yaml", b.folder + "/policy.yaml"
+    write(page, "cordon: 1\nname: b\n")
+    said = subprocess.run(b.command("--check", "--config", page, "--policy", policy), capture_output=True, text=True, timeout=60)
+    expect("without any, --check says what the start says: %s" % said.stderr,
+           "nothing of this host satisfies 'domain', so its rules let nothing through: it has no Kerberos keytab" in said.stderr)
+    strange = POLICY.replace("realm: " + REALM, "realm: ELSE.EXAMPLE")
+    write(b.root + "/strange.yaml", strange)
+    said = subprocess.run(b.command("--check", "--config", b.root + "/host.yaml", "--policy", b.root + "/strange.yaml"),
+                          capture_output=True, text=True, timeout=60)
+    expect("of another realm likewise: %s" % said.stderr, "is not of the realm ELSE.EXAMPLE" in said.stderr)
 
 
 def holder_dies():

@@ -327,6 +327,8 @@ static void print_kerberos(const json_t *k)
 	(void)putchar('\n');
 	if (until_ms > now_ms && *failure)
 		(void)printf("          and no new one can be had: %s\n", failure);
+	if (*ask_text(k, "keytab_warning"))
+		(void)printf("          %s\n", ask_text(k, "keytab_warning"));
 	if (*keytab_failure)
 		(void)printf("          its keytab cannot be used%s: %s\n",
 			     *as ? ", what it held before stays in use" : "", keytab_failure);
