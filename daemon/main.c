@@ -37,7 +37,8 @@ enum { PATH_TEXT = 4096 };
 
 /* ---- can it work here? ------------------------------------------------------------------------------------------- */
 
-static int check_rights(struct diag *why)
+/* how: to run it with them. */
+static int check_rights(const char *how, struct diag *why)
 {
 	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
 	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = { 0 };
@@ -45,8 +46,7 @@ static int check_rights(struct diag *why)
 
 	if (syscall(SYS_capget, &header, data) == 0 && (data[0].effective & wanted) == wanted)
 		return 0;
-	return diag_fail(why, EPERM,
-			 "needs root (or the capabilities NET_ADMIN and NET_RAW): run it by systemctl start cordon");
+	return diag_fail(why, EPERM, "needs root (or the capabilities NET_ADMIN and NET_RAW): run it by %s", how);
 }
 
 static int check_tun(struct diag *why)
@@ -115,7 +115,7 @@ static int check_plane(struct daemon *d, const struct plan *plan, struct diag *w
 {
 	int r;
 
-	if (check_rights(NULL) < 0) {
+	if (check_rights("", NULL) < 0) {
 		(void)fputs("note: whether this kernel offers what the data plane needs can be seen by root only\n",
 			    stderr);
 		return 0;
@@ -161,7 +161,8 @@ static int do_uninstall(struct diag *why)
 	struct diag none = { 0 };
 	int r;
 
-	if ((r = check_rights(why)) < 0 || (r = gate_uninstall(&gate_default, why)) < 0)
+	if ((r = check_rights("sudo cordond --uninstall-rules", why)) < 0 ||
+	    (r = gate_uninstall(&gate_default, why)) < 0)
 		return r;
 	(void)xfrm_remove_all(&none); /* there is nothing where the kernel has no XFRM */
 	(void)puts("Every rule and route of Cordon is gone from this host. Nothing is protected.");
@@ -173,7 +174,7 @@ static int do_load(struct daemon *d, struct diag *why)
 	struct diag page = { 0 };
 	int r;
 
-	if ((r = check_rights(why)) < 0)
+	if ((r = check_rights("systemctl start cordon-ruleset", why)) < 0)
 		return r;
 	if (page_read(d, &page) < 0) {
 		log_error("%s", page.text);
@@ -221,10 +222,10 @@ static int prepare(struct daemon *d, struct diag *why)
 {
 	int r;
 
-	if ((r = check_rights(why)) < 0 || (r = page_read(d, why)) < 0 || (r = prepare_plane(d, why)) < 0 ||
-	    (r = lock_run_dir(d, why)) < 0 || (r = sockets_open(d->gate_config.mark_own, &d->sockets, why)) < 0 ||
-	    (r = open_export(d, why)) < 0 || (r = state_open(d->options.state_dir, &d->state, why)) < 0 ||
-	    (r = host_watch_open(&d->host_fd, why)) < 0 ||
+	if ((r = check_rights("systemctl start cordon", why)) < 0 || (r = page_read(d, why)) < 0 ||
+	    (r = prepare_plane(d, why)) < 0 || (r = lock_run_dir(d, why)) < 0 ||
+	    (r = sockets_open(d->gate_config.mark_own, &d->sockets, why)) < 0 || (r = open_export(d, why)) < 0 ||
+	    (r = state_open(d->options.state_dir, &d->state, why)) < 0 || (r = host_watch_open(&d->host_fd, why)) < 0 ||
 	    (r = host_facts_read(d->config, &d->homes, d->options.root, &d->facts, why)) < 0)
 		return r;
 	read_lineage(d);
