@@ -19,9 +19,10 @@ static int choose(struct plane_choice *ret, enum gate_plane plane, const char *w
 }
 
 /* A module that was loaded meanwhile counts, so a kernel that cannot is asked again. */
+static bool could;
+
 static int kernel_can(const struct plan *plan, struct diag *why)
 {
-	static bool could;
 	int r = could ? 0 : xfrm_probe(why);
 
 	could |= r == 0;
@@ -41,8 +42,11 @@ int plane_choose(enum data_plane wanted, const struct plan *plan, struct plane_c
 		if (r < 0)
 			return diag_fail(why, r,
 					 "data-plane: kernel is not possible here: %s. Nothing is changed; say auto or "
-					 "userspace, or give the kernel what it lacks",
-					 cannot.text);
+					 "userspace%s",
+					 cannot.text,
+					 could ? ""
+					       : ", or give the kernel what it lacks: the modules xfrm_user, esp4 and "
+						 "esp6 (CONFIG_XFRM_USER, CONFIG_INET_ESP, CONFIG_INET6_ESP)");
 		return choose(ret, GATE_PLANE_KERNEL, "this host's page says so");
 	case DATA_PLANE_AUTO:
 		break;
