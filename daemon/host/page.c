@@ -60,7 +60,8 @@ static struct host_config *defaults(void)
 	return c;
 }
 
-static int parse(const char *path, struct page *p, struct diag *why)
+/* told: whoever runs it sees the report above the error, which then need not quote it. */
+static int parse(const char *path, bool told, struct page *p, struct diag *why)
 {
 	SCOPED(report_freep) struct report *r = report_new();
 	SCOPED(str_wipe) struct str first = { 0 };
@@ -76,8 +77,11 @@ static int parse(const char *path, struct page *p, struct diag *why)
 	code = host_config_parse(text, r, &p->config);
 	say_report(r);
 	report_first(r, &first);
-	return code < 0 ? diag_fail(why, code, "this host's page has errors: %s", first.len ? str_text(&first) : path)
-			: 0;
+	if (code == 0)
+		return 0;
+	if (told)
+		return diag_fail(why, code, "this host's page %s has errors", path);
+	return diag_fail(why, code, "this host's page has errors: %s", first.len ? str_text(&first) : path);
 }
 
 static int look(const struct options *o, struct page *ret, struct diag *why)
@@ -88,7 +92,7 @@ static int look(const struct options *o, struct page *ret, struct diag *why)
 
 	if (!o->config && access(path, F_OK) < 0)
 		p.config = defaults();
-	else if ((r = parse(path, &p, why)) < 0)
+	else if ((r = parse(path, o->check, &p, why)) < 0)
 		return r;
 	assert(p.config); /* there is one where there was no error */
 	if (p.config->policy_file_count > 1)
