@@ -92,6 +92,24 @@ static bool ports_of(const char *text, size_t len, struct port_range *ret)
 	return true;
 }
 
+/* The protocol, or without a "/" the list that may be meant; else NULL. */
+static const char *nearest_traffic(const char *text, size_t len, bool list_too)
+{
+	const char *names[ARRAY_LEN(built_in) + ARRAY_LEN(protocols)];
+	char wrong[32];
+	size_t n = 0;
+
+	if (len >= sizeof wrong)
+		return NULL;
+	memcpy(wrong, text, len);
+	wrong[len] = '\0';
+	for (size_t i = 0; i < ARRAY_LEN(protocols); i++)
+		names[n++] = protocols[i].name;
+	for (size_t i = 0; list_too && i < ARRAY_LEN(built_in); i++)
+		names[n++] = built_in[i].name;
+	return report_nearest(wrong, names, n);
+}
+
 /* "tcp/445", "udp/5000-5010", "icmp/8", "icmp/3/4", "tcp", "47". */
 static int parse_one(const char *text, size_t len, struct service *ret, struct diag *d)
 {
@@ -100,8 +118,14 @@ static int parse_one(const char *text, size_t len, struct service *ret, struct d
 	struct service s = { .port1 = PORT_ANY, .port2 = PORT_ANY, .icmp_type = -1, .icmp_code = -1 };
 	int shown = len > 60 ? 60 : (int)len;
 
-	if (!protocol_of(text, name, &s.protocol))
-		return diag_fail(d, ERR_SYNTAX, "'%.*s' is no protocol or traffic list", shown, text);
+	if (!protocol_of(text, name, &s.protocol)) {
+		const char *near = nearest_traffic(text, name, !slash);
+
+		return diag_fail(d, ERR_SYNTAX, "'%.*s' is no protocol or traffic list%s%s%.*s%s", shown, text,
+				 near ? ". Did you mean '" : "", near ? near : "",
+				 near && slash ? (int)(rest_len < 20 ? rest_len + 1 : 0) : 0, slash ? slash : "",
+				 near ? "'?" : "");
+	}
 	if (!slash) {
 		*ret = s;
 		return 0;
