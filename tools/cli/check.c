@@ -153,7 +153,7 @@ static void summary(const struct check *c, struct str *out)
 	}
 	str_add(out, first ? "" : ". ");
 	if (errors && in_the_file(c))
-		str_add(out, "Nothing was applied.");
+		str_add(out, "It would not be applied.");
 	while (out->len && out->text[out->len - 1] == ' ')
 		out->text[--out->len] = '\0';
 	str_add(out, "\n");
