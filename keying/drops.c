@@ -5,7 +5,8 @@
 /* Every IKE message that has no effect adds one to exactly one of these. */
 const struct keying_drop_row keying_drops[KEYING_DROP_COUNT] = {
 	DROP(KEYING_DROP_MALFORMED, "ike-malformed", "Not a well-formed IKE message: lengths or payloads do not fit"),
-	DROP(KEYING_DROP_VERSION, "ike-version", "Another major version of IKE than 2"),
+	DROP(KEYING_DROP_VERSION, "ike-version",
+	     "Another major version of IKE than 1 and 2, or IKEv1 where it is not spoken"),
 	DROP(KEYING_DROP_UNKNOWN_SPI, "ike-unknown-spi", "Speaks of an IKE SA that we do not have"),
 	DROP(KEYING_DROP_ADDRESS, "ike-address", "Speaks of an IKE SA, but comes from another address than its peer's"),
 	DROP(KEYING_DROP_DIRECTION, "ike-direction",

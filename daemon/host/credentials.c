@@ -117,17 +117,21 @@ void credentials_tell(struct daemon *d)
 {
 	const struct credential_store *s = store_of(d);
 	const uint8_t(*authorities)[CREDENTIAL_HASH];
-	size_t own = 0, trusted, lists;
+	size_t own[3] = { 0 }, trusted, lists;
 
 	if (!s)
 		return;
 	for (size_t i = 0; i < credential_count(s); i++)
-		own += !credential_get(s, i)->retired;
+		own[credential_get(s, i)->kind == AUTH_PSK        ? 1
+		    : credential_get(s, i)->kind == AUTH_KERBEROS ? 2
+								  : 0] += !credential_get(s, i)->retired;
 	trusted = credential_authorities(s, &authorities);
 	lists = revocation_lists_count(credential_lists(s));
 	daemon_event(d, EVENT_CREDENTIALS_CHANGED,
-		     "read again: %zu own certificate%s and keys, %zu trusted authorit%s, %zu revocation list%s", own,
-		     plural(own, "", "s"), trusted, plural(trusted, "y", "ies"), lists, plural(lists, "", "s"));
+		     "read again: %zu own certificate%s, %zu pre-shared key%s, %zu keytab%s, %zu trusted authorit%s, "
+		     "%zu revocation list%s",
+		     own[0], plural(own[0], "", "s"), own[1], plural(own[1], "", "s"), own[2], plural(own[2], "", "s"),
+		     trusted, plural(trusted, "y", "ies"), lists, plural(lists, "", "s"));
 }
 
 void credentials_reload(struct daemon *d)
