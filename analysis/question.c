@@ -3,6 +3,7 @@
 #include "base/diag.h"
 #include "base/str.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -198,6 +199,7 @@ static struct heap *make_room(struct asking *k, const struct why_verdict *v)
 			next = h;
 		}
 	}
+	assert(next); /* there are many */
 	if (by_strength(v, &top->verdict) > 0)
 		next = top;
 	else if (by_strength(v, &next->verdict) >= 0)

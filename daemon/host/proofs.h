@@ -26,7 +26,7 @@ size_t proofs_files(const struct daemon *d, const struct plan *plan, struct aren
 
 /* To the log, a warning each: authentication sets that a rule of the plan asks for and nothing of this host proves, and
  * a strange keytab. */
-void proofs_say(const struct loaded_proofs *p);
+void proofs_say(const struct loaded_proofs *loaded);
 /* Of a keytab that has keys of other machines alone, so that this one would call itself by their name: which, and what
  * it should have. Else nothing is added. */
 void proofs_strange_keytab(const struct daemon *d, const struct credential_store *s, struct str *out);
