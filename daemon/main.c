@@ -128,8 +128,10 @@ static int check_plane(struct daemon *d, const struct plan *plan, struct diag *w
 static void say_checked(const struct daemon *d, size_t bad)
 {
 	(void)printf("Page and policy are right; %s can be enforced here", d->source);
-	if (bad)
-		(void)printf(", but for what the warning%s above name%s", bad == 1 ? "" : "s", bad == 1 ? "s" : "");
+	if (bad == 1)
+		(void)printf(", but for what the warning above names");
+	else if (bad)
+		(void)printf(", but for what the %zu warnings above name", bad);
 	(void)puts(".");
 }
 

@@ -789,7 +789,7 @@ def checked():
         done = subprocess.run(a.command("--check", "--config", page, "--policy", good(a)), capture_output=True, text=True,
                               timeout=20)
         expect("a keytab that is %s is warned of, as is what is trusted: %s" % (what, done.stderr), done.returncode == 0 and
-               "warning: " + keytab in done.stderr and "warning: " + ca in done.stderr and "2 files" in done.stdout)
+               "warning: " + keytab in done.stderr and "warning: " + ca in done.stderr and "2 warnings" in done.stdout)
     write(page, "cordon: 1\ndata-plane: kernel\n")
     done = subprocess.run(a.command("--check", "--config", page, "--policy", good(a)), capture_output=True, text=True,
                           timeout=20)
