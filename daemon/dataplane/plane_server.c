@@ -69,8 +69,7 @@ static uint64_t now_ms(void *context)
 	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
-/* ---- pairs and requests
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- pairs and requests ------------------------------------------------------------------------------------------ */
 
 /* Each client counts its pairs and its requests from 1; those of clients before it must not be taken for its own. */
 static uint64_t inside(const struct plane_server *s, uint64_t number)
