@@ -63,12 +63,12 @@ static void wiped(uv_work_t *request, int status)
 	free(w);
 }
 
-void plan_work_wipe(uv_loop_t *loop, struct plan_made *old)
+void plan_work_wipe(uv_loop_t *loop, struct plan_made *made)
 {
 	struct work *w = mem_new(1, sizeof *w);
 
-	*w = (struct work){ .request.data = w, .made = *old };
-	*old = (struct plan_made){ 0 };
+	*w = (struct work){ .request.data = w, .made = *made };
+	*made = (struct plan_made){ 0 };
 	if (uv_queue_work(loop, &w->request, wipe, wiped) < 0)
 		wiped(&w->request, UV_ECANCELED);
 }

@@ -109,7 +109,8 @@ void between_install(struct world *w, struct between *b, bool inbound)
 	struct diag d = { 0 };
 
 	between_key(b, inbound, b->ah ? &spec.integ_key : &spec.encr_key);
-	if (!world_check(w, entry != NULL, "the plan has a rule"))
+	(void)world_check(w, entry != NULL, "the plan has a rule");
+	if (!entry)
 		return;
 	if (b->tunnel)
 		spec.selector = sa_selector_of(entry, &b->local, &b->remote);

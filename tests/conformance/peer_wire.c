@@ -266,8 +266,9 @@ static void put_ah(struct wire_out *out, struct between *b, const char *text, co
 	wire_put_u32(out, b->in);
 	wire_put_u32(out, (uint32_t)number);
 	icv = wire_put_space(out, ah_head(b) - AH_HEAD);
-	if (icv)
-		memset(icv, 0xa5, ah_head(b) - AH_HEAD);
+	if (!icv)
+		exit(EXIT_FAILURE);
+	memset(icv, 0xa5, ah_head(b) - AH_HEAD);
 	put_inner(out, b, text, f);
 	if (out->failed || !ah_icv(b, true, out->buf + ip, out->buf + at, out->buf + at + ah_head(b),
 				   out->len - at - ah_head(b), (uint32_t)(number >> 32) + f->other_high, icv))
