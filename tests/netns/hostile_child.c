@@ -14,9 +14,10 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
-enum { BEGIN_MS = 50, CHANNEL = CHILD_CHANNEL_FD };
+enum { BEGIN_MS = 50, CHANNEL = CHILD_CHANNEL_FD, TRIES_S = 5 };
 
 static enum role role;
 static uv_timer_t timer;
@@ -56,7 +57,9 @@ static void say_with(uint16_t ask, const void *body, size_t len, const int *fds,
 			       .cmsg_level = SOL_SOCKET,
 			       .cmsg_type = SCM_RIGHTS };
 	memcpy(CMSG_DATA(h), fds, count * sizeof(int));
-	(void)sendmsg(CHANNEL, &m, MSG_NOSIGNAL);
+	/* Those that others of this user have under way count, too, and are read in a moment. */
+	for (time_t end = time(NULL) + TRIES_S; sendmsg(CHANNEL, &m, MSG_NOSIGNAL) < 0 && time(NULL) < end;)
+		;
 }
 
 static void asks_the_unknown(void)
