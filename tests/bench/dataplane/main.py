@@ -269,7 +269,7 @@ def arguments():
     parser.add_argument("--only", type=lambda text: text.split(","))
     parser.add_argument("--against", type=os.path.abspath)
     parser.add_argument("--encapsulation", default="udp")
-    parser.add_argument("--long", action="store_true", help="100,000 rules, too: minutes until they stand")
+    parser.add_argument("--long", action="store_true", help="100,000 rules, too")
     parser.add_argument("--write", action="store_true")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("cases", nargs="*")

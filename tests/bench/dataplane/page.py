@@ -184,7 +184,7 @@ def growth(rows):
             lines.append(["{:,}".format(count), rows.cell("rules-tcp", who), rows.cell("rules-udp", who)])
     if lines:
         text += "## Many rules\n\nTwo cordonds; each rule but one speaks of the host and somebody else.%s\n\n" % (
-            "" if rows.get("rules-tcp", "rules-100000") else " 100,000 of them, which take minutes to stand, are measured with `--long`.")
+            "" if rows.get("rules-tcp", "rules-100000") else " 100,000 of them are measured with `--long`.")
         text += table(["rules", "Gbit/s, TCP 1 stream", "kpps, 64-byte UDP"], lines) + "\n"
     return text
 
