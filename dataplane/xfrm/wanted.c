@@ -248,13 +248,13 @@ static int add_entry(struct walk *w, const struct plan_entry *e, const struct pr
 	return add_service(w->rows, &s);
 }
 
-/* Everything else between these two passes: a shorter prefix around it must not say otherwise. */
-static int add_rest(struct walk *w, const struct prefix *remote, uint32_t priority)
+/* Passes as it is. */
+static int add_pass(struct walk *w, const struct prefix *remote, int16_t protocol, uint32_t priority)
 {
 	static const struct policy_does pass = { 0 };
 	struct service_rows s = { .local = w->local,
 				  .remote = *remote,
-				  .protocol = PROTOCOL_ANY,
+				  .protocol = protocol,
 				  .local_port = PORT_ANY,
 				  .remote_port = PORT_ANY,
 				  .out = &pass,
@@ -274,22 +274,10 @@ static uint32_t priority_of(const struct prefix *remote, size_t place)
 /* What machines have sealed themselves goes beside a tunnel whose rule says so. */
 static int add_sealed(struct walk *w, const struct plan_entry *e, const struct prefix *remote, uint32_t priority)
 {
-	static const struct policy_does pass = { 0 };
-	struct service_rows s = { .local = w->local,
-				  .remote = *remote,
-				  .protocol = IPPROTO_ESP,
-				  .local_port = PORT_ANY,
-				  .remote_port = PORT_ANY,
-				  .out = &pass,
-				  .in = &pass,
-				  .priority = priority,
-				  .forwarded = w->forwarded,
-				  .most = w->most };
-
 	if (!e->rule->tunnel || !e->rule->exempt_protected ||
 	    (e->protocol != PROTOCOL_ANY && e->protocol != IPPROTO_ESP))
 		return 0;
-	return add_service(w->rows, &s);
+	return add_pass(w, remote, IPPROTO_ESP, priority);
 }
 
 static int add_list(struct walk *w, const struct cover_row *row)
@@ -309,8 +297,9 @@ static int add_list(struct walk *w, const struct cover_row *row)
 		if (matches_all(&list.entries[i]))
 			return r;
 	}
+	/* Everything else between these two: a shorter prefix around it must not say otherwise. */
 	if (r == 0 && row->within)
-		r = add_rest(w, &row->prefix, priority_of(&row->prefix, i));
+		r = add_pass(w, &row->prefix, PROTOCOL_ANY, priority_of(&row->prefix, i));
 	return r;
 }
 
