@@ -541,6 +541,16 @@ static bool wanted(const char *name, int argc, char **argv)
 	return argc == 4;
 }
 
+/* The next one finds nothing of this one's. */
+static void is_over(struct world *w, unsigned broken_before)
+{
+	world_forget(w);
+	(void)app_hears_nothing(w);
+	if (w->broken == broken_before)
+		(void)printf("ok    %s\n", w->promise);
+	(void)fflush(stdout);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct door *const doors[] = { &door_esp, &door_crew, &door_xfrm };
@@ -572,11 +582,7 @@ int main(int argc, char **argv)
 			continue;
 		w.promise = promises[i].name;
 		promises[i].is_kept(&w);
-		world_forget(&w);
-		(void)app_hears_nothing(&w);
-		if (w.broken == before)
-			(void)printf("ok    %s\n", w.promise);
-		(void)fflush(stdout);
+		is_over(&w, before);
 		tried++;
 	}
 	for (size_t i = 0; i < WAYS; i++) {
@@ -586,11 +592,7 @@ int main(int argc, char **argv)
 			continue;
 		w.promise = ways[i].name;
 		way_is_kept(&w, &ways[i]);
-		world_forget(&w);
-		(void)app_hears_nothing(&w);
-		if (w.broken == before)
-			(void)printf("ok    %s\n", w.promise);
-		(void)fflush(stdout);
+		is_over(&w, before);
 		tried++;
 	}
 	world_close(&w);
