@@ -3,7 +3,7 @@
 #include "base/diag.h"
 #include "base/text.h"
 #include "policy/policy.h"
-#include "policy/read.h"
+#include "policy/load/read.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -4,7 +4,7 @@
 #define POLICY_MODEL_H
 #include "policy/names.h"
 #include "policy/policy.h"
-#include "policy/read.h"
+#include "policy/load/read.h"
 
 #include <stdatomic.h>
 
@@ -90,14 +90,14 @@ struct load {
 	size_t elements, services; /* so far, against the bounds above */
 };
 
-/* load_addresses.c */
+/* load/addresses.c */
 void load_names(struct load *l, uint32_t zones, uint32_t hosts); /* first: others refer to them */
 void load_zones_and_hosts(struct load *l);
 bool load_end(struct load *l, uint32_t node, const char *what, bool keywords, struct end *ret);
 const struct host *load_host_named(struct load *l, uint32_t node, const char *what);
 bool load_single_address(struct load *l, uint32_t node, const char *what, struct addr *ret);
 
-/* load_traffic.c */
+/* load/traffic.c */
 void load_traffic_lists(struct load *l, uint32_t node);
 bool load_traffic(struct load *l, uint32_t node, struct service **ret, size_t *ret_count); /* `traffic: [...]` */
 struct service_nodes {
@@ -107,32 +107,32 @@ struct service_nodes {
 bool load_services(struct load *l, const struct service_nodes *n, struct service **ret, size_t *ret_count);
 const char *service_text(const struct service *s, char *buf, size_t n);
 
-/* load_sets.c */
+/* load/sets.c */
 void load_auth_sets(struct load *l, uint32_t node);
-void load_certificate_method(struct load *l, uint32_t node, struct auth_method *m); /* load_certificate.c */
+void load_certificate_method(struct load *l, uint32_t node, struct auth_method *m); /* load/certificate.c */
 void load_key_exchange_sets(struct load *l, uint32_t node);
 void load_protection_sets(struct load *l, uint32_t node);
 /* The value may be a key: it is refused, and not quoted. right: how it is written rightly. */
 void load_refuse_key(struct load *l, uint32_t node, const char *right);
-void load_ppks(struct load *l, uint32_t node, struct key_exchange_set *s); /* load_ppk.c */
+void load_ppks(struct load *l, uint32_t node, struct key_exchange_set *s); /* load/ppk.c */
 /* The set that a node names; NULL and an error if there is none. */
 const struct auth_set *load_auth_named(struct load *l, uint32_t node);
 const struct protection_set *load_protection_named(struct load *l, uint32_t node);
 const struct key_exchange_set *load_key_exchange_named(struct load *l, uint32_t node);
 
-/* load_groups.c */
+/* load/groups.c */
 void load_groups(struct load *l, uint32_t node);
 bool load_group_list(struct load *l, uint32_t node, const char *what, const struct group *const **ret,
 		     size_t *ret_count);
 
-/* load_rules.c, load_firewall.c, load_tests.c */
+/* load/rules.c, load/firewall.c, load/tests.c */
 void load_rules(struct load *l, uint32_t node);
 bool load_profiles(struct load *l, uint32_t node, unsigned *ret);
 bool load_program(struct load *l, uint32_t node, const char **ret); /* a unit, or the path of a control group */
 void load_firewalls(struct load *l, uint32_t node);
 void load_tests(struct load *l, uint32_t node);
-void load_reqids(struct policy *p);          /* load_reqids.c: when rules and their stand-ins are there */
-void load_encryption_asks(struct policy *p); /* load_asks.c: when rules and firewalls are there */
+void load_reqids(struct policy *p);          /* load/reqids.c: when rules and their stand-ins are there */
+void load_encryption_asks(struct policy *p); /* load/asks.c: when rules and firewalls are there */
 
 /* A name of the user's that is not in a table: the error, and what may have been meant. `others` may be NULL. */
 void load_unknown_name(struct load *l, uint32_t node, const char *what, const struct names *known,

@@ -10,7 +10,7 @@
 #define REQID_MASK 0xf0000000u
 #define REQID_ENCRYPTS 0x08000000u /* whatever is agreed on for the rule, it is encrypted */
 
-/* One of 134 million. Of one policy no two rules have the same (load_reqids.c). */
+/* One of 134 million. Of one policy no two rules have the same (load/reqids.c). */
 uint32_t rule_reqid(const struct rule *r);
 unsigned rule_variant(const struct rule *r); /* 0: as written; else which of its stand-ins */
 

@@ -3,8 +3,8 @@
 #include "base/diag.h"
 #include "base/mem.h"
 #include "base/text.h"
-#include "policy/read.h"
-#include "policy/yaml.h"
+#include "policy/load/read.h"
+#include "policy/load/yaml.h"
 
 #include <stdlib.h>
 #include <string.h>

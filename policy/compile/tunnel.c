@@ -3,7 +3,7 @@
  *
  * The addresses behind the host are cut where an element of a rule that could decide begins or ends, so that all
  * addresses of a piece meet the same regions; each piece is then compiled like an address of the host's own. */
-#include "policy/plan_compile.h"
+#include "policy/compile/compile.h"
 
 #include "base/diag.h"
 #include "policy/keywords.h"

@@ -1,6 +1,6 @@
 /* `secure: encrypted` on a firewall rule makes the negotiation of that traffic ask for encryption, although the
  * protection set of its connection security rule would take less. So such a rule gets a stand-in with a set that does
- * not; plan_asks.c puts it before the rule where a firewall rule asks. */
+ * not; compile/asks.c puts it before the rule where a firewall rule asks. */
 #include "policy/model.h"
 
 #include <string.h>

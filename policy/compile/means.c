@@ -1,5 +1,5 @@
 /* What this host knows and a plan keeps of it: what keywords mean here, and which interfaces are of which profile. */
-#include "policy/plan_compile.h"
+#include "policy/compile/compile.h"
 
 #include "base/mem.h"
 

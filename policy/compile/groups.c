@@ -1,5 +1,5 @@
 /* Whom this host's firewall asks about: the groups that the rules of its sections name. */
-#include "policy/plan_compile.h"
+#include "policy/compile/compile.h"
 
 #include "base/diag.h"
 

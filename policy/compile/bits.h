@@ -1,7 +1,7 @@
-/* policy/bits.h - a set of small numbers in which the next one is found at once, among a hundred thousand too: a bitmap
- * with summaries of itself. For this folder only. */
-#ifndef POLICY_BITS_H
-#define POLICY_BITS_H
+/* policy/compile/bits.h - a set of small numbers in which the next one is found at once, among a hundred thousand too:
+ * a bitmap with summaries of itself. For this folder only. */
+#ifndef POLICY_COMPILE_BITS_H
+#define POLICY_COMPILE_BITS_H
 #include <stddef.h>
 #include <stdint.h>
 

@@ -1,5 +1,5 @@
 /* Which rules concern one address: each set of addresses is asked once, however many rules name it. */
-#include "policy/plan_compile.h"
+#include "policy/compile/compile.h"
 
 #include "base/diag.h"
 #include "policy/rank.h"

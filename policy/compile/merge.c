@@ -1,6 +1,6 @@
 /* The list of a region: the uses of all active pairs in the order in which they win. The pairs have theirs in order
  * already, so this is a merge, and it ends at the first entry that matches everything. */
-#include "policy/plan_compile.h"
+#include "policy/compile/compile.h"
 
 #include "policy/conflict.h"
 #include "policy/number.h"

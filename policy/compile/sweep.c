@@ -1,5 +1,5 @@
 /* The regions of one address: a sweep over the elements of the sets that stand at the other ends of its rules. */
-#include "policy/plan_compile.h"
+#include "policy/compile/compile.h"
 
 #include "base/diag.h"
 #include "policy/number.h"

@@ -3,7 +3,7 @@
  * with the size of each of its elements there; every such pair of set and size has its uses in order already, so the
  * list of a region is a merge of the active pairs' uses that ends at the first entry that matches everything. Element
  * pairs are never made: two zones of thousands cost the sum of their sizes. */
-#include "policy/plan_compile.h"
+#include "policy/compile/compile.h"
 
 #include "base/diag.h"
 #include "policy/keywords.h"

@@ -1,9 +1,9 @@
-/* policy/plan_compile.h - what the parts of the compiler share while they make one host's plan. For those parts only:
- * plan_compile.c begins and ends, plan_uses.c finds what concerns an address, plan_sweep.c cuts the other addresses
- * into regions, plan_merge.c makes the list of each, plan_asks.c adds what the firewall asks. */
-#ifndef POLICY_PLAN_COMPILE_H
-#define POLICY_PLAN_COMPILE_H
-#include "policy/bits.h"
+/* policy/compile/compile.h - what the parts of the compiler share while they make one host's plan. For those parts
+ * only: compile.c begins and ends, uses.c finds what concerns an address, sweep.c cuts the other addresses into
+ * regions, merge.c makes the list of each, asks.c adds what the firewall asks. */
+#ifndef POLICY_COMPILE_COMPILE_H
+#define POLICY_COMPILE_COMPILE_H
+#include "policy/compile/bits.h"
 #include "policy/model.h"
 #include "policy/plan_inside.h"
 
@@ -106,16 +106,16 @@ struct compiler {
 	} interned;
 };
 
-/* plan_compile.c */
+/* compile.c */
 /* Rules that concern this address, as the regions of local `at`. */
 int compiler_compile_at(struct compiler *c, size_t at, const struct addr *local, struct diag *d);
 const struct address_set *compiler_item_set(const struct compiler *c, const struct end_item *i);
 
-/* plan_means.c */
+/* means.c */
 /* Last: takes the keywords' elements. */
 void compiler_keep_facts(struct compiler *c);
 
-/* plan_tunnel.c */
+/* tunnel.c */
 /* Is this host the tunnel's end before endpoint 1 (or 2), by one of its addresses? */
 bool compiler_is_gateway(const struct compiler *c, const struct rule *r, bool end1);
 /* The same for what it sends itself from this address; or that end is any, and each machine there its own. */
@@ -125,20 +125,20 @@ bool compiler_decides_behind(const struct compiler *c, const struct rule *r);
 void compiler_find_tunnels(struct compiler *c);
 int compiler_compile_behind(struct compiler *c, struct diag *d);
 
-/* plan_groups.c: which firewall sections rule this host, and whom they ask about. Keywords are resolved before. */
+/* groups.c: which firewall sections rule this host, and whom they ask about. Keywords are resolved before. */
 int compiler_find_groups(struct compiler *c, struct diag *d);
 
-/* plan_uses.c: for the sets' sizes at this address, the uses of rules, and which sets stand at their other ends. */
+/* uses.c: for the sets' sizes at this address, the uses of rules, and which sets stand at their other ends. */
 int compiler_collect_uses(struct compiler *c, const struct addr *local, struct diag *d);
 
-/* plan_asks.c: what the firewall asks of this address's rules; then of the list in hand, which begins there. */
+/* asks.c: what the firewall asks of this address's rules; then of the list in hand, which begins there. */
 void compiler_find_asks(struct compiler *c);
 void compiler_ask(struct compiler *c, addr_count at);
 
-/* plan_sweep.c: the regions of the local address with this number. */
+/* sweep.c: the regions of the local address with this number. */
 int compiler_sweep(struct compiler *c, size_t local, struct diag *d);
 
-/* plan_merge.c: the order of two uses that pairs give, and the list of what is active, which `sum` names. */
+/* merge.c: the order of two uses that pairs give, and the list of what is active, which `sum` names. */
 int compiler_compare_at(const struct compiler *c, const struct pair *p, uint32_t at, const struct pair *q, uint32_t to);
 uint32_t compiler_list_of_active(struct compiler *c, unsigned __int128 sum, addr_count at);
 

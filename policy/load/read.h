@@ -1,10 +1,10 @@
-/* policy/read.h - values of the language read from YAML nodes: words, numbers, durations, choices, mappings of known
- * keys. Each says in the report what is wrong and returns false; the caller goes on, so that one run finds several
- * mistakes. For the loaders of this folder only. */
-#ifndef POLICY_READ_H
-#define POLICY_READ_H
+/* policy/load/read.h - values of the language read from YAML nodes: words, numbers, durations, choices, mappings of
+ * known keys. Each says in the report what is wrong and returns false; the caller goes on, so that one run finds
+ * several mistakes. For the loaders of policy/ only. */
+#ifndef POLICY_LOAD_READ_H
+#define POLICY_LOAD_READ_H
 #include "base/mem.h"
-#include "policy/yaml.h"
+#include "policy/load/yaml.h"
 
 struct reading {
 	const struct yaml *y;

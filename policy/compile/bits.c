@@ -1,4 +1,4 @@
-#include "policy/bits.h"
+#include "policy/compile/bits.h"
 
 #include "base/mem.h"
 #include "base/scope.h"

@@ -1,9 +1,9 @@
-/* policy/yaml.h - YAML text as a tree of small nodes, each with its place. For the loaders of this folder only.
+/* policy/load/yaml.h - YAML text as a tree of small nodes, each with its place. For the loaders of policy/ only.
  * Everything is bounded: octets, nesting, values, anchors and what aliases expand to. Tags, several documents and
  * mappings whose keys are not plain words are refused. Aliases share their target's children and have a place of their
  * own. */
-#ifndef POLICY_YAML_H
-#define POLICY_YAML_H
+#ifndef POLICY_LOAD_YAML_H
+#define POLICY_LOAD_YAML_H
 #include "base/report.h"
 #include "base/scope.h"
 #include <stdbool.h>

@@ -1,4 +1,4 @@
-#include "policy/read.h"
+#include "policy/load/read.h"
 
 #include "base/str.h"
 

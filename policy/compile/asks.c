@@ -2,7 +2,7 @@
  * its stand-in, for the services that both speak of. Both ends of a packet come to the same: of the firewall's rule
  * only the addresses and ports count, at the ruled end as at the other; not its profiles, interface or program, which
  * one end alone knows. */
-#include "policy/plan_compile.h"
+#include "policy/compile/compile.h"
 #include "policy/number.h"
 
 static bool set_has(const struct address_set *s, const struct addr *a)

@@ -1,4 +1,4 @@
-#include "policy/yaml.h"
+#include "policy/load/yaml.h"
 
 #include "base/diag.h"
 #include "base/mem.h"
