@@ -199,7 +199,7 @@ static int ask_first(struct ike_sa *sa, struct diag *d)
 	return r < 0 ? r : STEP_STAY;
 }
 
-/* Make our proof; Kerberos has it later (gspm.c). */
+/* Make our proof; Kerberos has it later (gspm/). */
 static int prove(struct ike_sa *sa, struct diag *d)
 {
 	int r;

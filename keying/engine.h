@@ -5,11 +5,11 @@
  *	want.c        packets that wait         init.c    IKE_SA_INIT        auth.c    IKE_AUTH
  *	contact.c     two hosts, failures       child.c   a CHILD SA's states: one table of steps
  *	exchange.c    requests and replies      rekey.c   a new IKE SA in place of an old one
- *	fragment.c    messages in pieces      drops.c   what had no effect
- *	nat.c         addresses translated    encap.c   ESP in UDP all the same
- *	twin.c line.c two that should be one    choose.c which of our credentials
- *	gspm.c gspm_proof.c gspm_initiate.c gspm_respond.c: Kerberos in IKE_AUTH
- *	todo.c, job.c, timer.c, table.c, cookie.c, row.c
+ *	fragment.c    messages in pieces        drops.c   what had no effect
+ *	nat.c         addresses translated      encap.c   ESP in UDP all the same
+ *	twin.c line.c two that should be one    choose.c  which of our credentials
+ *	gspm/         Kerberos in IKE_AUTH      payload/  a decoder and encoder for each payload
+ *	todo.c, job.c, timer.c, cookie.c, row.c           v1/       the same in IKEv1
  *
  * Who ends an object only marks it; keying_settle frees it when the event has been dealt with, so no caller on the way
  * back meets freed memory. */
@@ -21,7 +21,7 @@
 #include "keying/encap.h"
 #include "keying/failure.h"
 #include "keying/fragment.h"
-#include "keying/gspm.h"
+#include "keying/gspm/gspm.h"
 #include "keying/ike.h"
 #include "keying/keymat.h"
 #include "keying/line.h"
@@ -592,7 +592,7 @@ bool init_initiate(struct contact *c, struct want *w);
 bool init_second_auth(struct contact *c, const struct rule *rule);
 struct ike_sa *init_for(struct contact *c, const struct sa_selector *s, const struct rule *rule); /* NULL: told why */
 
-/* auth.c, for gspm.c: parts of what proves somebody, whatever the method */
+/* auth.c, for gspm/: parts of what proves somebody, whatever the method */
 void auth_put_own_id(const struct ike_sa *sa, struct ike_writer *w);
 struct keying_octets auth_own_id_body(const struct ike_sa *sa, uint8_t *buf, size_t cap); /* as AUTH covers it */
 void auth_put_proof_alone(struct ike_sa *sa, struct ike_writer *w); /* AUTH, and what comes with it */

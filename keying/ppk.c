@@ -152,7 +152,7 @@ int ppk_asked(struct ike_sa *sa, const struct ike_msg *m, struct keying_octets *
 		return PPK_MIX;
 	}
 	(void)name_of(identity, name);
-	if (required || (!plain && !m->has_gspm)) /* Kerberos proves by what we answer (gspm.h) */
+	if (required || (!plain && !m->has_gspm)) /* Kerberos proves by what we answer (gspm/gspm.h) */
 		return diag_fail(d, failure_error(FAILURE_PPK),
 				 "it uses the post-quantum pre-shared key '%s'%s; key-exchange '%s' has %s", name,
 				 plain ? "" : " and will not do without", sa->ke_set->name, ours(sa));

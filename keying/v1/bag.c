@@ -1,7 +1,7 @@
 /* keying/v1/bag.c - certificates in one PKCS#7 bag, as Windows sends a chain: SignedData without signers (RFC
  * 2315 9.1). Only what is needed of DER: definite lengths, and the way to the certificates. */
 #include "base/diag.h"
-#include "keying/v1/payloads.h"
+#include "keying/v1/payload/payloads.h"
 #include <string.h>
 
 enum { INTEGER = 0x02, OID = 0x06, SEQUENCE = 0x30, SET = 0x31, CONTEXT_0 = 0xa0 };

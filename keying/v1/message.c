@@ -2,7 +2,7 @@
  * 5). */
 #include "base/diag.h"
 #include "base/scope.h"
-#include "keying/v1/payloads.h"
+#include "keying/v1/payload/payloads.h"
 #include <string.h>
 
 struct payload_rule {

@@ -1,6 +1,6 @@
 /* keying/v1/vendor.c - Vendor ID payloads (RFC 2408 3.16): which we know, and what two hosts agree on by them. */
 #include "base/scope.h"
-#include "keying/v1/payloads.h"
+#include "keying/v1/payload/payloads.h"
 #include <string.h>
 
 static const struct vendor_row {

@@ -2,7 +2,7 @@
  * sense. */
 #include "base/diag.h"
 #include "base/scope.h"
-#include "keying/gspm.h"
+#include "keying/gspm/gspm.h"
 #include "keying/ike.h"
 #include "tests/unit/unit.h"
 

@@ -1,4 +1,4 @@
-/* keying/gspm.c - Kerberos in IKE_AUTH (docs/protocols/kerberos-ikev2.md). Three rounds:
+/* keying/gspm/gspm.c - Kerberos in IKE_AUTH (docs/protocols/kerberos-ikev2.md). Three rounds:
  *
  *	IDi, GSPM(mechanism), SA, TS ->		<- IDr, GSPM(mechanism, principal)
  *	GSPM(token of context 1) ->		<- GSPM(token of context 1, token of context 2)
@@ -7,10 +7,10 @@
  * Context 1 is begun by the initiator of the IKE SA, context 2 by its responder, for the name that proved itself in
  * context 1. So each end has shown a ticket of its own, with its groups, and has opened one of the other's.
  *
- * Here: whether it is used at all. gspm_proof.c: digest, jobs, AUTH. gspm_initiate.c, gspm_respond.c: the steps. */
-#include "keying/gspm.h"
+ * Here: whether it is used at all. proof.c: digest, jobs, AUTH. initiate.c, respond.c: the steps. */
+#include "keying/gspm/gspm.h"
 #include "keying/choose.h"
-#include "keying/gspm_making.h"
+#include "keying/gspm/making.h"
 #include <stdlib.h>
 #include <string.h>
 

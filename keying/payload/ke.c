@@ -1,4 +1,4 @@
-/* keying/payload_ke.c - Key Exchange payload (RFC 7296 3.4). The public value's length is checked where the group is
+/* keying/payload/ke.c - Key Exchange payload (RFC 7296 3.4). The public value's length is checked where the group is
  * known; the value itself by the key exchange. */
 #include "base/diag.h"
 #include "keying/ike.h"

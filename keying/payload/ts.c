@@ -1,4 +1,4 @@
-/* keying/payload_ts.c - Traffic Selector payloads, initiator's and responder's (RFC 7296 3.13). */
+/* keying/payload/ts.c - Traffic Selector payloads, initiator's and responder's (RFC 7296 3.13). */
 #include "base/diag.h"
 #include "keying/ike.h"
 

@@ -1,8 +1,8 @@
-/* keying/gspm.h - Kerberos in IKE_AUTH (docs/protocols/kerberos-ikev2.md), within the framework of RFC 6467: a GSS-API
- * context each way, and AUTH keyed by both. The contexts live with the key holder; here are their numbers, the digest
- * of what was said, and the two secrets that come of them. Inside keying/ only. */
-#ifndef KEYING_GSPM_H
-#define KEYING_GSPM_H
+/* keying/gspm/gspm.h - Kerberos in IKE_AUTH (docs/protocols/kerberos-ikev2.md), within the framework of RFC 6467: a
+ * GSS-API context each way, and AUTH keyed by both. The contexts live with the key holder; here are their numbers, the
+ * digest of what was said, and the two secrets that come of them. Inside keying/ only. */
+#ifndef KEYING_GSPM_GSPM_H
+#define KEYING_GSPM_GSPM_H
 #include "keying/ike.h"
 #include "policy/plan.h"
 

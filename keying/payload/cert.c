@@ -1,4 +1,4 @@
-/* keying/payload_cert.c - Certificate and Certificate Request payloads (RFC 7296 3.6, 3.7). */
+/* keying/payload/cert.c - Certificate and Certificate Request payloads (RFC 7296 3.6, 3.7). */
 #include "base/diag.h"
 #include "keying/ike.h"
 

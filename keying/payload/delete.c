@@ -1,4 +1,4 @@
-/* keying/payload_delete.c - Delete payload (RFC 7296 3.11). */
+/* keying/payload/delete.c - Delete payload (RFC 7296 3.11). */
 #include "base/diag.h"
 #include "keying/ike.h"
 

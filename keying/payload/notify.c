@@ -1,4 +1,4 @@
-/* keying/payload_notify.c - Notify payload (RFC 7296 3.10). */
+/* keying/payload/notify.c - Notify payload (RFC 7296 3.10). */
 #include "base/diag.h"
 #include "keying/ike.h"
 

@@ -1,4 +1,4 @@
-/* keying/payload_cp.c - Configuration and EAP payloads (RFC 7296 3.15, 3.16): read only to say in words what Cordon
+/* keying/payload/cp.c - Configuration and EAP payloads (RFC 7296 3.15, 3.16): read only to say in words what Cordon
  * does not do. */
 #include "base/diag.h"
 #include "keying/ike.h"

@@ -1,4 +1,4 @@
-/* keying/payload_id.c - Identification payloads, initiator's and responder's (RFC 7296 3.5). */
+/* keying/payload/id.c - Identification payloads, initiator's and responder's (RFC 7296 3.5). */
 #include "base/diag.h"
 #include "keying/ike.h"
 

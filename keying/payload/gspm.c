@@ -1,4 +1,4 @@
-/* keying/payload_gspm.c - Generic Secure Password Method payload (RFC 6467 3) with what Kerberos puts into it
+/* keying/payload/gspm.c - Generic Secure Password Method payload (RFC 6467 3) with what Kerberos puts into it
  * (docs/protocols/kerberos-ikev2.md 3): items of a type, a length and so many octets. Unknown ones are passed over. */
 #include "base/diag.h"
 #include "keying/ike.h"

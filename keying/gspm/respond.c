@@ -1,6 +1,6 @@
-/* keying/gspm_respond.c - Kerberos in IKE_AUTH: the steps of the IKE SA's responder (docs/protocols/kerberos-ikev2.md
+/* keying/gspm/respond.c - Kerberos in IKE_AUTH: the steps of the IKE SA's responder (docs/protocols/kerberos-ikev2.md
  * 5). */
-#include "keying/gspm_making.h"
+#include "keying/gspm/making.h"
 #include <string.h>
 
 static int refused(struct ike_sa *sa, int error, const char *why)

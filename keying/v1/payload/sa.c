@@ -1,8 +1,8 @@
-/* keying/v1/payload_sa.c - Security Association payload: proposals of transforms of attributes (RFC 2408 3.3 to 3.6,
+/* keying/v1/payload/sa.c - Security Association payload: proposals of transforms of attributes (RFC 2408 3.3 to 3.6,
  * RFC 2407 4.5, 4.6.1; RFC 2409 appendix A). */
 #include "base/diag.h"
 #include "base/scope.h"
-#include "keying/v1/payloads.h"
+#include "keying/v1/payload/payloads.h"
 #include <string.h>
 
 enum { MORE_PROPOSALS = 2, MORE_TRANSFORMS = 3, ATTRIBUTE_TV = 0x8000, IDENTITY_ONLY = 1, SECONDS = 1, KILOBYTES = 2 };

@@ -1,8 +1,8 @@
-/* keying/gspm_initiate.c - Kerberos in IKE_AUTH: the steps of the IKE SA's initiator (docs/protocols/kerberos-ikev2.md
+/* keying/gspm/initiate.c - Kerberos in IKE_AUTH: the steps of the IKE SA's initiator (docs/protocols/kerberos-ikev2.md
  * 5). */
 #include "base/crypto.h"
 #include "identity/principal.h"
-#include "keying/gspm_making.h"
+#include "keying/gspm/making.h"
 #include <string.h>
 
 /* Our step failed, or the peer's proof did: both ends hear of it. */

@@ -1,7 +1,7 @@
-/* keying/v1/payload_octets.c - payloads that are one run of octets: KE, nonce, HASH, SIG (RFC 2408 3.7, 3.11 to 3.13),
+/* keying/v1/payload/octets.c - payloads that are one run of octets: KE, nonce, HASH, SIG (RFC 2408 3.7, 3.11 to 3.13),
  * and the GSS token, which has one octet in front (draft-ietf-ipsec-isakmp-gss-auth-07 3.3.3). */
 #include "base/diag.h"
-#include "keying/v1/payloads.h"
+#include "keying/v1/payload/payloads.h"
 #include <string.h>
 
 enum { HASH_MOST = 4096 }; /* one that GSS_Wrap made is longer than a hash */

@@ -1,4 +1,4 @@
-/* keying/payload_auth.c - Authentication payload (RFC 7296 3.8). What the data mean is identity/'s matter. */
+/* keying/payload/auth.c - Authentication payload (RFC 7296 3.8). What the data mean is identity/'s matter. */
 #include "base/diag.h"
 #include "keying/ike.h"
 

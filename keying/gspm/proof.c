@@ -1,7 +1,7 @@
-/* keying/gspm_proof.c - Kerberos in IKE_AUTH: the digest of what is said, the jobs of the two contexts, and AUTH, which
+/* keying/gspm/proof.c - Kerberos in IKE_AUTH: the digest of what is said, the jobs of the two contexts, and AUTH, which
  * is keyed by both (docs/protocols/kerberos-ikev2.md 4). */
 #include "base/crypto.h"
-#include "keying/gspm_making.h"
+#include "keying/gspm/making.h"
 #include <stdlib.h>
 #include <string.h>
 

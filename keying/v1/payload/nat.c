@@ -1,7 +1,7 @@
-/* keying/v1/payload_nat.c - NAT-D and NAT-OA payloads, by the numbers of RFC 3947 (3.2, 5.2) and of its draft -02. Both
+/* keying/v1/payload/nat.c - NAT-D and NAT-OA payloads, by the numbers of RFC 3947 (3.2, 5.2) and of its draft -02. Both
  * are read wherever they may be: which one is meant was settled by vendor IDs. */
 #include "base/diag.h"
-#include "keying/v1/payloads.h"
+#include "keying/v1/payload/payloads.h"
 
 enum { HASH_LEAST = 16, HASH_MOST = 64 };
 

@@ -1,4 +1,4 @@
-/* keying/payload_sa.c - Security Association payload: proposals of transforms of attributes (RFC 7296 3.3). */
+/* keying/payload/sa.c - Security Association payload: proposals of transforms of attributes (RFC 7296 3.3). */
 #include "base/diag.h"
 #include "keying/ike.h"
 

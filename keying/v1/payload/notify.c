@@ -1,7 +1,7 @@
-/* keying/v1/payload_notify.c - Notification and Delete payloads (RFC 2408 3.14, 3.15; RFC 2407 4.6.3). */
+/* keying/v1/payload/notify.c - Notification and Delete payloads (RFC 2408 3.14, 3.15; RFC 2407 4.6.3). */
 #include "base/diag.h"
 #include "base/scope.h"
-#include "keying/v1/payloads.h"
+#include "keying/v1/payload/payloads.h"
 
 int v1_decode_notify(struct wire_in *in, struct v1_msg *m, struct diag *d)
 {

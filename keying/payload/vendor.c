@@ -1,4 +1,4 @@
-/* keying/payload_vendor.c - Vendor ID payload (RFC 7296 3.12): of all there are we know one, our own. */
+/* keying/payload/vendor.c - Vendor ID payload (RFC 7296 3.12): of all there are we know one, our own. */
 #include "keying/ike.h"
 #include <string.h>
 

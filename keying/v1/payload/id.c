@@ -1,8 +1,8 @@
-/* keying/v1/payload_id.c - Identification payload (RFC 2407 4.6.2): who somebody is in main mode, which traffic it is
+/* keying/v1/payload/id.c - Identification payload (RFC 2407 4.6.2): who somebody is in main mode, which traffic it is
  * in quick mode. */
 #include "base/diag.h"
 #include "base/scope.h"
-#include "keying/v1/payloads.h"
+#include "keying/v1/payload/payloads.h"
 
 enum { ID_DATA_MOST = 2048, ID_HEADER = 4 };
 enum shape { SHAPE_NAME, SHAPE_ADDRESS, SHAPE_SUBNET, SHAPE_RANGE };

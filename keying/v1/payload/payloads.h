@@ -1,7 +1,8 @@
-/* keying/v1/payloads.h - IKEv1's payload decoders, for message.c's tables alone: each is given the body of one payload.
+/* keying/v1/payload/payloads.h - IKEv1's payload decoders, for message.c's tables alone: each is given the body of one
+ * payload.
  */
-#ifndef KEYING_V1_PAYLOADS_H
-#define KEYING_V1_PAYLOADS_H
+#ifndef KEYING_V1_PAYLOAD_PAYLOADS_H
+#define KEYING_V1_PAYLOAD_PAYLOADS_H
 #include "keying/v1/message.h"
 
 typedef int v1_decoder(struct wire_in *in, struct v1_msg *m, struct diag *d);

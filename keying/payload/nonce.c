@@ -1,4 +1,4 @@
-/* keying/payload_nonce.c - Nonce payload: 16 to 256 octets (RFC 7296 3.9). */
+/* keying/payload/nonce.c - Nonce payload: 16 to 256 octets (RFC 7296 3.9). */
 #include "base/diag.h"
 #include "keying/ike.h"
 

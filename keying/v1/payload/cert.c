@@ -1,6 +1,6 @@
-/* keying/v1/payload_cert.c - Certificate and Certificate Request payloads (RFC 2408 3.9, 3.10; RFC 4945 3.2, 3.3). */
+/* keying/v1/payload/cert.c - Certificate and Certificate Request payloads (RFC 2408 3.9, 3.10; RFC 4945 3.2, 3.3). */
 #include "base/diag.h"
-#include "keying/v1/payloads.h"
+#include "keying/v1/payload/payloads.h"
 
 enum { NAME_MOST = 4096 };
 

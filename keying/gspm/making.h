@@ -1,5 +1,5 @@
-/* keying/gspm_making.h - what Kerberos remembers of an IKE SA that is being made, and what the steps of both ends
- * share: gspm_proof.c has the digest, the jobs and AUTH; gspm_initiate.c and gspm_respond.c the steps. Of these files
+/* keying/gspm/making.h - what Kerberos remembers of an IKE SA that is being made, and what the steps of both ends
+ * share: proof.c has the digest, the jobs and AUTH; initiate.c and respond.c the steps. Of these files
  * only. */
 #ifndef KEYING_GSPM_MAKING_H
 #define KEYING_GSPM_MAKING_H
