@@ -8,7 +8,7 @@
 #include "identity/keyring.h"
 #include "identity/lineage.h"
 #include "identity/name.h"
-#include "identity/principal.h"
+#include "identity/kerberos/principal.h"
 #include "identity/store.h"
 
 #include <dirent.h>

@@ -7,7 +7,7 @@
 #include "base/wire.h"
 #include "identity/credential.h"
 #include "identity/handle.h"
-#include "identity/keytab.h"
+#include "identity/kerberos/keytab.h"
 #include "identity/secret_file.h"
 #include "identity/signature.h"
 

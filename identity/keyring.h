@@ -25,7 +25,7 @@ enum keyring_use {
 	KEYRING_SIGN = 1,   /* private key */
 	KEYRING_PROVE = 2,  /* pre-shared key */
 	KEYRING_MIX = 4,    /* post-quantum pre-shared key */
-	KEYRING_KEYTAB = 8, /* Kerberos, by identity/kerberos.h */
+	KEYRING_KEYTAB = 8, /* Kerberos, by identity/kerberos/kerberos.h */
 };
 enum { KEYRING_SECRETS_MOST = 4096, KEYRING_PUBLICS_MOST = 16, KEYRING_PSK_MOST = 1024 };
 

@@ -3,7 +3,7 @@
 #define IDENTITY_STORE_H
 #include "identity/chain.h"
 #include "identity/credential.h"
-#include "identity/keytab.h"
+#include "identity/kerberos/keytab.h"
 #include "identity/revocation.h"
 #include "identity/signature.h" /* KEY_TYPE_TEXT */
 

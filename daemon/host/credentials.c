@@ -10,7 +10,7 @@
 #include "daemon/host/proofs.h"
 #include "daemon/host/watch.h"
 #include "daemon/parts/kdcs.h"
-#include "identity/keytab.h"
+#include "identity/kerberos/keytab.h"
 #include "identity/revocation.h"
 
 #include <stdio.h>

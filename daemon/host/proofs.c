@@ -6,7 +6,7 @@
 #include "base/str.h"
 #include "daemon/keys/filling.h"
 #include "identity/keyring.h"
-#include "identity/keytab.h"
+#include "identity/kerberos/keytab.h"
 #include "identity/signature.h"
 
 #include <errno.h>

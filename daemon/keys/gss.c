@@ -5,7 +5,7 @@
 #include "base/mem.h"
 #include "daemon/keys/messages.h"
 #include "daemon/messages/kdc_wire.h"
-#include "identity/kerberos.h"
+#include "identity/kerberos/kerberos.h"
 
 #include <errno.h>
 #include <stdio.h>

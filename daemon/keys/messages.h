@@ -5,7 +5,7 @@
 #define DAEMON_KEYS_MESSAGES_H
 #include "base/wire.h"
 #include "identity/keyring.h"
-#include "identity/keytab.h"
+#include "identity/kerberos/keytab.h"
 #include "identity/peer_wire.h"
 #include "keying/keying.h"
 #include <stdint.h>

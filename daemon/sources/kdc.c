@@ -3,7 +3,7 @@
 #include "base/mem.h"
 #include "daemon/sources/kdc_call.h"
 #include "daemon/sources/resolve.h"
-#include "identity/kerberos_token.h"
+#include "identity/kerberos/token.h"
 
 #include <stdio.h>
 #include <stdlib.h>

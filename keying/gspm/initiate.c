@@ -1,7 +1,7 @@
 /* keying/gspm/initiate.c - Kerberos in IKE_AUTH: the steps of the IKE SA's initiator (docs/protocols/kerberos-ikev2.md
  * 5). */
 #include "base/crypto.h"
-#include "identity/principal.h"
+#include "identity/kerberos/principal.h"
 #include "keying/gspm/making.h"
 #include <string.h>
 

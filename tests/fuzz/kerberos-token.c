@@ -2,7 +2,7 @@
 #include "tests/fuzz/fuzz.h"
 
 #include "daemon/messages/kdc_wire.h"
-#include "identity/kerberos_token.h"
+#include "identity/kerberos/token.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -3,7 +3,7 @@
 #include "tests/fuzz/fuzz.h"
 
 #include "base/crypto.h"
-#include "identity/keytab.h"
+#include "identity/kerberos/keytab.h"
 
 #include <stdlib.h>
 

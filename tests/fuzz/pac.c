@@ -1,7 +1,7 @@
 /* The groups in a ticket, whatever a KDC has put there. */
 #include "tests/fuzz/fuzz.h"
 
-#include "identity/pac.h"
+#include "identity/kerberos/pac.h"
 
 #include <stdlib.h>
 

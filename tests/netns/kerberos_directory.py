@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""identity/kerberos.h against Active Directory, as Samba is it: two ends in one program. What a machine's ticket says of
+"""identity/kerberos/kerberos.h against Active Directory, as Samba is it: two ends in one program. What a machine's ticket says of
 its groups, also of 1,500 of them, and what only a directory refuses.
 
 usage: kerberos_directory.py PROGRAM

@@ -1,5 +1,5 @@
-/* Two hosts' Kerberos in one program, and a KDC by sockets: what identity/kerberos.h promises, against a real KDC and
- * without our processes. Each end has a clock of its own.
+/* Two hosts' Kerberos in one program, and a KDC by sockets: what identity/kerberos/kerberos.h promises, against a real
+ * KDC and without our processes. Each end has a clock of its own.
  *
  * kerberos_ends KDC INITIATOR.keytab ACCEPTOR.keytab TARGET [option...]
  *   ahead=S     the initiator's clock is so far ahead; behind=S
@@ -14,8 +14,8 @@
 #include "base/diag.h"
 #include "base/mem.h"
 #include "base/text.h"
-#include "identity/kerberos.h"
-#include "identity/kerberos_token.h"
+#include "identity/kerberos/kerberos.h"
+#include "identity/kerberos/token.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

@@ -1,4 +1,4 @@
-"""identity/kerberos.h against a KDC of MIT's: two ends in one program. kerberos_ends.py PROGRAM"""
+"""identity/kerberos/kerberos.h against a KDC of MIT's: two ends in one program. kerberos_ends.py PROGRAM"""
 import os, re, shutil, subprocess, sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))

@@ -20,7 +20,7 @@ MAY = {
     "identity": POLICY,
     "dataplane": POLICY + ["identity/peer.h"],
     "enforce": POLICY + ["identity/peer.h", "identity/groups.h"],
-    "keying": POLICY + ["identity/peer.h", "identity/groups.h", "identity/principal.h", "dataplane/sad.h"],
+    "keying": POLICY + ["identity/peer.h", "identity/groups.h", "identity/kerberos/principal.h", "dataplane/sad.h"],
     "control": [],
     "tools/lab": POLICY + ["policy/host_config.h", "policy/steps.h", "analysis/", "identity/credential.h", "identity/peer.h",
                            "identity/pki.h", "control/"],

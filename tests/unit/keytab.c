@@ -5,8 +5,8 @@
 #include "base/diag.h"
 #include "base/scope.h"
 #include "base/wire.h"
-#include "identity/keytab.h"
-#include "identity/principal.h"
+#include "identity/kerberos/keytab.h"
+#include "identity/kerberos/principal.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -3,7 +3,7 @@
 
 #include "base/diag.h"
 #include "base/scope.h"
-#include "identity/pac.h"
+#include "identity/kerberos/pac.h"
 #include "tests/unit/hex.h"
 
 #include <string.h>

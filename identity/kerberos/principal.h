@@ -1,7 +1,7 @@
-/* identity/principal.h - names of Kerberos principals as text: "host/dc1.corp.example@CORP.EXAMPLE" (RFC 1964 2.1.1:
- * a backslash takes a meaning from '/', '@' and itself). Pure. */
-#ifndef IDENTITY_PRINCIPAL_H
-#define IDENTITY_PRINCIPAL_H
+/* identity/kerberos/principal.h - names of Kerberos principals as text: "host/dc1.corp.example@CORP.EXAMPLE" (RFC
+ * 1964 2.1.1: a backslash takes a meaning from '/', '@' and itself). Pure. */
+#ifndef IDENTITY_KERBEROS_PRINCIPAL_H
+#define IDENTITY_KERBEROS_PRINCIPAL_H
 #include <stdbool.h>
 
 /* Behind the last '@' that is one; "": it has none. Points into the text. */

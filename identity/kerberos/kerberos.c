@@ -1,9 +1,9 @@
-#include "identity/kerberos.h"
+#include "identity/kerberos/kerberos.h"
 
 #include "base/key.h"
-#include "identity/kerberos_inside.h"
-#include "identity/pac.h"
-#include "identity/principal.h"
+#include "identity/kerberos/inside.h"
+#include "identity/kerberos/pac.h"
+#include "identity/kerberos/principal.h"
 
 #include <errno.h>
 #include <gssapi/gssapi_ext.h>

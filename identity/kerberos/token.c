@@ -1,4 +1,4 @@
-#include "identity/kerberos_token.h"
+#include "identity/kerberos/token.h"
 
 #include "base/wire.h"
 

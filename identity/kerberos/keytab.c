@@ -1,11 +1,11 @@
-#include "identity/keytab.h"
+#include "identity/kerberos/keytab.h"
 
 #include "base/crypto.h"
 #include "base/diag.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "base/wire.h"
-#include "identity/principal.h"
+#include "identity/kerberos/principal.h"
 
 #include <errno.h>
 #include <stdio.h>

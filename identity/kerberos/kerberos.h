@@ -1,17 +1,17 @@
-/* identity/kerberos.h - Kerberos by GSS-API (RFC 4121): this host's keytab at work. Contexts, by the numbers that
- * whoever asks for them has chosen, each a few steps long; and the tickets that their initiators need. It has no socket
- * and no file: what goes to a KDC and comes back is carried by its owner (struct kerberos_means), so that it runs where
- * there is no network, and in a test.
+/* identity/kerberos/kerberos.h - Kerberos by GSS-API (RFC 4121): this host's keytab at work. Contexts, by the numbers
+ * that whoever asks for them has chosen, each a few steps long; and the tickets that their initiators need. It has no
+ * socket and no file: what goes to a KDC and comes back is carried by its owner (struct kerberos_means), so that it
+ * runs where there is no network, and in a test.
  *
  * libkrb5's own ways to files and sockets are not taken: keys are in a MEMORY keytab, tickets in MEMORY caches that
  * hold just the one that is asked for, names have their realm, and kerberos_prepare sets what of the environment
  * libkrb5 looks at. Replay cache: none (docs/decisions/kerberos.md says why).
  * One thread. */
-#ifndef IDENTITY_KERBEROS_H
-#define IDENTITY_KERBEROS_H
+#ifndef IDENTITY_KERBEROS_KERBEROS_H
+#define IDENTITY_KERBEROS_KERBEROS_H
 #include "base/crypto.h"
 #include "base/scope.h"
-#include "identity/keytab.h"
+#include "identity/kerberos/keytab.h"
 #include "identity/peer.h"
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,4 +1,4 @@
-#include "identity/pac.h"
+#include "identity/kerberos/pac.h"
 
 #include "base/diag.h"
 #include "base/scope.h"

@@ -1,8 +1,8 @@
-/* identity/keytab.h - a Kerberos keytab: the long-term keys of this host's principals, as MIT's and Heimdal's ktutil,
- * adcli, samba-tool and ktpass write it (file format 5.2). Read by the key holder alone, in one piece, from octets; no
- * file is opened. What it holds is told to others without its keys. */
-#ifndef IDENTITY_KEYTAB_H
-#define IDENTITY_KEYTAB_H
+/* identity/kerberos/keytab.h - a Kerberos keytab: the long-term keys of this host's principals, as MIT's and Heimdal's
+ * ktutil, adcli, samba-tool and ktpass write it (file format 5.2). Read by the key holder alone, in one piece, from
+ * octets; no file is opened. What it holds is told to others without its keys. */
+#ifndef IDENTITY_KERBEROS_KEYTAB_H
+#define IDENTITY_KERBEROS_KEYTAB_H
 #include "base/scope.h"
 #include "identity/peer.h"
 #include <stdbool.h>

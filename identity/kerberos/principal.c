@@ -1,4 +1,4 @@
-#include "identity/principal.h"
+#include "identity/kerberos/principal.h"
 
 #include "base/diag.h"
 #include "identity/credential.h"

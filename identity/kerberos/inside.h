@@ -1,11 +1,11 @@
-/* identity/kerberos_inside.h - what the files kerberos*.c share. */
+/* identity/kerberos/inside.h - what kerberos.c, tickets.c and words.c share. */
 #ifndef IDENTITY_KERBEROS_INSIDE_H
 #define IDENTITY_KERBEROS_INSIDE_H
 #include "base/diag.h"
 #include "base/mem.h"
 #include "base/table.h"
-#include "identity/kerberos.h"
-#include "identity/kerberos_token.h"
+#include "identity/kerberos/kerberos.h"
+#include "identity/kerberos/token.h"
 
 #include <gssapi/gssapi_krb5.h>
 #include <krb5/krb5.h>
@@ -80,7 +80,7 @@ struct kerberos {
 	size_t ticket_count;
 };
 
-/* kerberos_tickets.c. The ticket is there, or the context waits for it; in the end context_go or context_fail. */
+/* tickets.c. The ticket is there, or the context waits for it; in the end context_go or context_fail. */
 void tickets_want(struct kerberos *k, struct context *c, const char *target, uint64_t now_ms);
 void tickets_forget(struct kerberos *k); /* all; who waits fails */
 void tickets_make_stale(struct kerberos *k);
@@ -91,7 +91,7 @@ void context_leave(struct context *c); /* waits for nothing any more */
 void context_go(struct kerberos *k, struct context *c, gss_cred_id_t credential);
 void context_fail(struct kerberos *k, struct context *c, int error, const char *why);
 
-/* kerberos_words.c. What a KDC, or libkrb5 of its answer, says against a ticket; what the peer's token lacks. */
+/* words.c. What a KDC, or libkrb5 of its answer, says against a ticket; what the peer's token lacks. */
 void words_of_ticket(const struct kerberos *k, const struct exchange *e, krb5_error_code code, const char *target,
 		     char to[KERBEROS_WORDS]);
 void words_of_accept(const struct kerberos *k, OM_uint32 major, OM_uint32 minor, const struct octets *token,

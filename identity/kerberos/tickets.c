@@ -2,7 +2,7 @@
  * (AS exchange, by the keytab), with it a ticket for each service (TGS exchange, through other realms where the KDC
  * refers to them). A ticket is got anew in the last quarter of its life, or its last hour; while no KDC answers, the
  * one that there is does. */
-#include "identity/kerberos_inside.h"
+#include "identity/kerberos/inside.h"
 
 #include <errno.h>
 #include <stdio.h>

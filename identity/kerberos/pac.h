@@ -1,8 +1,9 @@
-/* identity/pac.h - what a Kerberos ticket of Active Directory says of its client's groups: the logon information of the
- * privilege attribute certificate (MS-PAC 2.5, KERB_VALIDATION_INFO in NDR). Whoever has the octets must have seen that
- * their signature is right: GSS-API hands out "urn:mspac:logon-info" only then. Pure, and takes anything. */
-#ifndef IDENTITY_PAC_H
-#define IDENTITY_PAC_H
+/* identity/kerberos/pac.h - what a Kerberos ticket of Active Directory says of its client's groups: the logon
+ * information of the privilege attribute certificate (MS-PAC 2.5, KERB_VALIDATION_INFO in NDR). Whoever has the octets
+ * must have seen that their signature is right: GSS-API hands out "urn:mspac:logon-info" only then. Pure, and takes
+ * anything. */
+#ifndef IDENTITY_KERBEROS_PAC_H
+#define IDENTITY_KERBEROS_PAC_H
 #include "base/crypto.h"
 #include "identity/sid.h"
 

@@ -1,7 +1,7 @@
 /* What failed, in words that say what to do. The libraries' own words are for programmers, and name neither the host
  * nor the command that mends it. */
-#include "identity/kerberos_inside.h"
-#include "identity/principal.h"
+#include "identity/kerberos/inside.h"
+#include "identity/kerberos/principal.h"
 
 #include <errno.h>
 #include <profile.h>

@@ -1,4 +1,4 @@
-/* identity/kerberos_token.h - what Kerberos messages say in the clear: which key a ticket wants, what a KDC's error is.
+/* identity/kerberos/token.h - what Kerberos messages say in the clear: which key a ticket wants, what a KDC's error is.
  * For words only: nothing of it is authenticated, and nothing is decided by it. Pure, takes anything. */
 #ifndef IDENTITY_KERBEROS_TOKEN_H
 #define IDENTITY_KERBEROS_TOKEN_H
