@@ -38,7 +38,7 @@ static bool secured_enough(const struct firewall_rule *r, const struct firewall_
 		return true;
 	case SECURE_AUTHENTICATED:
 	case SECURE_NO_ENCAPSULATION:
-	case SECURE_ENCRYPTED_ON_DEMAND: /* for what is negotiated, see policy/load_asks.c */
+	case SECURE_ENCRYPTED_ON_DEMAND: /* for what is negotiated, see policy/load/asks.c */
 		return c->arrived == OUTCOME_AUTHENTICATED || c->arrived == OUTCOME_ENCRYPTED;
 	case SECURE_ENCRYPTED:
 		return c->arrived == OUTCOME_ENCRYPTED;

@@ -1,7 +1,7 @@
 /* `cordon init`: what it makes of the networks that machines are in. */
 #include "tests/unit/unit.h"
 
-#include "analysis/lint.h"
+#include "analysis/lint/lint.h"
 #include "base/diag.h"
 #include "base/str.h"
 #include "base/text.h"

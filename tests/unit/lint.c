@@ -1,6 +1,6 @@
 #include "tests/unit/unit.h"
 
-#include "analysis/lint.h"
+#include "analysis/lint/lint.h"
 #include "tests/unit/ask.h"
 
 #define AUTH "authentication: { default: [ { certificate: { issuer: 'CN=CA' } } ] }\n"

@@ -1,5 +1,5 @@
 /* cordon check: compile, lint, and run the policy's own tests. */
-#include "analysis/lint.h"
+#include "analysis/lint/lint.h"
 #include "analysis/tests.h"
 #include "base/diag.h"
 #include "base/str.h"

@@ -1,6 +1,6 @@
 /* family-not-covered: a host is protected in one address family and forgotten in the other, where its traffic goes
  * clear. Hosts prefer IPv6, so this is the usual way for a policy to protect nothing. */
-#include "analysis/lint_parts.h"
+#include "analysis/lint/parts.h"
 
 #include "base/str.h"
 

@@ -1,6 +1,6 @@
 /* never-matches: rules that win nowhere. Found by compiling, not by comparing rules with each other: for one host or
  * address of each kind the plan is made, and whoever is never the first to match in any list of any plan is named. */
-#include "analysis/lint_parts.h"
+#include "analysis/lint/parts.h"
 
 #include <stdlib.h>
 

@@ -1,7 +1,7 @@
-/* analysis/lint_parts.h - the lints, one file for each idea, and what they share. Only for analysis/lint*.c. */
+/* analysis/lint/parts.h - the lints, one file for each idea, and what they share. For this folder only. */
 #ifndef ANALYSIS_LINT_PARTS_H
 #define ANALYSIS_LINT_PARTS_H
-#include "analysis/lint.h"
+#include "analysis/lint/lint.h"
 #include "analysis/question.h"
 
 struct lint {

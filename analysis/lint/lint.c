@@ -1,4 +1,4 @@
-#include "analysis/lint_parts.h"
+#include "analysis/lint/parts.h"
 
 #include "base/str.h"
 

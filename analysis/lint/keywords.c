@@ -1,6 +1,6 @@
 /* keyword-of-each-host: a keyword that no role of the policy fills. Each host then takes its own servers, so the two
  * ends of a connection may see different rules. */
-#include "analysis/lint_parts.h"
+#include "analysis/lint/parts.h"
 
 static bool role_is_filled(const struct lint *l, unsigned role)
 {

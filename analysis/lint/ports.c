@@ -1,5 +1,5 @@
 /* port-at-wrong-end and dns-udp-only: exemptions that do not do what their author believes, because of a port. */
-#include "analysis/lint_parts.h"
+#include "analysis/lint/parts.h"
 
 #include "base/str.h"
 

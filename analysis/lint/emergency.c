@@ -1,6 +1,6 @@
 /* no-emergency-exemption: those who hand out policies and tickets are under `require`, and there is no way in for the
  * day when negotiation fails for all. */
-#include "analysis/lint_parts.h"
+#include "analysis/lint/parts.h"
 
 #include "base/str.h"
 

@@ -1,6 +1,6 @@
 /* kerberos-circle: to reach those who give tickets one needs a ticket. bypass-group-shared: who may pass one server's
  * firewall may pass another's. */
-#include "analysis/lint_parts.h"
+#include "analysis/lint/parts.h"
 
 #include "base/str.h"
 

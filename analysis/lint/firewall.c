@@ -1,7 +1,7 @@
 /* Firewall rules that ask who it is: never-protected and never-encrypted, which match nothing since no connection
  * security rule makes of the traffic what they ask for; group-not-learnt, whose groups no proof tells; let-in-anyway,
  * beside a rule that lets everybody in. Found by asking what becomes of such traffic between hosts of each kind. */
-#include "analysis/lint_parts.h"
+#include "analysis/lint/parts.h"
 
 #include "base/str.h"
 

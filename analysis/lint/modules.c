@@ -1,5 +1,5 @@
 /* ikev1, ikev1-impossible and second-authentication: what a rule asks of the protocols that negotiate for it. */
-#include "analysis/lint_parts.h"
+#include "analysis/lint/parts.h"
 
 #include "base/str.h"
 

@@ -1,6 +1,6 @@
 /* wide-exemption: an exemption whose two ends share addresses, so that it also exempts what those say to each other,
  * though a rule would have protected it. Which pairs lose, and to which rule, is asked of their plans. */
-#include "analysis/lint_parts.h"
+#include "analysis/lint/parts.h"
 
 #include "base/str.h"
 

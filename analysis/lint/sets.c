@@ -1,5 +1,5 @@
 /* null-encryption and pre-shared-key: what a set allows that nobody will have meant. */
-#include "analysis/lint_parts.h"
+#include "analysis/lint/parts.h"
 
 #include "base/str.h"
 #include "policy/plan.h"

@@ -1,5 +1,5 @@
 /* foreign-group: a group of the directory of another domain than the policy's. */
-#include "analysis/lint_parts.h"
+#include "analysis/lint/parts.h"
 
 #include <strings.h>
 
