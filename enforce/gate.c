@@ -71,7 +71,8 @@ struct gate {
 	struct programs programs; /* of the plan in force, or of the one that is being put in force */
 	uint64_t guarded_told;
 	bool table_touched, routes_touched, others_touched;
-	bool table_named; /* `by` is of the table's change, which counts most */
+	bool table_unnamed; /* its change is heard of, and not yet whose it was */
+	bool table_named;   /* `by` is of the table's change, which counts most */
 	char by[TOUCHER_WORDS];
 };
 
@@ -143,13 +144,21 @@ static bool own(const struct nlmsghdr *h, const struct netlink *requests)
 	return h->nlmsg_pid == mnl_socket_get_portid(requests->socket);
 }
 
+static void take_name(struct gate *g, const struct nlmsghdr *h)
+{
+	if (!g->table_unnamed || !toucher_of_generation(h, g->by))
+		return;
+	g->table_named = true;
+	g->table_unnamed = false;
+}
+
 /* The name of who touched the table may come after the news that made us restore it; our own nft comes later still. */
 static int hear_name(const struct nlmsghdr *h, void *context)
 {
 	struct gate *g = context;
 
-	if (g->table_touched && !g->table_named && !own(h, &g->nft) && !own(h, &g->guard.owner))
-		g->table_named = toucher_of_generation(h, g->by);
+	if (!own(h, &g->nft) && !own(h, &g->guard.owner))
+		take_name(g, h);
 	return MNL_CB_OK;
 }
 
@@ -642,10 +651,12 @@ static int hear_nft(const struct nlmsghdr *h, void *context)
 	if (own(h, &g->nft) || own(h, &g->guard.owner))
 		return MNL_CB_OK;
 	g->others_touched |= !table_concerns(h);
-	if (table_concerns(h))
+	if (table_concerns(h)) {
 		g->table_touched = true;
-	else if (g->table_touched && !g->table_named) /* names come at the end of a transaction */
-		g->table_named = toucher_of_generation(h, g->by);
+		g->table_unnamed = !g->table_named;
+	} else {
+		take_name(g, h); /* it comes at the end of a transaction */
+	}
 	return MNL_CB_OK;
 }
 
@@ -751,7 +762,7 @@ int gate_check(struct gate *g, struct gate_restored *ret, struct diag *d)
 	restored.others = g->others_touched;
 	g->others_touched = false;
 	g->by[0] = '\0';
-	g->table_named = false;
+	g->table_named = g->table_unnamed = false;
 	*ret = restored;
 	return 0;
 }

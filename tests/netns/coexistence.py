@@ -122,9 +122,11 @@ def nftables_service():
     """systemctl restart nftables: nft flush ruleset, and the file of before."""
     h = Beside()
     conf = h.a.folder + "/nftables.conf"
+    # Many rules, so that their news are still being told when ours is restored already; whose they are comes last.
     write(conf, "flush ruleset\ntable inet filter {\n\tchain input {\n\t\ttype filter hook input priority filter; "
-          "policy accept;\n\t\tct state invalid drop\n\t}\n}\n")
-    for i in range(3):
+          "policy accept;\n\t\tct state invalid drop\n%s\t}\n}\n" %
+          "".join("\t\tip saddr 192.0.2.%d drop\n" % i for i in range(250)))
+    for i in range(5):
         h.step("restart %d" % i, lambda: h.run("nft", "-f", conf), "nft (process")
     h.step("stop", lambda: h.run("nft", "flush", "ruleset"), "nftables table")
     expect("the second barrier is still there", "cordon_guard" in h.run("nft", "list", "tables"))
