@@ -1,12 +1,15 @@
 #!/usr/bin/env python3
 """Adds up what `meson test` wrote: names failures and skips with their reason, and ends with the one line of counts.
 
-usage: report.py TESTLOG.json...
+usage: report.py [--second TESTLOG.json] TESTLOG.json...   a failure that passed in the second log counts as passed, and is named
+       report.py --again TESTLOG.json                      the names of the failures, if they are few enough to be tried again
 """
 import json
+import os
 import sys
 
 PASSED, SKIPPED = {"OK", "EXPECTEDFAIL"}, {"SKIP"}
+AGAIN_MOST = 3  # more than that are no accident
 
 
 def last_line(test):
@@ -14,21 +17,50 @@ def last_line(test):
     return lines[-1].strip() if lines else "it printed nothing"
 
 
-def main():
-    counts = {"passed": 0, "failed": 0, "skipped": 0}
-    for path in sys.argv[1:]:
-        with open(path, encoding="utf-8") as log:
-            for test in map(json.loads, log):
-                if test["result"] in PASSED:
-                    counts["passed"] += 1
-                elif test["result"] in SKIPPED:
-                    counts["skipped"] += 1
-                    print(f"skipped  {test['name']}: {last_line(test)}")
-                else:
-                    counts["failed"] += 1
-                    print(f"FAILED   {test['name']} ({test['result'].lower()}): {last_line(test)}")
-    print(", ".join(f"{n} {what}" for what, n in counts.items()))
-    return 1 if counts["failed"] else 0
+def tests_of(path):
+    with open(path, encoding="utf-8") as log:
+        return [json.loads(line) for line in log]
 
 
-sys.exit(main())
+def is_failed(test):
+    return test["result"] not in PASSED | SKIPPED
+
+
+def again(path):
+    failed = [t["name"].rpartition(" / ")[2] for t in tests_of(path) if is_failed(t)]
+    return failed if len(failed) <= AGAIN_MOST else []
+
+
+def report(paths, second=None):
+    """The lines to print, and how many failed."""
+    mended = {t["name"] for t in tests_of(second) if t["result"] in PASSED} if second else set()
+    counts, lines, late = {"passed": 0, "failed": 0, "skipped": 0}, [], []
+    for path in paths:
+        for test in tests_of(path):
+            why = f"{test['name']} ({test['result'].lower()}): {last_line(test)}"
+            if test["result"] in PASSED:
+                counts["passed"] += 1
+            elif test["result"] in SKIPPED:
+                counts["skipped"] += 1
+                lines.append(f"skipped  {test['name']}: {last_line(test)}")
+            elif test["name"] in mended:
+                counts["passed"] += 1
+                late.append(f"passed at the second try: {why}; its first log is in {os.path.splitext(path)[0]}.txt")
+            else:
+                counts["failed"] += 1
+                lines.append("FAILED   " + why)
+    return lines + late + [", ".join(f"{n} {what}" for what, n in counts.items())], counts["failed"]
+
+
+def main(words):
+    if words[:1] == ["--again"]:
+        sys.stdout.writelines(name + "\n" for name in again(words[1]))
+        return 0
+    second = words[1] if words[:1] == ["--second"] else None
+    lines, failed = report(words[2:] if second else words, second)
+    print("\n".join(lines))
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
