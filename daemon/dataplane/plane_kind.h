@@ -1,0 +1,42 @@
+/* daemon/dataplane/plane_kind.h - the planes there are, as a table of what is different about each. All else they have
+ * in sad.h. Of each call's planes `sad` is the whole, and `own` what packets of the loop's thread go to. */
+#ifndef DAEMON_DATAPLANE_PLANE_KIND_H
+#define DAEMON_DATAPLANE_PLANE_KIND_H
+#include "dataplane/sad.h"
+#include "dataplane/xfrm/xfrm.h"
+
+struct datagram;
+struct diag;
+struct plane_running;
+
+struct plane_marks {
+	uint32_t own;
+	struct xfrm_clear_mark clear; /* of the kernel's plane */
+};
+
+struct plane_kind {
+	bool seals; /* by AES-GCM of this process */
+	int (*make)(struct plane_running *r, const struct plane_marks *m, struct sad **ret, struct diag *d);
+	struct sad *(*own)(struct sad *sad);
+	/* When the loop is to call. */
+	int (*fd)(const struct sad *own);
+	void (*readable)(struct sad *own);
+	uint64_t (*deadline)(const struct sad *own);
+	void (*tick)(struct sad *own);
+	int (*news_fd)(const struct sad *sad); /* of other threads; -1: there are none */
+	void (*news)(struct sad *sad);
+	/* What comes by UDP 4500: between begin and end. */
+	void (*begin)(struct sad *own);
+	void (*esp)(struct sad *own, const struct datagram *g);
+	void (*end)(struct sad *own);
+	void (*too_big)(struct sad *sad, const struct datagram *g, uint32_t mtu);
+	/* What the parent and keying have it do. */
+	void (*set_tun)(struct sad *sad, unsigned worker, int fd); /* takes fd */
+	void (*set_plan)(struct sad *sad, struct plan *plan);
+	void (*ask_again)(struct sad *sad);
+};
+
+extern const struct plane_kind plane_alone, plane_crew; /* the userspace plane: in one thread, in several */
+extern const struct plane_kind plane_kernel;
+
+#endif
