@@ -60,6 +60,7 @@ struct daemon {
 	struct lists *lists;             /* lists.h */
 	struct directory *directory;     /* directory.h; NULL: not running */
 	struct host_homes homes;         /* as that has learnt them */
+	struct watch *zones;             /* zone_watch.h; NULL: not running */
 	struct keys_ticket *ticket;      /* ticket.h; NULL: nothing was told */
 
 	/* In force; NULL while there is no policy. engine is NULL also while protection is disabled. */

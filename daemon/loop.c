@@ -2,6 +2,8 @@
 #include "base/log.h"
 #include "daemon/force/change.h"
 #include "daemon/host/credentials.h"
+#include "daemon/host/profiles.h"
+#include "daemon/host/zone_watch.h"
 #include "daemon/daemon.h"
 #include "daemon/force/exempt.h"
 #include "daemon/tell/firewall.h"
@@ -33,11 +35,12 @@ static void say_profiles(struct daemon *d, const struct host_facts *now)
 	for (size_t i = 0; i < now->interface_count; i++) {
 		const char *name = now->interfaces[i].name;
 		unsigned is = now->interfaces[i].profile, was = host_facts_profile(d->facts, name);
+		struct host_profile p = host_profile_of(now, d->config, &d->homes, name);
+		char why[PROFILE_WHY_TEXT];
 
 		if (is != was && is < ARRAY_LEN(names) && was < ARRAY_LEN(names))
-			daemon_event(d, EVENT_PROFILE_CHANGED, "%s is in profile %s now; it was in %s%s", name,
-				     names[is], names[was],
-				     is == PROFILE_DOMAIN ? ": the directory has answered over it" : "");
+			daemon_event(d, EVENT_PROFILE_CHANGED, "%s is in profile %s now; it was in %s: %s", name,
+				     names[is], names[was], host_profile_why(&p, why));
 	}
 }
 
@@ -53,15 +56,14 @@ static void settled(uv_timer_t *t)
 		log_error("%s", why.text);
 		return;
 	}
+	links = !host_facts_same_links(facts, d->facts);
 	if (host_facts_equal(facts, d->facts)) {
-		if (!host_facts_same_links(facts, d->facts)) {
-			host_facts_swap_places(facts, d->facts);
+		host_facts_swap_places(facts, d->facts); /* zones may be others, of the same profiles */
+		if (links)
 			directory_addresses_changed(d);
-		}
 		return;
 	}
 	say_profiles(d, facts);
-	links = !host_facts_same_links(facts, d->facts);
 	before = d->facts;
 	d->facts = TAKE(facts);
 	for (size_t i = 0; d->engine && i < before->own_count; i++)
@@ -218,6 +220,7 @@ int daemon_loop_start(struct daemon *d, struct diag *why)
 	watch(d, &d->host_poll, d->host_fd, host_changed);
 	lists_new(d);
 	directory_new(d);
+	zone_watch_new(d);
 	follow_open(d);
 	credentials_new(d);
 	exempt_start(d);
@@ -254,6 +257,7 @@ void daemon_stop(struct daemon *d)
 	keys_filling_close(TAKE(d->filling));
 	lists_close(d);
 	directory_close(d);
+	zone_watch_close(d);
 	control_server_close(d->control);
 	for (size_t i = 0; i < ARRAY_LEN(d->signals); i++)
 		close_handle((uv_handle_t *)&d->signals[i]);

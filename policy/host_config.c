@@ -2,6 +2,7 @@
 
 #include "base/diag.h"
 #include "base/text.h"
+#include "policy/host_interfaces.h"
 #include "policy/policy.h"
 #include "policy/load/read.h"
 
@@ -115,44 +116,6 @@ static void read_sources(struct page *p, uint32_t node)
 	if (item_count(&p->rd, node) == 0)
 		read_error(&p->rd, "bad-value", node, "policy names at least one source; leave it out for %s",
 			   default_policy);
-}
-
-static void read_interfaces(struct page *p, uint32_t node)
-{
-	static const struct choice profiles[] = {
-		{ "domain", PROFILE_DOMAIN },
-		{ "private", PROFILE_PRIVATE },
-		{ "public", PROFILE_PUBLIC },
-		{ "auto", PROFILE_ALL },
-	};
-	struct host_config *c = p->c;
-
-	if (node_is(&p->rd, node, "auto")) {
-		c->interfaces_auto = true;
-		return;
-	}
-	if (!read_pairs(&p->rd, node, "interfaces:"))
-		return;
-	if (yaml_at(p->rd.y, node)->count > ITEMS_MOST) {
-		read_error(&p->rd, "too-many", node, "interfaces has over %d items", ITEMS_MOST);
-		return;
-	}
-	c->interfaces = arena_new(p->rd.memory, yaml_at(p->rd.y, node)->count, sizeof *c->interfaces);
-	for (uint32_t i = pair_first(&p->rd, node); i; i = pair_next(&p->rd, i)) {
-		struct host_interface *one = &c->interfaces[c->interface_count];
-
-		if (!read_interface(&p->rd, i, &one->name) ||
-		    !read_choice(&p->rd, pair_value(&p->rd, i), "the profile of an interface", profiles,
-				 ARRAY_LEN(profiles), &one->profile))
-			continue;
-		one->automatic = one->profile == PROFILE_ALL;
-		if (one->automatic)
-			one->profile = PROFILE_PUBLIC;
-		for (size_t k = 0; k < c->interface_count; k++)
-			if (strcmp(c->interfaces[k].name, one->name) == 0)
-				read_error(&p->rd, "duplicate-key", i, "interface '%.60s' is there twice", one->name);
-		c->interface_count++;
-	}
 }
 
 static void read_kdcs(struct page *p, uint32_t node, struct host_realm *realm)
@@ -330,6 +293,7 @@ static void read_page(struct page *p)
 		KERBEROS,
 		POLICY,
 		INTERFACES,
+		ZONES,
 		PLANE,
 		WORKERS,
 		KEEPALIVE,
@@ -349,6 +313,7 @@ static void read_page(struct page *p)
 		[KERBEROS] = { "kerberos", false },
 		[POLICY] = { "policy", false },
 		[INTERFACES] = { "interfaces", false },
+		[ZONES] = { "zones", false },
 		[PLANE] = { "data-plane", false },
 		[WORKERS] = { "workers", false },
 		[KEEPALIVE] = { "nat-keepalive", false },
@@ -394,7 +359,9 @@ static void read_page(struct page *p)
 	if (v[POLICY])
 		read_sources(p, v[POLICY]);
 	if (v[INTERFACES])
-		read_interfaces(p, v[INTERFACES]);
+		host_interfaces_read(&p->rd, v[INTERFACES], p->c);
+	if (v[ZONES])
+		host_zones_read(&p->rd, v[ZONES], p->c);
 	if (v[PLANE])
 		(void)read_choice(&p->rd, v[PLANE], "data-plane", planes, ARRAY_LEN(planes), &plane);
 	if (v[WORKERS])

@@ -35,6 +35,16 @@ struct host_interface {
 	bool automatic;   /* domain while the directory answers over it; else that profile, which is public */
 };
 
+/* The profile of what NetworkManager has put into a zone. */
+enum { HOST_ZONE_TEXT = 63 };
+struct host_zone {
+	const char *name;
+	unsigned profile; /* like an interface's */
+	bool automatic;
+};
+/* Can this be a zone's name? Whoever may set a zone chooses it, and it is shown on terminals. */
+bool host_zone_name_fits(const char *name, size_t len);
+
 /* Where a Kerberos realm's KDCs are, in the order in which they are asked. */
 enum { HOST_REALMS_MOST = 16, HOST_KDCS_MOST = 16, HOST_REALM_TEXT = 255 };
 struct host_realm {
@@ -78,7 +88,9 @@ struct host_config {
 	size_t policy_file_count;
 	struct host_interface *interfaces;
 	size_t interface_count;
-	bool interfaces_auto; /* all that are not named are automatic, and not public */
+	bool interfaces_auto;    /* all that are not named are automatic, and not public */
+	struct host_zone *zones; /* for interfaces that are not named */
+	size_t zone_count;
 	enum data_plane data_plane;
 	unsigned workers;              /* threads of the userspace plane; 0: as many as suit this machine */
 	uint32_t nat_keepalive_ms;     /* 0: never */

@@ -1,5 +1,6 @@
 #include "daemon/host/host.h"
 #include "daemon/host/profiles.h"
+#include "daemon/host/zones.h"
 
 #include "base/diag.h"
 #include "base/mem.h"
@@ -249,6 +250,8 @@ int host_facts_read(const struct host_config *config, const struct host_homes *h
 
 	if ((r = read_kernel(&reading, d)) < 0)
 		return r;
+	if (config->zone_count)
+		zones_read(root, f);
 	host_profiles(f, config, homes);
 	if (f->own_count)
 		qsort(f->own, f->own_count, sizeof *f->own, by_address);

@@ -13,6 +13,20 @@ struct diag;
 
 enum { HOST_ADDRESSES_MOST = 4096, HOST_SERVERS_MOST = 64 };
 
+/* Into which zone NetworkManager has put an interface, or why that is not known. */
+struct zone_told {
+	enum zone_kind {
+		ZONE_UNASKED,
+		ZONE_UNMANAGED, /* it has no connection there */
+		ZONE_LOST,      /* the connection's file is not found, or not root's alone */
+		ZONE_TWICE,     /* two files of the connection say different things */
+		ZONE_ODD,       /* no name of a zone */
+		ZONE_NONE,      /* the connection is in none */
+		ZONE_NAMED
+	} kind;
+	char name[HOST_ZONE_TEXT + 1];
+};
+
 /* An own address and where it is. */
 struct host_place {
 	struct addr addr;
@@ -20,6 +34,7 @@ struct host_place {
 	unsigned index;
 	bool carrier;
 	uint32_t carriers_lost; /* how often so far: what is connected now may be another network than before */
+	struct zone_told zone;
 };
 
 /* Time that goes on while the machine sleeps, and how much of it was slept: who wakes may be elsewhere. */

@@ -7,6 +7,7 @@
 #include "base/str.h"
 #include "base/text.h"
 #include "daemon/force/force.h"
+#include "daemon/host/zone_watch.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -210,6 +211,7 @@ int page_again(struct daemon *d, bool *ret_changed, struct diag *why)
 	*ret_changed = true;
 	if (p.config == d->config_first)
 		p.config = NULL; /* it is still compared with */
+	zone_watch_again(d);
 	say_waits(d);
 	return 0;
 }

@@ -64,12 +64,12 @@ bool host_facts_same_links(const struct host_facts *a, const struct host_facts *
 	return true;
 }
 
-static unsigned learnt(const struct host_facts *f, const struct host_homes *homes, const char *name)
+static bool answered(const struct host_facts *f, const struct host_homes *homes, const char *name)
 {
 	for (size_t i = 0; i < f->place_count; i++)
 		if (strcmp(f->places[i].interface, name) == 0 && is_home(homes, &f->places[i]))
-			return PROFILE_DOMAIN;
-	return PROFILE_PUBLIC;
+			return true;
+	return false;
 }
 
 bool host_profiles_open(const struct host_config *c)
@@ -77,23 +77,123 @@ bool host_profiles_open(const struct host_config *c)
 	for (size_t i = 0; i < c->interface_count; i++)
 		if (c->interfaces[i].automatic)
 			return true;
+	for (size_t i = 0; i < c->zone_count; i++)
+		if (c->zones[i].automatic)
+			return true;
 	return c->interfaces_auto;
+}
+
+bool host_profiles_vary(const struct host_config *c)
+{
+	return host_profiles_open(c) || c->zone_count > 0;
+}
+
+/* ---- whose word counts ------------------------------------------------------------------------------------------- */
+
+static const struct host_interface *named(const struct host_config *c, const char *name)
+{
+	for (size_t i = 0; i < c->interface_count; i++)
+		if (strcmp(c->interfaces[i].name, name) == 0)
+			return &c->interfaces[i];
+	return NULL;
+}
+
+static const struct zone_told *told(const struct host_facts *f, const char *name)
+{
+	for (size_t i = 0; i < f->place_count; i++)
+		if (strcmp(f->places[i].interface, name) == 0)
+			return &f->places[i].zone;
+	return NULL;
+}
+
+static const struct host_zone *meant(const struct host_config *c, const struct zone_told *zone)
+{
+	for (size_t i = 0; zone && zone->kind == ZONE_NAMED && i < c->zone_count; i++)
+		if (strcmp(c->zones[i].name, zone->name) == 0)
+			return &c->zones[i];
+	return NULL;
+}
+
+/* The page's word on the interface, then the zone's, then what holds for all. Each may leave it to the directory. */
+struct host_profile host_profile_of(const struct host_facts *f, const struct host_config *c,
+				    const struct host_homes *homes, const char *interface)
+{
+	struct host_profile p = { .profile = PROFILE_PUBLIC, .by = PROFILE_BY_DEFAULT };
+	const struct host_interface *i = named(c, interface);
+	const struct host_zone *z = NULL;
+
+	if (!i && c->zone_count)
+		p.zone = told(f, interface);
+	if (!i)
+		z = meant(c, p.zone);
+	p.zone_known = z != NULL;
+	p.asked = i ? i->automatic : z ? z->automatic : c->interfaces_auto;
+	if (p.asked && answered(f, homes, interface)) {
+		p.profile = PROFILE_DOMAIN;
+		p.by = PROFILE_BY_DIRECTORY;
+	} else if (!p.asked && (i || z)) {
+		p.profile = i ? i->profile : z->profile;
+		p.by = i ? PROFILE_BY_PAGE : PROFILE_BY_ZONE;
+	}
+	return p;
+}
+
+const char *profile_source_name(enum profile_source by)
+{
+	static const char *const names[] = { [PROFILE_BY_PAGE] = "page",
+					     [PROFILE_BY_ZONE] = "zone",
+					     [PROFILE_BY_DIRECTORY] = "directory",
+					     [PROFILE_BY_DEFAULT] = "default" };
+
+	return names[by];
+}
+
+static const char *zone_words(const struct host_profile *p, char *buf, size_t size)
+{
+	static const char *const words[] = {
+		[ZONE_UNASKED] = "",
+		[ZONE_UNMANAGED] = "NetworkManager has no connection on it",
+		[ZONE_LOST] = "the file of its connection is not found, or not root's alone",
+		[ZONE_TWICE] = "two files of its connection name different zones",
+		[ZONE_ODD] = "its connection's zone has a name that no zone can have",
+		[ZONE_NONE] = "its connection names no zone",
+	};
+
+	if (!p->zone)
+		return "";
+	if (p->zone->kind != ZONE_NAMED)
+		return words[p->zone->kind];
+	(void)snprintf(buf, size, "its connection is in zone %s%s", p->zone->name,
+		       p->zone_known ? "" : ", of which host.yaml says nothing");
+	return buf;
+}
+
+const char *host_profile_why(const struct host_profile *p, char buf[PROFILE_WHY_TEXT])
+{
+	char zone_buf[PROFILE_WHY_TEXT / 2 + HOST_ZONE_TEXT];
+	const char *zone = zone_words(p, zone_buf, sizeof zone_buf), *directory = "";
+
+	if (p->by == PROFILE_BY_PAGE)
+		return "host.yaml says so";
+	if (p->asked)
+		directory = p->by == PROFILE_BY_DIRECTORY ? "the directory answers over it"
+							  : "no directory answers over it";
+	(void)snprintf(buf, PROFILE_WHY_TEXT, "%s%s%s", zone, *zone && *directory ? "; " : "", directory);
+	return *buf ? buf : "host.yaml does not name it";
 }
 
 void host_profiles(struct host_facts *f, const struct host_config *c, const struct host_homes *homes)
 {
-	for (size_t i = 0; i < c->interface_count; i++) {
-		const struct host_interface *one = &c->interfaces[i];
-
-		add(f, one->name, one->automatic ? learnt(f, homes, one->name) : one->profile);
-	}
-	for (size_t i = 0; c->interfaces_auto && i < f->place_count; i++)
-		add(f, f->places[i].interface, learnt(f, homes, f->places[i].interface));
-	if (c->interfaces_auto)
+	for (size_t i = 0; i < c->interface_count; i++)
+		add(f, c->interfaces[i].name, host_profile_of(f, c, homes, c->interfaces[i].name).profile);
+	if (c->interfaces_auto || c->zone_count) {
+		for (size_t i = 0; i < f->place_count; i++)
+			add(f, f->places[i].interface, host_profile_of(f, c, homes, f->places[i].interface).profile);
 		add(f, loopback, PROFILE_PUBLIC);
+	}
 	for (size_t i = 0; i < f->place_count; i++)
 		f->profiles |= host_facts_profile(f, f->places[i].interface);
-	if (!f->profiles && host_profiles_open(c))
+	if (!f->profiles && host_profiles_vary(c))
 		f->profiles = PROFILE_PUBLIC;
 }
 

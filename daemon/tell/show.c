@@ -782,7 +782,7 @@ static const char *state_word(const struct daemon *d, const json_t *peers, const
 		       : "protected";
 }
 
-/* Only where the host's page leaves the profile of some interface open. */
+/* Only where they are not all said by the host's page alone. */
 static json_t *profiles_json(const struct daemon *d)
 {
 	static const char *const names[] = {
@@ -790,12 +790,18 @@ static json_t *profiles_json(const struct daemon *d)
 	};
 	json_t *all = json_array();
 
-	for (size_t i = 0; d->config && host_profiles_open(d->config) && i < d->facts->interface_count; i++) {
+	for (size_t i = 0; d->config && host_profiles_vary(d->config) && i < d->facts->interface_count; i++) {
 		const struct plan_interface *one = &d->facts->interfaces[i];
+		struct host_profile p = host_profile_of(d->facts, d->config, &d->homes, one->name);
+		bool zoned = p.zone && p.zone->kind == ZONE_NAMED;
+		char why[PROFILE_WHY_TEXT];
 
 		if (strcmp(one->name, "lo") != 0 && one->profile < ARRAY_LEN(names) && names[one->profile])
-			(void)json_array_append_new(
-				all, json_pack("{s:s,s:s}", "interface", one->name, "profile", names[one->profile]));
+			(void)json_array_append_new(all, json_pack("{s:s,s:s,s:s,s:o,s:s}", "interface", one->name,
+								   "profile", names[one->profile], "by",
+								   profile_source_name(p.by), "zone",
+								   zoned ? json_string(p.zone->name) : json_null(),
+								   "why", host_profile_why(&p, why)));
 	}
 	return all;
 }

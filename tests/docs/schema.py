@@ -75,10 +75,10 @@ def main():
     for number, text in enumerate(shown(root / "docs/host-configuration.md", "yaml"), 1):
         expect(f"host-configuration.md, page {number}", True, mistakes(host, text))
     for text in ("cordon: 1", "cordon: 1\nname: x\ntrust: ca.pem\npolicy: p.yaml\ninterfaces: { eth0: domain }\ndata-plane: kernel", "cordon: 1\nworkers: auto",
-                 "cordon: 1\nworkers: 16"):
+                 "cordon: 1\nworkers: 16", "cordon: 1\nzones: { home: private, work: auto }"):
         expect("host page", True, mistakes(host, text))
     for text in ("name: x", "cordon: 1\ncertificate: x", "cordon: 1\ncertificates: [ { key: x } ]", "cordon: 1\ninterfaces: { eth0: home }",
-                 "cordon: 1\npolicy: []", "cordon: 1\ndata-plane: kernal"):
+                 "cordon: 1\npolicy: []", "cordon: 1\nzones: {}", "cordon: 1\nzones: auto", "cordon: 1\nzones: { home: home }", "cordon: 1\nzones: { 'my home': public }", "cordon: 1\ndata-plane: kernal"):
         expect("bad host page", False, mistakes(host, text))
     print(f"{len(examples)} examples and {len(pages)} shown policies fit, {refused} bad ones are refused, {failed} surprises")
     return 1 if failed or not examples or not refused else 0

@@ -92,6 +92,7 @@ LEFT_OUT = {
     "sources:nobody_knows": KEYING,
     "strongswan": "it is about UDP ports and who has them, before a data plane is asked",
     "workers": USERSPACE,
+    "zones": KEYING,
     "tutorial": "its page shows what the userspace plane says",
 }
 

@@ -122,7 +122,8 @@ firewall:
     expect("the one is the domain's, the other public: %s" % profiles(),
            wait_until(lambda: profiles() == {"eth0": "domain", "eth1": "public"}, 60))
     expect("which is told", "profile-changed" in member.events() and "eth0 is in profile domain now; it was in public" in member.log())
-    expect("status says so", "Profiles  eth0 domain, eth1 public" in member.cordon("status")[1])
+    expect("status says so", "Profiles  eth0 domain: the directory answers over it\n          eth1 public: no directory answers over it\n" in
+           member.cordon("status")[1])
 
     def hears(at, port, of, own):
         to = member.udp(own, port)

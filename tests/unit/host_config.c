@@ -132,6 +132,22 @@ static void a_profile_may_be_left_open(void **state)
 	}
 }
 
+static void a_zone_stands_for_a_profile_or_leaves_it_open(void **state)
+{
+	SCOPED(report_freep) struct report *r = report_new();
+	SCOPED(host_config_freep) struct host_config *c = NULL;
+
+	(void)state;
+	assert_int_equal(load("cordon: 1\nzones: { home: private, Work-1: auto, dmz: domain }\n", r, &c), 0);
+	assert_int_equal(c->zone_count, 3);
+	assert_string_equal(c->zones[0].name, "home");
+	assert_true(c->zones[0].profile == PROFILE_PRIVATE && !c->zones[0].automatic);
+	assert_string_equal(c->zones[1].name, "Work-1");
+	assert_true(c->zones[1].profile == PROFILE_PUBLIC && c->zones[1].automatic);
+	assert_true(c->zones[2].profile == PROFILE_DOMAIN && !c->zones[2].automatic);
+	assert_true(!c->interfaces_auto && c->interface_count == 0);
+}
+
 static void mistakes_are_named(void **state)
 {
 	static const struct {
@@ -172,6 +188,17 @@ static void mistakes_are_named(void **state)
 		{ "cordon: 1\ninterfaces: { eth0: home }\n",
 		  "the profile of an interface is domain, private, public or auto" },
 		{ "cordon: 1\ninterfaces: public\n", "interfaces:" },
+		{ "cordon: 1\nzones: auto\n",
+		  ":2:8: error: zones is a mapping of zones, as NetworkManager's connections name them, to profiles" },
+		{ "cordon: 1\nzones: [home]\n", "such as zones: { home: private, work: auto }" },
+		{ "cordon: 1\nzones: {}\n", "leave it out if zones shall not count" },
+		{ "cordon: 1\nzones: { home: privat }\n", "did you mean 'private'?\n" },
+		{ "cordon: 1\nzones: { home: [private] }\n", "the profile of a zone" },
+		{ "cordon: 1\nzones: { home: private, home: public }\n", "zone 'home' is there twice" },
+		{ "cordon: 1\nzones: { 'my home': private }\n", "'my home' cannot be a zone" },
+		{ "cordon: 1\nzones: { '': private }\n", "the name of a zone" },
+		{ "cordon: 1\nzones: { 0123456789012345678901234567890123456789012345678901234567890123: auto }\n",
+		  "a name has up to 63 letters, digits and signs of ASCII, no space" },
 		{ "cordon: 1\ntrust: { a: b }\n", "trust is a list" },
 		{ "cordon: 1\nname: [a]\n", "name is a single value, not a list" },
 		{ "cordon: 1\npolicy: []\n", "policy names at least one source" },
@@ -222,6 +249,7 @@ int main(void)
 		cmocka_unit_test(mistakes_are_named),
 		cmocka_unit_test(a_missing_page_is_an_error),
 		cmocka_unit_test(a_profile_may_be_left_open),
+		cmocka_unit_test(a_zone_stands_for_a_profile_or_leaves_it_open),
 	};
 
 	return cmocka_run_group_tests(tests, make_folder, remove_folder);

@@ -81,6 +81,94 @@ static void each_interface_has_the_profile_that_the_page_says_or_leaves_open(voi
 	}
 }
 
+/* eth0's connection is in this zone; eth1 is not NetworkManager's. */
+static void the_interfaces_own_word_counts_before_the_zones_and_that_before_what_holds_for_all(void **state)
+{
+	enum { SAID = 1, SAID_OPEN = 2, ALL_OPEN = 4, HOME = 8 };
+	static const struct host_zone zones[] = { { "home", PROFILE_PRIVATE, false },
+						  { "cafe", PROFILE_PUBLIC, false },
+						  { "work", PROFILE_PUBLIC, true },
+						  { "dc", PROFILE_DOMAIN, false } };
+	static const struct row {
+		struct zone_told zone;
+		unsigned is; /* the page about eth0, and the directory answers there */
+		unsigned profile;
+		enum profile_source by;
+		const char *why;
+	} rows[] = {
+		{ { ZONE_NAMED, "home" }, 0, PROFILE_PRIVATE, PROFILE_BY_ZONE, "its connection is in zone home" },
+		{ { ZONE_NAMED, "home" }, ALL_OPEN | HOME, PROFILE_PRIVATE, PROFILE_BY_ZONE, "zone home" },
+		{ { ZONE_NAMED, "home" }, SAID, PROFILE_PUBLIC, PROFILE_BY_PAGE, "host.yaml says so" },
+		{ { ZONE_NAMED, "home" },
+		  SAID_OPEN,
+		  PROFILE_PUBLIC,
+		  PROFILE_BY_DEFAULT,
+		  "no directory answers over it" },
+		{ { ZONE_NAMED, "home" },
+		  SAID_OPEN | HOME,
+		  PROFILE_DOMAIN,
+		  PROFILE_BY_DIRECTORY,
+		  "the directory answers over it" },
+		{ { ZONE_NAMED, "cafe" }, ALL_OPEN | HOME, PROFILE_PUBLIC, PROFILE_BY_ZONE, "zone cafe" },
+		{ { ZONE_NAMED, "work" },
+		  0,
+		  PROFILE_PUBLIC,
+		  PROFILE_BY_DEFAULT,
+		  "its connection is in zone work; no directory answers over it" },
+		{ { ZONE_NAMED, "work" },
+		  HOME,
+		  PROFILE_DOMAIN,
+		  PROFILE_BY_DIRECTORY,
+		  "its connection is in zone work; the directory answers over it" },
+		{ { ZONE_NAMED, "dc" }, 0, PROFILE_DOMAIN, PROFILE_BY_ZONE, "zone dc" },
+		{ { ZONE_NAMED, "Home" },
+		  0,
+		  PROFILE_PUBLIC,
+		  PROFILE_BY_DEFAULT,
+		  "its connection is in zone Home, of which host.yaml says nothing" },
+		{ { ZONE_NAMED, "dmz" },
+		  ALL_OPEN | HOME,
+		  PROFILE_DOMAIN,
+		  PROFILE_BY_DIRECTORY,
+		  "of which host.yaml says nothing; the directory answers over it" },
+		{ { ZONE_NONE, "" }, 0, PROFILE_PUBLIC, PROFILE_BY_DEFAULT, "its connection names no zone" },
+		{ { ZONE_NONE, "" }, ALL_OPEN | HOME, PROFILE_DOMAIN, PROFILE_BY_DIRECTORY, "names no zone; the dir" },
+		{ { ZONE_LOST, "home" }, 0, PROFILE_PUBLIC, PROFILE_BY_DEFAULT, "not root's alone" },
+		{ { ZONE_TWICE, "home" }, 0, PROFILE_PUBLIC, PROFILE_BY_DEFAULT, "two files" },
+		{ { ZONE_ODD, "" }, 0, PROFILE_PUBLIC, PROFILE_BY_DEFAULT, "a name that no zone can have" },
+		{ { ZONE_UNMANAGED, "" }, 0, PROFILE_PUBLIC, PROFILE_BY_DEFAULT, "has no connection on it" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		const struct row *r = &rows[i];
+		SCOPED(host_facts_freep) struct host_facts *f = machine();
+		struct host_interface said = { "eth0", PROFILE_PUBLIC, r->is & SAID_OPEN };
+		struct host_zone own[ARRAY_LEN(zones)];
+		struct host_homes homes = { 0 };
+		struct host_config c = { .interfaces = &said,
+					 .interface_count = r->is & (SAID | SAID_OPEN) ? 1 : 0,
+					 .interfaces_auto = r->is & ALL_OPEN,
+					 .zones = own,
+					 .zone_count = ARRAY_LEN(zones) };
+		char buf[PROFILE_WHY_TEXT];
+		struct host_profile p;
+
+		memcpy(own, zones, sizeof zones);
+		f->places[0].zone = f->places[1].zone = r->zone;
+		f->places[2].zone.kind = ZONE_UNMANAGED;
+		if (r->is & HOME)
+			(void)host_homes_add(&homes, f, (struct addr[]){ address("10.0.0.1") },
+					     &(struct host_time){ 0 }, 1);
+		host_profiles(f, &c, &homes);
+		p = host_profile_of(f, &c, &homes, "eth0");
+		if (host_facts_profile(f, "eth0") != r->profile || p.by != r->by ||
+		    !strstr(host_profile_why(&p, buf), r->why) || host_facts_profile(f, "eth1") != PROFILE_PUBLIC)
+			fail_msg("row %zu: %u, by %s: %s", i, p.profile, profile_source_name(p.by),
+				 host_profile_why(&p, buf));
+	}
+}
+
 /* Without an address all is public, and not everything in force. */
 static void a_host_without_addresses_is_in_public(void **state)
 {
@@ -202,6 +290,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_interface_has_the_profile_that_the_page_says_or_leaves_open),
+		cmocka_unit_test(the_interfaces_own_word_counts_before_the_zones_and_that_before_what_holds_for_all),
 		cmocka_unit_test(a_host_without_addresses_is_in_public),
 		cmocka_unit_test(a_home_lasts_as_long_as_it_is_answered_at_and_our_own),
 		cmocka_unit_test(a_home_is_left_with_its_link_and_when_the_machine_sleeps),

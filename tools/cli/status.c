@@ -118,7 +118,7 @@ static void print_overruled(const json_t *tables)
 	}
 }
 
-/* "eth0 domain, eth1 public": where they are not all said by the host's page. */
+/* "eth0 private: its connection is in zone home": where they are not all said by the host's page alone. */
 static void print_profiles(const json_t *all)
 {
 	const json_t *row;
@@ -126,10 +126,9 @@ static void print_profiles(const json_t *all)
 
 	json_array_foreach(all, i, row)
 	{
-		(void)printf("%s%s %s", i ? ", " : "Profiles  ", ask_text(row, "interface"), ask_text(row, "profile"));
+		(void)printf("%s%s %s: %s\n", i ? "          " : "Profiles  ", ask_text(row, "interface"),
+			     ask_text(row, "profile"), ask_text(row, "why"));
 	}
-	if (json_array_size(all))
-		(void)putchar('\n');
 }
 
 static void print_missing(const json_t *names)
