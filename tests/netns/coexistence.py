@@ -14,6 +14,7 @@ import time
 
 from daemon import A, B, PSK, Host, wait_until, write
 from lib import Capture, address, expect, main, marker, on_exit, wire
+from network_manager import NetworkManager
 
 OUT = "10.77.0.9"  # no rule speaks of it
 A6, B6 = "fd77::1", "fd77::2"
@@ -281,6 +282,24 @@ def networkd():
                                               "ip route flush table 100"), "routes")
 
 
+def networkmanager():
+    """The real NetworkManager: started beside what is there, made to bring the same up, restarted, stopped."""
+    if missing("NetworkManager", "nmcli", "dbus-daemon"):
+        return
+    h = Beside()
+    nm = NetworkManager(h.a)
+    h.step("start", nm.start)
+    nm.add("office", A, A6)
+    h.step("a connection of its own", lambda: nm.cli("connection", "up", "office"))
+    h.step("restart", lambda: (nm.stop(), nm.start()))
+    devices = nm.cli("-g", "DEVICE,STATE", "device")
+    expect("it leaves cordon0 alone: %s" % devices.split(), "cordon0" not in devices or "cordon0:unmanaged" in devices or
+           "cordon0:connected (externally)" in devices)
+    h.step("disconnected, and up again", lambda: (nm.cli("device", "disconnect", "eth0"), nm.cli("connection", "up", "office")))
+    h.step("reload", lambda: nm.cli("general", "reload"))
+    h.step("stop", nm.stop)
+
+
 # wg-quick up with AllowedIPs = 0.0.0.0/0, ::/0 does this (its nft form); its device is one end of a veth pair here.
 WIREGUARD = """
 ip link add wg0 type veth peer name wg0p; ip link set wg0p up; ip addr add 10.8.0.2/32 dev wg0; ip link set wg0 up
@@ -342,7 +361,7 @@ def openvpn():
     h.step("down", h.script("ip link del tun7"))
 
 
-TESTS = [nftables_service, firewalld, ufw, docker, networkd, wireguard, openvpn]
+TESTS = [nftables_service, firewalld, ufw, docker, networkd, networkmanager, wireguard, openvpn]
 
 if __name__ == "__main__":
     sys.dont_write_bytecode = True
