@@ -3,6 +3,7 @@
 
 #include "base/diag.h"
 #include "base/log.h"
+#include "daemon/dataplane/nat_reader.h"
 #include "daemon/dataplane/plane_run.h"
 #include "daemon/dataplane/plane_tell.h"
 
@@ -11,19 +12,6 @@ struct esp_config plane_esp_config(struct plane_server *s, const struct plane_ma
 	return (struct esp_config){
 		.own_mark = m->own, .plan = s->made.plan, .event = plane_heard, .now_ms = plane_now_ms, .context = s
 	};
-}
-
-void plane_take_esp(struct sad *own, const struct datagram *g)
-{
-	esp_encapsulated(own, &(struct esp_datagram){ .local = g->local,
-						      .remote = g->remote,
-						      .local_port = g->local_port,
-						      .remote_port = g->remote_port,
-						      .tos = g->tos,
-						      .ttl = g->ttl,
-						      .octets = (uint8_t *)(uintptr_t)g->octets, /* sockets.h */
-						      .len = g->len,
-						      .segment = g->segment });
 }
 
 static int make(struct plane_running *r, const struct plane_marks *m, struct sad **ret, struct diag *d)
@@ -49,9 +37,14 @@ static int no_news(const struct sad *sad)
 	return -1;
 }
 
-static void too_big(struct sad *sad, const struct datagram *g, uint32_t mtu)
+static void read_udp(struct plane_running *r, size_t socket)
 {
-	esp_encapsulated_too_big(sad, &g->remote, g->octets, g->len, mtu);
+	nat_reader_read(&(struct nat_reader){ .own = r->own,
+					      .sad = r->sad,
+					      .too_big = esp_encapsulated_too_big,
+					      .ike = plane_run_ike,
+					      .context = r },
+			r->sockets[0], socket);
 }
 
 static void set_tun(struct sad *sad, unsigned worker, int fd)
@@ -72,10 +65,7 @@ const struct plane_kind plane_alone = {
 	.deadline = esp_deadline,
 	.tick = esp_tick,
 	.news_fd = no_news,
-	.begin = esp_begin,
-	.esp = plane_take_esp,
-	.end = esp_end,
-	.too_big = too_big,
+	.read_udp = read_udp,
 	.set_tun = set_tun,
 	.set_plan = sad_set_plan,
 	.ask_again = esp_ask_again,

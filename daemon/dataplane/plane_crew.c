@@ -2,6 +2,7 @@
 #include "daemon/dataplane/plane_userspace.h"
 
 #include "base/mem.h"
+#include "daemon/dataplane/nat_reader.h"
 #include "daemon/dataplane/plane_run.h"
 #include "daemon/dataplane/plane_tell.h"
 #include "dataplane/esp/crew.h"
@@ -13,7 +14,7 @@
 
 struct worker {
 	const struct plane_running *run;
-	struct sad *crew, *own;
+	struct sad *crew;
 };
 
 /* IKE comes to the first socket, but the kernel may have joined one of its datagrams with ESP that came with it. */
@@ -43,38 +44,14 @@ static void worker_ike(void *context, const struct datagram *g)
 	free(s);
 }
 
-static void worker_esp(void *context, const struct datagram *g)
-{
-	plane_take_esp(((const struct worker *)context)->own, g);
-}
-
-static void worker_done(void *context)
-{
-	const struct worker *w = context;
-
-	esp_end(w->own);
-	esp_begin(w->own);
-}
-
-static void worker_too_big(void *context, const struct datagram *g, uint32_t mtu)
-{
-	const struct worker *w = context;
-
-	crew_too_big(w->crew, &g->remote, g->octets, g->len, mtu);
-}
-
 static void worker_datagrams(void *context, struct sad *crew, unsigned member, unsigned which, struct sad *own)
 {
-	struct worker w = { .run = context, .crew = crew, .own = own };
+	struct worker w = { .run = context, .crew = crew };
 
-	esp_begin(own);
-	sockets_readable(w.run->sockets[member], SOCKETS_NAT4 + which,
-			 &(struct sockets_handlers){ .ike = worker_ike,
-						     .esp = worker_esp,
-						     .done = worker_done,
-						     .too_big = worker_too_big,
-						     .context = &w });
-	esp_end(own);
+	nat_reader_read(
+		&(struct nat_reader){
+			.own = own, .sad = crew, .too_big = crew_too_big, .ike = worker_ike, .context = &w },
+		w.run->sockets[member], SOCKETS_NAT4 + which);
 }
 
 /* ---- in the loop's ----------------------------------------------------------------------------------------------- */
@@ -105,9 +82,12 @@ static struct sad *own(struct sad *sad)
 	return crew_own(sad);
 }
 
-static void too_big(struct sad *sad, const struct datagram *g, uint32_t mtu)
+static void read_udp(struct plane_running *r, size_t socket)
 {
-	crew_too_big(sad, &g->remote, g->octets, g->len, mtu);
+	nat_reader_read(
+		&(struct nat_reader){
+			.own = r->own, .sad = r->sad, .too_big = crew_too_big, .ike = plane_run_ike, .context = r },
+		r->sockets[0], socket);
 }
 
 const struct plane_kind plane_crew = {
@@ -120,10 +100,7 @@ const struct plane_kind plane_crew = {
 	.tick = esp_tick,
 	.news_fd = crew_fd,
 	.news = crew_read,
-	.begin = esp_begin,
-	.esp = plane_take_esp,
-	.end = esp_end,
-	.too_big = too_big,
+	.read_udp = read_udp,
 	.set_tun = crew_set_tun,
 	.set_plan = sad_set_plan,
 	.ask_again = crew_ask_again,

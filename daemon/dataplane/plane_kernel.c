@@ -34,22 +34,24 @@ static int no_news(const struct sad *sad)
 	return -1;
 }
 
-static void no_batch(struct sad *sad)
+static void no_esp(void *context, const struct datagram *g)
 {
-	(void)sad;
-}
-
-static void no_esp(struct sad *sad, const struct datagram *g)
-{
-	(void)sad;
+	(void)context;
 	(void)g;
 }
 
-static void no_too_big(struct sad *sad, const struct datagram *g, uint32_t mtu)
+static void no_too_big(void *context, const struct datagram *g, uint32_t mtu)
 {
-	(void)sad;
+	(void)context;
 	(void)g;
 	(void)mtu;
+}
+
+static void read_udp(struct plane_running *r, size_t socket)
+{
+	sockets_readable(
+		r->sockets[0], socket,
+		&(struct sockets_handlers){ .ike = plane_run_ike, .esp = no_esp, .too_big = no_too_big, .context = r });
 }
 
 static void no_tun(struct sad *sad, unsigned worker, int fd)
@@ -75,10 +77,7 @@ const struct plane_kind plane_kernel = {
 	.deadline = xfrm_deadline,
 	.tick = xfrm_tick,
 	.news_fd = no_news,
-	.begin = no_batch,
-	.esp = no_esp,
-	.end = no_batch,
-	.too_big = no_too_big,
+	.read_udp = read_udp,
 	.set_tun = no_tun,
 	.set_plan = set_plan,
 	.ask_again = xfrm_ask_again,

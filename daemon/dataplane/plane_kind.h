@@ -5,7 +5,6 @@
 #include "dataplane/sad.h"
 #include "dataplane/xfrm/xfrm.h"
 
-struct datagram;
 struct diag;
 struct plane_running;
 
@@ -25,11 +24,8 @@ struct plane_kind {
 	void (*tick)(struct sad *own);
 	int (*news_fd)(const struct sad *sad); /* of other threads; -1: there are none */
 	void (*news)(struct sad *sad);
-	/* What comes by UDP 4500: between begin and end. */
-	void (*begin)(struct sad *own);
-	void (*esp)(struct sad *own, const struct datagram *g);
-	void (*end)(struct sad *own);
-	void (*too_big)(struct sad *sad, const struct datagram *g, uint32_t mtu);
+	/* What has come to one of the sockets of UDP 4500 in the loop's thread. */
+	void (*read_udp)(struct plane_running *r, size_t socket);
 	/* What the parent and keying have it do. */
 	void (*set_tun)(struct sad *sad, unsigned worker, int fd); /* takes fd */
 	void (*set_plan)(struct sad *sad, struct plan *plan);

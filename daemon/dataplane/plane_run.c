@@ -27,43 +27,13 @@ void plane_run_ike(void *context, const struct datagram *g)
 	channel_end(client);
 }
 
-static void esp_came(void *context, const struct datagram *g)
-{
-	const struct plane_running *r = context;
-
-	r->kind->esp(r->own, g);
-}
-
-static void batch_done(void *context)
-{
-	const struct plane_running *r = context;
-
-	r->kind->end(r->own);
-	r->kind->begin(r->own);
-}
-
-static void too_big_came(void *context, const struct datagram *g, uint32_t mtu)
-{
-	const struct plane_running *r = context;
-
-	r->kind->too_big(r->sad, g, mtu);
-}
-
 static void socket_readable(uv_poll_t *p, int status, int events)
 {
 	struct plane_running *r = p->data;
 
 	(void)events;
-	if (status != 0)
-		return;
-	r->kind->begin(r->own);
-	sockets_readable(r->sockets[0], (size_t)(p - r->polls),
-			 &(struct sockets_handlers){ .ike = plane_run_ike,
-						     .esp = esp_came,
-						     .done = batch_done,
-						     .too_big = too_big_came,
-						     .context = r });
-	r->kind->end(r->own);
+	if (status == 0)
+		r->kind->read_udp(r, (size_t)(p - r->polls));
 }
 
 static void news_readable(uv_poll_t *p, int status, int events)

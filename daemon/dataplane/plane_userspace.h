@@ -8,6 +8,5 @@ struct plane_server;
 
 /* But the descriptors. */
 struct esp_config plane_esp_config(struct plane_server *s, const struct plane_marks *m);
-void plane_take_esp(struct sad *own, const struct datagram *g);
 
 #endif

@@ -7,6 +7,7 @@
  * --late: outbound SAs come that long after the first packet asked for one. */
 #include "base/diag.h"
 #include "base/scope.h"
+#include "daemon/dataplane/nat_reader.h"
 #include "daemon/process/sockets.h"
 #include "dataplane/esp/esp.h"
 #include "dataplane/esp/keeper.h"
@@ -205,50 +206,10 @@ static void keep_device(struct side *s)
 		die("the new device", &d);
 }
 
-static void no_ike(void *context, const struct datagram *g)
-{
-	(void)context;
-	(void)g;
-}
-
-static void esp_came(void *context, const struct datagram *g)
-{
-	const struct side *s = context;
-
-	esp_encapsulated(s->sad, &(struct esp_datagram){ .local = g->local,
-							 .remote = g->remote,
-							 .local_port = g->local_port,
-							 .remote_port = g->remote_port,
-							 .tos = g->tos,
-							 .ttl = g->ttl,
-							 .octets = (uint8_t *)(uintptr_t)g->octets,
-							 .len = g->len,
-							 .segment = g->segment });
-}
-
-static void batch_done(void *context)
-{
-	const struct side *s = context;
-
-	esp_end(s->sad);
-	esp_begin(s->sad);
-}
-
-static void too_big_came(void *context, const struct datagram *g, uint32_t mtu)
-{
-	const struct side *s = context;
-
-	esp_encapsulated_too_big(s->sad, &g->remote, g->octets, g->len, mtu);
-}
-
 static void read_udp(struct side *s, size_t i)
 {
-	esp_begin(s->sad);
-	sockets_readable(
-		s->sockets, i,
-		&(struct sockets_handlers){
-			.ike = no_ike, .esp = esp_came, .done = batch_done, .too_big = too_big_came, .context = s });
-	esp_end(s->sad);
+	nat_reader_read(&(struct nat_reader){ .own = s->sad, .sad = s->sad, .too_big = esp_encapsulated_too_big },
+			s->sockets, i);
 }
 
 /* `end` becomes readable when it is over; `ready` is told when the plane stands. */

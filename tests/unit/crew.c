@@ -5,6 +5,7 @@
 
 #include "base/diag.h"
 #include "base/scope.h"
+#include "daemon/dataplane/nat_reader.h"
 #include "daemon/process/sockets.h"
 #include "dataplane/esp/crew.h"
 #include "dataplane/esp/ip.h"
@@ -264,25 +265,6 @@ static void *program(void *context)
 
 /* ---- hosts ------------------------------------------------------------------------------------------------------- */
 
-struct hearing {
-	struct sad *crew, *own;
-};
-
-static void esp_came(void *context, const struct datagram *g)
-{
-	const struct hearing *h = context;
-
-	esp_encapsulated(h->own, &(struct esp_datagram){ .local = g->local,
-							 .remote = g->remote,
-							 .local_port = g->local_port,
-							 .remote_port = g->remote_port,
-							 .tos = g->tos,
-							 .ttl = g->ttl,
-							 .octets = (uint8_t *)(uintptr_t)g->octets,
-							 .len = g->len,
-							 .segment = g->segment });
-}
-
 static void no_ike(void *context, const struct datagram *g)
 {
 	(void)context;
@@ -290,30 +272,12 @@ static void no_ike(void *context, const struct datagram *g)
 	atomic_fetch_add(&wrong, 1);
 }
 
-static void batch_done(void *context)
-{
-	const struct hearing *h = context;
-
-	esp_end(h->own);
-	esp_begin(h->own);
-}
-
-static void too_big(void *context, const struct datagram *g, uint32_t mtu)
-{
-	crew_too_big(((const struct hearing *)context)->crew, &g->remote, g->octets, g->len, mtu);
-}
-
 static void datagrams(void *context, struct sad *crew, unsigned member, unsigned which, struct sad *own)
 {
 	const struct machine *host = context;
-	struct hearing h = { crew, own };
 
-	esp_begin(own);
-	sockets_readable(
-		host->sockets[member], SOCKETS_NAT4 + which,
-		&(struct sockets_handlers){
-			.ike = no_ike, .esp = esp_came, .done = batch_done, .too_big = too_big, .context = &h });
-	esp_end(own);
+	nat_reader_read(&(struct nat_reader){ .own = own, .sad = crew, .too_big = crew_too_big, .ike = no_ike },
+			host->sockets[member], SOCKETS_NAT4 + which);
 }
 
 static int open_udp(uint16_t *port)

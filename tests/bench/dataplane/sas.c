@@ -7,6 +7,7 @@
 #include "base/diag.h"
 #include "base/mem.h"
 #include "base/scope.h"
+#include "daemon/dataplane/nat_reader.h"
 #include "daemon/process/sockets.h"
 #include "dataplane/esp/esp.h"
 #include "dataplane/esp/keeper.h"
@@ -210,51 +211,10 @@ static size_t begin(struct side *end, int peer)
 	return end->count ? (memory() - before) / (2 * end->count) : 0;
 }
 
-static void no_ike(void *context, const struct datagram *g)
-{
-	(void)context;
-	(void)g;
-}
-
-static void esp_came(void *context, const struct datagram *g)
-{
-	const struct side *end = context;
-
-	esp_encapsulated(end->sad, &(struct esp_datagram){ .local = g->local,
-							   .remote = g->remote,
-							   .local_port = g->local_port,
-							   .remote_port = g->remote_port,
-							   .tos = g->tos,
-							   .ttl = g->ttl,
-							   .octets = (uint8_t *)(uintptr_t)g->octets,
-							   .len = g->len,
-							   .segment = g->segment });
-}
-
-static void batch_done(void *context)
-{
-	const struct side *end = context;
-
-	esp_end(end->sad);
-	esp_begin(end->sad);
-}
-
-static void too_big_came(void *context, const struct datagram *g, uint32_t mtu)
-{
-	const struct side *end = context;
-
-	esp_encapsulated_too_big(end->sad, &g->remote, g->octets, g->len, mtu);
-}
-
 static void read_udp(struct side *end)
 {
-	const struct sockets_handlers handlers = {
-		.ike = no_ike, .esp = esp_came, .done = batch_done, .too_big = too_big_came, .context = end
-	};
-
-	esp_begin(end->sad);
-	sockets_readable(end->sockets, SOCKETS_NAT4, &handlers);
-	esp_end(end->sad);
+	nat_reader_read(&(struct nat_reader){ .own = end->sad, .sad = end->sad, .too_big = esp_encapsulated_too_big },
+			end->sockets, SOCKETS_NAT4);
 }
 
 static _Noreturn void run(struct side *end, int peer, int over, int ready)
