@@ -19,13 +19,7 @@ static struct child_suite suite;
 static struct protection_set protection = { .name = "p", .suites = &suite, .count = 1 };
 static const struct auth_set auth = { .name = "a" };
 static const struct rule rule = { .name = "r", .mode = MODE_REQUIRE, .auth = &auth, .protection = &protection };
-static const struct plan_entry entry = { .rule = &rule,
-					 .protocol = PROTOCOL_ANY,
-					 .local_port = { 0, 65535 },
-					 .remote_port = { 0, 65535 },
-					 .icmp_type = -1,
-					 .icmp_code = -1,
-					 .initiators = INITIATOR_EITHER };
+static const struct plan_entry entry = FLAT_ALL(&rule);
 static struct plan plan = { &entry, 1, 1 };
 static uint32_t spi_in;
 
@@ -48,23 +42,12 @@ static void fuzz_event(void *context, const struct sad_event *e)
 
 static void fuzz_install(struct sad *s, unsigned family, bool inbound)
 {
-	struct sa_spec spec = {
-		.spi = 4096,
-		.inbound = inbound,
-		.local = end_of(family, 1),
-		.remote = end_of(family, 2),
-		.suite = suite,
-		.replay_window = 64,
-		.selector = { .local = end_of(family, 1),
-			      .remote = end_of(family, 2),
-			      .protocol = PROTOCOL_ANY,
-			      .local_port = PORT_ANY,
-			      .remote_port = PORT_ANY },
-		.rule = &rule,
-		.pair = family,
-	};
+	const struct addr local = end_of(family, 1), remote = end_of(family, 2);
+	struct sa_spec spec = flat_spec(&local, &remote, &suite, &rule);
 
-	spec.integ_key.len = suite.integ->key;
+	spec.spi = 4096;
+	spec.inbound = inbound;
+	spec.pair = family;
 	if (inbound && sad_reserve_spi(s, &spec.local, &spec.remote, 0, NULL) == 0)
 		spec.spi = spi_in;
 	if (sad_install(s, &spec, 0, NULL) < 0)

@@ -48,15 +48,7 @@ struct side {
 static const struct auth_set auth = { .name = "test" };
 static struct protection_set protection = { .name = "test", .count = 1 };
 static const struct rule rule = { .name = "All", .mode = MODE_REQUIRE, .auth = &auth, .protection = &protection };
-static const struct plan_entry entry = {
-	.rule = &rule,
-	.protocol = PROTOCOL_ANY,
-	.local_port = { 0, 65535 },
-	.remote_port = { 0, 65535 },
-	.icmp_type = -1,
-	.icmp_code = -1,
-	.initiators = INITIATOR_EITHER,
-};
+static const struct plan_entry entry = FLAT_ALL(&rule);
 static struct plan plan = { &entry, 1, 1 };
 
 static void die(const char *what, const struct diag *d)
@@ -90,40 +82,26 @@ static void on_event(void *context, const struct sad_event *e)
 			s->asked_ms[i] = now_ms(NULL);
 }
 
-static void key_fill(struct key *k, size_t len, uint8_t with)
+static void key_fill(struct key *k, uint8_t with)
 {
-	k->len = len;
-	for (size_t i = 0; i < len; i++)
+	for (size_t i = 0; i < k->len; i++)
 		k->octets[i] = (uint8_t)(with + i);
 }
 
 static void install(struct side *s, size_t i, bool inbound)
 {
-	const struct algorithm *encr = s->suite.encr, *integ = s->suite.integ;
-	struct sa_spec spec = {
-		.spi = inbound ? s->spi[i] : s->peer_spi[i],
-		.inbound = inbound,
-		.local = s->local[i],
-		.remote = s->remote[i],
-		.suite = s->suite,
-		.esn = s->esn,
-		.encap_local_port = s->udp ? IKE_NAT_PORT : 0,
-		.encap_remote_port = s->udp ? IKE_NAT_PORT : 0,
-		.replay_window = WINDOW,
-		.selector = { .local = s->local[i],
-			      .remote = s->remote[i],
-			      .protocol = PROTOCOL_ANY,
-			      .local_port = PORT_ANY,
-			      .remote_port = PORT_ANY },
-		.rule = &rule,
-		.pair = i + 1,
-	};
+	struct sa_spec spec = flat_spec(&s->local[i], &s->remote[i], &s->suite, &rule);
+	uint8_t direction = s->first == inbound ? 1 : 101;
 	struct diag d;
 
-	if (encr)
-		key_fill(&spec.encr_key, (size_t)encr->key + encr->salt, (uint8_t)(s->first == inbound ? 1 : 101));
-	if (integ)
-		key_fill(&spec.integ_key, (size_t)integ->key + integ->salt, (uint8_t)(s->first == inbound ? 7 : 107));
+	spec.spi = inbound ? s->spi[i] : s->peer_spi[i];
+	spec.inbound = inbound;
+	spec.esn = s->esn;
+	spec.encap_local_port = spec.encap_remote_port = s->udp ? IKE_NAT_PORT : 0;
+	spec.replay_window = WINDOW;
+	spec.pair = i + 1;
+	key_fill(&spec.encr_key, direction);
+	key_fill(&spec.integ_key, (uint8_t)(direction + 6));
 	if (sad_install(s->sad, &spec, 100 + i, &d) < 0)
 		die("install", &d);
 }

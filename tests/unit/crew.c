@@ -71,15 +71,7 @@ static struct child_suite suite;
 static const struct auth_set auth = { .name = "test" };
 static struct protection_set protection = { .name = "test", .count = 1, .suites = &suite };
 static const struct rule rule = { .name = "All", .mode = MODE_REQUIRE, .auth = &auth, .protection = &protection };
-static const struct plan_entry entry = {
-	.rule = &rule,
-	.protocol = PROTOCOL_ANY,
-	.local_port = { 0, 65535 },
-	.remote_port = { 0, 65535 },
-	.icmp_type = -1,
-	.icmp_code = -1,
-	.initiators = INITIATOR_EITHER,
-};
+static const struct plan_entry entry = FLAT_ALL(&rule);
 static struct plan plan = { &entry, 1, 1 };
 
 static uint64_t now_ms(void *context)
@@ -117,25 +109,13 @@ static void install(unsigned peer, unsigned host, bool inbound)
 {
 	const struct child *c = &next_children[peer];
 	struct addr local = address(host, peer), remote = address(1 - host, peer);
-	struct sa_spec s = {
-		.spi = c->spi[inbound ? host : 1 - host],
-		.inbound = inbound,
-		.local = local,
-		.remote = remote,
-		.suite = suite,
-		.encap_local_port = hosts[host].port,
-		.encap_remote_port = hosts[1 - host].port,
-		.replay_window = 64,
-		.selector = { .local = local,
-			      .remote = remote,
-			      .protocol = PROTOCOL_ANY,
-			      .local_port = PORT_ANY,
-			      .remote_port = PORT_ANY },
-		.rule = &rule,
-		.pair = c->pair,
-	};
+	struct sa_spec s = flat_spec(&local, &remote, &suite, &rule);
 
-	s.encr_key.len = (size_t)suite.encr->key + suite.encr->salt;
+	s.spi = c->spi[inbound ? host : 1 - host];
+	s.inbound = inbound;
+	s.encap_local_port = hosts[host].port;
+	s.encap_remote_port = hosts[1 - host].port;
+	s.pair = c->pair;
 	memset(s.encr_key.octets, (int)(1 + peer + (host == (inbound ? 1u : 0u) ? 100 : 0)), s.encr_key.len);
 	assert_int_equal(sad_install(hosts[host].crew, &s, peer, NULL), 0);
 }

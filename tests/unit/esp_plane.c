@@ -409,7 +409,7 @@ static void a_path_is_lowered_for_tunnels_and_through_a_nat(void **state)
 	static const struct rule to_branch = {
 		.name = "Branch", .mode = MODE_REQUIRE, .auth = &auth_a, .protection = &encrypt, .tunnel = true
 	};
-	static const struct plan_entry entries[1] = { ENTRY(&to_branch, PROTOCOL_ANY, 0, 65535) };
+	static const struct plan_entry entries[1] = { FLAT_ALL(&to_branch) };
 	static struct plan plan_of_tunnel = { entries, ARRAY_LEN(entries), 1 };
 
 	(void)state;

@@ -70,14 +70,13 @@ static void what_comes_under_a_reserved_spi_waits_for_its_keys(void **state)
 
 static void what_comes_is_judged_by_the_plan(void **state)
 {
-	static const struct plan_entry web_first[] = { ENTRY(&web, IP_UDP, 80, 80),
-						       ENTRY(&all, PROTOCOL_ANY, 0, 65535) };
-	static const struct plan_entry web_only[] = { ENTRY(&web, IP_UDP, 80, 80) };
-	static const struct plan_entry exempt_first[] = { ENTRY(&exempt, IP_UDP, 53, 53), ENTRY(&web, IP_UDP, 80, 80) };
+	static const struct plan_entry web_first[] = { FLAT_ENTRY(&web, IP_UDP, 80, 80), FLAT_ALL(&all) };
+	static const struct plan_entry web_only[] = { FLAT_ENTRY(&web, IP_UDP, 80, 80) };
+	static const struct plan_entry exempt_first[] = { FLAT_ENTRY(&exempt, IP_UDP, 53, 53),
+							  FLAT_ENTRY(&web, IP_UDP, 80, 80) };
 	static struct plan plans[] = { { web_first, 2, 1 }, { web_only, 1, 1 }, { exempt_first, 2, 1 } };
 	static struct rule all_other;
-	static const struct plan_entry other[] = { ENTRY(&all_other, IP_UDP, 53, 53),
-						   ENTRY(&web, PROTOCOL_ANY, 0, 65535) };
+	static const struct plan_entry other[] = { FLAT_ENTRY(&all_other, IP_UDP, 53, 53), FLAT_ALL(&web) };
 	static struct plan other_plan = { other, 2, 1 };
 	const struct {
 		const char *what;
@@ -141,7 +140,7 @@ static void what_comes_is_judged_by_the_plan(void **state)
 static void a_fragment_under_an_sa_is_refused(void **state)
 {
 	static const struct shape udp6 = { .family = 6, .protocol = IP_UDP, .from = 80, .to = 1000, .payload = 100 };
-	static const struct plan_entry entries[] = { ENTRY(&all, IP_UDP, 80, 80), ENTRY(&web, PROTOCOL_ANY, 0, 65535) };
+	static const struct plan_entry entries[] = { FLAT_ENTRY(&all, IP_UDP, 80, 80), FLAT_ALL(&web) };
 	static struct plan plan = { entries, ARRAY_LEN(entries), 1 };
 	static const uint8_t second_of_two[8] = { IP_UDP, 0, 0, 8, 0, 0, 0, 7 };
 	uint8_t packet[PACKET_ROOM], sealed[PACKET_ROOM];
@@ -259,7 +258,7 @@ static void what_comes_must_be_within_the_selector(void **state)
 
 static void an_icmp_error_leaves_under_the_sa_of_what_it_quotes(void **state)
 {
-	static const struct plan_entry udp_only[] = { ENTRY(&all, IP_UDP, 0, 65535) };
+	static const struct plan_entry udp_only[] = { FLAT_ENTRY(&all, IP_UDP, 0, 65535) };
 	static struct plan plan = { udp_only, 1, 1 };
 	struct shape error = { .family = 4, .protocol = IP_ICMP, .from = 0x0303, .payload = 28 };
 	struct shape quoted = { .family = 4, .protocol = IP_UDP, .from = 9, .to = 53, .reply = true };

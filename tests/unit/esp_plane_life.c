@@ -152,10 +152,10 @@ static void wrong_requests_fail_at_once(void **state)
 static void a_new_plan_keeps_the_sas_that_still_belong_to_their_rule(void **state)
 {
 	static struct rule again, stricter, renamed;
-	static const struct plan_entry again_entries[] = { ENTRY(&again, PROTOCOL_ANY, 0, 65535) };
-	static const struct plan_entry stricter_entries[] = { ENTRY(&stricter, PROTOCOL_ANY, 0, 65535) };
-	static const struct plan_entry renamed_entries[] = { ENTRY(&renamed, PROTOCOL_ANY, 0, 65535) };
-	static const struct plan_entry narrower_entries[] = { ENTRY(&again, IP_TCP, 0, 65535) };
+	static const struct plan_entry again_entries[] = { FLAT_ALL(&again) };
+	static const struct plan_entry stricter_entries[] = { FLAT_ALL(&stricter) };
+	static const struct plan_entry renamed_entries[] = { FLAT_ALL(&renamed) };
+	static const struct plan_entry narrower_entries[] = { FLAT_ENTRY(&again, IP_TCP, 0, 65535) };
 	static struct plan plans[] = { { again_entries, 1, 1 },
 				       { stricter_entries, 1, 1 },
 				       { renamed_entries, 1, 1 },

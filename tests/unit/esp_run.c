@@ -16,13 +16,7 @@ static const struct auth_set auth = { .name = "a" };
 static struct child_suite suite;
 static struct protection_set encrypt = { .name = "e", .suites = &suite, .count = 1, .require_encryption = true };
 static const struct rule rule = { .name = "All", .mode = MODE_REQUIRE, .auth = &auth, .protection = &encrypt };
-static const struct plan_entry entry = { .rule = &rule,
-					 .protocol = PROTOCOL_ANY,
-					 .local_port = { 0, 65535 },
-					 .remote_port = { 0, 65535 },
-					 .icmp_type = -1,
-					 .icmp_code = -1,
-					 .initiators = INITIATOR_EITHER };
+static const struct plan_entry entry = FLAT_ALL(&rule);
 static struct plan plan = { &entry, 1, 1 };
 
 /* What left a plane, whole: head and body put together. */
@@ -84,23 +78,12 @@ static void side_up(struct side *h)
 static void install(struct side *h, unsigned family, unsigned number, bool inbound, uint32_t spi)
 {
 	struct addr local = end_of(family, number), remote = end_of(family, 3 - number);
-	struct sa_spec s = { .spi = spi,
-			     .inbound = inbound,
-			     .local = local,
-			     .remote = remote,
-			     .encap_local_port = PORT,
-			     .encap_remote_port = PORT,
-			     .suite = suite,
-			     .replay_window = 64,
-			     .selector = { .local = local,
-					   .remote = remote,
-					   .protocol = PROTOCOL_ANY,
-					   .local_port = PORT_ANY,
-					   .remote_port = PORT_ANY },
-			     .rule = &rule,
-			     .pair = 1 };
+	struct sa_spec s = flat_spec(&local, &remote, &suite, &rule);
 
-	s.encr_key.len = 36;
+	s.spi = spi;
+	s.inbound = inbound;
+	s.encap_local_port = s.encap_remote_port = PORT;
+	s.pair = 1;
 	assert_int_equal(sad_install(h->sad, &s, 1, NULL), 0);
 }
 

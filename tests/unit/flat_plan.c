@@ -54,3 +54,22 @@ size_t plan_tunnels(const struct plan *p, const struct plan_tunnel **ret)
 	*ret = flat_tunnels;
 	return flat_tunnel_count;
 }
+
+struct sa_spec flat_spec(const struct addr *local, const struct addr *remote, const struct child_suite *suite,
+			 const struct rule *rule)
+{
+	struct sa_spec s = { .local = *local,
+			     .remote = *remote,
+			     .suite = *suite,
+			     .replay_window = 64,
+			     .selector = { .local = *local,
+					   .remote = *remote,
+					   .protocol = PROTOCOL_ANY,
+					   .local_port = PORT_ANY,
+					   .remote_port = PORT_ANY },
+			     .rule = rule };
+
+	s.encr_key.len = suite->encr ? (size_t)suite->encr->key + suite->encr->salt : 0;
+	s.integ_key.len = suite->integ ? (size_t)suite->integ->key + suite->integ->salt : 0;
+	return s;
+}

@@ -23,7 +23,7 @@ struct rule all = { .name = "All", .mode = MODE_REQUIRE, .auth = &auth_a, .prote
 struct rule web = { .name = "Web", .mode = MODE_REQUIRE, .auth = &auth_a, .protection = &sign };
 struct rule exempt = { .name = "Exempt", .mode = MODE_EXEMPT };
 
-const struct plan_entry all_entries[1] = { ENTRY(&all, PROTOCOL_ANY, 0, 65535) };
+const struct plan_entry all_entries[1] = { FLAT_ALL(&all) };
 struct plan plan_of_all = { all_entries, ARRAY_LEN(all_entries), 1 };
 
 void sides_protect_by(struct child_suite *suite)
@@ -135,22 +135,9 @@ struct sa_spec side_spec(const struct side *h, unsigned family, const struct rul
 			 const struct child_suite *suite)
 {
 	struct addr local = end_of(family, h->number), remote = end_of(family, 3 - h->number);
-	struct sa_spec s = {
-		.local = local,
-		.remote = remote,
-		.suite = *suite,
-		.replay_window = 64,
-		.selector = { .local = local,
-			      .remote = remote,
-			      .protocol = PROTOCOL_ANY,
-			      .local_port = PORT_ANY,
-			      .remote_port = PORT_ANY },
-		.rule = rule,
-		.pair = PAIR,
-	};
+	struct sa_spec s = flat_spec(&local, &remote, suite, rule);
 
-	s.encr_key.len = suite->encr ? (size_t)suite->encr->key + suite->encr->salt : 0;
-	s.integ_key.len = suite->integ ? suite->integ->key : 0;
+	s.pair = PAIR;
 	return s;
 }
 

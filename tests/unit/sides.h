@@ -38,11 +38,6 @@ extern struct protection_set encrypt, sign;
 extern struct rule all, web, exempt;
 extern const struct plan_entry all_entries[1];
 extern struct plan plan_of_all;
-#define ENTRY(r, p, lo, hi) \
-	{ \
-		.rule = (r), .protocol = (p), .local_port = { 0, 65535 }, .remote_port = { (lo), (hi) }, \
-		.icmp_type = -1, .icmp_code = -1, .initiators = INITIATOR_EITHER \
-	}
 void sides_protect_by(struct child_suite *suite); /* what `all` asks for */
 
 void side_up(struct side *h, unsigned number, struct plan *plan);

@@ -47,15 +47,7 @@ static const struct auth_set auth = { .name = "bench" };
 static struct child_suite suite;
 static struct protection_set protection = { .name = "bench", .suites = &suite, .count = 1 };
 static struct rule rule = { .name = "All", .mode = MODE_REQUIRE, .auth = &auth, .protection = &protection };
-static const struct plan_entry entry = {
-	.rule = &rule,
-	.protocol = PROTOCOL_ANY,
-	.local_port = { 0, 65535 },
-	.remote_port = { 0, 65535 },
-	.icmp_type = -1,
-	.icmp_code = -1,
-	.initiators = INITIATOR_EITHER,
-};
+static const struct plan_entry entry = FLAT_ALL(&rule);
 static struct plan plan = { &entry, 1, 1 };
 
 static _Noreturn void die(const char *what, const struct diag *d)
@@ -104,40 +96,33 @@ static void two(const struct side *end, size_t i, struct addr *local, struct add
 	*remote = end->has_many ? one : other;
 }
 
-/* What it carries. */
+/* What a tunnel carries. */
 static void select_packets(const struct side *end, size_t i, struct sa_spec *spec)
 {
 	size_t part = end->behind / end->count;
 	struct addr_range one = { .lo = address(end->one, 0), .hi = address(end->one, 0) };
 	struct addr_range many = { .lo = address(end->many, i * part), .hi = address(end->many, (i + 1) * part - 1) };
 
-	spec->selector.local = spec->local;
-	spec->selector.remote = spec->remote;
-	if (!end->gateway)
-		return;
 	spec->tunnel = true;
 	sa_selector_set_ranges(&spec->selector, end->has_many ? &many : &one, end->has_many ? &one : &many);
 }
 
 static void install(struct side *end, size_t i, bool inbound)
 {
-	struct sa_spec spec = {
-		.spi = inbound ? end->spi[i] : end->peer_spi[i],
-		.inbound = inbound,
-		.encap_local_port = IKE_NAT_PORT,
-		.encap_remote_port = IKE_NAT_PORT,
-		.suite = suite,
-		.esn = true,
-		.replay_window = WINDOW,
-		.selector = { .protocol = PROTOCOL_ANY, .local_port = PORT_ANY, .remote_port = PORT_ANY },
-		.rule = &rule,
-		.pair = i + 1,
-	};
+	struct addr local, remote;
+	struct sa_spec spec;
 	struct diag d;
 
-	two(end, i, &spec.local, &spec.remote);
-	select_packets(end, i, &spec);
-	spec.encr_key.len = (size_t)suite.encr->key + suite.encr->salt;
+	two(end, i, &local, &remote);
+	spec = flat_spec(&local, &remote, &suite, &rule);
+	spec.spi = inbound ? end->spi[i] : end->peer_spi[i];
+	spec.inbound = inbound;
+	spec.encap_local_port = spec.encap_remote_port = IKE_NAT_PORT;
+	spec.esn = true;
+	spec.replay_window = WINDOW;
+	spec.pair = i + 1;
+	if (end->gateway)
+		select_packets(end, i, &spec);
 	memset(spec.encr_key.octets, end->has_many == inbound ? 1 : 2, spec.encr_key.len);
 	if (sad_install(end->sad, &spec, COUNT_MOST + i, &d) < 0)
 		die("install", &d);
