@@ -194,17 +194,23 @@ void child_request(struct ike_sa *ike, const struct ike_msg *m)
 		child_fail(c, "%s", d.text);
 }
 
+void child_ask_exchange(struct child *c, struct keying_octets nonce, struct keying_octets ke)
+{
+	struct keying_job *job = job_new(c->group ? JOB_ANSWER : JOB_BEGIN);
+
+	owned_set(&c->nonce_i, nonce.at, nonce.len);
+	job->group = c->group;
+	if (c->group)
+		job->peer_public = job_octets(ke);
+	c->job = job_ask(c->ike->k, OWNER_CHILD, c->pair, job);
+}
+
 int child_ask_answer(struct child *c, const struct child_input *in, struct diag *d)
 {
 	const struct ike_msg *m = in->msg;
-	struct keying_job *job = job_new(c->group ? JOB_ANSWER : JOB_BEGIN);
 
 	(void)d;
-	owned_set(&c->nonce_i, m->nonce.at, m->nonce.len);
-	job->group = c->group;
-	if (c->group)
-		job->peer_public = job_octets(m->ke);
-	c->job = job_ask(c->ike->k, OWNER_CHILD, c->pair, job);
+	child_ask_exchange(c, m->nonce, m->ke);
 	return 0;
 }
 

@@ -43,6 +43,7 @@ struct task;
 
 enum {
 	HALF_OPEN_MS = 30000,  /* a stranger has so long to prove itself */
+	HINT_EVERY_MS = 1000,  /* how often a hint of what we do not have is sent, or believed */
 	HINT_MS = 1000,        /* an unprotected refusal is believed when nothing better comes so long */
 	RESEND_MOST_MS = 8000, /* repetitions are at most so far apart: on a bad link their number counts */
 	LINGER_MS = 1000,      /* what is to be deleted stays so long: packets are on their way */
@@ -640,6 +641,8 @@ void child_request(struct ike_sa *ike, const struct ike_msg *m); /* CREATE_CHILD
 void child_reply(struct child *c, const struct ike_msg *m);
 bool child_still_wanted(struct child *c);
 void child_put_offer(struct child *c, struct ike_writer *w);
+/* What a request brought, and the job that makes our half of it; v1/ as well. */
+void child_ask_exchange(struct child *c, struct keying_octets nonce, struct keying_octets ke);
 void child_put_answer(struct child *c, struct ike_writer *w);
 /* What a request asks for; old: that it rekeys. On refusal *ret_refusal says what the reply says; words in d. */
 struct child *child_asked(struct ike_sa *ike, const struct ike_msg *m, const struct child *old,
@@ -726,6 +729,8 @@ void capture_child(struct keying *k, const struct sa_spec *spec);
 /* keying.c */
 void keying_tick(struct keying *k, uint64_t now_ms);
 void keying_settle(struct keying *k);
+/* Of what we do not have: not too often, and counted if so. */
+bool keying_may_hint(struct keying *k);
 uint64_t keying_number(struct keying *k);
 struct ike_sa *keying_ike_by_number(struct keying *k, uint64_t number);
 

@@ -18,7 +18,7 @@ const struct keying_config keying_default = {
 	.fragment_octets = 1280,
 };
 
-enum { HINT_EVERY_MS = 1000, HINTS_MOST = 64, NON_ESP_MARKER = 4 };
+enum { HINTS_MOST = 64, NON_ESP_MARKER = 4 };
 
 uint64_t keying_number(struct keying *k)
 {
@@ -204,6 +204,18 @@ void keying_tick(struct keying *k, uint64_t now_ms)
 		k->now_ms = now_ms;
 }
 
+bool keying_may_hint(struct keying *k)
+{
+	if (k->now_ms - k->hints_ms >= HINT_EVERY_MS) {
+		k->hints_ms = k->now_ms;
+		k->hints = 0;
+	}
+	if (k->hints >= HINTS_MOST)
+		return false;
+	k->hints++;
+	return true;
+}
+
 /* Somebody speaks of an SA that we do not have: a hint, not too often (RFC 7296 2.21.4). */
 static void unknown_spi(struct keying *k, const struct ike_header *h, const struct addr *local, uint16_t local_port,
 			const struct addr *remote, uint16_t remote_port)
@@ -214,13 +226,8 @@ static void unknown_spi(struct keying *k, const struct ike_header *h, const stru
 
 	if ((h->flags & IKE_FLAG_RESPONSE) || !selector_any(k->plan, local, remote, &any))
 		return;
-	if (k->now_ms - k->hints_ms >= HINT_EVERY_MS) {
-		k->hints_ms = k->now_ms;
-		k->hints = 0;
-	}
-	if (k->hints >= HINTS_MOST)
+	if (!keying_may_hint(k))
 		return;
-	k->hints++;
 	reply.version = IKE_VERSION;
 	reply.flags = (uint8_t)((h->flags ^ IKE_FLAG_INITIATOR) & IKE_FLAG_INITIATOR) | IKE_FLAG_RESPONSE;
 	ike_write_begin(&w, k->out, sizeof k->out, &reply);

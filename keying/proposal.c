@@ -211,8 +211,7 @@ bool proposal_accept_child(const struct ike_offer *answer, const struct protecti
 
 /* ---- for people -------------------------------------------------------------------------------------------------- */
 
-static void append(char buf[PROPOSALS_TEXT], const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-static void append(char buf[PROPOSALS_TEXT], const char *fmt, ...)
+void proposal_append(char buf[PROPOSALS_TEXT], const char *fmt, ...)
 {
 	size_t len = strlen(buf);
 	va_list ap;
@@ -235,9 +234,9 @@ static void append_transforms(char *buf, const struct ike_proposal *p)
 			const struct algorithm *a =
 				algorithm_by_ikev2((enum algorithm_kind)t->type, t->id, t->key_bits);
 			if (a)
-				append(buf, "%s%s", between, a->name);
+				proposal_append(buf, "%s%s", between, a->name);
 			else
-				append(buf, "%s%u/%u", between, t->type, t->id);
+				proposal_append(buf, "%s%u/%u", between, t->type, t->id);
 			between = "-";
 		}
 }
@@ -247,10 +246,10 @@ const char *proposal_text(const struct ike_offer *offer, char buf[PROPOSALS_TEXT
 	buf[0] = '\0';
 	for (size_t i = 0; i < offer->count; i++) {
 		const struct ike_proposal *p = &offer->proposals[i];
-		append(buf, "%s%s", i ? ", " : "",
-		       p->protocol == PROTO_ESP  ? "esp-"
-		       : p->protocol == PROTO_AH ? "ah-"
-						 : "");
+		proposal_append(buf, "%s%s", i ? ", " : "",
+				p->protocol == PROTO_ESP  ? "esp-"
+				: p->protocol == PROTO_AH ? "ah-"
+							  : "");
 		append_transforms(buf, p);
 	}
 	return offer->count ? buf : "nothing";
@@ -262,7 +261,7 @@ const char *proposal_set_text(const struct key_exchange_set *set, char buf[PROPO
 
 	buf[0] = '\0';
 	for (size_t i = 0; i < set->count; i++)
-		append(buf, "%s%s", i ? ", " : "", ike_suite_text(&set->suites[i], one));
+		proposal_append(buf, "%s%s", i ? ", " : "", ike_suite_text(&set->suites[i], one));
 	return buf;
 }
 
@@ -272,6 +271,6 @@ const char *proposal_protection_text(const struct protection_set *set, char buf[
 
 	buf[0] = '\0';
 	for (size_t i = 0; i < set->count; i++)
-		append(buf, "%s%s", i ? ", " : "", child_suite_text(&set->suites[i], one));
+		proposal_append(buf, "%s%s", i ? ", " : "", child_suite_text(&set->suites[i], one));
 	return buf;
 }

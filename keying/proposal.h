@@ -39,6 +39,7 @@ bool proposal_accept_child(const struct ike_offer *answer, const struct protecti
 
 /* For people: "aes128-sha1-modp1024, aes256gcm-..."; cut to fit. */
 enum { PROPOSALS_TEXT = 160 };
+void proposal_append(char buf[PROPOSALS_TEXT], const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 const char *proposal_text(const struct ike_offer *offer, char buf[PROPOSALS_TEXT]);
 const char *proposal_set_text(const struct key_exchange_set *set, char buf[PROPOSALS_TEXT]);
 const char *proposal_protection_text(const struct protection_set *set, char buf[PROPOSALS_TEXT]);

@@ -11,8 +11,7 @@ enum {
 	NONCE_OCTETS = 32,
 	SPIS_MOST = 64,
 	DELETE_TRIES = 6, /* [MS-IKEE] 3.8 */
-	HINT_EVERY_MS = 1000,
-	WINDOWS_XP = 3, /* 2000 does not know reliable deletes */
+	WINDOWS_XP = 3,   /* 2000 does not know reliable deletes */
 };
 
 /* ---- sending ----------------------------------------------------------------------------------------------------- */

@@ -2,7 +2,6 @@
 #include "base/diag.h"
 #include "base/scope.h"
 #include "keying/v1/proposal.h"
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -281,25 +280,14 @@ void v1_answer_quick(const struct v1_quick_choice *choice, uint32_t spi, struct 
 
 /* ---- for people -------------------------------------------------------------------------------------------------- */
 
-static void append(char buf[PROPOSALS_TEXT], const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-static void append(char buf[PROPOSALS_TEXT], const char *fmt, ...)
-{
-	size_t len = strlen(buf);
-	va_list ap;
-
-	va_start(ap, fmt);
-	(void)vsnprintf(buf + len, PROPOSALS_TEXT - len, fmt, ap);
-	va_end(ap);
-}
-
 static void append_algorithm(char *buf, const struct algorithm *a, const char *what, unsigned number)
 {
 	const char *hyphen = *buf && buf[strlen(buf) - 1] != ' ' ? "-" : "";
 
 	if (a)
-		append(buf, "%s%s", hyphen, a->name);
+		proposal_append(buf, "%s%s", hyphen, a->name);
 	else if (number)
-		append(buf, "%s%s%u", hyphen, what, number);
+		proposal_append(buf, "%s%s%u", hyphen, what, number);
 }
 
 static void append_main(char *buf, const struct v1_transform *t)
@@ -307,12 +295,12 @@ static void append_main(char *buf, const struct v1_transform *t)
 	append_algorithm(buf, algorithm_by_ikev1(ALG_ENCR, t->encr, t->key_bits), "cipher ", t->encr);
 	append_algorithm(buf, algorithm_by_ikev1(ALG_PRF, t->hash, 0), "hash ", t->hash);
 	append_algorithm(buf, algorithm_by_ikev1(ALG_GROUP, t->group, 0), "group ", t->group);
-	append(buf, " (%s)", v1_method_name(t->method));
+	proposal_append(buf, " (%s)", v1_method_name(t->method));
 }
 
 static void append_quick(char *buf, const struct v1_proposal *p, const struct v1_transform *t)
 {
-	append(buf, "%s", p->protocol == V1_PROTO_AH ? "ah" : p->protocol == V1_PROTO_ESP ? "esp" : "other");
+	proposal_append(buf, "%s", p->protocol == V1_PROTO_AH ? "ah" : p->protocol == V1_PROTO_ESP ? "esp" : "other");
 	if (p->protocol != V1_PROTO_AH)
 		append_algorithm(buf, algorithm_by_ikev1_quick(ALG_ENCR, t->id, t->key_bits), "transform ", t->id);
 	append_algorithm(buf, algorithm_by_ikev1_quick(ALG_INTEG, t->integ, 0), "integrity ", t->integ);
@@ -326,7 +314,7 @@ const char *v1_offer_text(const struct v1_offer *offer, char buf[PROPOSALS_TEXT]
 		const struct v1_proposal *p = &offer->proposals[i];
 		for (size_t k = p->first; k < p->first + p->count; k++) {
 			if (*buf)
-				append(buf, ", ");
+				proposal_append(buf, ", ");
 			if (p->protocol == V1_PROTO_ISAKMP)
 				append_main(buf, &offer->transforms[k]);
 			else

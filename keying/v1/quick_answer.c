@@ -181,14 +181,9 @@ struct child *quick_asked(struct ike_sa *sa, const struct v1_msg *m, uint16_t *r
 int quick_ask_answer(struct child *c, const struct quick_input *in, struct diag *d)
 {
 	const struct v1_msg *m = in->msg;
-	struct keying_job *job = job_new(c->group ? JOB_ANSWER : JOB_BEGIN);
 
 	(void)d;
-	owned_set(&c->nonce_i, m->nonce.at, m->nonce.len);
-	job->group = c->group;
-	if (c->group)
-		job->peer_public = job_octets(m->ke);
-	c->job = job_ask(c->ike->k, OWNER_CHILD, c->pair, job);
+	child_ask_exchange(c, m->nonce, m->ke);
 	return 0;
 }
 

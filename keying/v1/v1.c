@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { HINT_EVERY_MS = 1000, HINTS_MOST = 64, AUTHIP_FIRST = 243, AUTHIP_LAST = 246 };
+enum { AUTHIP_FIRST = 243, AUTHIP_LAST = 246 };
 
 static struct ike_sa *find(struct keying *k, const struct ike_header *h)
 {
@@ -36,13 +36,8 @@ static void unknown_cookie(struct keying *k, const struct ike_header *h, const s
 	k->dropped[KEYING_DROP_UNKNOWN_SPI]++;
 	if (h->exchange == V1_INFORMATIONAL && !(h->flags & V1_FLAG_ENCRYPTED))
 		return;
-	if (k->now_ms - k->hints_ms >= HINT_EVERY_MS) {
-		k->hints_ms = k->now_ms;
-		k->hints = 0;
-	}
-	if (k->hints >= HINTS_MOST)
+	if (!keying_may_hint(k))
 		return;
-	k->hints++;
 	v1_write_begin(&w, k->out, sizeof k->out, &reply);
 	v1_put_notify_main(&w, V1_N_INVALID_COOKIE, h->spi_i, h->spi_r, NULL, 0);
 	ike_write_end(&w);
