@@ -1,11 +1,13 @@
 #include "daemon/messages/plan_wire.h"
 
 #include "base/addr_wire.h"
+#include "base/crypto.h"
 #include "base/diag.h"
 #include "base/mem.h"
 #include "base/report.h"
 #include "base/text.h"
 #include "base/wire.h"
+#include "daemon/process/memory_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -58,48 +60,22 @@ static void put_head(struct wire_out *out, uint64_t number, const char *path, co
 	}
 }
 
-static int write_all(int fd, const void *octets, size_t len, struct diag *d)
-{
-	const uint8_t *at = octets;
-
-	while (len) {
-		ssize_t n = write(fd, at, len);
-
-		if (n < 0 && errno != EINTR)
-			return diag_errno(d, errno, "write a memory file");
-		if (n > 0) {
-			at += n;
-			len -= (size_t)n;
-		}
-	}
-	return 0;
-}
-
 int plan_wire_seal(uint64_t number, const struct text *policy, const struct plan_host *host, struct diag *d)
 {
 	uint8_t *head = mem_new(1, HEAD_MOST);
 	struct wire_out out = wire_out(head, HEAD_MOST);
-	int fd = -1, r;
+	int fd;
 
 	put_head(&out, number, policy->path, host);
-	if (out.failed || policy->len > PLAN_WIRE_POLICY_MOST) {
-		free(head);
-		return diag_fail(d, E2BIG, "%s is too large to be handed on, or this host has too many addresses",
-				 policy->path);
-	}
-	fd = memfd_create("cordon-plan", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	if (fd < 0)
-		r = diag_errno(d, errno, "make a memory file");
-	else if ((r = write_all(fd, head, out.len, d)) == 0 &&
-		 (r = write_all(fd, policy->octets, policy->len, d)) == 0 &&
-		 fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0)
-		r = diag_errno(d, errno, "seal a memory file");
+	if (out.failed || policy->len > PLAN_WIRE_POLICY_MOST)
+		fd = diag_fail(d, E2BIG, "%s is too large to be handed on, or this host has too many addresses",
+			       policy->path);
+	else
+		fd = memory_file_of("cordon-plan",
+				    (const struct octets[]){ { head, out.len }, { policy->octets, policy->len } }, 2,
+				    d);
 	free(head);
-	if (r == 0)
-		return fd;
-	if (fd >= 0)
-		(void)close(fd);
-	return r;
+	return fd;
 }
 
 struct plan_file {

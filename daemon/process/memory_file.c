@@ -1,5 +1,6 @@
 #include "daemon/process/memory_file.h"
 
+#include "base/crypto.h"
 #include "base/diag.h"
 #include "base/mem.h"
 #include "base/scope.h"
@@ -30,13 +31,14 @@ static int write_all(int fd, const uint8_t *at, size_t len, struct diag *d)
 	return 0;
 }
 
-static int seal(const char *name, const struct wire_out *out, struct diag *d)
+int memory_file_of(const char *name, const struct octets *parts, size_t count, struct diag *d)
 {
-	int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING), r;
+	int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING), r = 0;
 
 	if (fd < 0)
 		return diag_errno(d, errno, "make a memory file");
-	r = write_all(fd, out->buf, out->len, d);
+	for (size_t i = 0; i < count && r == 0; i++)
+		r = write_all(fd, parts[i].at, parts[i].len, d);
 	if (r == 0 && fcntl(fd, F_ADD_SEALS, SEALS) < 0)
 		r = diag_errno(d, errno, "seal a memory file");
 	if (r == 0)
@@ -54,7 +56,7 @@ int memory_file_make(const char *name, size_t most, memory_file_put *put, const 
 
 		put(&out, what);
 		if (!out.failed)
-			r = seal(name, &out, d);
+			r = memory_file_of(name, &(struct octets){ out.buf, out.len }, 1, d);
 		explicit_bzero(buf, out.len);
 		free(buf);
 		if (!out.failed)

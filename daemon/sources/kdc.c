@@ -144,6 +144,17 @@ static void prefer(const struct errand *e)
 		}
 }
 
+/* An answer of a name server has come: is there still somebody to whom it matters? */
+static bool still_wanted(struct errand *e)
+{
+	bool wanted = !e->over;
+
+	e->resolving--;
+	if (!wanted && !e->whole.data && e->resolving == 0)
+		freed(e);
+	return wanted;
+}
+
 static void next_host(struct errand *e);
 
 static void host_found(void *context, const struct addr *addresses, size_t count, const char *why)
@@ -151,12 +162,8 @@ static void host_found(void *context, const struct addr *addresses, size_t count
 	struct errand *e = context;
 
 	(void)why;
-	e->resolving--;
-	if (e->over) {
-		if (!e->whole.data && e->resolving == 0)
-			freed(e);
+	if (!still_wanted(e))
 		return;
-	}
 	for (size_t i = 0; i < count && e->count < KDC_TRIED_MOST; i++)
 		e->kdcs[e->count++] = addresses[i];
 	next_host(e);
@@ -177,12 +184,8 @@ static void hosts_found(void *context, const char *const *hosts, size_t count, c
 	struct errand *e = context;
 
 	(void)why;
-	e->resolving--;
-	if (e->over) {
-		if (!e->whole.data && e->resolving == 0)
-			freed(e);
+	if (!still_wanted(e))
 		return;
-	}
 	for (size_t i = 0; i < count && e->host_count < HOSTS_MOST; i++)
 		if (strlen(hosts[i]) < HOST_TEXT)
 			memcpy(e->hosts[e->host_count++], hosts[i], strlen(hosts[i]) + 1);
