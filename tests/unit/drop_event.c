@@ -5,6 +5,7 @@
 #include "base/scope.h"
 #include "base/text.h"
 #include "enforce/counters.h"
+#include "tests/unit/planned.h"
 #include "tests/unit/unit.h"
 
 #include <linux/netfilter.h>
@@ -117,26 +118,23 @@ static void a_rule_among_many_is_known_by_the_packet(void **state)
 		"  - { name: web, endpoint1: [a], endpoint2: [a], mode: exempt, traffic: [tcp/80] }\n"
 		"  - { name: closed, endpoint1: [a], endpoint2: [a], mode: block, traffic: [tcp/445] }\n"
 		"  - { name: all, endpoint1: [a], endpoint2: [a], mode: require, authentication: how }\n";
-	SCOPED(report_freep) struct report *r = report_new();
-	SCOPED(policy_freep) struct policy *policy = NULL;
-	SCOPED(plan_freep) struct plan *plan = NULL;
+	SCOPED(planned_wipe) struct planned made = { 0 };
 	struct host_address own = { .prefix = -1 };
 	struct event e;
 
 	(void)state;
 	assert_int_equal(addr_parse("10.77.1.21", 10, &own.addr, NULL), 0);
-	assert_int_equal(policy_parse(text_new("p.yaml", text, sizeof text - 1), NULL, r, &policy), 0);
-	assert_int_equal(plan_compile(policy, &(struct plan_host){ .own = &own, .own_count = 1 }, r, &plan), 0);
+	planned_make(&made, text, own);
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
 		struct nflog_packet p;
 		char prefix[64];
 
 		(void)snprintf(prefix, sizeof prefix, "cordon %s 0 00000000 ", rows[i].kind);
 		p = packet(prefix, NF_INET_PRE_ROUTING);
-		assert_true(drop_event(&p, policy, plan, &e));
+		assert_true(drop_event(&p, made.policy, made.plan, &e));
 		if (strcmp(e.rule, rows[i].rule) != 0)
 			fail_msg("row %zu: '%s'", i, e.rule);
-		assert_true(drop_event(&p, policy, NULL, &e));
+		assert_true(drop_event(&p, made.policy, NULL, &e));
 		assert_string_equal(e.rule, "");
 	}
 }
@@ -154,15 +152,12 @@ static void an_icmp_rule_among_many_is_known_by_its_type(void **state)
 		"connection-security:\n"
 		"  - { name: clock, endpoint1: [a], endpoint2: [a], mode: block, traffic: [icmp/13] }\n"
 		"  - { name: ping, endpoint1: [a], endpoint2: [a], mode: block, traffic: [icmp/8] }\n";
-	SCOPED(report_freep) struct report *r = report_new();
-	SCOPED(policy_freep) struct policy *policy = NULL;
-	SCOPED(plan_freep) struct plan *plan = NULL;
+	SCOPED(planned_wipe) struct planned made = { 0 };
 	struct host_address own = { .prefix = -1 };
 
 	(void)state;
 	assert_int_equal(addr_parse("10.77.1.21", 10, &own.addr, NULL), 0);
-	assert_int_equal(policy_parse(text_new("p.yaml", text, sizeof text - 1), NULL, r, &policy), 0);
-	assert_int_equal(plan_compile(policy, &(struct plan_host){ .own = &own, .own_count = 1 }, r, &plan), 0);
+	planned_make(&made, text, own);
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
 		uint8_t icmp[sizeof tcp4];
 		struct nflog_packet p = packet("cordon blocked-in 0 00000000 ", NF_INET_PRE_ROUTING);
@@ -173,7 +168,7 @@ static void an_icmp_rule_among_many_is_known_by_its_type(void **state)
 		icmp[20] = rows[i].type;
 		icmp[21] = 0;
 		p.octets = icmp;
-		assert_true(drop_event(&p, policy, plan, &e));
+		assert_true(drop_event(&p, made.policy, made.plan, &e));
 		if (strcmp(e.rule, rows[i].rule) != 0)
 			fail_msg("type %u: '%s'", rows[i].type, e.rule);
 	}

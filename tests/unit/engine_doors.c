@@ -1,4 +1,5 @@
 /* What keying may have the parent do to the ruleset, and how much of it: the parent's own plan decides. */
+#include "tests/unit/planned.h"
 #include "tests/unit/unit.h"
 
 #include "base/report.h"
@@ -90,30 +91,22 @@ static struct addr peer(unsigned net, unsigned n)
 
 struct world {
 	uv_loop_t loop;
-	struct report *report;
-	struct policy *policy;
-	struct plan *plan;
+	struct planned planned;
 	struct observer observer;
 	struct doors *doors;
 };
 
 static void open_world(struct world *w, int export_fd)
 {
-	struct host_address own = { here, 32 };
-	struct plan_host host = { .own = &own, .own_count = 1 };
-
 	memset(&seen, 0, sizeof seen);
 	seen.now_ms = 1000000;
-	w->report = report_new();
 	w->observer = (struct observer){ count, NULL };
 	assert_int_equal(uv_loop_init(&w->loop), 0);
-	assert_int_equal(policy_parse(text_new("p", policy_text, sizeof policy_text - 1),
-				      &(struct policy_load_options){ 0 }, w->report, &w->policy),
-			 0);
-	assert_int_equal(plan_compile(w->policy, &host, w->report, &w->plan), 0);
+	w->planned = (struct planned){ 0 };
+	planned_make(&w->planned, policy_text, (struct host_address){ here, 32 });
 	w->doors = doors_new(
 		&(struct engine_config){ .loop = &w->loop, .observer = &w->observer, .export_fd = export_fd });
-	doors_set_plan(w->doors, 1, w->plan);
+	doors_set_plan(w->doors, 1, w->planned.plan);
 }
 
 static void close_world(struct world *w)
@@ -121,9 +114,7 @@ static void close_world(struct world *w)
 	doors_free(w->doors);
 	(void)uv_run(&w->loop, UV_RUN_DEFAULT);
 	assert_int_equal(uv_loop_close(&w->loop), 0);
-	plan_free(w->plan);
-	policy_free(w->policy);
-	report_free(w->report);
+	planned_wipe(&w->planned);
 }
 
 /* ---- promises ---------------------------------------------------------------------------------------------------- */
@@ -234,15 +225,13 @@ static void keys_are_written_down_only_where_that_is_wanted(void **state)
 /* What keying asked for before it had the new plan is refused, but no misbehaviour. */
 static void a_change_of_plans_is_nobodys_fault(void **state)
 {
-	struct host_address own = { peer(8, 8), 32 };
-	struct plan_host host = { .own = &own, .own_count = 1 };
 	struct addr lenient = peer(3, 5), strict = peer(2, 5);
-	struct plan *other = NULL;
+	struct plan *other;
 	struct world w;
 
 	(void)state;
 	open_world(&w, -1);
-	assert_int_equal(plan_compile(w.policy, &host, w.report, &other), 0);
+	other = planned_for(&w.planned, (struct host_address){ peer(8, 8), 32 });
 	doors_set_plan(w.doors, 2, other);
 	doors_fallback(w.doors, &here, &lenient, 60);
 	doors_secured(w.doors, &here, &strict, true);

@@ -2,6 +2,7 @@
 #include "identity/groups.h"
 
 #include "base/text.h"
+#include "tests/unit/planned.h"
 #include "tests/unit/unit.h"
 
 #include <stdio.h>
@@ -33,41 +34,17 @@ static const char network[] =
 	"    - { name: B, action: allow, direction: in, secure: authenticated, machines: { allow: [parts], except: "
 	"[hosts] } }\n";
 
-struct made {
-	struct report *report;
-	struct policy *policy;
-	struct plan *plan;
-};
-
 static void take_address(const char *text, struct addr *ret)
 {
 	assert_int_equal(addr_parse(text, strlen(text), ret, NULL), 0);
 }
 
-static struct plan *plan_for(const struct made *m, const char *address)
+static struct host_address host(const char *address)
 {
 	struct host_address own = { .prefix = -1 };
-	struct plan *plan = NULL;
 
 	take_address(address, &own.addr);
-	assert_int_equal(plan_compile(m->policy, &(struct plan_host){ .own = &own, .own_count = 1 }, m->report, &plan),
-			 0);
-	return plan;
-}
-
-static void make(struct made *m)
-{
-	m->report = report_new();
-	assert_int_equal(policy_parse(text_new("groups.yaml", network, strlen(network)), NULL, m->report, &m->policy),
-			 0);
-	m->plan = plan_for(m, "10.0.0.1");
-}
-
-static void unmake(struct made *m)
-{
-	plan_free(m->plan);
-	policy_free(m->policy);
-	report_free(m->report);
+	return own;
 }
 
 static const struct group *named(const struct policy *p, const char *name)
@@ -125,10 +102,10 @@ static void a_peer_is_in_the_groups_that_it_has_proven(void **state)
 		{ "mixed", PEER_KERBEROS, "", "", "10.0.0.2", MEMBER_YES },
 		{ "mixed", PEER_KERBEROS, "", "", "10.0.0.9", MEMBER_MAYBE },
 	};
-	struct made m;
+	struct planned m = { 0 };
 
 	(void)state;
-	make(&m);
+	planned_make(&m, network, host("10.0.0.1"));
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		struct peer peer = proven(rows[i].method, rows[i].subject, rows[i].also);
 		struct addr from;
@@ -140,7 +117,7 @@ static void a_peer_is_in_the_groups_that_it_has_proven(void **state)
 		if (is != rows[i].want)
 			fail_msg("row %zu, %s: %d, not %d", i, rows[i].group, is, rows[i].want);
 	}
-	unmake(&m);
+	planned_wipe(&m);
 }
 
 /* What nobody could learn opens nothing: neither `allow`, which asks for a YES, nor `except`, which asks for a NO. */
@@ -171,14 +148,15 @@ static void of_an_account_only_what_was_learnt_is_known(void **state)
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		struct peer peer = { .method = PEER_KERBEROS, .learnt_s = rows[i].learnt_s };
-		struct made m = { .report = report_new() };
+		struct planned m = { 0 };
 		struct addr from;
 		struct sid sid;
 		char text[200];
 		enum member is;
 		int n = snprintf(text, sizeof text, "cordon: 1\ngroups:\n  g: [ { sid: %s } ]\n", rows[i].sid);
 
-		assert_int_equal(policy_parse(text_new("g.yaml", text, (size_t)n), NULL, m.report, &m.policy), 0);
+		assert_true(n > 0 && (size_t)n < sizeof text);
+		planned_make(&m, text, host("10.0.0.1"));
 		if (rows[i].listed) {
 			assert_int_equal(sid_parse(rows[i].listed, strlen(rows[i].listed), &sid, NULL), 0);
 			assert_true(sid_list_add(&peer.sids, &sid));
@@ -189,7 +167,7 @@ static void of_an_account_only_what_was_learnt_is_known(void **state)
 			       &(struct group_asker){ .policy = m.policy, .peer = &peer, .remote = &from });
 		if (is != rows[i].want)
 			fail_msg("row %zu, %s: %d, not %d", i, rows[i].sid, is, rows[i].want);
-		unmake(&m);
+		planned_wipe(&m);
 	}
 }
 
@@ -249,10 +227,10 @@ static void the_plan_knows_whom_its_firewall_asks_about(void **state)
 	};
 	const struct plan_group *groups;
 	struct plan *other;
-	struct made m;
+	struct planned m = { 0 };
 
 	(void)state;
-	make(&m);
+	planned_make(&m, network, host("10.0.0.1"));
 	assert_true(plan_asks_who(m.plan));
 	assert_int_equal(plan_groups(m.plan, &groups), 4);
 	for (size_t i = 0; i < 4; i++) {
@@ -262,11 +240,11 @@ static void the_plan_knows_whom_its_firewall_asks_about(void **state)
 		assert_int_equal(plan_group_number(m.plan, groups[i].group), i);
 	}
 	assert_int_equal(plan_group_number(m.plan, named(m.policy, "unused")), 4);
-	other = plan_for(&m, "10.0.0.2"); /* no section rules it */
+	other = planned_for(&m, host("10.0.0.2")); /* no section rules it */
 	assert_false(plan_asks_who(other));
 	assert_int_equal(plan_groups(other, &groups), 0);
 	plan_free(other);
-	unmake(&m);
+	planned_wipe(&m);
 }
 
 static void of_two_identities_only_what_is_common_lets_in(void **state)
@@ -292,10 +270,10 @@ static void membership_is_that_of_each_group(void **state)
 	struct peer p = proven(PEER_CERTIFICATE, "CN=x,OU=Servers", "");
 	struct membership *is;
 	struct addr from;
-	struct made m;
+	struct planned m = { 0 };
 
 	(void)state;
-	make(&m);
+	planned_make(&m, network, host("10.0.0.1"));
 	take_address("10.0.0.9", &from);
 	is = membership_of(m.plan, &p, &from, NULL);
 	assert_int_equal(is->count, 4);
@@ -304,7 +282,7 @@ static void membership_is_that_of_each_group(void **state)
 	assert_int_equal(membership_get(is, 2), MEMBER_YES);
 	assert_int_equal(membership_get(is, 3), MEMBER_MAYBE);
 	membership_free(is);
-	unmake(&m);
+	planned_wipe(&m);
 }
 
 /* 32 deep, each naming the next one twice: 2^32 ways. */
@@ -314,19 +292,19 @@ static void groups_that_name_one_often_are_judged_once(void **state)
 	char text[8192];
 	size_t n = (size_t)snprintf(text, sizeof text,
 				    "cordon: 1\nhosts:\n  one: { address: 10.0.0.2 }\ngroups:\n  g0: [one]\n");
-	struct made m = { .report = report_new() };
+	struct planned m = { 0 };
 	struct peer p = { .method = PEER_PSK };
 	struct addr from;
 
 	(void)state;
 	for (int i = 1; i <= DEEP; i++)
 		n += (size_t)snprintf(text + n, sizeof text - n, "  g%d: [g%d, g%d]\n", i, i - 1, i - 1);
-	assert_int_equal(policy_parse(text_new("deep.yaml", text, n), NULL, m.report, &m.policy), 0);
+	planned_make(&m, text, host("10.0.0.1"));
 	take_address("10.0.0.3", &from);
 	assert_int_equal(group_has(named(m.policy, "g30"),
 				   &(struct group_asker){ .policy = m.policy, .peer = &p, .remote = &from }),
 			 MEMBER_NO);
-	unmake(&m);
+	planned_wipe(&m);
 }
 
 static void a_circle_is_refused(void **state)

@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "enforce/set_changes.h"
 #include "identity/groups.h"
+#include "tests/unit/planned.h"
 #include "tests/unit/unit.h"
 
 #include <errno.h>
@@ -77,9 +78,7 @@ static struct gate_identity of(uint32_t remote, const struct membership *is)
 }
 
 struct made {
-	struct report *report;
-	struct policy *policy;
-	struct plan *plan;
+	struct planned planned;
 	struct membership *is;
 	struct identities list;
 };
@@ -89,20 +88,17 @@ enum { FIRST = 0x0b000000, AT_ONCE = 256 };
 /* Full, but for so many. */
 static void make(struct made *m, size_t room)
 {
-	struct host_address own = { .addr = ip(0x0a000001), .prefix = -1 };
 	struct gate_identity some[AT_ONCE];
 	size_t n = 0;
 
-	*m = (struct made){ .report = report_new() };
-	assert_int_equal(policy_parse(text_new("i.yaml", text, strlen(text)), NULL, m->report, &m->policy), 0);
-	assert_int_equal(
-		plan_compile(m->policy, &(struct plan_host){ .own = &own, .own_count = 1 }, m->report, &m->plan), 0);
+	*m = (struct made){ 0 };
+	planned_make(&m->planned, text, (struct host_address){ ip(0x0a000001), -1 });
 	m->is = membership_new(1);
 	membership_put(m->is, 0, MEMBER_YES);
 	for (uint32_t i = 0; i < GATE_IDENTITIES_MOST - room; i++) {
 		some[n++] = of(FIRST + i, m->is);
 		if (n == AT_ONCE || i + 1 == GATE_IDENTITIES_MOST - room) {
-			assert_int_equal(identities_change(&m->list, NULL, m->plan, some, n, NULL), 0);
+			assert_int_equal(identities_change(&m->list, NULL, m->planned.plan, some, n, NULL), 0);
 			n = 0;
 		}
 	}
@@ -114,9 +110,7 @@ static void unmake(struct made *m)
 {
 	identities_wipe(&m->list);
 	membership_free(m->is);
-	plan_free(m->plan);
-	policy_free(m->policy);
-	report_free(m->report);
+	planned_wipe(&m->planned);
 }
 
 static void who_goes_goes_also_when_there_is_no_room_for_another(void **state)
@@ -129,33 +123,33 @@ static void who_goes_goes_also_when_there_is_no_room_for_another(void **state)
 	make(&m, 0);
 	{ /* one too many, and one that goes: then there is room */
 		struct gate_identity changes[] = { of(NEW, m.is), of(FIRST, NULL) };
-		assert_int_equal(identities_change(&m.list, NULL, m.plan, changes, 2, &d), 0);
+		assert_int_equal(identities_change(&m.list, NULL, m.planned.plan, changes, 2, &d), 0);
 		assert_int_equal(kernel.last_added, NEW);
 		assert_int_equal(kernel.last_removed, FIRST);
 		assert_int_equal(m.list.count, GATE_IDENTITIES_MOST);
 	}
 	{ /* two for one place */
 		struct gate_identity changes[] = { of(NEW + 1, m.is), of(NEW + 2, m.is), of(FIRST + 1, NULL) };
-		assert_int_equal(identities_change(&m.list, NULL, m.plan, changes, 3, &d), -ENOSPC);
+		assert_int_equal(identities_change(&m.list, NULL, m.planned.plan, changes, 3, &d), -ENOSPC);
 		assert_int_equal(kernel.last_added, NEW + 1);
 		assert_int_equal(kernel.last_removed, FIRST + 1);
 		assert_int_equal(m.list.count, GATE_IDENTITIES_MOST);
 	}
 	{ /* who goes and comes again makes no room */
 		struct gate_identity changes[] = { of(FIRST + 2, NULL), of(NEW + 3, m.is), of(FIRST + 2, m.is) };
-		assert_int_equal(identities_change(&m.list, NULL, m.plan, changes, 3, &d), -ENOSPC);
+		assert_int_equal(identities_change(&m.list, NULL, m.planned.plan, changes, 3, &d), -ENOSPC);
 		assert_int_equal(m.list.count, GATE_IDENTITIES_MOST);
 	}
 	{ /* who is there already changes */
 		SCOPED(membership_freep) struct membership *no = membership_new(1);
 		struct gate_identity changes[] = { of(NEW + 4, m.is), of(FIRST + 3, no) };
-		assert_int_equal(identities_change(&m.list, NULL, m.plan, changes, 2, &d), -ENOSPC);
+		assert_int_equal(identities_change(&m.list, NULL, m.planned.plan, changes, 2, &d), -ENOSPC);
 		assert_int_equal(kernel.last_removed, FIRST + 3);
 	}
 	{ /* and what means nothing changes nothing */
 		struct gate_identity changes[] = { of(FIRST + 4, NULL), { ip(1), { 0 }, m.is } };
 		unsigned removed = kernel.removed;
-		assert_int_equal(identities_change(&m.list, NULL, m.plan, changes, 2, &d), -EINVAL);
+		assert_int_equal(identities_change(&m.list, NULL, m.planned.plan, changes, 2, &d), -EINVAL);
 		assert_int_equal(kernel.removed, removed);
 	}
 	unmake(&m);

@@ -3,6 +3,7 @@
 
 #include "base/text.h"
 #include "daemon/messages/members_wire.h"
+#include "tests/unit/planned.h"
 #include "tests/unit/unit.h"
 
 #include <stdio.h>
@@ -23,9 +24,7 @@ static const struct addr here = { .family = 4, .octets = { 10, 0, 0, 1 } };
 static const struct addr there = { .family = 4, .octets = { 10, 0, 0, 2 } };
 
 struct world {
-	struct report *report;
-	struct policy *policy;
-	struct plan *plan;
+	struct planned planned;
 	struct members *members;
 	uint8_t message[70000];
 	struct wire_out out;
@@ -82,18 +81,11 @@ static void failed(void *context, uint64_t request)
 
 static void open_plan(struct world *w, const char *ruled, uint64_t number)
 {
-	struct host_address own = { here, 32 };
 	char text[1024];
 
-	plan_free(w->plan);
-	policy_free(w->policy);
-	report_free(w->report);
-	w->report = report_new();
 	(void)snprintf(text, sizeof text, network, ruled);
-	assert_int_equal(policy_parse(text_new("m.yaml", text, strlen(text)), NULL, w->report, &w->policy), 0);
-	assert_int_equal(
-		plan_compile(w->policy, &(struct plan_host){ .own = &own, .own_count = 1 }, w->report, &w->plan), 0);
-	members_plan(w->members, number, w->plan);
+	planned_make(&w->planned, text, (struct host_address){ here, 32 });
+	members_plan(w->members, number, w->planned.plan);
 }
 
 static struct world *world_open(const char *ruled)
@@ -109,9 +101,7 @@ static void world_close(struct world *w)
 {
 	members_free(w->members);
 	membership_free(w->is);
-	plan_free(w->plan);
-	policy_free(w->policy);
-	report_free(w->report);
+	planned_wipe(&w->planned);
 	test_free(w);
 }
 

@@ -3,6 +3,7 @@
 
 #include "base/text.h"
 #include "daemon/messages/members_wire.h"
+#include "tests/unit/planned.h"
 #include "tests/unit/unit.h"
 
 #include <errno.h>
@@ -52,9 +53,7 @@ void gate_forget_identities(struct gate *g)
 /* ---- the world --------------------------------------------------------------------------------------------------- */
 
 struct world {
-	struct report *report;
-	struct policy *policy;
-	struct plan *plan;
+	struct planned planned;
 	struct members *members;
 };
 
@@ -66,18 +65,11 @@ static bool may(void *context, const struct addr *local, const struct addr *remo
 
 static void open_plan(struct world *w, const char *groups, uint64_t number)
 {
-	struct host_address own = { here, 32 };
 	char text[1024];
 
-	plan_free(w->plan);
-	policy_free(w->policy);
-	report_free(w->report);
-	w->report = report_new();
 	(void)snprintf(text, sizeof text, network, groups);
-	assert_int_equal(policy_parse(text_new("m.yaml", text, strlen(text)), NULL, w->report, &w->policy), 0);
-	assert_int_equal(
-		plan_compile(w->policy, &(struct plan_host){ .own = &own, .own_count = 1 }, w->report, &w->plan), 0);
-	members_set_plan(w->members, number, w->plan);
+	planned_make(&w->planned, text, (struct host_address){ here, 32 });
+	members_set_plan(w->members, number, w->planned.plan);
 }
 
 static void world_open(struct world *w)
@@ -91,9 +83,7 @@ static void world_open(struct world *w)
 static void world_close(struct world *w)
 {
 	members_free(w->members);
-	plan_free(w->plan);
-	policy_free(w->policy);
-	report_free(w->report);
+	planned_wipe(&w->planned);
 }
 
 /* One row, about a peer of that net; returns whether it was done. */

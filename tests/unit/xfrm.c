@@ -1,4 +1,5 @@
 /* The kernel's plane without a kernel: prefixes and blocks of ports, the policies that a plan wants, and messages. */
+#include "tests/unit/planned.h"
 #include "tests/unit/unit.h"
 
 #include "base/diag.h"
@@ -198,24 +199,18 @@ static void the_longest_prefix_says_what_the_ranges_say(void **state)
 /* ---- what a plan wants ---- */
 
 struct made {
-	struct report *report;
-	struct policy *policy;
-	struct plan *plan;
+	struct planned planned;
 	struct wanted_list wanted;
 };
 
 static void made_wipe(struct made *m)
 {
 	wanted_wipe(&m->wanted);
-	plan_free(m->plan);
-	policy_free(m->policy);
-	report_free(m->report);
+	planned_wipe(&m->planned);
 }
 
 static void make(struct made *m, const char *rules)
 {
-	struct host_address own = { address("10.0.0.7"), 24 };
-	struct plan_host host = { .own = &own, .own_count = 1 };
 	char text[8192];
 	int n = snprintf(text, sizeof text,
 			 "cordon: 1\n"
@@ -226,10 +221,8 @@ static void make(struct made *m, const char *rules)
 			 "connection-security:\n%s",
 			 rules);
 
-	m->report = report_new();
 	assert_true(n > 0 && (size_t)n < sizeof text);
-	assert_int_equal(policy_parse(text_new("t.yaml", text, (size_t)n), NULL, m->report, &m->policy), 0);
-	assert_int_equal(plan_compile(m->policy, &host, m->report, &m->plan), 0);
+	planned_make(&m->planned, text, (struct host_address){ address("10.0.0.7"), 24 });
 }
 
 /* What the kernel would do: of all that select it the one of the lowest priority. */
@@ -280,7 +273,7 @@ static void the_kernel_finds_what_the_plan_says(void **state)
 
 	(void)state;
 	make(&m, rules);
-	assert_int_equal(wanted_of_plan(m.plan, 65536, &m.wanted, NULL), 0);
+	assert_int_equal(wanted_of_plan(m.planned.plan, 65536, &m.wanted, NULL), 0);
 	for (size_t i = 0; i < ARRAY_LEN(remotes); i++)
 		for (size_t k = 0; k < ARRAY_LEN(ports) * ARRAY_LEN(ports); k++) {
 			uint16_t local = ports[k % ARRAY_LEN(ports)], remote = ports[k / ARRAY_LEN(ports)];
@@ -290,7 +283,7 @@ static void the_kernel_finds_what_the_plan_says(void **state)
 						      .protocol = IPPROTO_TCP,
 						      .local_port = local,
 						      .remote_port = remote };
-			const struct plan_entry *e = plan_lookup(m.plan, &packet);
+			const struct plan_entry *e = plan_lookup(m.planned.plan, &packet);
 			const struct wanted *out =
 				kernel_finds(&m.wanted, XFRM_POLICY_OUT, remotes[i], IPPROTO_TCP, local, remote);
 			const struct wanted *in =
@@ -322,7 +315,7 @@ static void rules_that_do_for_one_another_take_any_sa_in(void **state)
 	     "protection: gcm }\n"
 	     "  - { name: Other, endpoint1: [10.0.0.7], endpoint2: [10.3.0.0/16], mode: require, authentication: b, "
 	     "protection: gcm }\n");
-	assert_int_equal(wanted_of_plan(m.plan, 65536, &m.wanted, NULL), 0);
+	assert_int_equal(wanted_of_plan(m.planned.plan, 65536, &m.wanted, NULL), 0);
 	in = kernel_finds(&m.wanted, XFRM_POLICY_IN, "10.1.0.1", IPPROTO_TCP, 1, 2);
 	assert_true(in && in->does.protects && in->does.template.reqid == 0);
 	in = kernel_finds(&m.wanted, XFRM_POLICY_IN, "10.3.0.1", IPPROTO_TCP, 1, 2);
@@ -341,7 +334,7 @@ static void sealed_packets_go_beside_a_tunnel_that_exempts_them(void **state)
 	     "protection: gcm, tunnel: { endpoint1: 10.0.0.7, endpoint2: 10.0.0.8, exempt-protected: true } }\n"
 	     "  - { name: Inside, endpoint1: [10.0.0.7], endpoint2: [10.3.0.0/16], mode: require, authentication: a, "
 	     "protection: gcm, tunnel: { endpoint1: 10.0.0.7, endpoint2: 10.0.0.9 } }\n");
-	assert_int_equal(wanted_of_plan(m.plan, 65536, &m.wanted, NULL), 0);
+	assert_int_equal(wanted_of_plan(m.planned.plan, 65536, &m.wanted, NULL), 0);
 	for (size_t i = 0; i < ARRAY_LEN(tunnels) * ARRAY_LEN(ways); i++) {
 		uint8_t way = ways[i % ARRAY_LEN(ways)];
 		char remote[16];
@@ -366,10 +359,10 @@ static void a_plan_of_too_many_policies_names_the_rule(void **state)
 	make(&m,
 	     "  - { name: Scattered, endpoint1: [any], endpoint2: [10.1.0.0/16], protocol: udp, port1: 1-65534, port2: "
 	     "1-65534, mode: require, authentication: a, protection: gcm }\n");
-	assert_int_equal(wanted_of_plan(m.plan, 1799, &m.wanted, &d), -ERR_UNSUPPORTED);
+	assert_int_equal(wanted_of_plan(m.planned.plan, 1799, &m.wanted, &d), -ERR_UNSUPPORTED);
 	assert_non_null(strstr(d.text, "'Scattered'"));
 	assert_int_equal(m.wanted.count, 0);
-	assert_int_equal(wanted_of_plan(m.plan, 4096, &m.wanted, &d), 0);
+	assert_int_equal(wanted_of_plan(m.planned.plan, 4096, &m.wanted, &d), 0);
 }
 
 /* ---- messages ---- */
