@@ -1,6 +1,7 @@
 /* dataplane/esp/io.h - between the files of the plane's input and output. */
 #ifndef DATAPLANE_ESP_IO_H
 #define DATAPLANE_ESP_IO_H
+#include "dataplane/esp/gather.h"
 #include "dataplane/esp/join.h"
 #include "dataplane/esp/netlink.h"
 #include "dataplane/esp/open.h"
@@ -34,6 +35,7 @@ struct esp_io {
 		uint16_t port;
 		uint64_t plain_until_ms[2]; /* the kernel refused UDP_SEGMENT: one by one so long */
 	} nat;
+	struct gather gather;
 	struct joiner joiner;
 	struct io_place places[IO_AT_ONCE];
 	uint8_t packet[OFFLOAD_HEADER + IO_PACKET_ROOM];

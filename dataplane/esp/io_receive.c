@@ -17,24 +17,6 @@
 #define IPV6_FLOWINFO 11
 #endif
 
-void io_read_tun(struct esp_io *io)
-{
-	size_t octets = 0;
-
-	for (unsigned i = 0; i < IO_BATCH && octets < IO_OCTETS; i++) {
-		ssize_t n = read(io->fds.fd[ESP_FD_TUN], io->packet, sizeof io->packet);
-
-		if (n < 0)
-			return;
-		octets += (size_t)n;
-		if (n < OFFLOAD_HEADER) {
-			io->sad->drops[DROP_MALFORMED]++;
-			continue;
-		}
-		plane_send(io->sad, io->packet, io->packet + OFFLOAD_HEADER, (size_t)n - OFFLOAD_HEADER);
-	}
-}
-
 /* As many packets as have come, each in its place; the number, or negative. */
 struct batch {
 	struct mmsghdr m[IO_AT_ONCE];

@@ -1,8 +1,44 @@
-/* What was opened, to the TUN: joined where it can be, one system call each. */
+/* The TUN: what programs send, read packet by packet; and what was opened, joined where it can be, one system call
+ * each. */
 #include "dataplane/esp/io.h"
 
 #include <errno.h>
 #include <sys/uio.h>
+#include <time.h>
+#include <unistd.h>
+
+static bool take(struct esp_io *io, size_t *octets)
+{
+	uint8_t *packet = io->packet + OFFLOAD_HEADER;
+	ssize_t n = read(io->fds.fd[ESP_FD_TUN], io->packet, sizeof io->packet);
+	size_t len;
+
+	if (n < 0)
+		return false;
+	len = n < OFFLOAD_HEADER ? 0 : (size_t)n - OFFLOAD_HEADER;
+	*octets += (size_t)n;
+	gather_take(&io->gather, packet, len);
+	if (n < OFFLOAD_HEADER)
+		io->sad->drops[DROP_MALFORMED]++;
+	else
+		plane_send(io->sad, io->packet, packet, len);
+	return true;
+}
+
+void io_read_tun(struct esp_io *io)
+{
+	size_t octets = 0;
+
+	gather_begin(&io->gather);
+	while (io->gather.taken < IO_BATCH && octets < IO_OCTETS) {
+		if (take(io, &octets))
+			continue;
+		if (!gather_waits(&io->gather, io->sad->now))
+			break;
+		(void)nanosleep(&(struct timespec){ .tv_nsec = GATHER_NS }, NULL);
+	}
+	gather_end(&io->gather, io->sad->now);
+}
 
 static void write_parts(struct esp_io *io, const struct iovec *parts, int n)
 {
