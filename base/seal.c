@@ -196,7 +196,7 @@ static int cipher(struct seal *s, const struct sealed *p, bool closing, struct d
 	if (s->mode == MODE_NULL)
 		return 0;
 	if (p->text_len > INT_MAX || p->aad.len > INT_MAX || p->covered.len > INT_MAX ||
-	    p->text_len % s->encr->block != 0)
+	    (p->text_len & (s->encr->block - 1u)) != 0) /* a power of two */
 		return diag_fail(d, ERR_CRYPTO, "%zu octets are no whole number of %s blocks", p->text_len,
 				 s->encr->name);
 	nonce_make(s, p->iv, nonce);

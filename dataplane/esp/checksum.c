@@ -71,6 +71,15 @@ static uint64_t sum_blocks(const uint8_t *octets, size_t n)
 	return sum_plain(octets, n);
 }
 
+/* Of eight octets. */
+static uint64_t halves_of(const uint8_t *octets)
+{
+	uint64_t w;
+
+	memcpy(&w, octets, sizeof w);
+	return (w >> 32) + (w & UINT32_MAX);
+}
+
 /* The host's words in the host's order: the sum of either order is the sum of the other with its octets exchanged (RFC
  * 1071 2 B), so the turn is made once and not for each word. */
 uint64_t checksum_add(uint64_t sum, const uint8_t *octets, size_t n)
@@ -81,30 +90,35 @@ uint64_t checksum_add(uint64_t sum, const uint8_t *octets, size_t n)
 
 	octets += blocks;
 	n -= blocks;
-	for (; n >= 4; octets += 4, n -= 4) {
+	if (n & 32) {
+		words += halves_of(octets) + halves_of(octets + 8) + halves_of(octets + 16) + halves_of(octets + 24);
+		octets += 32;
+	}
+	if (n & 16) {
+		words += halves_of(octets) + halves_of(octets + 8);
+		octets += 16;
+	}
+	if (n & 8) {
+		words += halves_of(octets);
+		octets += 8;
+	}
+	if (n & 4) {
 		uint32_t w;
 
 		memcpy(&w, octets, sizeof w);
 		words += w;
+		octets += 4;
 	}
-	if (n >= 2) {
+	if (n & 2) {
 		uint16_t w;
 
 		memcpy(&w, octets, sizeof w);
 		words += w;
 		octets += 2;
-		n -= 2;
 	}
-	if (n)
+	if (n & 1)
 		memcpy(&last, octets, 1);
 	return sum + ntohs(checksum_fold(words + last));
-}
-
-uint16_t checksum_fold(uint64_t sum)
-{
-	while (sum >> 16)
-		sum = (sum & 0xffff) + (sum >> 16);
-	return (uint16_t)sum;
 }
 
 uint64_t checksum_pseudo(const struct ip_packet *ip, size_t len, uint8_t protocol)

@@ -2,7 +2,9 @@
  * parsed. What nobody has looked at goes through base/wire.h. */
 #ifndef DATAPLANE_ESP_OCTETS_H
 #define DATAPLANE_ESP_OCTETS_H
+#include <endian.h>
 #include <stdint.h>
+#include <string.h>
 
 static inline uint16_t get_u16(const uint8_t *at)
 {
@@ -24,6 +26,14 @@ static inline void put_u32(uint8_t *at, uint32_t v)
 {
 	put_u16(at, (uint16_t)(v >> 16));
 	put_u16(at + 2, (uint16_t)v);
+}
+
+/* One store: what is written in halves and read at once waits for both. */
+static inline void put_u64(uint8_t *at, uint64_t v)
+{
+	const uint64_t wire = htobe64(v);
+
+	memcpy(at, &wire, sizeof wire);
 }
 
 #endif

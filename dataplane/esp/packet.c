@@ -23,9 +23,10 @@ static bool is_ah(const struct sa *sa)
 	return sa->spec.suite.protocol == PROTO_AH;
 }
 
+/* unit: a cipher's block or a header's alignment, so a power of two. */
 static size_t round_up(size_t n, size_t unit)
 {
-	return (n + unit - 1) / unit * unit;
+	return (n + unit - 1) & ~(unit - 1);
 }
 
 /* All but the header and the text. */
@@ -44,7 +45,7 @@ size_t esp_sealed_len(const struct sa *sa, const struct ip_packet *ip, size_t le
 size_t esp_budget(const struct sa *sa, const struct ip_packet *ip, size_t mtu)
 {
 	size_t fixed = ip->head + overhead(sa);
-	size_t text = mtu > fixed ? (mtu - fixed) / sa->align * sa->align : 0;
+	size_t text = mtu > fixed ? (mtu - fixed) & ~(sa->align - 1) : 0;
 
 	if (is_ah(sa))
 		return ah_budget(sa, ip, mtu);
@@ -58,30 +59,35 @@ struct cover {
 	size_t aad_len;
 };
 
-static struct cover cover_of(const struct sa *sa, uint64_t seq)
+/* Where it belongs, like what follows: to copy what was just written in pieces costs more than to write it. */
+static void cover_make(const struct sa *sa, uint64_t seq, struct cover *c)
 {
-	struct cover c;
-
-	put_u32(c.aad, sa->spec.spi);
-	put_u32(c.high, (uint32_t)(seq >> 32));
-	if (sa->spec.esn)
-		put_u32(c.aad + 4, (uint32_t)(seq >> 32));
-	c.aad_len = sa->spec.esn ? 12 : 8;
-	put_u32(c.aad + c.aad_len - 4, (uint32_t)seq);
-	return c;
+	put_u32(c->high, (uint32_t)(seq >> 32));
+	if (sa->spec.esn) {
+		put_u32(c->aad, sa->spec.spi);
+		put_u64(c->aad + 4, seq);
+		c->aad_len = 12;
+	} else {
+		put_u64(c->aad, (uint64_t)sa->spec.spi << 32 | (uint32_t)seq);
+		c->aad_len = 8;
+	}
 }
 
-static struct sealed sealed_of(const struct sa *sa, const struct cover *c, uint8_t *esp, size_t text_len)
+/* from NULL: in place. */
+static void sealed_make(const struct sa *sa, const struct cover *c, uint8_t *esp, const uint8_t *from, size_t text_len,
+			struct sealed *s)
 {
-	return (struct sealed){
-		.iv = esp + ESP_HEADER,
-		.text = esp + ESP_HEADER + sa->iv,
-		.text_len = text_len,
-		.aad = { c->aad, c->aad_len },
-		.covered = { esp, ESP_HEADER + sa->iv + text_len },
-		.behind = { c->high, sa->spec.esn ? sizeof c->high : 0 },
-		.icv = esp + ESP_HEADER + sa->iv + text_len,
-	};
+	s->iv = esp + ESP_HEADER;
+	s->from = from;
+	s->text = esp + ESP_HEADER + sa->iv;
+	s->text_len = text_len;
+	s->aad.at = c->aad;
+	s->aad.len = c->aad_len;
+	s->covered.at = esp;
+	s->covered.len = ESP_HEADER + sa->iv + text_len;
+	s->behind.at = c->high;
+	s->behind.len = sa->spec.esn ? sizeof c->high : 0;
+	s->icv = esp + ESP_HEADER + sa->iv + text_len;
 }
 
 /* A counter never repeats under one key, which is all that a stream cipher asks, and the least: CTR and every AEAD
@@ -89,8 +95,7 @@ static struct sealed sealed_of(const struct sa *sa, const struct cover *c, uint8
 static int put_iv(const struct sa *sa, uint64_t seq, uint8_t *iv, struct diag *d)
 {
 	if (sa->spec.suite.encr->block == 1 && sa->iv == 8) {
-		put_u32(iv, (uint32_t)(seq >> 32));
-		put_u32(iv + 4, (uint32_t)seq);
+		put_u64(iv, seq);
 		return 0;
 	}
 	return sa->iv ? crypto_random(iv, sa->iv, d) : 0;
@@ -145,10 +150,8 @@ static int seal(struct sa *sa, const struct ip_packet *ip, uint8_t *packet, size
 		behind[i] = (uint8_t)(i + 1);
 	behind[pad] = (uint8_t)pad;
 	behind[pad + 1] = ip->next;
-	cover = cover_of(sa, seq);
-	sealed = sealed_of(sa, &cover, esp, text);
-	if (!in_place)
-		sealed.from = packet + ip->head;
+	cover_make(sa, seq, &cover);
+	sealed_make(sa, &cover, esp, in_place ? NULL : packet + ip->head, text, &sealed);
 	sa_use(sa);
 	if ((r = seal_close(sa->seal, &sealed, d)) < 0)
 		return r;
@@ -231,14 +234,14 @@ int esp_open(struct sa *sa, const struct ip_packet *ip, uint8_t *packet, size_t 
 	if (in.failed || in.left < sa->icv + ESP_TRAILER)
 		return diag_fail(d, ERR_SYNTAX, "SPI %08x: %zu octets are too few", spi, ip->len - at);
 	text = in.left - sa->icv;
-	if (text % (block ? block : 1))
+	if (block > 1 && text & (block - 1))
 		return diag_fail(d, ERR_SYNTAX, "SPI %08x: %zu octets are no whole blocks", spi, text);
 	if (sa->spec.esn && !replay_extend(&sa->replay, low, &seq))
 		return diag_fail(d, ESTALE, "SPI %08x: sequence number before the first", spi);
 	if ((r = replay_check(&sa->replay, seq)) < 0)
 		return diag_fail(d, r, "SPI %08x: replayed", spi);
-	cover = cover_of(sa, seq);
-	sealed = sealed_of(sa, &cover, esp, text);
+	cover_make(sa, seq, &cover);
+	sealed_make(sa, &cover, esp, NULL, text, &sealed);
 	sa_use(sa);
 	if ((r = seal_open(sa->seal, &sealed, d)) < 0)
 		return r;

@@ -8,7 +8,11 @@
 /* A window touches a word more than it fills. */
 void replay_init(struct replay *w, uint32_t bits)
 {
-	*w = (struct replay){ .bits = bits, .words = (bits + 63) / 64 + 1 };
+	const uint32_t least = (bits + 63) / 64 + 1;
+
+	*w = (struct replay){ .bits = bits, .words = 1 };
+	while (w->words < least)
+		w->words *= 2;
 	w->seen = mem_new(w->words, sizeof *w->seen);
 }
 
@@ -20,7 +24,7 @@ void replay_wipe(struct replay *w)
 
 static uint64_t *word_of(struct replay *w, uint64_t seq)
 {
-	return &w->seen[seq / 64 % w->words];
+	return &w->seen[seq / 64 & (w->words - 1)];
 }
 
 int replay_check(const struct replay *w, uint64_t seq)
@@ -31,7 +35,7 @@ int replay_check(const struct replay *w, uint64_t seq)
 		return 0;
 	if (w->top - seq >= w->bits)
 		return -ESTALE;
-	return w->seen[seq / 64 % w->words] >> seq % 64 & 1 ? -EALREADY : 0;
+	return w->seen[seq / 64 & (w->words - 1)] >> seq % 64 & 1 ? -EALREADY : 0;
 }
 
 /* The words that the window enters are those that it leaves. */

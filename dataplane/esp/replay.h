@@ -10,7 +10,7 @@ enum { REPLAY_LEAST = 64, REPLAY_MOST = 4096 };
 struct replay {
 	uint32_t bits, words; /* packets that the window spans, at most REPLAY_MOST; words of the ring */
 	uint64_t top;         /* highest number accepted; 0: none yet */
-	uint64_t *seen;       /* a ring: the bit of number n is bit n % 64 of word n / 64 % words */
+	uint64_t *seen;       /* a ring of a power of two: the bit of number n is bit n % 64 of word n / 64 % words */
 };
 
 void replay_init(struct replay *w, uint32_t bits);
