@@ -393,7 +393,7 @@ static void add_base(struct writer *w, bool strength)
 
 	str_addf(out, "\tchain firewall_%s {\n\t\ttype filter hook %s priority %d; policy accept;\n\t\t%s lo accept\n",
 		 in ? "in" : "out", in ? "input" : "output", GATE_PRIORITY_FIREWALL, in ? "iif" : "oif");
-	ruleset_add_ah6(w->r, in);
+	ruleset_add_ah6(w->r, in, "accept");
 	if (in)
 		str_addf(out,
 			 "\t\tmeta l4proto { esp, ah } accept\n"

@@ -12,6 +12,7 @@
 #include "enforce/others.h"
 #include "enforce/programs.h"
 #include "enforce/routes.h"
+#include "enforce/sure.h"
 #include "enforce/table.h"
 #include "enforce/toucher.h"
 #include "identity/groups.h"
@@ -499,45 +500,6 @@ static int same_family(const struct addr *local, const struct addr *remote, stru
 		       : diag_fail(d, EINVAL, "a pair of addresses of one family is needed");
 }
 
-int gate_fallback_add(struct gate *g, const struct addr *local, const struct addr *remote, uint32_t timeout_s,
-		      struct diag *d)
-{
-	int r = same_family(local, remote, d);
-
-	timeout_s = timeout_s ? timeout_s : 1;
-	if (r < 0 || g->state != GATE_ENFORCING ||
-	    (r = table_pair_add(&g->nft, TABLE_FALLBACK, local, remote, timeout_s, d)) < 0)
-		return r;
-	return table_pair_add(&g->nft, TABLE_FALLEN, local, remote, timeout_s, d);
-}
-
-int gate_fallback_remove(struct gate *g, const struct addr *local, const struct addr *remote, struct diag *d)
-{
-	int r = same_family(local, remote, d);
-
-	if (r < 0 || g->state != GATE_ENFORCING ||
-	    (r = table_pair_remove(&g->nft, TABLE_FALLBACK, local, remote, d)) < 0)
-		return r;
-	return table_pair_remove(&g->nft, TABLE_FALLEN, local, remote, d);
-}
-
-int gate_exempt_add(struct gate *g, const struct addr *remote, uint64_t until_ms, struct diag *d)
-{
-	uint32_t left_s = exempted_left_s(until_ms);
-
-	if (left_s == 0)
-		return gate_exempt_remove(g, remote, d);
-	if (!exempted_enter(&g->exempted, remote, until_ms))
-		return diag_fail(d, ENOSPC, "%d addresses are exempted already", GATE_EXEMPTED_MOST);
-	return g->state == GATE_ENFORCING ? table_pair_add(&g->nft, TABLE_EXEMPTED, remote, remote, left_s, d) : 0;
-}
-
-int gate_exempt_remove(struct gate *g, const struct addr *remote, struct diag *d)
-{
-	exempted_leave(&g->exempted, remote);
-	return g->state == GATE_ENFORCING ? table_pair_remove(&g->nft, TABLE_EXEMPTED, remote, remote, d) : 0;
-}
-
 /* Where a pair stands in g->secured, which moves: the table has its index, from 1. */
 static uint64_t pair_hash(const struct addr *local, const struct addr *remote)
 {
@@ -587,6 +549,54 @@ static void leave_secured(struct gate *g, struct ruleset_pair *p)
 	g->secured_count--;
 }
 
+/* Between them the short way may be taken (sure.h). */
+static int add_sure(struct gate *g, const struct addr *local, const struct addr *remote, struct diag *d)
+{
+	if (!sure_by_plan(g->plan, local, remote) || table_pair_is_in(&g->nft, TABLE_FALLBACK, local, remote))
+		return 0;
+	return table_pair_add(&g->nft, TABLE_SURE, local, remote, 0, d);
+}
+
+int gate_fallback_add(struct gate *g, const struct addr *local, const struct addr *remote, uint32_t timeout_s,
+		      struct diag *d)
+{
+	int r = same_family(local, remote, d);
+
+	timeout_s = timeout_s ? timeout_s : 1;
+	if (r < 0 || g->state != GATE_ENFORCING || (r = table_pair_remove(&g->nft, TABLE_SURE, local, remote, d)) < 0 ||
+	    (r = table_pair_add(&g->nft, TABLE_FALLBACK, local, remote, timeout_s, d)) < 0)
+		return r;
+	return table_pair_add(&g->nft, TABLE_FALLEN, local, remote, timeout_s, d);
+}
+
+int gate_fallback_remove(struct gate *g, const struct addr *local, const struct addr *remote, struct diag *d)
+{
+	int r = same_family(local, remote, d);
+
+	if (r < 0 || g->state != GATE_ENFORCING ||
+	    (r = table_pair_remove(&g->nft, TABLE_FALLBACK, local, remote, d)) < 0 ||
+	    (r = table_pair_remove(&g->nft, TABLE_FALLEN, local, remote, d)) < 0)
+		return r;
+	return find_secured(g, local, remote) ? add_sure(g, local, remote, d) : 0;
+}
+
+int gate_exempt_add(struct gate *g, const struct addr *remote, uint64_t until_ms, struct diag *d)
+{
+	uint32_t left_s = exempted_left_s(until_ms);
+
+	if (left_s == 0)
+		return gate_exempt_remove(g, remote, d);
+	if (!exempted_enter(&g->exempted, remote, until_ms))
+		return diag_fail(d, ENOSPC, "%d addresses are exempted already", GATE_EXEMPTED_MOST);
+	return g->state == GATE_ENFORCING ? table_pair_add(&g->nft, TABLE_EXEMPTED, remote, remote, left_s, d) : 0;
+}
+
+int gate_exempt_remove(struct gate *g, const struct addr *remote, struct diag *d)
+{
+	exempted_leave(&g->exempted, remote);
+	return g->state == GATE_ENFORCING ? table_pair_remove(&g->nft, TABLE_EXEMPTED, remote, remote, d) : 0;
+}
+
 int gate_secured_add(struct gate *g, const struct addr *local, const struct addr *remote, struct diag *d)
 {
 	int r = same_family(local, remote, d);
@@ -595,7 +605,9 @@ int gate_secured_add(struct gate *g, const struct addr *local, const struct addr
 		return r;
 	if (!find_secured(g, local, remote) && g->secured_count < RULESET_PAIRS_MOST)
 		enter_secured(g, &(struct ruleset_pair){ .local = *local, .remote = *remote });
-	return g->state == GATE_ENFORCING ? table_pair_add(&g->nft, TABLE_SECURED, local, remote, 0, d) : 0;
+	if (g->state != GATE_ENFORCING || (r = table_pair_add(&g->nft, TABLE_SECURED, local, remote, 0, d)) < 0)
+		return r;
+	return add_sure(g, local, remote, d);
 }
 
 int gate_secured_remove(struct gate *g, const struct addr *local, const struct addr *remote, struct diag *d)
@@ -607,7 +619,9 @@ int gate_secured_remove(struct gate *g, const struct addr *local, const struct a
 		return r;
 	if (pair)
 		leave_secured(g, pair);
-	return g->state == GATE_ENFORCING ? table_pair_remove(&g->nft, TABLE_SECURED, local, remote, d) : 0;
+	if (g->state != GATE_ENFORCING || (r = table_pair_remove(&g->nft, TABLE_SURE, local, remote, d)) < 0)
+		return r;
+	return table_pair_remove(&g->nft, TABLE_SECURED, local, remote, d);
 }
 
 int gate_identify(struct gate *g, const struct gate_identity *changes, size_t count, struct diag *d)

@@ -281,14 +281,14 @@ void guard_rules(struct guard_batch *b, const struct gate_config *c, const char 
 {
 	struct rule_draft r = { .b = b, .config = c, .table = table };
 
-	put_chain(&r, "arriving", NF_INET_PRE_ROUTING, GATE_PRIORITY_IN + 2);
+	put_chain(&r, "arriving", NF_INET_PRE_ROUTING, GATE_PRIORITY_IN + 1);
 	accept_seen(&r);
 	accept_protected(&r, true);
 	accept_ours(&r);
 	accept_neighbours(&r);
 	drop_guarded(&r, true);
 
-	put_chain(&r, "leaving", NF_INET_POST_ROUTING, GATE_PRIORITY_LAST + 2);
+	put_chain(&r, "leaving", NF_INET_POST_ROUTING, GATE_PRIORITY_LAST + 1);
 	accept_seen(&r);
 	accept_protected(&r, false);
 	start(&r);

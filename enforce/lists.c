@@ -57,6 +57,11 @@ static bool says_nothing(struct plan_list l, size_t i)
 	return base && i < l.count && l.entries[i].rule == base;
 }
 
+const struct rule *ruleset_only_rule(struct plan_list l)
+{
+	return l.count && takes_all(&l.entries[0]) ? rule_as_written(l.entries[0].rule) : NULL;
+}
+
 /* What is known of a list at a local address. */
 struct target {
 	enum { TARGET_UNKNOWN, TARGET_NONE, TARGET_RULE, TARGET_POOL, TARGET_LIST } kind;

@@ -2,7 +2,7 @@
  * local by a route of type local alone. Until then nothing of it may be clear, so there are no packets between it and
  * those whom a rule speaks of that protects or blocks. Others are not touched: a daemon that has died must not cut off
  * a host whose lease changes. */
-#include "enforce/ruleset.h"
+#include "enforce/seen.h"
 
 #include "base/mem.h"
 #include "base/scope.h"
@@ -92,7 +92,7 @@ void ruleset_newcomer(struct ruleset *r)
 	for (int arriving = 1; arriving >= 0; arriving--) {
 		str_addf(r->out, "\tchain newcomer_%s {\n", arriving ? "in" : "out");
 		if (arriving)
-			str_add(r->out, "\t\tjump exempt\n");
+			seen_add_exempt(r);
 		for (size_t f = 0; f < ARRAY_LEN(families); f++)
 			add_chain(r, f, arriving, s.everybody);
 		str_add(r->out, "\t}\n");

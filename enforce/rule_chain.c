@@ -90,8 +90,21 @@ static void add_outward(struct ruleset *r, const struct rule_counts *c)
 		str_add(r->out, " ct status snat goto masquerade_learn\n");
 	}
 	add_drop(r, c, WAY_LAST, GATE_COUNT_LEAK);
-	str_addf(r->out, "\t\tmeta mark set meta mark & 0x%08x | 0x%08x\n", ~r->config->mark_mask,
-		 r->config->mark_protect);
+	str_add(r->out, "\t\tgoto protect\n");
+}
+
+/* What is about to be routed is most of what comes here, and mostly goes one way. */
+static void add_outward_first(struct ruleset *r, const struct rule *rule)
+{
+	if (!rule_mode_protects(rule->mode))
+		return;
+	if (rule->mode == MODE_REQUIRE && rule->exempt_protected)
+		return;
+	str_add(r->out, "\t\t");
+	ruleset_add_way(r, WAY_OUT);
+	if (rule->mode != MODE_REQUIRE)
+		str_addf(r->out, " ct mark & 0x%08x != 0", r->config->ct_secured);
+	str_add(r->out, " goto protect\n");
 }
 
 void rule_chain_add(struct ruleset *r, const char *name, const struct rule_counts *c)
@@ -101,6 +114,7 @@ void rule_chain_add(struct ruleset *r, const char *name, const struct rule_count
 	str_addf(r->out, "\tchain %s {\n", name);
 	if (!c->key)
 		add_comment(r, rule);
+	add_outward_first(r, rule);
 	shows_add_class(r, rule);
 	if (rule->mode != MODE_BLOCK) { /* counted already */
 		str_add(r->out, "\t\t");

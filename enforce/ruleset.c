@@ -4,7 +4,9 @@
 
 #include "enforce/firewall.h"
 #include "enforce/pools.h"
+#include "enforce/seen.h"
 #include "enforce/shows.h"
+#include "enforce/sure.h"
 
 #include "base/mem.h"
 #include "base/scope.h"
@@ -12,6 +14,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* ESP with the longest padding and check value, in UDP: 8 + 8 + 16 + 17 + 32, rounded up to what GCM and CBC fit in. */
 enum { ESP_MOST = 81, TCP_IP4 = 40, TCP_IP6 = 60, IP6_OUTER = 40 };
@@ -44,19 +47,37 @@ void ruleset_add_ways(struct ruleset *r, enum ruleset_way bits)
 		 ruleset_way_mark(r->config, bits));
 }
 
-void ruleset_add_judge(struct ruleset *r, enum ruleset_way way)
+static void add_judge(struct ruleset *r, enum ruleset_way way)
 {
 	str_addf(r->out,
 		 "\t\tmeta mark set meta mark & 0x%08x | 0x%08x\n"
-		 "\t\tjump judge\n"
-		 "\t\tmeta mark set meta mark & 0x%08x\n",
-		 ~r->config->mark_way, ruleset_way_mark(r->config, way), ~r->config->mark_way);
+		 "\t\tjump judge\n",
+		 ~r->config->mark_way, ruleset_way_mark(r->config, way));
+}
+
+static void add_judged(struct ruleset *r)
+{
+	str_addf(r->out, "\t\tmeta mark set meta mark & 0x%08x\n", ~r->config->mark_way);
+}
+
+void ruleset_add_judge(struct ruleset *r, enum ruleset_way way)
+{
+	add_judge(r, way);
+	add_judged(r);
+}
+
+/* The same, where nothing comes behind it but the guard. */
+static void add_judge_last(struct ruleset *r, enum ruleset_way way)
+{
+	add_judge(r, way);
+	seen_add_end(r);
+	add_judged(r);
 }
 
 /* Pairs of our address and another that the daemon adds and removes while the table is in force: peers that have no
  * IKE, for a time; and peers that we have an SA with, to whom what is sent is secured, answered or not. */
-static void add_pair_set(struct ruleset *r, const char *name, const char *flags, int family,
-			 const struct ruleset_pair *pairs, size_t count)
+void ruleset_add_pair_set(struct ruleset *r, const char *name, const char *flags, int family,
+			  const struct ruleset_pair *pairs, size_t count)
 {
 	const char *type = family == 4 ? "ipv4_addr" : "ipv6_addr";
 	size_t added = 0;
@@ -139,31 +160,6 @@ static void add_counters(struct ruleset *r, const struct ruleset_carry *carry)
 			if (r->used[rules[i].index] && gate_counts[k].modes & 1u << rules[i].mode)
 				add_counter(r, k, rules[i].index, carry);
 	}
-}
-
-/* What stands above all rules. Without neighbour discovery IPv6 hangs, whatever the policy says. */
-static const struct {
-	unsigned exemption; /* 0: always */
-	const char *text;
-} exempt[] = {
-	{ 0, "icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } ip6 hoplimit 255 accept" },
-	{ EXEMPT_ROUTER_DISCOVERY,
-	  "icmpv6 type { nd-router-solicit, nd-router-advert, nd-redirect } ip6 hoplimit 255 accept" },
-	{ EXEMPT_ROUTER_DISCOVERY, "icmp type { router-solicitation, router-advertisement } accept" },
-	{ EXEMPT_ICMP, "meta l4proto { icmp, icmpv6 } accept" },
-	{ EXEMPT_DHCP, "meta nfproto ipv4 udp sport . udp dport { 67 . 67, 67 . 68, 68 . 67 } accept" },
-	{ EXEMPT_DHCP, "meta nfproto ipv6 udp sport . udp dport { 546 . 547, 547 . 546, 547 . 547 } accept" },
-};
-
-static void add_exempt(struct ruleset *r)
-{
-	unsigned given = policy_exemptions(plan_policy(r->plan));
-
-	str_add(r->out, "\tchain exempt {\n");
-	for (size_t i = 0; i < ARRAY_LEN(exempt); i++)
-		if (!exempt[i].exemption || given & exempt[i].exemption)
-			str_addf(r->out, "\t\t%s\n", exempt[i].text);
-	str_add(r->out, "\t}\n");
 }
 
 /* ICMP errors, and IPv6's headers that hide a protocol. As sets with a name, because rules by the thousand ask. */
@@ -301,6 +297,12 @@ static bool has_ah6(const struct ruleset *r)
 	return false;
 }
 
+static void add_protect(struct ruleset *r)
+{
+	str_addf(r->out, "\tchain protect {\n\t\tmeta mark set meta mark & 0x%08x | 0x%08x\n\t}\n",
+		 ~r->config->mark_mask, r->config->mark_protect);
+}
+
 static void add_untracked(struct ruleset *r)
 {
 	const struct gate_config *c = r->config;
@@ -317,13 +319,13 @@ static void add_untracked(struct ruleset *r)
 	str_add(r->out, "\t}\n");
 }
 
-void ruleset_add_ah6(struct ruleset *r, bool arriving)
+void ruleset_add_ah6(struct ruleset *r, bool arriving, const char *then)
 {
 	for (size_t i = 0; i < ARRAY_LEN(ah6); i++) {
 		str_add(r->out, "\t\t");
 		if (!arriving)
 			str_addf(r->out, "meta mark & 0x%08x == 0x%08x ", r->config->mark_mask, r->config->mark_own);
-		str_addf(r->out, "%s accept\n", ah6[i]);
+		str_addf(r->out, "%s %s\n", ah6[i], then);
 	}
 }
 
@@ -336,14 +338,16 @@ static void add_forwarding(struct ruleset *r)
 	} rows[] = { { "forward_out", WAY_OUT }, { "forward_in", WAY_IN } };
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		str_addf(r->out, "\tchain %s {\n\t\tjump exempt\n", rows[i].chain);
+		str_addf(r->out, "\tchain %s {\n", rows[i].chain);
+		seen_add_exempt(r);
 		ruleset_add_judge(r, rows[i].way);
 		str_add(r->out, "\t}\n");
 	}
 	str_add(r->out, "\tchain forwarding {\n");
 	for (size_t i = 0; i < ARRAY_LEN(families); i++)
 		str_addf(r->out, "\t\t%s saddr @behind_%s jump forward_out\n", families[i], families[i]);
-	str_addf(r->out, "\t\tmeta mark & 0x%08x == 0x%08x accept\n", r->config->mark_mask, r->config->mark_protect);
+	str_addf(r->out, "\t\tmeta mark & 0x%08x == 0x%08x %s\n", r->config->mark_mask, r->config->mark_protect,
+		 seen_pass(r));
 	for (size_t i = 0; i < ARRAY_LEN(families); i++)
 		str_addf(r->out, "\t\t%s daddr @behind_%s jump forward_in\n", families[i], families[i]);
 	str_add(r->out, "\t}\n");
@@ -357,7 +361,7 @@ static void add_ah6_errors(struct ruleset *r)
 
 	for (size_t i = 0; i < ARRAY_LEN(quotes); i++) {
 		if (!shows_own_device(r->config))
-			str_addf(r->out, "\t\ticmpv6 type packet-too-big %s accept\n", quotes[i]);
+			str_addf(r->out, "\t\ticmpv6 type packet-too-big %s %s\n", quotes[i], seen_pass(r));
 		str_addf(r->out, "\t\ticmpv6 type @errors_ip6 %s drop\n", quotes[i]);
 	}
 }
@@ -365,6 +369,7 @@ static void add_ah6_errors(struct ruleset *r)
 /* Before DNAT and before routing. */
 static void add_prerouting(struct ruleset *r)
 {
+	const char *pass = seen_pass(r);
 	char came[SHOWS_TEXT];
 
 	str_addf(r->out,
@@ -381,27 +386,29 @@ static void add_prerouting(struct ruleset *r)
 		 "\t\tct direction original ct reply ip6 daddr @own_ip6 goto passing\n"
 		 "%s"
 		 "\t\tjump newcomer_in\n"
-		 "%s"
-		 "\t}\n",
-		 GATE_PRIORITY_IN, shows_came(r->config, came), is_gateway(r) ? "\t\tjump forwarding\n" : "",
-		 shows_own_device(r->config) ? "\t\tgoto masquerade_known\n" : "");
+		 "%s",
+		 GATE_PRIORITY_IN - r->ahead, shows_came(r->config, came), is_gateway(r) ? "\t\tjump forwarding\n" : "",
+		 shows_own_device(r->config) ? "\t\tjump masquerade_known\n" : "");
+	seen_add_end(r);
+	str_add(r->out, "\t}\n");
 	/* Our own ESP, AH and IKE are admitted: ESP and AH by their protocol, which only our sockets hear; IKE only to
 	 * a socket that has our mark. */
 	str_add(r->out, "\tchain arriving {\n\t\tmeta l4proto { esp, ah } accept\n");
-	ruleset_add_ah6(r, true);
+	ruleset_add_ah6(r, true, pass);
 	add_ah6_errors(r);
 	str_addf(r->out,
 		 "\t\tudp dport { 500, 4500 } socket mark & 0x%08x == 0x%08x accept\n"
 		 /* what a router says of our ESP and IKE: the path MTU, for one */
-		 "\t\ticmp type @errors_ip ct original protocol { esp, ah } accept\n"
-		 "\t\ticmpv6 type @errors_ip6 ct original protocol { esp, ah } accept\n"
-		 "\t\ticmp type @errors_ip ct original protocol udp @th,64,8 0x45 @th,224,16 { 500, 4500 } accept\n"
-		 "\t\ticmpv6 type @errors_ip6 ct original protocol udp @th,384,16 { 500, 4500 } accept\n"
-		 "\t\tjump exempt\n",
-		 r->config->mark_mask, r->config->mark_own);
-	ruleset_add_judge(r, WAY_IN);
-	str_add(r->out, "\t}\n\tchain passing {\n\t\tjump exempt\n");
-	ruleset_add_judge(r, WAY_OUT);
+		 "\t\ticmp type @errors_ip ct original protocol { esp, ah } %s\n"
+		 "\t\ticmpv6 type @errors_ip6 ct original protocol { esp, ah } %s\n"
+		 "\t\ticmp type @errors_ip ct original protocol udp @th,64,8 0x45 @th,224,16 { 500, 4500 } %s\n"
+		 "\t\ticmpv6 type @errors_ip6 ct original protocol udp @th,384,16 { 500, 4500 } %s\n",
+		 r->config->mark_mask, r->config->mark_own, pass, pass, pass, pass);
+	seen_add_exempt(r);
+	add_judge_last(r, WAY_IN);
+	str_add(r->out, "\t}\n\tchain passing {\n");
+	seen_add_exempt(r);
+	add_judge_last(r, WAY_OUT);
 	str_add(r->out, "\t}\n");
 }
 
@@ -416,12 +423,13 @@ static void add_output(struct ruleset *r)
 		 "\t\ttype %s hook output priority -90; policy accept;\n"
 		 "\t\toif lo accept\n"
 		 "\t\tmeta mark & 0x%08x == 0x%08x goto own\n",
-		 shows_output(c), c->mark_mask, c->mark_own);
-	str_add(r->out, "\t\tfib daddr type { broadcast, multicast } accept\n"
-			"\t\tjump exempt\n");
+		 shows_output(r), c->mark_mask, c->mark_own);
+	str_add(r->out, "\t\tjump exempt\n");
+	sure_add_rules(r, shows_protected(r));
+	str_add(r->out, "\t\tfib daddr type { broadcast, multicast } accept\n");
 	shows_add_judge_out(r);
 	str_add(r->out, "\t}\n\tchain own {\n\t\tmeta l4proto { esp, ah } accept\n");
-	ruleset_add_ah6(r, false);
+	ruleset_add_ah6(r, false, "accept");
 	str_addf(r->out,
 		 "\t\tct mark & 0x%08x == 0 accept\n"
 		 "\t\tudp sport { 500, 4500 } accept\n"
@@ -442,44 +450,13 @@ static void add_postrouting(struct ruleset *r)
 		 "\t\toif lo accept\n"
 		 "\t\t%sgoto to_tun\n"
 		 "\t\tmeta mark & 0x%08x == 0x%08x accept\n",
-		 GATE_PRIORITY_LAST, shows_leaves(r->config, leaves), r->config->mark_mask, r->config->mark_own);
-	str_add(r->out, "\t\tfib daddr type { broadcast, multicast } accept\n"
-			"\t\tjump exempt\n"
-			"\t\tjump newcomer_out\n");
-	ruleset_add_judge(r, WAY_LAST);
+		 GATE_PRIORITY_LAST - r->ahead, shows_leaves(r->config, leaves), r->config->mark_mask,
+		 r->config->mark_own);
+	str_addf(r->out, "\t\tfib daddr type { broadcast, multicast } %s\n", seen_pass(r));
+	seen_add_exempt(r);
+	str_add(r->out, "\t\tjump newcomer_out\n");
+	add_judge_last(r, WAY_LAST);
 	str_add(r->out, "\t}\n");
-}
-
-/* For the guard: what these chains have seen gets all bits of the way at once, which no packet has outside of them.
- * When a table is deleted its maps are empty at once, and its chains go one by one after that, with all their rules:
- * packets that found nothing in the maps must not be taken for seen. So what is seen is a matter of a map, too. */
-#define IN_FORCE "{ ipv4 : goto seen, ipv6 : goto seen }"
-
-static void add_seen(struct ruleset *r, bool in_force)
-{
-	static const struct {
-		const char *name, *hook;
-		int priority; /* of the chain that judges */
-	} rows[] = { { "in", "prerouting", GATE_PRIORITY_IN }, { "out", "postrouting", GATE_PRIORITY_LAST } };
-	const uint32_t way = r->config->mark_way;
-
-	str_addf(r->out,
-		 "\tmap in_force {\n\t\ttype nf_proto : verdict\n%s\t}\n"
-		 "\tchain seen {\n\t\tmeta mark set meta mark | 0x%08x\n\t}\n",
-		 in_force ? "\t\telements = " IN_FORCE "\n" : "", way);
-	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
-		str_addf(r->out,
-			 "\tchain seen_%s {\n\t\ttype filter hook %s priority %d; policy accept;\n"
-			 "\t\tmeta nfproto vmap @in_force\n\t}\n"
-			 "\tchain unseen_%s {\n\t\ttype filter hook %s priority %d; policy accept;\n"
-			 "\t\tmeta mark set meta mark & 0x%08x\n\t}\n",
-			 rows[i].name, rows[i].hook, rows[i].priority + 1, rows[i].name, rows[i].hook,
-			 rows[i].priority + 3, ~way);
-}
-
-void ruleset_write_in_force(struct str *out)
-{
-	str_add(out, "add element inet " TABLE_NAME " in_force " IN_FORCE "\n");
 }
 
 void ruleset_write(const struct gate_config *c, const char *table, const struct plan *plan,
@@ -488,7 +465,11 @@ void ruleset_write(const struct gate_config *c, const char *table, const struct 
 	/* Lists come first because they say which rules are used, and last in the text, which lets nft find its sets.
 	 */
 	SCOPED(str_wipe) struct str chains = { 0 };
-	struct ruleset r = { .config = c, .plan = plan, .out = &chains };
+	struct ruleset r = { .config = c,
+			     .plan = plan,
+			     .out = &chains,
+			     .ahead = strcmp(table, TABLE_NEXT) == 0,
+			     .guarded = carry && carry->guard != RULESET_NO_GUARD };
 	const struct rule *rules;
 
 	str_addf(out, "table inet %s\ndelete table inet %s\ntable inet %s {\n", table, table, table);
@@ -504,12 +485,13 @@ void ruleset_write(const struct gate_config *c, const char *table, const struct 
 
 	r.out = out;
 	for (int family = 4; family <= 6; family += 2) {
-		add_pair_set(&r, "fallback", "\t\tflags timeout\n", family, carry ? carry->fallback : NULL,
-			     carry ? carry->fallback_count : 0);
+		ruleset_add_pair_set(&r, "fallback", "\t\tflags timeout\n", family, carry ? carry->fallback : NULL,
+				     carry ? carry->fallback_count : 0);
 		add_fallen_set(&r, family, carry);
-		add_pair_set(&r, "secured", "", family, carry ? carry->secured : NULL,
-			     carry ? carry->secured_count : 0);
+		ruleset_add_pair_set(&r, "secured", "", family, carry ? carry->secured : NULL,
+				     carry ? carry->secured_count : 0);
 	}
+	sure_add_sets(&r, carry);
 	ruleset_exempted_sets(&r, carry);
 	ruleset_identity_sets(&r, carry);
 	str_add(out, icmp_errors);
@@ -520,7 +502,7 @@ void ruleset_write(const struct gate_config *c, const char *table, const struct 
 	ruleset_regions(&r);
 	if (shows_own_device(c))
 		ruleset_masquerade(&r);
-	add_exempt(&r);
+	seen_add_chains(&r, carry && carry->guard == RULESET_GUARDED);
 	ruleset_exempted(&r);
 	ruleset_newcomer(&r);
 	if (is_gateway(&r))
@@ -529,13 +511,13 @@ void ruleset_write(const struct gate_config *c, const char *table, const struct 
 	add_from_tun(&r);
 	add_to_tun(&r);
 	add_fallback(&r);
+	add_protect(&r);
 	add_untracked(&r);
 	add_prerouting(&r);
 	add_output(&r);
 	add_postrouting(&r);
 	ruleset_firewall(&r, carry);
-	if (carry && carry->guard != RULESET_NO_GUARD)
-		add_seen(&r, carry->guard == RULESET_GUARDED);
+	seen_add_unseen(&r);
 	str_add(out, "}\n");
 	ruleset_lists_wipe(&r);
 	ruleset_locals_wipe(&r);

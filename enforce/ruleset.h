@@ -43,8 +43,8 @@ struct ruleset_carry {
 };
 
 enum { RULESET_PAIRS_MOST = 65536 };
-/* Of the chains that judge what arrives and what leaves. One behind each, what passed is marked as seen for the guard,
- * which looks two behind; three behind, the mark is taken away again. */
+/* Of the chains that judge what arrives and what leaves. At their end what passed is marked as seen for the guard,
+ * which looks one behind; two behind, the mark is taken away again. */
 enum { GATE_PRIORITY_IN = -150, GATE_PRIORITY_LAST = 300 };
 
 #define TABLE_NAME "cordon"
@@ -61,6 +61,8 @@ struct ruleset {
 	const struct gate_config *config;
 	const struct plan *plan;
 	struct str *out;
+	bool guarded;                  /* there is a guard behind the table (seen.h) */
+	int ahead;                     /* 1: stands before the other table, which has the last word on what is seen */
 	bool *used;                    /* by rule index: some list ends in it */
 	struct shows_classes *classes; /* shows.h */
 	struct pools *pools;           /* pools.h */
@@ -117,10 +119,15 @@ void ruleset_exempted_sets(struct ruleset *r, const struct ruleset_carry *carry)
 void ruleset_exempted(struct ruleset *r);
 /* The two rules that ask whether the other end, found by `remote` ("ct original %s saddr"), is one of them. */
 void ruleset_ask_exempted(struct ruleset *r, const char *remote);
+/* A set of pairs of addresses of that family. */
+void ruleset_add_pair_set(struct ruleset *r, const char *name, const char *flags, int family,
+			  const struct ruleset_pair *pairs, size_t count);
+/* The rule that takes everything of this list, or NULL. */
+const struct rule *ruleset_only_rule(struct plan_list l);
 /* One rule a family and case: is the pair of addresses on the wire in the set `name`? `then` says what follows. */
 void ruleset_ask_pair(struct ruleset *r, const char *name, const char *then);
 /* Rules that accept AH in IPv6, which conntrack does not track (ruleset.c tells why); ours alone of what leaves. */
-void ruleset_add_ah6(struct ruleset *r, bool arriving);
+void ruleset_add_ah6(struct ruleset *r, bool arriving, const char *then);
 /* The chains for addresses of ours that the plan does not know. */
 void ruleset_newcomer(struct ruleset *r);
 

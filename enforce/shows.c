@@ -40,9 +40,27 @@ const char *shows_leaves(const struct gate_config *c, char buf[SHOWS_TEXT])
 	return buf;
 }
 
-const char *shows_output(const struct gate_config *c)
+/* A firewall asks behind the output hook whether a packet is protected, and of the kernel's plane the mark alone says
+ * so there; whoever has none needs no mark. */
+static bool marks_protected(const struct ruleset *r)
 {
-	return by_kernel(c) ? "filter" : "route";
+	const struct firewall *sections;
+	size_t n = policy_firewalls(plan_policy(r->plan), &sections);
+
+	for (size_t i = 0; i < n; i++)
+		if (plan_firewall_rules(r->plan, &sections[i]))
+			return true;
+	return !by_kernel(r->config);
+}
+
+const char *shows_output(const struct ruleset *r)
+{
+	return by_kernel(r->config) && marks_protected(r) ? "filter" : "route";
+}
+
+const char *shows_protected(const struct ruleset *r)
+{
+	return marks_protected(r) ? "goto protect" : "accept";
 }
 
 bool shows_own_device(const struct gate_config *c)
@@ -228,32 +246,41 @@ void shows_add_clear(struct ruleset *r)
 	str_add(r->out, " return\n");
 }
 
-/* The hook that finds the way anew does so when it sees another mark behind its rules than before: so it is one of its
- * own, and what is protected passes it as it is. */
-void shows_add_judge_out(struct ruleset *r)
+static void add_clear(struct ruleset *r, const char *then)
 {
 	static const enum ruleset_way clear[] = { WAY_OUT_FALLEN, WAY_OUT_EXEMPTED };
+
+	for (size_t i = 0; i < ARRAY_LEN(clear); i++) {
+		str_add(r->out, "\t\t");
+		ruleset_add_way(r, clear[i]);
+		str_add(r->out, then);
+	}
+}
+
+/* The hook finds the way anew when it sees another mark behind its rules than before. So what is protected leaves them
+ * as it came; or, where it has to be marked, what is clear finds its way at a hook of its own. */
+void shows_add_judge_out(struct ruleset *r)
+{
 	const struct gate_config *c = r->config;
+	char marked[SHOWS_TEXT];
 
 	if (!by_kernel(c)) {
 		ruleset_add_judge(r, WAY_OUT);
 		return;
 	}
+	(void)snprintf(marked, sizeof marked, " meta mark set meta mark & 0x%08x | 0x%08x accept\n", ~c->mark_mask,
+		       c->mark_clear);
 	str_addf(r->out, "\t\tmeta mark set meta mark & 0x%08x | 0x%08x\n\t\tjump judge\n", ~c->mark_way,
 		 ruleset_way_mark(c, WAY_OUT));
-	for (size_t i = 0; i < ARRAY_LEN(clear); i++) {
-		str_add(r->out, "\t\t");
-		ruleset_add_way(r, clear[i]);
-		str_add(r->out, " accept\n");
+	add_clear(r, marks_protected(r) ? " accept\n" : marked);
+	if (!marks_protected(r)) {
+		str_addf(r->out, "\t\tmeta mark set meta mark & 0x%08x\n", ~c->mark_mask);
+		return;
 	}
 	str_addf(r->out,
 		 "\t\tmeta mark set meta mark & 0x%08x\n\t}\n"
 		 "\tchain output_clear {\n\t\ttype route hook output priority -89; policy accept;\n"
 		 "\t\tmeta mark & 0x%08x == 0 accept\n",
 		 ~c->mark_way, c->mark_way);
-	for (size_t i = 0; i < ARRAY_LEN(clear); i++) {
-		str_add(r->out, "\t\t");
-		ruleset_add_way(r, clear[i]);
-		str_addf(r->out, " meta mark set meta mark & 0x%08x | 0x%08x\n", ~c->mark_mask, c->mark_clear);
-	}
+	add_clear(r, marked);
 }

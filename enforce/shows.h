@@ -15,7 +15,9 @@ const char *shows_came_encrypted(const struct gate_config *c);
 const char *shows_leaves(const struct gate_config *c, char buf[SHOWS_TEXT]);
 
 /* "route": packets that are marked find their way anew; "filter": their way has been found already. */
-const char *shows_output(const struct gate_config *c);
+const char *shows_output(const struct ruleset *r);
+/* What the output hook does with a packet that is protected for sure. */
+const char *shows_protected(const struct ruleset *r);
 /* Do its packets come by a device of its own, so that where they came from is not to be seen? */
 bool shows_own_device(const struct gate_config *c);
 

@@ -27,6 +27,7 @@ static const char *set_name(enum table_set set, int family)
 	static const char *const names[][2] = { [TABLE_FALLBACK] = { "fallback_ip", "fallback_ip6" },
 						[TABLE_FALLEN] = { "fallen_ip", "fallen_ip6" },
 						[TABLE_SECURED] = { "secured_ip", "secured_ip6" },
+						[TABLE_SURE] = { "sure_ip", "sure_ip6" },
 						[TABLE_EXEMPTED] = { "exempted_ip", "exempted_ip6" } };
 
 	return names[set][family == 6];
@@ -126,6 +127,19 @@ int table_pair_remove(struct netlink *nft, enum table_set set, const struct addr
 	int r = change(nft, set, local, remote, true, false, 0);
 
 	return r < 0 && r != -ENOENT ? diag_errno(d, -r, "remove from the set %s", set_name(set, local->family)) : 0;
+}
+
+bool table_pair_is_in(struct netlink *nft, enum table_set set, const struct addr *local, const struct addr *remote)
+{
+	SCOPED(set_free) struct nftnl_set *s = set_with_pair(set, local, remote, 0);
+	char buf[NETLINK_MESSAGE_MOST];
+	struct nlmsghdr *h;
+
+	if (!s)
+		return true;
+	h = nftnl_nlmsg_build_hdr(buf, NFT_MSG_GETSETELEM, NFPROTO_INET, NLM_F_ACK, ++nft->sequence);
+	nftnl_set_elems_nlmsg_build_payload(h, s);
+	return netlink_ask(nft, h, NULL, NULL) != -ENOENT;
 }
 
 struct pairs {
@@ -318,7 +332,7 @@ static int add_object(const struct nlmsghdr *h, void *context)
 static bool changes_by_itself(const char *set)
 {
 	return strncmp(set, "fallback_", 9) == 0 || strncmp(set, "fallen_", 7) == 0 ||
-	       strncmp(set, "exempted_", 9) == 0 || strncmp(set, "secured_", 8) == 0 ||
+	       strncmp(set, "exempted_", 9) == 0 || strncmp(set, "secured_", 8) == 0 || strncmp(set, "sure_", 5) == 0 ||
 	       strncmp(set, "masquerade", 10) == 0 || identity_set_named(set);
 }
 

@@ -56,6 +56,16 @@ size_t plan_regions(const struct plan *p, size_t local, const struct plan_region
 	return p->region_counts[local];
 }
 
+struct plan_list plan_meet(const struct plan *p, const struct addr *local, const struct addr *remote)
+{
+	for (size_t i = 0; i < p->local_count; i++)
+		for (size_t k = 0; addr_equal(&p->locals[i], local) && k < p->region_counts[i]; k++)
+			if (addr_compare(&p->regions[i][k].remote.lo, remote) <= 0 &&
+			    addr_compare(remote, &p->regions[i][k].remote.hi) <= 0)
+				return p->lists[p->regions[i][k].list];
+	return (struct plan_list){ 0 };
+}
+
 size_t plan_behind(const struct plan *p, const struct addr_range **ret)
 {
 	(void)p;

@@ -438,6 +438,7 @@ static void the_kernels_plane_has_no_device_and_no_ways_of_its_own(void **state)
 	assert_false(has(&text, "masquerade"));
 	chain_of(&text, "output", &chain); /* what is protected is not sent another way */
 	assert_true(has(&chain, "type filter hook output"));
+	assert_true(has(&chain, "@sure_ip goto protect")); /* the firewall asks for the mark */
 	str_wipe(&chain);
 	chain_of(&text, "prerouting", &chain);
 	assert_true(has(&chain, "ipsec in reqid & 0xf0000000 == 0xc0000000 goto from_tun"));
@@ -570,12 +571,14 @@ static void what_is_let_in_clear_is_marked_for_the_kernel(void **state)
 	chain_of(&text, "rule_2", &chain);
 	assert_true(has(&chain, "meta mark set meta mark | 0x03000000 return"));
 	str_wipe(&chain);
-	chain_of(&text, "output_clear", &chain);
+	chain_of(&text, "output", &chain);
 	assert_true(has(&chain, "type route hook output"));
+	assert_true(has(&chain, "@sure_ip accept"));
+	assert_true(has(&chain, "== 0x0c000000 meta mark set meta mark & 0xe0ffffff | 0x03000000 accept"));
+	assert_true(has(&chain, "\t\tmeta mark set meta mark & 0xe0ffffff"));
 	str_wipe(&chain);
 	str_wipe(&text);
 	gate_ruleset(&gate_default, &s.plan, &text);
-	assert_false(has(&text, "output_clear"));
 	chain_of(&text, "rule_2", &chain);
 	assert_false(has(&chain, "meta mark | 0x03000000"));
 }
