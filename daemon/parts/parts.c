@@ -178,12 +178,15 @@ json_t *parts_json(const struct daemon *d)
 
 	for (size_t i = 0; i < n; i++) {
 		const struct child_row *r = &all[i];
-		json_t *o = json_pack("{s:s,s:b,s:I,s:I}", "name", role_name(r->role), "ready", r->ready, "restarts",
-				      (json_int_t)r->restarts, "since_ms", (json_int_t)r->since_ms);
+		json_t *o =
+			json_pack("{s:s,s:b,s:I,s:I,s:b}", "name", role_name(r->role), "ready", r->ready, "restarts",
+				  (json_int_t)r->restarts, "since_ms", (json_int_t)r->since_ms, "again", r->again);
 
 		(void)json_object_set_new(o, "pid", r->pid ? json_integer(r->pid) : json_null());
 		(void)json_object_set_new(o, "next_ms",
 					  r->next_ms ? json_integer((json_int_t)r->next_ms) : json_null());
+		(void)json_object_set_new(o, "well_ms",
+					  r->well_ms ? json_integer((json_int_t)r->well_ms) : json_null());
 		(void)json_object_set_new(o, "lacks", *r->lacks ? json_string(r->lacks) : json_null());
 		(void)json_object_set_new(o, "ended", *r->ended ? json_string(r->ended) : json_null());
 		(void)json_array_append_new(list, o);

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "daemon/process/child.h"
+#include "daemon/process/deaths.h"
 #include "observe/event.h"
 
 #include <ctype.h>
@@ -31,6 +32,7 @@ struct child {
 	bool ready, ending, timer_open;
 	bool netlink; /* as it was started */
 	unsigned restarts, in_a_row;
+	struct deaths deaths;
 	uint64_t since_ms, ready_ms, started_ms, next_ms; /* ready_ms 0: it was not since it was started */
 	char path[PATH_TEXT];
 	char why[CHILD_END_TEXT];   /* why we ended it; empty: we did not */
@@ -107,6 +109,7 @@ size_t children_rows(const struct children *c, struct child_row *rows, size_t ca
 						      .restarts = k->restarts,
 						      .since_ms = k->since_ms,
 						      .next_ms = k->next_ms };
+			rows[n].again = deaths_again(&k->deaths, k->ready, k->since_ms, unix_ms(), &rows[n].well_ms);
 			(void)snprintf(rows[n].lacks, sizeof rows[n].lacks, "%s", k->lacks);
 			(void)snprintf(rows[n].ended, sizeof rows[n].ended, "%s", k->ended);
 		}
@@ -291,6 +294,7 @@ static void exited(uv_process_t *process, int64_t status, int signal_number)
 	wait = back_off(k);
 	went(k);
 	k->since_ms = unix_ms();
+	deaths_add(&k->deaths, k->since_ms);
 	k->next_ms = k->since_ms + wait;
 	(void)snprintf(text, sizeof text, "the process %s has ended: %s. It is started again in %.1f s",
 		       role_name(k->part->role), k->ended, (double)wait / 1000);

@@ -76,6 +76,8 @@ struct child_row {
 	unsigned restarts;
 	uint64_t since_ms;          /* Unix time: it is ready, or away, since then */
 	uint64_t next_ms;           /* away: when it is started again */
+	bool again;                 /* it ends again and again (deaths.h) */
+	uint64_t well_ms;           /* then: when it counts as well if it goes on; 0: it is away */
 	char lacks[SANDBOX_TEXT];   /* what its cage lacks; empty: nothing */
 	char ended[CHILD_END_TEXT]; /* how it ended last; empty: it never did */
 };

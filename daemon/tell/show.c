@@ -20,7 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { COUNTERS_MOST = 65536, DEATHS_MANY = 3, DEATHS_RECENT_MS = 10 * 60 * 1000 };
+enum { COUNTERS_MOST = 65536 };
 
 /* ---- pieces ------------------------------------------------------------------------------------------------------ */
 
@@ -754,14 +754,13 @@ static bool parts_work(const struct daemon *d)
 {
 	struct child_row rows[ROLE_COUNT];
 	size_t n = children_rows(d->children, rows, ROLE_COUNT);
-	uint64_t now_ms = unix_now_ms();
 
 	for (size_t i = 0; i < n; i++) {
 		const struct child_row *c = &rows[i];
 
 		if (!c->ready && c->role == ROLE_DATAPLANE && d->plane_is.plane == GATE_PLANE_TUN)
 			return false;
-		if (c->restarts >= DEATHS_MANY && (!c->ready || now_ms < c->since_ms + DEATHS_RECENT_MS))
+		if (c->again)
 			return false;
 	}
 	return true;

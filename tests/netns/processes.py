@@ -187,6 +187,10 @@ def dies_again():
     said = w.a.cordon("status")[1]
     expect("it says so first:\n%s" % said, said.startswith("Protected, but a process of cordond ends again and again."))
     expect("and what to do", "journalctl -u cordon" in said and "cordon support" in said)
+    expect("and when it will be over", "If it does not end once more, all is well again in " in said)
+    row = next(p for p in w.a.json("status")["processes"] if p["name"] == "dataplane")
+    left = row["well_ms"] / 1000 - time.time()
+    expect("which is two minutes after it came back: %.0f s" % left, row["again"] and 60 < left <= 120)
     expect("other programs read it, too", w.a.json("status")["state"] == "failing")
     w.kill(w.a, "dataplane")
     expect("while it is away, that comes first", wait_until(

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { NAMED_MOST = 3 /* failing peers on the first line */, DEATHS_MANY = 3, DEATHS_RECENT_MS = 10 * 60 * 1000 };
+enum { NAMED_MOST = 3 /* failing peers on the first line */ };
 
 static int run(int argc, char **argv);
 
@@ -29,12 +29,9 @@ static bool carries(const json_t *s, const json_t *process)
 	       strcmp(ask_text(json_object_get(s, "plane"), "kind"), "userspace") == 0;
 }
 
-/* As cordond judges it. */
 static bool dies_again(const json_t *process)
 {
-	return ask_number(process, "restarts") >= DEATHS_MANY &&
-	       (!json_is_true(json_object_get(process, "ready")) ||
-		ask_now_ms() < ask_number(process, "since_ms") + DEATHS_RECENT_MS);
+	return json_is_true(json_object_get(process, "again"));
 }
 
 /* What stands first when it is not the peers that fail; NULL: all processes do their work. */
@@ -351,6 +348,18 @@ static void print_expiry(const json_t *first)
 			     ask_span(end_s - now_s, span));
 }
 
+/* well_ms: when all counts as well; 0: it is away. */
+static void print_again(uint64_t well_ms, uint64_t now_ms)
+{
+	char left[AGO_TEXT];
+
+	(void)puts("          That is a fault:  journalctl -u cordon  tells more;\n"
+		   "          cordon support  collects what a report of it needs");
+	if (well_ms > now_ms)
+		(void)printf("          If it does not end once more, all is well again in %s\n",
+			     ask_span((well_ms - now_ms + 999) / 1000, left));
+}
+
 /* Only what is not as usual: those that are away, and those that had to be started again. */
 static void print_processes(const json_t *s)
 {
@@ -373,8 +382,7 @@ static void print_processes(const json_t *s)
 				     ask_text(p, "name"), restarts, restarts == 1 ? "" : "s", ago,
 				     ask_text(p, "ended"));
 		if (dies_again(p))
-			(void)puts("          That is a fault:  journalctl -u cordon  tells more;\n"
-				   "          cordon support  collects what a report of it needs");
+			print_again(ask_number(p, "well_ms"), now_ms);
 		if (*ask_text(p, "lacks"))
 			(void)printf("Process   %s is not locked in as it should be; its cage lacks: %s\n",
 				     ask_text(p, "name"), ask_text(p, "lacks"));
