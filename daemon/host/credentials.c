@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "daemon/host/expiry.h"
 #include "daemon/keys/filling.h"
+#include "daemon/keys/messages.h"
 #include "daemon/host/proofs.h"
 #include "daemon/host/watch.h"
 #include "daemon/parts/kdcs.h"
@@ -282,6 +283,42 @@ static void put_keytab(const struct credential *c, json_t *o)
 	put(o, "keytab", all);
 }
 
+static void add_warning(json_t *all, const struct str *text)
+{
+	if (text->len)
+		(void)json_array_append_new(all, words(str_text(text)));
+}
+
+/* Of a keytab: its keys have no end, as certificates do, but may be another's, too weak, or older than the password
+ * that the KDC has; and its file may be one that cannot be used any more. */
+static void put_warnings(const struct daemon *d, const struct credential_store *s, const struct credential *c,
+			 json_t *o)
+{
+	SCOPED(str_wipe) struct str file = { 0 }, strange = { 0 }, weak = { 0 }, ticket = { 0 };
+	const char *failure = credential_keytab_failure(s);
+	json_t *all = json_array();
+
+	put(o, "warnings", all);
+	if (!c->keytab)
+		return;
+	if (failure)
+		str_addf(&file, "the keytab cannot be used as it is now, what it held before stays in use: %s",
+			 failure);
+	proofs_strange_keytab(d, s, &strange);
+	if (keytab_told_weak(c->keytab))
+		str_addf(&weak,
+			 "the keys of %s are of RC4 alone, which current controllers refuse: give the account AES keys "
+			 "(msDS-SupportedEncryptionTypes: 24) and export the keytab again",
+			 c->path);
+	if (d->ticket && *d->ticket->failure)
+		str_addf(&ticket, "no %sticket can be had with %s: %s",
+			 d->ticket->until_s > unix_now_ms() / 1000 ? "new " : "", c->path, d->ticket->failure);
+	add_warning(all, &file);
+	add_warning(all, &strange);
+	add_warning(all, &weak);
+	add_warning(all, &ticket);
+}
+
 /* One that is named and cannot be used is told, too: else it looks as if nothing were named. */
 static void add_bad_keytab(const struct daemon *d, const struct credential_store *s, json_t *rows)
 {
@@ -291,11 +328,11 @@ static void add_bad_keytab(const struct daemon *d, const struct credential_store
 		if (credential_get(s, i)->kind == AUTH_KERBEROS)
 			return; /* what it held before is in use */
 	if (failure && d->config->keytab)
-		(void)json_array_append_new(rows, json_pack("{s:s,s:n,s:n,s:s,s:s,s:n,s:n,s:b,s:i,s:[],s:o,s:[],s:{}}",
-							    "kind", "kerberos", "subject", "issuer", "file",
-							    d->config->keytab, "key_type", "kerberos", "not_before_ms",
-							    "not_after_ms", "replaced", 0, "main_modes", 0, "keytab",
-							    "unusable", words(failure), "satisfies", "lacks"));
+		(void)json_array_append_new(
+			rows, json_pack("{s:s,s:n,s:n,s:s,s:s,s:n,s:n,s:b,s:i,s:[],s:[],s:o,s:[],s:{}}", "kind",
+					"kerberos", "subject", "issuer", "file", d->config->keytab, "key_type",
+					"kerberos", "not_before_ms", "not_after_ms", "replaced", 0, "main_modes", 0,
+					"keytab", "warnings", "unusable", words(failure), "satisfies", "lacks"));
 }
 
 void credentials_rows(struct daemon *d, const struct engine_view *v, json_t *rows)
@@ -317,6 +354,7 @@ void credentials_rows(struct daemon *d, const struct engine_view *v, json_t *row
 		put(o, "replaced", json_boolean(c->retired));
 		put(o, "main_modes", json_integer((json_int_t)uses(v, c->number)));
 		put_keytab(c, o);
+		put_warnings(d, s, c, o);
 		put_sets(d, s, i, o);
 		(void)json_array_append_new(rows, o);
 	}

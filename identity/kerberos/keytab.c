@@ -323,6 +323,17 @@ bool keytab_told_is_of(const struct keytab_told *t, const char *machine)
 	return false;
 }
 
+bool keytab_told_weak(const struct keytab_told *t)
+{
+	enum { RC4_HMAC = 23 };
+
+	for (size_t i = 0; i < t->count; i++)
+		for (size_t n = 0; n < t->all[i].enctype_count; n++)
+			if (t->all[i].enctypes[n] != RC4_HMAC)
+				return false;
+	return t->count > 0;
+}
+
 bool keytab_told_equal(const struct keytab_told *a, const struct keytab_told *b)
 {
 	bool same = a->count == b->count;

@@ -62,6 +62,8 @@ const char *keytab_told_own(const struct keytab_told *t);
 const char *keytab_told_client(const struct keytab_told *t);
 /* Has it a key of the machine of that short name? */
 bool keytab_told_is_of(const struct keytab_told *t, const char *machine);
+/* Has it keys, and all of RC4? */
+bool keytab_told_weak(const struct keytab_told *t);
 bool keytab_told_equal(const struct keytab_told *a, const struct keytab_told *b);
 
 /* "aes256-cts"; "enctype 99" into buf for one without a name here. */

@@ -92,6 +92,8 @@ def changes():
     expect("one that everybody may read is refused in words",
            wait_until(lambda: "is open to other users" in b.cordon("events")[1]))
     expect("and the former stays in use", versions(b) == [3] and a.pings(B))
+    shown = b.cordon("show", "credentials")[1]
+    expect("show credentials warns of it: %s" % shown, "\nwarning: the keytab cannot be used as it is now, what it held before stays in use: " in shown)
     write(b.root + "/keytab", "", 0o600)
     expect("so is an empty one", wait_until(lambda: "is empty" in b.cordon("events")[1]))
     put(b, k.keytab("b", NAMES["b"]))
@@ -103,6 +105,7 @@ def changes():
     b.cordon("refresh")
     words = "has a key of %s, and none of this host: it should have one of host/c" % NAMES["b"]
     expect("so does cordon status", wait_until(lambda: words in b.cordon("status")[1]))
+    expect("and show credentials: %s" % kept(b), [w for w in kept(b)[0]["warnings"] if words in w] and words in b.cordon("show", "credentials")[1])
     page, policy = b.root + "/none.yaml", b.folder + "/policy.yaml"
     write(page, "cordon: 1\nname: b\n")
     said = subprocess.run(b.command("--check", "--config", page, "--policy", policy), capture_output=True, text=True, timeout=60)
@@ -113,6 +116,17 @@ def changes():
     said = subprocess.run(b.command("--check", "--config", b.root + "/host.yaml", "--policy", b.root + "/strange.yaml"),
                           capture_output=True, text=True, timeout=60)
     expect("of another realm likewise: %s" % said.stderr, "is not of the realm ELSE.EXAMPLE" in said.stderr)
+
+
+def outdated():
+    """the account has another password than the keytab is of: nothing is proven, and show credentials says why"""
+    a, _, k = hosts()
+    expect("all is well at first", not kept(a)[0]["warnings"])
+    k.keytab("a", NAMES["a"])
+    a.pings(B, 3)
+    told = wait_until(lambda: [w for w in kept(a)[0]["warnings"] if w.startswith("no ticket can be had with ")], 20)
+    expect("the warning has the KDC's reason: %s" % kept(a)[0]["warnings"], told)
+    expect("and is shown", "\nwarning: no ticket can be had with " in a.cordon("show", "credentials")[1])
 
 
 def holder_dies():
@@ -132,4 +146,4 @@ def holder_dies():
 
 
 if __name__ == "__main__":
-    main([changes, holder_dies])
+    main([changes, outdated, holder_dies])

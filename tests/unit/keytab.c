@@ -250,6 +250,22 @@ static void whose_a_principal_is(void **state)
 			fail_msg("%s of %s", rows[i].principal, rows[i].machine);
 }
 
+static void one_is_weak_if_all_its_keys_are_of_rc4(void **state)
+{
+	static struct keytab_told t;
+
+	(void)state;
+	t = (struct keytab_told){ 0 };
+	assert_false(keytab_told_weak(&t)); /* none at all is told otherwise */
+	t.count = 2;
+	t.all[0] = (struct keytab_principal){ .enctypes = { 23 }, .enctype_count = 1 };
+	t.all[1] = t.all[0];
+	assert_true(keytab_told_weak(&t));
+	t.all[1].enctypes[1] = 18;
+	t.all[1].enctype_count = 2;
+	assert_false(keytab_told_weak(&t));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -261,6 +277,7 @@ int main(void)
 		cmocka_unit_test(a_cut_one_is_never_taken_for_whole),
 		cmocka_unit_test(kinds_of_principals),
 		cmocka_unit_test(whose_a_principal_is),
+		cmocka_unit_test(one_is_weak_if_all_its_keys_are_of_rc4),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

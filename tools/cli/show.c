@@ -353,6 +353,21 @@ static void credential(struct columns *c, const json_t *row)
 	add_sets(c, row);
 }
 
+/* What is wrong with a keytab although it is in use. */
+static void say_warnings(const json_t *rows)
+{
+	const json_t *row, *one;
+	size_t i, n;
+
+	json_array_foreach(rows, i, row)
+	{
+		json_array_foreach(json_object_get(row, "warnings"), n, one)
+		{
+			(void)printf("warning: %s\n", json_string_value(one));
+		}
+	}
+}
+
 static void list(struct columns *c, const json_t *row)
 {
 	columns_add(c, "%s", ask_text(row, "issuer"));
@@ -461,6 +476,8 @@ static int run(int argc, char **argv)
 		(void)puts(tables[t].none);
 	if (strcmp(tables[t].name, "firewall") == 0)
 		firewall_say(json_object_get(reply, "firewall"));
+	if (strcmp(tables[t].name, "credentials") == 0)
+		say_warnings(rows);
 	if (strcmp(tables[t].name, "rules") == 0)
 		say_exempted(json_object_get(reply, "exemptions"));
 	json_decref(reply);
