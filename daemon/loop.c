@@ -224,7 +224,8 @@ int daemon_loop_start(struct daemon *d, struct diag *why)
 	follow_open(d);
 	credentials_new(d);
 	exempt_start(d);
-	d->plane = plane_new(&d->loop, &d->gate_config, d->sockets, &d->children, parts_netlink(d));
+	d->plane =
+		plane_new(&d->loop, &d->gate_config, d->sockets, &d->children, d->options.state_dir, parts_netlink(d));
 	d->filling = keys_filling_new(&d->loop, &d->children, credentials_stale, d);
 	if ((r = parts_start(d, why)) < 0 || (r = change_start(d, why)) < 0)
 		return r;

@@ -14,6 +14,7 @@
 #include "daemon/force/force.h"
 #include "daemon/options.h"
 #include "daemon/host/page.h"
+#include "daemon/parts/packets_wait.h"
 #include "daemon/parts/ready.h"
 #include "daemon/host/secret.h"
 #include "daemon/service.h"
@@ -158,7 +159,7 @@ static int do_check(struct daemon *d, struct diag *why)
 	return 0;
 }
 
-static int do_uninstall(struct diag *why)
+static int do_uninstall(const struct daemon *d, struct diag *why)
 {
 	struct diag none = { 0 };
 	int r;
@@ -167,6 +168,7 @@ static int do_uninstall(struct diag *why)
 	    (r = gate_uninstall(&gate_default, why)) < 0)
 		return r;
 	(void)xfrm_remove_all(&none); /* there is nothing where the kernel has no XFRM */
+	packets_wait_end(d->options.state_dir);
 	(void)puts("Every rule and route of Cordon is gone from this host. Nothing is protected.");
 	return 0;
 }
@@ -296,7 +298,7 @@ int main(int argc, char **argv)
 	if (!options_parse(argc, argv, &d.options, &status))
 		return status;
 	if (d.options.uninstall_rules)
-		r = do_uninstall(&why);
+		r = do_uninstall(&d, &why);
 	else if (d.options.load_rules)
 		r = do_load(&d, &why);
 	else if (d.options.check)

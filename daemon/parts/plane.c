@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "daemon/dataplane/plane_fds.h"
 #include "daemon/parts/log_relay.h"
+#include "daemon/parts/packets_wait.h"
 #include "daemon/process/children.h"
 #include "daemon/process/sockets.h"
 #include "dataplane/esp/keeper.h"
@@ -35,7 +36,7 @@ struct plane {
 	struct tun_keeper *keeper;       /* NULL: the userspace plane is not open */
 	struct xfrm_fds xfrm;
 	bool xfrm_open;
-	bool were_dropped; /* packets that wait for an SA, before the kernel's plane came */
+	const char *state_dir;
 	struct plan_file *plan;
 	struct log_relay *log; /* what the table drops; NULL: somebody else reads that */
 	uv_poll_t *news;       /* of devices; there while the keeper is */
@@ -305,9 +306,8 @@ void plane_shut(struct plane *p, enum gate_plane kind)
 	}
 	if (p->xfrm_open)
 		set_encapsulation(p, 0); /* ESP in UDP is for the process again */
-	if (p->xfrm_open && p->were_dropped)
-		xfrm_drop_packets();
-	p->xfrm_open = p->were_dropped = false;
+	packets_wait_end(p->state_dir);  /* also for one that was killed */
+	p->xfrm_open = false;
 	xfrm_fds_close(&p->xfrm);
 }
 
@@ -368,7 +368,7 @@ static int open_kernel(struct plane *p, struct diag *d)
 	if ((r = xfrm_fds_open(&p->xfrm, d)) < 0)
 		return r;
 	p->xfrm_open = true;
-	if ((r = xfrm_hold_packets(&p->were_dropped, d)) < 0 || (r = exempt_sockets(p, d)) < 0) {
+	if ((r = packets_wait_begin(p->state_dir, d)) < 0 || (r = exempt_sockets(p, d)) < 0) {
 		plane_shut(p, GATE_PLANE_KERNEL);
 		return r;
 	}
@@ -467,7 +467,7 @@ void plane_end(struct plane *p)
 }
 
 struct plane *plane_new(uv_loop_t *loop, const struct gate_config *gate, const struct sockets *sockets,
-			struct children *const *children, bool *netlink)
+			struct children *const *children, const char *state_dir, bool *netlink)
 {
 	struct plane *p = mem_new(1, sizeof *p);
 
@@ -481,6 +481,7 @@ struct plane *plane_new(uv_loop_t *loop, const struct gate_config *gate, const s
 	p->workers = 1;
 	p->xfrm = xfrm_fds_none();
 	p->children = children;
+	p->state_dir = state_dir;
 	p->netlink = netlink;
 	(void)uv_timer_init(loop, &p->again);
 	(void)uv_timer_init(loop, &p->log_timer);

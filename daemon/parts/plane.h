@@ -15,7 +15,7 @@ struct sockets;
 
 /* netlink: what the child's part (children.h) says of it. */
 struct plane *plane_new(uv_loop_t *loop, const struct gate_config *gate, const struct sockets *sockets,
-			struct children *const *children, bool *netlink);
+			struct children *const *children, const char *state_dir, bool *netlink);
 void plane_close(struct plane *p); /* or NULL; memory goes with the loop's next turn */
 
 /* Opens what the plane of this kind works on, so that whatever is missing is said before anything is changed. Nothing

@@ -182,32 +182,39 @@ int xfrm_probe(struct diag *d)
 	return r;
 }
 
-static int larval_drop(char now, char *ret_before, struct diag *d)
-{
-	int fd = open("/proc/sys/net/core/xfrm_larval_drop", O_RDWR | O_CLOEXEC), r = 0;
+static const char larval_drop[] = "/proc/sys/net/core/xfrm_larval_drop";
 
-	if (fd < 0 || pread(fd, ret_before, 1, 0) != 1 || pwrite(fd, &now, 1, 0) != 1)
+bool xfrm_packets_wait(void)
+{
+	int fd = open(larval_drop, O_RDONLY | O_CLOEXEC);
+	char now = '1';
+
+	if (fd >= 0) {
+		(void)!read(fd, &now, 1);
+		(void)close(fd);
+	}
+	return now == '0';
+}
+
+static int set_larval_drop(char to, struct diag *d)
+{
+	int fd = open(larval_drop, O_WRONLY | O_CLOEXEC), r = 0;
+
+	if (fd < 0 || write(fd, &to, 1) != 1)
 		r = diag_errno(d, errno, "net.core.xfrm_larval_drop");
 	if (fd >= 0)
 		(void)close(fd);
 	return r;
 }
 
-int xfrm_hold_packets(bool *ret_were_dropped, struct diag *d)
+int xfrm_hold_packets(struct diag *d)
 {
-	char before = '0';
-	int r = larval_drop('0', &before, d);
-
-	if (r == 0 && ret_were_dropped)
-		*ret_were_dropped = before != '0';
-	return r;
+	return set_larval_drop('0', d);
 }
 
 void xfrm_drop_packets(void)
 {
-	char before;
-
-	(void)larval_drop('1', &before, NULL);
+	(void)set_larval_drop('1', NULL);
 }
 
 int xfrm_exempt_socket(int fd, unsigned family, bool encap, struct diag *d)

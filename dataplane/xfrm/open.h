@@ -34,8 +34,9 @@ void xfrm_fds_close(struct xfrm_fds *f); /* for SCOPED */
 int xfrm_probe(struct diag *d);
 
 /* net.core.xfrm_larval_drop = 0: packets wait for their SA instead of being lost. Of the network namespace that the
- * caller is in. *ret_were_dropped (or NULL): it was not so before, and xfrm_drop_packets makes it as it was. */
-int xfrm_hold_packets(bool *ret_were_dropped, struct diag *d);
+ * caller is in. */
+bool xfrm_packets_wait(void);
+int xfrm_hold_packets(struct diag *d);
 void xfrm_drop_packets(void);
 
 /* IKE's socket of this family (4 or 6): no policy applies to what it sends and hears. encap: ESP in UDP that comes to

@@ -20,7 +20,7 @@ static int open_plane(struct world *w, struct diag *d)
 				 .context = w };
 	int r;
 
-	if ((r = xfrm_hold_packets(NULL, d)) < 0 || (r = xfrm_fds_open(&fds, d)) < 0)
+	if ((r = xfrm_hold_packets(d)) < 0 || (r = xfrm_fds_open(&fds, d)) < 0)
 		return r;
 	return xfrm_new(&c, &w->sad, d);
 }

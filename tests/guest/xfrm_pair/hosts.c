@@ -222,7 +222,7 @@ void network_up(void)
 			       "02:00:00:00:00:0%u dev w%u nud permanent",
 			       i, i + 1, i, i + 1, i, 2 - i, 2 - i, i);
 		shell(command);
-		if (xfrm_hold_packets(NULL, NULL) < 0)
+		if (xfrm_hold_packets(NULL) < 0)
 			die("xfrm_larval_drop");
 		wire_open(i);
 	}
