@@ -12,12 +12,13 @@ import threading
 import time
 
 from daemon import A, B, PSK, Host, wait_until
-from lib import Capture, Namespace, address, expect, main, on_exit, run, wire
+from lib import SLOW, Capture, Namespace, address, expect, main, on_exit, run, wire
 
 BLASTER = os.environ.get("BLASTER", "build/tests/netns/blaster")
 BLAST_S = 3
 MARKER = b"nobody else may read this line. "
-NUMBERED_S = 6
+NUMBERED_S, NUMBERED_MOST_S = 6, 30  # the more where the machine is slow
+NUMBERED_LEAST, RENEWED_LEAST = 1000, 5
 PROTECTED = """cordon: 1
 %szones: { a: [%s], b: [%s] }
 authentication: { key: [ { pre-shared-key: { file: /etc/cordon/psk } } ] }
@@ -205,20 +206,23 @@ def renewed(encapsulation):
     for host in (a, b):
         host.start(policy=PROTECTED % (encapsulation, A, B))
     expect("it works", wait_until(lambda: a.pings(B, 2), 10))
-    begun, seen = drops(a), [spis(a)]
+    begun = drops(a)
     numbered = Numbered(a, b)
     numbered.go()
-    end = time.monotonic() + NUMBERED_S
-    while time.monotonic() < end:
+    pairs, began = set(), time.monotonic()
+
+    def is_enough():
+        return len(pairs) >= RENEWED_LEAST and numbered.sent > NUMBERED_LEAST
+
+    while time.monotonic() < began + (NUMBERED_S if is_enough() else NUMBERED_MOST_S * SLOW):
         time.sleep(0.5)
         a.cordon("rekey")
-        seen.append(spis(a))
+        pairs.update(spis(a))
     numbered.end()
-    pairs = {pair for rows in seen for pair in rows}
     lost = numbered.sent - len(numbered.heard)
     print("%d datagrams under %d SAs" % (numbered.sent, len(pairs)))
-    expect("SAs were renewed all the time", len(pairs) >= 5)
-    expect("many were sent", numbered.sent > 1000)
+    expect("SAs were renewed all the time", len(pairs) >= RENEWED_LEAST)
+    expect("many were sent", numbered.sent > NUMBERED_LEAST)
     expect("not one was lost (%d)" % lost, lost == 0)
     expect("none overtook another (%d)" % numbered.late, numbered.late == 0)
     rows = {name: n for (where, name), n in risen(begun, drops(a)).items() if where != "ruleset"}
