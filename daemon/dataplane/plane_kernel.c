@@ -81,4 +81,5 @@ const struct plane_kind plane_kernel = {
 	.set_tun = no_tun,
 	.set_plan = set_plan,
 	.ask_again = xfrm_ask_again,
+	.leave = xfrm_remove_policies,
 };

@@ -30,6 +30,7 @@ struct plane_kind {
 	void (*set_tun)(struct sad *sad, unsigned worker, int fd); /* takes fd */
 	void (*set_plan)(struct sad *sad, struct plan *plan);
 	void (*ask_again)(struct sad *sad);
+	void (*leave)(struct sad *sad); /* before the end for good: what would outlive it goes; NULL: nothing does */
 };
 
 extern const struct plane_kind plane_alone, plane_crew; /* the userspace plane: in one thread, in several */

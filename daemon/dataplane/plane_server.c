@@ -162,7 +162,8 @@ int plane_on_begin(void *context, struct channel *c, struct wire_in *body, int *
 	return 0;
 }
 
-/* Protection is switched off, or the policy is gone. */
+/* Protection is switched off, or the policy is gone. The parent has removed the kernel's policies, but perhaps before
+ * we had put them there. */
 int plane_on_end(void *context, struct channel *c, struct wire_in *body, int *fds)
 {
 	struct plane_server *s = plane_server_of(context);
@@ -172,6 +173,8 @@ int plane_on_end(void *context, struct channel *c, struct wire_in *body, int *fd
 	(void)fds;
 	if (!s->run)
 		return -EPROTO;
+	if (s->run->kind->leave)
+		s->run->kind->leave(s->run->sad);
 	plane_run_stop(TAKE(s->run));
 	drop_reader_close(TAKE(s->drops));
 	if (s->client)

@@ -170,6 +170,8 @@ void plane_went(struct plane *p)
 {
 	p->child = NULL;
 	p->works = false;
+	if (!p->begun && by_kernel(p))
+		sweep(); /* it may have died between beginning and ending */
 }
 
 void plane_begun(struct plane *p)

@@ -151,6 +151,11 @@ int xfrm_new(const struct xfrm_config *c, struct sad **ret, struct diag *d)
 	return 0;
 }
 
+void xfrm_remove_policies(struct sad *sad)
+{
+	(void)policies_remove_all(&plane_of(sad)->policies, NULL);
+}
+
 /* Policies stay: what is protected must not leave in clear because nobody is here. */
 void xfrm_free(struct sad *sad)
 {

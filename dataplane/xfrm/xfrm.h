@@ -78,8 +78,10 @@ struct xfrm_config {
  * new ones.
  *
  * Removes the states of whoever ran before, and puts the plan's policies in the place of its. sad_free removes its
- * states and leaves the policies (xfrm_remove_all of open.h takes them away). On failure what stood there stands. */
+ * states and leaves the policies, which xfrm_remove_policies takes away before it, and xfrm_remove_all of open.h after
+ * it. On failure what stood there stands. */
 int xfrm_new(const struct xfrm_config *c, struct sad **ret, struct diag *d);
+void xfrm_remove_policies(struct sad *sad);
 
 /* Would the kernel's selectors do for this plan? -ERR_UNSUPPORTED: no, and d says which rule is too much for them. */
 int xfrm_fits(const struct plan *plan, struct diag *d);

@@ -528,9 +528,9 @@ def first_probation():
     """the very first policy, on probation: back to none, and traffic flows"""
     a, b = two_hosts()
     a.start()
-    a.cordon("apply", a.policy(BLOCK), "--confirm", "1s")
+    a.cordon("apply", a.policy(BLOCK), "--confirm", period(1 if SLOW == 1 else 8))
     expect("it blocks", not a.pings(B, 1))
-    expect("it is taken back to no policy", wait_until(lambda: a.json("status")["policy"] is None, 3 * SLOW))
+    expect("it is taken back to no policy", wait_until(lambda: a.json("status")["policy"] is None, 12 * SLOW))
     expect("and traffic flows", wait_until(lambda: a.pings(B, 1), 3 * SLOW))
     del b
 

@@ -152,6 +152,10 @@ def switched():
     expect("nothing was clear, ever", not clear(seen))
 
 
+def packets_wait(host):
+    return host.sh("cat", "/proc/sys/net/core/xfrm_larval_drop").strip() == "0"
+
+
 def killed():
     """kill -9 of all: nothing goes out in clear, others' SAs stay; the next one cleans up, whatever its plane"""
     a, b = hosts()
@@ -173,8 +177,10 @@ def killed():
     time.sleep(1)
     expect("something of ours is left", left)
     expect("and nothing is clear", not clear(seen))
+    expect("packets go on waiting, which nobody could undo", packets_wait(a))
     start(a, PSK % "require", "userspace")
     expect("the next one removes it", wait_until(lambda: not ours(a), 5 * SLOW))
+    expect("and lets packets wait no more", not packets_wait(a))
     expect("and protects", wait_until(lambda: a.pings(B, 2), 20 * SLOW))
     a.kill()
     start(a, PSK % "require")
@@ -185,9 +191,34 @@ def killed():
     expect("enable protects again", a.cordon("enable")[0] == 0 and b.cordon("enable")[0] == 0 and
            wait_until(lambda: a.pings(B, 2), 20 * SLOW) and ours(a))
     a.kill()
-    a.sh(CORDOND, "--uninstall-rules")
-    expect("--uninstall-rules leaves nothing of ours", not ours(a))
+    expect("killed once more", packets_wait(a))
+    a.sh(CORDOND, "--uninstall-rules", "--state-dir", a.state)
+    expect("--uninstall-rules leaves nothing of ours", not ours(a) and not packets_wait(a))
     expect("what others have there is as it was", (xfrm(a, "state"), xfrm(a, "policy")) == foreign)
+
+
+def ended():
+    """switched on and off before the data plane's process has come to it: nothing of ours stays in the kernel"""
+    a, b = hosts()
+    start(a, PSK % "require")
+    expect("it protects", by_kernel(a) and not a.pings(B, 1) and ours(a))
+    pid = next(p["pid"] for p in a.json("status")["processes"] if p["name"] == "dataplane")
+    a.cordon("disable", "--reason", "test")
+    os.kill(pid, signal.SIGSTOP)
+    a.cordon("enable")
+    a.cordon("disable", "--reason", "test")
+    os.kill(pid, signal.SIGCONT)
+    expect("the process goes on", wait_until(lambda: any(p["pid"] == pid for p in a.json("status")["processes"]), 5 * SLOW))
+    time.sleep(SLOW)
+    expect("nothing of ours is left", wait_until(lambda: not ours(a), 5 * SLOW))
+    expect("and traffic flows", a.pings(B))
+    a.cordon("enable")
+    pid = next(p["pid"] for p in a.json("status")["processes"] if p["name"] == "dataplane")
+    expect("it protects again", wait_until(lambda: ours(a), 5 * SLOW) and not a.pings(B, 1))
+    os.kill(pid, signal.SIGSTOP)
+    a.cordon("disable", "--reason", "test")
+    os.kill(pid, signal.SIGKILL)
+    expect("nor is after its death", wait_until(lambda: not ours(a), 5 * SLOW) and a.pings(B))
 
 
 def sends(host, to, own, words, kind=socket.SOCK_DGRAM, protocol=0):
@@ -250,14 +281,11 @@ def flushed():
         expect("%s: it is protected again" % what, wait_until(lambda: a.pings(B, 2), 5 * SLOW))
     expect("the policies are what they were", sorted(xfrm(a, "policy").split("\n")) == before)
     expect("nothing was clear", not clear(seen))
-    def waits():
-        return a.sh("cat", "/proc/sys/net/core/xfrm_larval_drop").strip() == "0"
-
-    expect("packets wait for an SA", waits())
+    expect("packets wait for an SA", packets_wait(a))
     status, _ = a.cordon("disable", "--reason", "test")
-    expect("and do as before when nothing is protected", not waits())
+    expect("and do as before when nothing is protected", not packets_wait(a))
     expect("what we take out ourselves stays out", status == 0 and wait_until(lambda: not ours(a), 5 * SLOW) and not
            wait_until(lambda: ours(a), 1))
 
 
-main([chosen, in_udp, firewall, switched, killed, port_taken, flushed])
+main([chosen, in_udp, firewall, switched, killed, port_taken, flushed, ended])
