@@ -102,7 +102,7 @@ static int folder_open(const char *path, int *ret, struct diag *d)
 int sandbox_folder(const char *run_dir, struct diag *d)
 {
 	char path[PATH_TEXT];
-	int r, fd;
+	int r, fd = -1;
 
 	if ((r = folder_path(run_dir, path, d)) < 0)
 		return r;

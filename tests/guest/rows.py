@@ -91,6 +91,7 @@ LEFT_OUT = {
     "sources:by_tls": KEYING,
     "sources:nobody_knows": KEYING,
     "strongswan": "it is about UDP ports and who has them, before a data plane is asked",
+    "threads": USERSPACE,
     "workers": USERSPACE,
     "zones": KEYING,
     "tutorial": "its page shows what the userspace plane says",
