@@ -2,7 +2,9 @@
 """Adds up what `meson test` wrote: names failures and skips with their reason, and ends with the one line of counts.
 
 usage: report.py [--second TESTLOG.json] TESTLOG.json...   a failure that passed in the second log counts as passed, and is named
-       report.py --again TESTLOG.json                      the names of the failures, if they are few enough to be tried again
+       report.py --again TESTLOG.json...                   the names of the failures, if they are few enough to be tried again
+
+A log that is not there is of a run that was not asked for.
 """
 import json
 import os
@@ -18,6 +20,8 @@ def last_line(test):
 
 
 def tests_of(path):
+    if not os.path.exists(path):
+        return []
     with open(path, encoding="utf-8") as log:
         return [json.loads(line) for line in log]
 
@@ -26,8 +30,8 @@ def is_failed(test):
     return test["result"] not in PASSED | SKIPPED
 
 
-def again(path):
-    failed = [t["name"].rpartition(" / ")[2] for t in tests_of(path) if is_failed(t)]
+def again(paths):
+    failed = [t["name"].rpartition(" / ")[2] for path in paths for t in tests_of(path) if is_failed(t)]
     return failed if len(failed) <= AGAIN_MOST else []
 
 
@@ -54,7 +58,7 @@ def report(paths, second=None):
 
 def main(words):
     if words[:1] == ["--again"]:
-        sys.stdout.writelines(name + "\n" for name in again(words[1]))
+        sys.stdout.writelines(name + "\n" for name in again(words[1:]))
         return 0
     second = words[1] if words[:1] == ["--second"] else None
     lines, failed = report(words[2:] if second else words, second)

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 
-from lab_twin import Lab, check, need_root, skip
+from lab_twin import BASE, Lab, check, need_root, skip
 
 need_root()
 if subprocess.run(["tshark", "--version"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode:
@@ -64,7 +64,7 @@ def kill(host):
                 words = f.read().split("\0")
         except OSError:
             continue
-        if len(words) > 3 and any(w.endswith("/up/%s/host.yaml" % host) for w in words) and "cordond" in words[0]:
+        if len(words) > 3 and any(w == "%s/up/%s/host.yaml" % (BASE, host) for w in words) and "cordond" in words[0]:
             os.kill(int(path.split("/")[2]), signal.SIGKILL)
             return
     check(False, "no cordond of %s runs" % host)

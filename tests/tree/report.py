@@ -36,7 +36,7 @@ def main():
         lines, failed = report.report([first])
         expect("a failure is a failure", failed == 2 and lines[-1] == "2 passed, 2 failed, 1 skipped")
         expect("with its reason", "FAILED   cordon:netns / b (fail): b: dev" in lines)
-        expect("what is tried again is what failed", report.again(first) == ["b", "d"])
+        expect("what is tried again is what failed", report.again([first]) == ["b", "d"])
 
         lines, failed = report.report([first], second)
         late = [line for line in lines if line.startswith("passed at the second try: ")]
@@ -48,9 +48,11 @@ def main():
         skips = log(folder, "skips", b="SKIP", d="SKIP")
         expect("a second try that is skipped proves nothing", report.report([first], skips)[1] == 2)
 
+        expect("of all logs together", report.again([first, log(folder, "other", z="FAIL")]) == ["b", "d", "z"] and
+               report.again([first, log(folder, "others", y="FAIL", z="FAIL")]) == [])
         many = log(folder, "many", **{name: "FAIL" for name in "abcd"})
-        expect("many failures are not tried again", report.again(many) == [])
-        expect("nor is nothing", report.again(log(folder, "none", a="OK", b="SKIP")) == [])
+        expect("many failures are not tried again", report.again([many]) == [])
+        expect("nor is nothing", report.again([log(folder, "none", a="OK", b="SKIP"), folder + "/not-there"]) == [])
     for what in bad:
         print("FAILED " + what)
     return 1 if bad else 0
