@@ -207,7 +207,7 @@ def by_hand():
                     status, out = up.on(host, "cordon", *words)
                     check(status == 0, "cordon %s: %s" % (" ".join(words), out))
 
-            check(fetches("xpclient", site, 15), "the member reaches the closed web site")
+            check(patiently(lambda: fetches("xpclient", site, 15), 45), "the member reaches the closed web site")
             check(not fetches("other", site), "a member of the domain outside the group does not")
             check(not fetches("xpclient", closed, 3), "the member at port 22 does not")
             check(up.on("dc1", "samba-tool", "group", "removemembers", "trusted", "XPCLIENT$")[0] == 0, "out of the group")
