@@ -16,6 +16,7 @@
 #include "enforce/table.h"
 #include "enforce/toucher.h"
 #include "identity/groups.h"
+#include "policy/reqid.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -549,12 +550,24 @@ static void leave_secured(struct gate *g, struct ruleset_pair *p)
 	g->secured_count--;
 }
 
-/* Between them the short way may be taken (sure.h). */
-static int add_sure(struct gate *g, const struct addr *local, const struct addr *remote, struct diag *d)
+/* Between them the short way may be taken (sure.h). Where it cannot be, for want of room or because another plane's
+ * table is still in force, the long one leads to the same. */
+static void add_sure(struct gate *g, const struct addr *local, const struct addr *remote)
 {
-	if (!sure_by_plan(g->plan, local, remote) || table_pair_is_in(&g->nft, TABLE_FALLBACK, local, remote))
-		return 0;
-	return table_pair_add(&g->nft, TABLE_SURE, local, remote, 0, d);
+	const struct rule *rule = sure_under(&g->config, g->plan, local, remote);
+
+	if (rule)
+		(void)table_pair_add_under(&g->nft, local, remote, rule_reqid(rule), NULL);
+	if (sure_by_plan(g->plan, local, remote) && !table_pair_is_in(&g->nft, TABLE_FALLBACK, local, remote))
+		(void)table_pair_add(&g->nft, TABLE_SURE, local, remote, 0, NULL);
+}
+
+static int remove_sure(struct gate *g, const struct addr *local, const struct addr *remote, struct diag *d)
+{
+	const struct rule *rule = sure_under(&g->config, g->plan, local, remote);
+	int r = rule ? table_pair_remove_under(&g->nft, local, remote, rule_reqid(rule), d) : 0;
+
+	return r < 0 ? r : table_pair_remove(&g->nft, TABLE_SURE, local, remote, d);
 }
 
 int gate_fallback_add(struct gate *g, const struct addr *local, const struct addr *remote, uint32_t timeout_s,
@@ -577,7 +590,9 @@ int gate_fallback_remove(struct gate *g, const struct addr *local, const struct 
 	    (r = table_pair_remove(&g->nft, TABLE_FALLBACK, local, remote, d)) < 0 ||
 	    (r = table_pair_remove(&g->nft, TABLE_FALLEN, local, remote, d)) < 0)
 		return r;
-	return find_secured(g, local, remote) ? add_sure(g, local, remote, d) : 0;
+	if (find_secured(g, local, remote))
+		add_sure(g, local, remote);
+	return 0;
 }
 
 int gate_exempt_add(struct gate *g, const struct addr *remote, uint64_t until_ms, struct diag *d)
@@ -607,7 +622,8 @@ int gate_secured_add(struct gate *g, const struct addr *local, const struct addr
 		enter_secured(g, &(struct ruleset_pair){ .local = *local, .remote = *remote });
 	if (g->state != GATE_ENFORCING || (r = table_pair_add(&g->nft, TABLE_SECURED, local, remote, 0, d)) < 0)
 		return r;
-	return add_sure(g, local, remote, d);
+	add_sure(g, local, remote);
+	return 0;
 }
 
 int gate_secured_remove(struct gate *g, const struct addr *local, const struct addr *remote, struct diag *d)
@@ -619,7 +635,7 @@ int gate_secured_remove(struct gate *g, const struct addr *local, const struct a
 		return r;
 	if (pair)
 		leave_secured(g, pair);
-	if (g->state != GATE_ENFORCING || (r = table_pair_remove(&g->nft, TABLE_SURE, local, remote, d)) < 0)
+	if (g->state != GATE_ENFORCING || (r = remove_sure(g, local, remote, d)) < 0)
 		return r;
 	return table_pair_remove(&g->nft, TABLE_SECURED, local, remote, d);
 }

@@ -196,7 +196,12 @@ static void add_from_tun(struct ruleset *r)
 
 	shows_add_classes(r);
 	str_add(r->out, "\tchain from_tun {\n");
-	shows_add_compare(r);
+	if (!shows_own_device(c)) {
+		sure_add_rules_in(r, "goto came");
+		shows_add_compare(r);
+		str_addf(r->out, "\t\tgoto came\n\t}\n\tchain came {\n\t\tmeta mark set meta mark & 0x%08x\n",
+			 ~c->mark_mask);
+	}
 	if (shows_own_device(c))
 		str_addf(r->out, "\t\tmeta mark set meta mark & 0x%08x | 0x%08x\n", ~c->mark_mask, c->mark_from_tun);
 	str_add(r->out, clamp);

@@ -232,9 +232,8 @@ void shows_add_compare(struct ruleset *r)
 	str_addf(r->out,
 		 "\t\tmeta priority set 0:0\n"
 		 "\t\tmeta mark set meta mark & 0x%08x | 0x%08x\n"
-		 "\t\tjump judge\n"
-		 "\t\tmeta mark set meta mark & 0x%08x\n",
-		 ~c->mark_mask, judged_mark(c), ~c->mark_mask);
+		 "\t\tjump judge\n",
+		 ~c->mark_mask, judged_mark(c));
 	if (r->classes && r->classes->count)
 		str_add(r->out, "\t\tmeta priority vmap @under\n\t\tmeta priority set 0:0\n");
 }

@@ -28,6 +28,7 @@ static const char *set_name(enum table_set set, int family)
 						[TABLE_FALLEN] = { "fallen_ip", "fallen_ip6" },
 						[TABLE_SECURED] = { "secured_ip", "secured_ip6" },
 						[TABLE_SURE] = { "sure_ip", "sure_ip6" },
+						[TABLE_SURE_IN] = { "sure_in_ip", "sure_in_ip6" },
 						[TABLE_EXEMPTED] = { "exempted_ip", "exempted_ip6" } };
 
 	return names[set][family == 6];
@@ -46,11 +47,11 @@ static struct nftnl_set *set_named(const char *name)
 }
 
 static struct nftnl_set *set_with_pair(enum table_set set, const struct addr *local, const struct addr *remote,
-				       uint32_t timeout_s)
+				       uint32_t timeout_s, uint32_t reqid)
 {
 	struct nftnl_set *s = set_named(set_name(set, local->family));
 	struct nftnl_set_elem *e = s ? nftnl_set_elem_alloc() : NULL;
-	uint8_t key[32];
+	uint8_t key[32 + sizeof reqid];
 	uint32_t n = (uint32_t)addr_octets(local);
 
 	if (!e) {
@@ -59,7 +60,10 @@ static struct nftnl_set *set_with_pair(enum table_set set, const struct addr *lo
 	}
 	memcpy(key, local->octets, n);
 	memcpy(key + n, remote->octets, n);
-	if (set == TABLE_FALLEN || set == TABLE_EXEMPTED)
+	memcpy(key + 2 * (size_t)n, &reqid, sizeof reqid);
+	if (set == TABLE_SURE_IN)
+		nftnl_set_elem_set(e, NFTNL_SET_ELEM_KEY, key, 2 * n + (uint32_t)sizeof reqid);
+	else if (set == TABLE_FALLEN || set == TABLE_EXEMPTED)
 		nftnl_set_elem_set(e, NFTNL_SET_ELEM_KEY, key + n, n);
 	else
 		nftnl_set_elem_set(e, NFTNL_SET_ELEM_KEY, key, 2 * n);
@@ -82,9 +86,9 @@ static struct nlmsghdr *put_elements(struct netlink *nft, struct mnl_nlmsg_batch
 
 /* One transaction on one element: remove it, add it, or both. */
 static int change(struct netlink *nft, enum table_set set, const struct addr *local, const struct addr *remote,
-		  bool remove, bool add, uint32_t timeout_s)
+		  bool remove, bool add, uint32_t timeout_s, uint32_t reqid)
 {
-	SCOPED(set_free) struct nftnl_set *s = set_with_pair(set, local, remote, timeout_s);
+	SCOPED(set_free) struct nftnl_set *s = set_with_pair(set, local, remote, timeout_s, reqid);
 	char buf[NETLINK_MESSAGE_MOST];
 	struct mnl_nlmsg_batch *batch;
 	uint32_t last = 0;
@@ -110,28 +114,52 @@ static int change(struct netlink *nft, enum table_set set, const struct addr *lo
 	return r;
 }
 
+static int add_pair(struct netlink *nft, enum table_set set, const struct addr *local, const struct addr *remote,
+		    uint32_t timeout_s, uint32_t reqid, struct diag *d)
+{
+	/* adding what is there would leave its old time; mostly it is not, and a transaction that fails takes long */
+	int r = change(nft, set, local, remote, false, true, timeout_s, reqid);
+
+	if (r == -EEXIST)
+		r = change(nft, set, local, remote, true, true, timeout_s, reqid);
+	return r < 0 ? diag_errno(d, -r, "add to the set %s", set_name(set, local->family)) : 0;
+}
+
+static int remove_pair(struct netlink *nft, enum table_set set, const struct addr *local, const struct addr *remote,
+		       uint32_t reqid, struct diag *d)
+{
+	int r = change(nft, set, local, remote, true, false, 0, reqid);
+
+	return r < 0 && r != -ENOENT ? diag_errno(d, -r, "remove from the set %s", set_name(set, local->family)) : 0;
+}
+
 int table_pair_add(struct netlink *nft, enum table_set set, const struct addr *local, const struct addr *remote,
 		   uint32_t timeout_s, struct diag *d)
 {
-	/* adding what is there would leave its old time; mostly it is not, and a transaction that fails takes long */
-	int r = change(nft, set, local, remote, false, true, timeout_s);
-
-	if (r == -EEXIST)
-		r = change(nft, set, local, remote, true, true, timeout_s);
-	return r < 0 ? diag_errno(d, -r, "add to the set %s", set_name(set, local->family)) : 0;
+	return add_pair(nft, set, local, remote, timeout_s, 0, d);
 }
 
 int table_pair_remove(struct netlink *nft, enum table_set set, const struct addr *local, const struct addr *remote,
 		      struct diag *d)
 {
-	int r = change(nft, set, local, remote, true, false, 0);
+	return remove_pair(nft, set, local, remote, 0, d);
+}
 
-	return r < 0 && r != -ENOENT ? diag_errno(d, -r, "remove from the set %s", set_name(set, local->family)) : 0;
+int table_pair_add_under(struct netlink *nft, const struct addr *local, const struct addr *remote, uint32_t reqid,
+			 struct diag *d)
+{
+	return add_pair(nft, TABLE_SURE_IN, local, remote, 0, reqid, d);
+}
+
+int table_pair_remove_under(struct netlink *nft, const struct addr *local, const struct addr *remote, uint32_t reqid,
+			    struct diag *d)
+{
+	return remove_pair(nft, TABLE_SURE_IN, local, remote, reqid, d);
 }
 
 bool table_pair_is_in(struct netlink *nft, enum table_set set, const struct addr *local, const struct addr *remote)
 {
-	SCOPED(set_free) struct nftnl_set *s = set_with_pair(set, local, remote, 0);
+	SCOPED(set_free) struct nftnl_set *s = set_with_pair(set, local, remote, 0, 0);
 	char buf[NETLINK_MESSAGE_MOST];
 	struct nlmsghdr *h;
 

@@ -7,7 +7,7 @@
 
 /* TABLE_FALLEN has the remote addresses of TABLE_FALLBACK alone, for hosts behind us whose local one is not known yet;
  * TABLE_EXEMPTED has remote addresses alone as well. */
-enum table_set { TABLE_FALLBACK, TABLE_FALLEN, TABLE_SECURED, TABLE_SURE, TABLE_EXEMPTED };
+enum table_set { TABLE_FALLBACK, TABLE_FALLEN, TABLE_SECURED, TABLE_SURE, TABLE_SURE_IN, TABLE_EXEMPTED };
 
 /* Add (again: with the new time) or remove a pair of addresses. timeout_s 0: for good. Removing what is not there is
  * no error. */
@@ -15,6 +15,11 @@ int table_pair_add(struct netlink *nft, enum table_set set, const struct addr *l
 		   uint32_t timeout_s, struct diag *d);
 int table_pair_remove(struct netlink *nft, enum table_set set, const struct addr *local, const struct addr *remote,
 		      struct diag *d);
+/* The same with what SA they came under, of TABLE_SURE_IN alone. */
+int table_pair_add_under(struct netlink *nft, const struct addr *local, const struct addr *remote, uint32_t reqid,
+			 struct diag *d);
+int table_pair_remove_under(struct netlink *nft, const struct addr *local, const struct addr *remote, uint32_t reqid,
+			    struct diag *d);
 /* Is the pair in the set? Where the kernel cannot say: yes. */
 bool table_pair_is_in(struct netlink *nft, enum table_set set, const struct addr *local, const struct addr *remote);
 /* All pairs of a set, both families; none if there is no table. free() the array. */

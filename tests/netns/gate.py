@@ -654,6 +654,64 @@ def replaced_under_load():
     expect("%d replacements, %d frames, none clear" % (n, len(p.wire.read())), n > 5 and not p.wire.has(mark))
 
 
+def short_way():
+    """Between two that have an SA a packet is asked less, and fares as it does when it is asked everything."""
+    p = Pair(both("require"), both("request"))  # who hears what is clear, too
+    dns = rule("dns", "exempt", A4, B4, protocol="udp", port2=53) + rule("dns 6", "exempt", A6, B6, protocol="udp", port2=53)
+    policies = {
+        "require": (both("require"), True), "request": (both("request"), True),
+        "require-inbound": (both("require-inbound"), True), "with an exemption": (both("require") + dns, False),
+        "block": (both("block"), False), "exempt": (both("exempt"), False),
+    }
+
+    def sure():
+        return [B4 in p.a.sh("nft", "list", "set", "inet", "cordon", "sure_ip"),
+                B6 in p.a.sh("nft", "list", "set", "inet", "cordon", "sure_ip6")]
+
+    def fates():
+        return [p.say(here, there, port=port) for (here, there), port in zip(FAMILIES, (7000, 53))]
+
+    def compare(what, want):
+        expect("%s: in the sets: %s" % (what, want), sure() == [want, want])
+        short = fates()
+        for name in "sure_ip", "sure_ip6":
+            p.a.sh("nft", "flush", "set", "inet", "cordon", name)
+        long = fates()
+        expect("%s: %s, and the long way %s" % (what, short, long), short == long)
+
+    for name, (policy, want) in policies.items():
+        for here, there in FAMILIES:
+            p.ta.tell("secured", here, there)
+        p.ta.apply(policy)
+        compare(name, want)
+        if name in ("block", "exempt", "require-inbound"):
+            continue
+        for here, there in FAMILIES:
+            p.ta.tell("unsecured", here, there)
+            p.ta.tell("secured", here, there)
+        compare(name + ", an SA that came later", want)
+        for here, there in FAMILIES:
+            p.ta.tell("secured", here, there)
+            p.ta.tell("exempt", there, 60000)
+        compare(name + ", exempted", want)
+        for here, there in FAMILIES:
+            p.ta.tell("exempt", there, 0)
+            p.ta.tell("secured", here, there)
+            p.ta.tell("fallback", here, there, 60)
+        compare(name + ", fallen back", False)
+        for here, there in FAMILIES:
+            p.ta.tell("secured", here, there)
+        compare(name + ", an SA while it has fallen back", False)
+        p.ta.apply(policy)
+        compare(name + ", and a new table", False)
+        for here, there in FAMILIES:
+            p.ta.tell("no-fallback", here, there)
+        compare(name + ", no more", want)
+        for here, there in FAMILIES:
+            p.ta.tell("unsecured", here, there)
+        compare(name + ", without an SA", False)
+
+
 def disabled():
     """disable lets everything through and leaves no route; uninstall leaves no trace at all."""
     p = Pair(both("require"))
@@ -677,7 +735,7 @@ def disabled():
 TESTS = [protects, clear_in, established_before, new_address, bound_sockets, our_ports, icmp_errors, icmp_errors_of_esp, icmp_errors_of_exempt, death,
          flushed, flushed_for_good, flushed_at_loading, modes, secured, secured_one_way, fallback_survives, exempt_ports, per_family, forwarded, forwarded_tcp,
          forwarded_fallback, published,
-         replaced_under_load, disabled]
+         replaced_under_load, disabled, short_way]
 
 if __name__ == "__main__":
     main(TESTS)

@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "enforce/gate.h"
 #include "enforce/nft.h"
+#include "enforce/ruleset.h"
 #include "policy/plan.h"
 #include "policy/policy.h"
 
@@ -299,6 +300,105 @@ static void a_rule_that_nobody_reaches_has_no_counter(void **state)
 	}
 }
 
+/* ---- the short way ----------------------------------------------------------------------------------------------- */
+
+static struct plan_packet some_packet(struct dice *d, const struct addr *local, const struct addr *remote)
+{
+	static const uint16_t ports[] = { 0, 1, 22, 53, 80, 443, 445, 500, 65534, 65535 };
+	static const int16_t protocols[] = { 0, 1, 6, 6, 17, 17, 33, 47, 50, 58, 89, 132, 255 };
+	static const unsigned initiators[] = { INITIATOR_LOCAL, INITIATOR_REMOTE, INITIATOR_EITHER };
+
+	return (struct plan_packet){
+		.local = *local,
+		.remote = *remote,
+		.initiator = PICK(d, initiators),
+		.protocol = PICK(d, protocols),
+		.local_port = roll(d, 2) ? PICK(d, ports) : (uint16_t)roll(d, 200),
+		.remote_port = roll(d, 2) ? PICK(d, ports) : (uint16_t)roll(d, 200),
+	};
+}
+
+/* The rules, one packet after the other, on a pair of which the short way says that all is protected. */
+static void all_is_protected(struct dice *d, const struct plan *plan, const struct addr *local,
+			     const struct addr *remote, uint64_t seed)
+{
+	enum { PACKETS = 300 };
+
+	for (unsigned i = 0; i < PACKETS; i++) {
+		struct plan_packet k = some_packet(d, local, remote);
+		const struct plan_entry *e = plan_lookup(plan, &k);
+		char there[ADDR_TEXT];
+
+		if (!e || !rule_mode_protects(e->rule->mode))
+			fail_msg("seed %llu: to %s, protocol %d, ports %u and %u: %s", (unsigned long long)seed,
+				 addr_text(remote, there), k.protocol, k.local_port, k.remote_port,
+				 e ? e->rule->name : "no rule");
+	}
+}
+
+static bool has_pair(const char *text, const char *set, const struct addr *local, const struct addr *remote)
+{
+	char here[ADDR_TEXT], there[ADDR_TEXT], pair[2 * ADDR_TEXT + 8], begin[32];
+	const char *at, *end;
+
+	(void)snprintf(begin, sizeof begin, "\tset %s {", set);
+	(void)snprintf(pair, sizeof pair, "%s . %s", addr_text(local, here), addr_text(remote, there));
+	at = strstr(text, begin);
+	end = at ? strstr(at, "\n\t}\n") : NULL;
+	if (!at || !end)
+		fail_msg("no set %s", set);
+	for (at = at ? strstr(at, pair) : NULL; at && at < end; at = strstr(at + 1, pair))
+		if (!is_name(at[strlen(pair)]) && at[strlen(pair)] != '.' && at[strlen(pair)] != ':')
+			return true;
+	return false;
+}
+
+/* Who has fallen back is asked for by the rules, and so is everybody where some packet is exempt or blocked. */
+static void the_short_way_says_what_the_rules_say(void **state)
+{
+	enum { PEERS = 14 };
+	unsigned sure = 0, unsure = 0;
+
+	(void)state;
+	for (uint64_t seed = 0; seed < SEEDS; seed++) {
+		struct dice d = { seed + SEEDS };
+		SCOPED(policy_freep) struct policy *policy = random_policy(seed);
+		SCOPED(plan_freep) struct plan *plan = plan_of(policy);
+		SCOPED(str_wipe) struct str text = { 0 };
+		struct ruleset_pair pairs[PEERS * 3], fallen[PEERS * 3];
+		struct ruleset_carry carry = { .secured = pairs, .fallback = fallen };
+		const struct addr *own;
+		size_t locals = plan_locals(plan, &own);
+
+		for (size_t i = 0; i < locals; i++)
+			for (unsigned n = 0; n < PEERS; n++) {
+				char peer[64];
+				struct ruleset_pair p = { .local = own[i] };
+
+				(void)snprintf(peer, sizeof peer, own[i].family == 4 ? "10.0.0.%u" : "fd00::%x", 2 + n);
+				assert_int_equal(addr_parse(peer, strlen(peer), &p.remote, NULL), 0);
+				pairs[carry.secured_count++] = p;
+				if (roll(&d, 4) == 0)
+					fallen[carry.fallback_count++] = p;
+			}
+		ruleset_write(&gate_default, TABLE_NAME, plan, &carry, &text);
+		for (size_t i = 0; i < carry.secured_count; i++) {
+			const struct ruleset_pair *p = &pairs[i];
+			bool is = has_pair(str_text(&text), p->local.family == 4 ? "sure_ip" : "sure_ip6", &p->local,
+					   &p->remote);
+
+			sure += is;
+			unsure += !is;
+			if (is)
+				all_is_protected(&d, plan, &p->local, &p->remote, seed);
+			for (size_t f = 0; is && f < carry.fallback_count; f++)
+				assert_false(addr_equal(&fallen[f].remote, &p->remote) &&
+					     addr_equal(&fallen[f].local, &p->local));
+		}
+	}
+	assert_true(sure > 100 && unsure > 100);
+}
+
 /* The kernel judges too. Needs a namespace of our own. */
 static void nft_takes_them(void **state)
 {
@@ -323,6 +423,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_a_ruleset_names_is_there),
 		cmocka_unit_test(a_rule_that_nobody_reaches_has_no_counter),
+		cmocka_unit_test(the_short_way_says_what_the_rules_say),
 		cmocka_unit_test(nft_takes_them),
 	};
 
