@@ -276,21 +276,21 @@ static void put_chain(struct rule_draft *r, const char *name, uint32_t hook, int
 	nftnl_chain_free(c);
 }
 
-/* Each behind the chain of our table that marks what it has seen (ruleset.c). */
+/* Each behind the chain of our table that marks what it has seen (seen.c). */
 void guard_rules(struct guard_batch *b, const struct gate_config *c, const char *table)
 {
 	struct rule_draft r = { .b = b, .config = c, .table = table };
 
 	put_chain(&r, "arriving", NF_INET_PRE_ROUTING, GATE_PRIORITY_IN + 1);
-	accept_seen(&r);
 	accept_protected(&r, true);
+	accept_seen(&r);
 	accept_ours(&r);
 	accept_neighbours(&r);
 	drop_guarded(&r, true);
 
 	put_chain(&r, "leaving", NF_INET_POST_ROUTING, GATE_PRIORITY_LAST + 1);
-	accept_seen(&r);
 	accept_protected(&r, false);
+	accept_seen(&r);
 	start(&r);
 	match_mark(&r, c->mark_mask, c->mark_own);
 	finish(&r, NF_ACCEPT);
