@@ -44,11 +44,17 @@ def up(time, spi=NEW):
 ASKED = [ike(10, OURS, 36, False), esp(10.1, THEIRS, NEW, 1), ike(10.2, THEIRS, 36, True), esp(10.3, THEIRS, NEW)]
 ANSWERED = [ike(10, THEIRS, 36, False), ike(10.1, OURS, 36, True), esp(10.2, THEIRS, NEW, 1)]
 LATE = ASKED + [esp(11.5, THEIRS, NEW)]
+BEGIN_AGAIN = "step again: failed, 55 s 3 sent, 0 came back"
 END, UP = "step end: failed, 63 s 200 sent, %d came back", "step up: failed, 26 s 3 sent, 0 came back"
 SLOW = [ike(10, OURS, 34, False), ike(15.4, THEIRS, 35, True), esp(31, OURS)]
 QUICK = [ike(10, OURS, 34, False), ike(10.4, THEIRS, 35, True), esp(31, OURS)]
 OPENED = [esp(10, OURS), esp(10.1, THEIRS), esp(11, OURS, NEW, 1), esp(12, OURS, NEW), esp(12.1, THEIRS, NEW)]
 EARLY = [esp(10, OURS)] * 3 + [clear(10.1)] * 3 + [esp(30, OURS), esp(30.1, THEIRS)]
+DELETED = [esp(5, OURS), esp(5.1, THEIRS), ike(6, THEIRS, 37, False), ike(6.1, OURS, 37, True)]
+AGAIN = DELETED + [ike(20, OURS, 34, False), ike(20.1, THEIRS, 34, True), ike(25.5, THEIRS, 35, True), esp(31, OURS, NEW)]
+AT_ONCE = DELETED + [ike(20, OURS, 34, False), ike(20.1, THEIRS, 34, True), ike(20.5, THEIRS, 35, True), esp(31, OURS, NEW)]
+BUSY = [ike(10, OURS, 32, False), ike(10.1, THEIRS, 32, False), ike(10.2, OURS, 32, False)] + [esp(10.4, OURS)] * 3 + [
+    esp(30, OURS), esp(30.1, THEIRS)]
 ROWS = (  # what, row, line, left, right, events, plane, excused
     ("the peer sends before its answer is read", Row, END % 198, ASKED, [], [up(10.6)], "kernel", True),
     ("more are lost than that", Row, END % 197, ASKED, [], [up(10.6)], "kernel", False),
@@ -58,6 +64,10 @@ ROWS = (  # what, row, line, left, right, events, plane, excused
     ("nothing was early", Row, END % 199, ASKED, [], [up(10.05)], "kernel", False),
     ("the peer takes longer than packets wait", Row, UP, SLOW, [], [], "kernel", True),
     ("the peer was in time", Row, UP, QUICK, [], [], "kernel", False),
+    ("it takes longer when we begin again", Row, BEGIN_AGAIN, AGAIN, [], [], "kernel", True),
+    ("it was in time when we began again", Row, BEGIN_AGAIN, AT_ONCE, [], [], "kernel", False),
+    ("the peer has yet to read that quick mode is done", Row, UP, [], BUSY, [], "kernel", True),
+    ("the peer had time to read it", Row, UP, [], BUSY[:3] + [esp(11.4, OURS)] * 3, [], "kernel", False),
     ("answers in clear", RowV1, UP, QUICK, EARLY, [], "kernel", True),
     ("answers in clear of IKEv2 are no excuse", Row, UP, QUICK, EARLY, [], "kernel", False),
     ("the peer opens the first one of an SA not yet", RowV1, END % 199, [], OPENED, [], "kernel", True),

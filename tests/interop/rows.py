@@ -113,7 +113,7 @@ both("many", "Several suites at both ends, the first groups differ", ike=("aes25
      peer_esp=("esp-aes128-sha256", "esp-aes256-sha384"))
 
 # ---- renewal. Not one ping may be lost; and when the last one is older than the last SA, there are some under that one.
-RENEWED = ("rekey child", "rekeyed", "sleep 3")
+RENEWED = ("rekey child", "rekeyed", "sleep 3", "count 2")  # so that each SA has something to carry, however late it comes
 LAST = ("end", "count 5")
 both("rc", "CHILD SA rekeyed by the peer", steps=("up", "begin 90") + RENEWED + RENEWED + LAST, peers=NSS, spis=3)
 both("ri", "IKE SA rekeyed by the peer", steps=("up", "begin 120", "rekey ike", "sleep 4", "rekey ike", "sleep 3") + RENEWED + LAST,

@@ -81,7 +81,8 @@ def without_early_answers(packets, local):
     return [p for i, p in enumerate(packets) if i > first or p.source in local or spi_of(p) is not None or is_ike(p)]
 
 
-def judge_wire(row, packets, local):
+def judge_wire(row, packets, local, least):
+    """least: SPIs that must be in each direction."""
     wrong = []
     packets = [p for p in packets if not is_exempt(p)]
     spis = {True: [], False: []}
@@ -111,8 +112,8 @@ def judge_wire(row, packets, local):
             continue
         if len(seen) < 5:
             wrong.append("only %d protected packets of %s" % (len(seen), whose))
-        elif len(set(seen)) < row.spis:
-            wrong.append("%d SPIs in %s packets, at least %d were to be" % (len(set(seen)), whose, row.spis))
+        elif len(set(seen)) < least:
+            wrong.append("%d SPIs in %s packets, at least %d were to be" % (len(set(seen)), whose, least))
         if row.spis_most and len(set(seen)) > row.spis_most:
             wrong.append("%d SPIs in %s packets, at most %d were to be" % (len(set(seen)), whose, row.spis_most))
     return wrong
