@@ -2,6 +2,7 @@
 """docs/interop.md, from what the runs left behind.
 
 usage: table.py BUILD             writes the page to standard output; every row must have been run (CORDON_TEST_LONG)
+       table.py --kernel BUILD PAGE   makes the part about the kernel's data plane again, of whichever rows have been run with it
        table.py --check PAGE      does the page speak of the rows that there are? Exit 1 and words if not
 """
 import datetime
@@ -52,16 +53,50 @@ def lines():
     return found
 
 
-def page(build):
+KERNEL = "\n## With the kernel's data plane\n"
+
+
+def runs(build, plane):
+    """{(peer, row): faults} and {peer: version}."""
     results, versions = {}, {}
     paths = [os.path.join(build, "interop", e, "results.json") for e in os.listdir(os.path.join(build, "interop"))]
     for path in sorted(filter(os.path.exists, paths), key=os.path.getmtime):  # a row that was run again counts as it came out last
         with open(path, encoding="utf-8") as f:
             r = json.load(f)
-        if r.get("plane", "userspace") != "userspace":
+        if r.get("plane", "userspace") != plane:
             continue
         versions[r["peer"]] = r["version"]
         results.update({(r["peer"], name): faults for name, faults in r["rows"].items()})
+    there = {(p, row.name) for row in ROWS for p in row.peers}
+    return {k: faults for k, faults in results.items() if k in there}, versions
+
+
+def by_kernel(build):
+    """Cordon's end there, too: a line for each peer."""
+    results, versions = runs(build, "kernel")
+    out = [KERNEL + "\nThe same rows where Cordon's end has the kernel's data plane, too, run on %s.\n\n" % datetime.date.today().isoformat()]
+    for p in PEERS:
+        mine = {name: faults for (peer, name), faults in results.items() if peer == p}
+        bad = sorted(name for name, faults in mine.items() if faults)
+        if mine:
+            out.append("- %s %s: %d of its %d rows were run, %d hold%s.\n" % (
+                NAMES[p], versions[p], len(mine), sum(p in row.peers for row in ROWS), len(mine) - len(bad),
+                "; not: " + ", ".join("%s (%s)" % (row.what, name) for name in bad for row in ROWS if row.name == name) if bad else ""))
+    return "".join(out) if versions else ""
+
+
+def renew_kernel(build, path):
+    with open(path, encoding="utf-8") as f:
+        text = f.read()
+    part = by_kernel(build)
+    if not part:
+        sys.exit("no row has been run with the kernel's data plane: CORDON_TEST_PLANE=kernel tests/interop/run.py")
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(text.partition(KERNEL)[0] + part)
+
+
+def page(build):
+    results, versions = runs(build, "userspace")
     missing = [(p, row.name) for row in ROWS for p in row.peers if (p, row.name) not in results]
     if missing:
         sys.exit("these rows have not been run: %s" % ", ".join("%s %s" % m for m in missing))
@@ -76,10 +111,8 @@ def page(build):
                 r = cells.get((peer, starts))
                 row.append("" if not r else "**no**" if results[peer, r.name] else "yes")
         out.append("| %s | %s |\n" % (what, " | ".join(row)))
-    tried = [k for k in results if any(r.name == k[1] and k[0] in r.peers for r in ROWS)]
-    good = sum(not results[k] for k in tried)
-    out.append("\n%d of %d rows hold.\n" % (good, len(tried)))
-    return "".join(out) + NOTES
+    out.append("\n%d of %d rows hold.\n" % (sum(not faults for faults in results.values()), len(results)))
+    return "".join(out) + NOTES + by_kernel(build)
 
 
 def check(path):
@@ -109,6 +142,8 @@ def check(path):
 if __name__ == "__main__":
     if len(sys.argv) == 3 and sys.argv[1] == "--check":
         sys.exit(check(sys.argv[2]))
+    if len(sys.argv) == 4 and sys.argv[1] == "--kernel":
+        sys.exit(renew_kernel(*sys.argv[2:]))
     if len(sys.argv) != 2:
         sys.exit(__doc__)
     sys.stdout.write(page(sys.argv[1]))
