@@ -15,11 +15,6 @@ struct addr addr_v4(uint8_t a, uint8_t b, uint8_t c, uint8_t d)
 	return (struct addr){ .family = 4, .octets = { a, b, c, d } };
 }
 
-size_t addr_octets(const struct addr *a)
-{
-	return a->family == 4 ? 4 : 16;
-}
-
 unsigned addr_bits(const struct addr *a)
 {
 	return a->family == 4 ? 32 : 128;
@@ -30,13 +25,6 @@ int addr_compare(const struct addr *a, const struct addr *b)
 	if (a->family != b->family)
 		return a->family < b->family ? -1 : 1;
 	return memcmp(a->octets, b->octets, addr_octets(a));
-}
-
-bool addr_equal(const struct addr *a, const struct addr *b)
-{
-	if (a->family != b->family)
-		return false;
-	return a->family == 4 ? memcmp(a->octets, b->octets, 4) == 0 : memcmp(a->octets, b->octets, 16) == 0;
 }
 
 bool addr_next(struct addr *a)

@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 struct diag;
 struct sockaddr_storage;
@@ -25,11 +26,18 @@ typedef unsigned __int128 addr_count; /* a number of addresses, ADDR_COUNT_ALL a
 enum { ADDR_TEXT = 48, ADDR_RANGE_TEXT = 2 * ADDR_TEXT };
 
 struct addr addr_v4(uint8_t a, uint8_t b, uint8_t c, uint8_t d);
-size_t addr_octets(const struct addr *a); /* 4 or 16 */
+static inline size_t addr_octets(const struct addr *a) /* 4 or 16 */
+{
+	return a->family == 4 ? 4 : 16;
+}
 unsigned addr_bits(const struct addr *a); /* 32 or 128 */
 /* Order: IPv4 before IPv6, then by number. */
 int addr_compare(const struct addr *a, const struct addr *b);
-bool addr_equal(const struct addr *a, const struct addr *b);
+static inline bool addr_equal(const struct addr *a, const struct addr *b)
+{
+	return a->family == b->family &&
+	       (a->family == 4 ? memcmp(a->octets, b->octets, 4) == 0 : memcmp(a->octets, b->octets, 16) == 0);
+}
 /* The next or previous address; false when there is none in the family. */
 bool addr_next(struct addr *a);
 bool addr_previous(struct addr *a);

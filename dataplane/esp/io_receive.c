@@ -214,6 +214,15 @@ static size_t headers_of(const struct esp_datagram *g, uint8_t *to)
 	return out.len;
 }
 
+/* Of a size that the compiler knows: one for each packet. */
+static void copy_headers(void *to, const void *from, bool v4)
+{
+	if (v4)
+		memcpy(to, from, IP4_HEADER + UDP_HEADER);
+	else
+		memcpy(to, from, IP6_HEADER + UDP_HEADER);
+}
+
 static void put_lengths(uint8_t *headers, bool v4, size_t esp)
 {
 	size_t head = v4 ? IP4_HEADER : IP6_HEADER;
@@ -227,6 +236,7 @@ static void put_lengths(uint8_t *headers, bool v4, size_t esp)
 void esp_encapsulated(struct sad *s, const struct esp_datagram *g)
 {
 	uint8_t headers[ESP_DATAGRAM_HEADROOM], kept[ESP_DATAGRAM_HEADROOM];
+	const bool v4 = g->local.family == 4;
 	size_t head = headers_of(g, headers), segment = g->segment ? g->segment : g->len;
 	struct ip_packet ip = { .source = g->remote,
 				.destination = g->local,
@@ -250,12 +260,12 @@ void esp_encapsulated(struct sad *s, const struct esp_datagram *g)
 			plane_drop(s, DROP_MALFORMED);
 			continue;
 		}
-		put_lengths(headers, g->local.family == 4, len);
-		memcpy(kept, packet, head);
-		memcpy(packet, headers, head);
+		put_lengths(headers, v4, len);
+		copy_headers(kept, packet, v4);
+		copy_headers(packet, headers, v4);
 		ip.len = head + len;
 		plane_receive_parsed(s, &ip, packet);
-		memcpy(packet, kept, head);
+		copy_headers(packet, kept, v4);
 	}
 	s->stays = false;
 	plane_leave(s);

@@ -219,7 +219,8 @@ int esp_open(struct sa *sa, const struct ip_packet *ip, uint8_t *packet, size_t 
 	     uint8_t *ret_next, struct diag *d)
 {
 	struct wire_in in = wire_in(packet + at, ip->len - at);
-	uint32_t spi = wire_u32(&in), low = wire_u32(&in);
+	const uint8_t *header = wire_octets(&in, ESP_HEADER + sa->iv);
+	const uint32_t spi = sa->spec.spi, low = header ? get_u32(header + 4) : 0;
 	size_t block, text, payload;
 	uint64_t seq = low;
 	uint8_t *esp = packet + at;
@@ -230,7 +231,6 @@ int esp_open(struct sa *sa, const struct ip_packet *ip, uint8_t *packet, size_t 
 	if (is_ah(sa))
 		return ah_open(sa, ip, packet, at, ret_start, ret_len, ret_next, d);
 	block = sa->spec.suite.encr->block;
-	(void)wire_octets(&in, sa->iv);
 	if (in.failed || in.left < sa->icv + ESP_TRAILER)
 		return diag_fail(d, ERR_SYNTAX, "SPI %08x: %zu octets are too few", spi, ip->len - at);
 	text = in.left - sa->icv;

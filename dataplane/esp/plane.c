@@ -163,7 +163,7 @@ static size_t flow_row(const struct sad *s, const struct plan_packet *k)
 	return (h ^ h >> 32) % PLANE_FLOWS;
 }
 
-static bool flow_key_equal(const struct plan_packet *a, const struct plan_packet *b)
+bool flow_key_equal(const struct plan_packet *a, const struct plan_packet *b)
 {
 	return a->protocol == b->protocol && a->local_port == b->local_port && a->remote_port == b->remote_port &&
 	       addr_equal(&a->local, &b->local) && addr_equal(&a->remote, &b->remote);

@@ -87,6 +87,11 @@ struct sad {
 		struct addr remote;
 		uint64_t told_ms;
 	} unknown[PLANE_UNKNOWN];
+	struct {
+		const struct sa *sa;
+		uint64_t generation; /* as in struct flow */
+		struct plan_packet flow;
+	} let_in;   /* who came in last: what follows of the same flow, under the same SA, need not be judged again */
 	bool stays; /* what plane_receive is given now stays where it is until the next plane_flush */
 	uint32_t fragment_id;
 	uint8_t piece[PLANE_SCRATCH], sealed[PLANE_SCRATCH];
@@ -132,6 +137,7 @@ void plane_send_held(struct sad *s, const struct addr *local, const struct addr 
 /* ACQUIRE for packets that came within a second of the last one, if it is over and they still wait. */
 void plane_ask_again(struct sad *s);
 struct flow *flow_of(struct sad *s, const struct plan_packet *key);
+bool flow_key_equal(const struct plan_packet *a, const struct plan_packet *b);
 /* The SA that packets of this flow are sent under; looked for when the first is sent, not when one comes. */
 struct sa *flow_out(struct sad *s, struct flow *f);
 void flows_forget(struct sad *s);

@@ -69,7 +69,14 @@ static enum sad_drop judge(struct sad *s, const struct sa *sa, const struct ip_p
 	enum sad_drop drop;
 
 	ip_flow(ip, false, &flow);
+	if (s->let_in.sa == sa && s->let_in.generation == s->generation && flow_key_equal(&s->let_in.flow, &flow))
+		return DROP_COUNT;
 	drop = judge_flow(s, sa, &flow);
+	if (drop == DROP_COUNT) {
+		s->let_in.sa = sa;
+		s->let_in.generation = s->generation;
+		s->let_in.flow = flow;
+	}
 	if (drop == DROP_COUNT || !ip_quoted(ip, packet, &quoted))
 		return drop;
 	ip_flow(&quoted, true, &flow);

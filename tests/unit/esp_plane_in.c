@@ -135,6 +135,47 @@ static void what_comes_is_judged_by_the_plan(void **state)
 	}
 }
 
+/* Who came in a moment ago is not judged anew; another flow and another SA are. */
+static void to_be_let_in_once_is_no_right_to_come_again(void **state)
+{
+	static const struct plan_entry eighty[] = { FLAT_ENTRY(&web, IP_UDP, 80, 80), FLAT_ALL(&all) };
+	static struct plan plan = { eighty, 2, 1 };
+	static const struct {
+		uint16_t port;
+		bool comes;
+	} rows[] = { { 80, true }, { 80, true }, { 81, false }, { 80, true }, { 81, false } };
+	struct side a, b;
+	struct sa_spec of_a, of_b;
+	struct shape s = udp4;
+
+	(void)state;
+	side_up(&a, 1, &plan_of_all);
+	side_up(&b, 2, &plan);
+	sides_join_specs(&a, &b, side_spec(&a, 4, &all, &null_sha), side_spec(&b, 4, &web, &null_sha));
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		s.from = rows[i].port;
+		side_send(&a, &s);
+		side_carry(&a, &b);
+		if ((b.count == 1) != rows[i].comes)
+			fail_msg("row %zu", i);
+		side_forget(&a);
+		side_forget(&b);
+	}
+	/* One under each of two SAs, at once: the second signs and encrypts, and is not that of the rule. */
+	s.from = 80;
+	side_send(&a, &s);
+	of_a = side_spec(&a, 4, &all, &gcm);
+	of_b = side_spec(&b, 4, &all, &gcm);
+	of_a.pair = of_b.pair = PAIR + 1;
+	sides_join_specs(&a, &b, of_a, of_b);
+	side_send(&a, &s);
+	assert_int_equal(a.count, 2);
+	side_carry(&a, &b);
+	assert_int_equal(b.count, 1);
+	side_down(&a);
+	side_down(&b);
+}
+
 /* A peer that keeps to no rules seals an IPv6 fragment header: what has no ports would be judged by the wide rule, and
  * put together by the kernel behind all judgement. */
 static void a_fragment_under_an_sa_is_refused(void **state)
@@ -385,6 +426,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_comes_under_a_reserved_spi_waits_for_its_keys),
 		cmocka_unit_test(what_comes_is_judged_by_the_plan),
+		cmocka_unit_test(to_be_let_in_once_is_no_right_to_come_again),
 		cmocka_unit_test(a_fragment_under_an_sa_is_refused),
 		cmocka_unit_test(an_sa_satisfies_a_rule_only_in_all_that_it_asks),
 		cmocka_unit_test(what_comes_must_be_within_the_selector),
