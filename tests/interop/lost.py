@@ -59,7 +59,9 @@ def before_there_was_an_sa(row, starts, lost, mine, ours):
 def before_quick_mode_was_read(packets, ours):
     """IKEv1's responder may take what it has agreed to when it has dealt with message 3, and a busy one is late. Of ours
     before the first that it sealed."""
-    done = max((p.time for p in packets if p.source in ours and is_ike(p) and exchange_of(p) == QUICK_MODE), default=None)
+    begun = min((p.time for p in packets if p.source in ours and spi_of(p) is not None), default=0)
+    done = max((p.time for p in packets if p.source in ours and p.time < begun and is_ike(p) and exchange_of(p) == QUICK_MODE),
+               default=None)
     answered = min((p.time for p in packets if p.source not in ours and spi_of(p) is not None), default=float("inf"))
     return sum(p.source in ours and spi_of(p) is not None and done < p.time < min(done + AT_HAND_S, answered)
                for p in packets) if done is not None else 0

@@ -54,7 +54,7 @@ DELETED = [esp(5, OURS), esp(5.1, THEIRS), ike(6, THEIRS, 37, False), ike(6.1, O
 AGAIN = DELETED + [ike(20, OURS, 34, False), ike(20.1, THEIRS, 34, True), ike(25.5, THEIRS, 35, True), esp(31, OURS, NEW)]
 AT_ONCE = DELETED + [ike(20, OURS, 34, False), ike(20.1, THEIRS, 34, True), ike(20.5, THEIRS, 35, True), esp(31, OURS, NEW)]
 BUSY = [ike(10, OURS, 32, False), ike(10.1, THEIRS, 32, False), ike(10.2, OURS, 32, False)] + [esp(10.4, OURS)] * 3 + [
-    esp(30, OURS), esp(30.1, THEIRS)]
+    ike(10.5, THEIRS, 32, False), ike(10.6, OURS, 32, False), esp(30, OURS), esp(30.1, THEIRS), ike(40, OURS, 32, False)]
 ROWS = (  # what, row, line, left, right, events, plane, excused
     ("the peer sends before its answer is read", Row, END % 198, ASKED, [], [up(10.6)], "kernel", True),
     ("more are lost than that", Row, END % 197, ASKED, [], [up(10.6)], "kernel", False),

@@ -33,7 +33,7 @@ Blank: the peer cannot do it, or there is no way to make it. In particular:
   trailer field, and gets it. It sends its intermediate authorities only with `sendca=all`. It has no Ed25519 certificates and no X448.
 - **IKEv1** is spoken where a rule says so (`modules`). With ECDSA certificates both ends sign HASH_I itself, made by the curve's hash
   (RFC 2409 5.1, RFC 4754 4), whatever main mode has agreed on; Libreswan has none in IKEv1. Until it has dealt with our third message of quick mode
-  strongSwan takes nothing of ours, and Libreswan answers in clear: we wait 0.2 s.
+  strongSwan takes nothing of ours, and Libreswan answers in clear (a busy strongSwan may, too): we wait 0.2 s.
 - **OpenIKED 7.2 on Linux** offers and takes AES-CBC with SHA-384, SHA-512 or SHA-1 alone: what `childsa` says is sent without key lengths, and nobody
   can take it (openiked-portable issue 126). So our rules for it say `esp-aes256-sha384`. It answers before its kernel has the SAs: the first
   packet that we send at once may be lost there, or, if only what is to be sent under them is missing, be answered in clear. It deletes an old SA at once: what is on its way under it is lost (three of 175 datagrams

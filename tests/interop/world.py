@@ -221,8 +221,9 @@ class World:
         return wrong
 
     def answers_early(self, row):
-        """pluto in IKEv1 has its outbound half when it has dealt with message 3, and its inbound half since message 2."""
-        return self.peer_name == "openiked" or (self.peer_name == "libreswan" and "v1" in row.options and row.starts == "cordon")
+        """pluto in IKEv1 has its outbound half when it has dealt with message 3, and its inbound half since message 2; a
+        busy charon is in between for a moment."""
+        return self.peer_name == "openiked" or ("v1" in row.options and row.starts == "cordon")
 
     def words(self, row, who, events):
         """What a daemon's log has to say about a row, one line each."""
