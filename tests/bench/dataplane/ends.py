@@ -1,5 +1,6 @@
 """Who is measured: two hosts with a wire between them, and on it a tunnel, a limit, or nothing. Each has `a` and `b`
 (namespaces), `to` (an address of b that its traffic goes by), and the processes of either end."""
+import functools
 import os
 import shutil
 import signal
@@ -17,12 +18,12 @@ from lib import Namespace, on_exit, run, wire  # noqa: E402
 
 A, B = "10.86.0.1", "10.86.0.2"
 POLICY = """cordon: 1
-%%(more)szones: { a: [%s], b: [%s] }
+%%(more)szones: { a: [%s], b: [%%(peers)s] }
 authentication: { how: [ { pre-shared-key: { file: /etc/cordon/psk } } ] }
 protection: { so: { proposals: [%%(proposal)s] } }
 connection-security:
   - { name: all, endpoint1: [a], endpoint2: [b], mode: require, authentication: how, protection: so }
-%%(rules)s""" % (A, B)
+%%(rules)s""" % A
 OFFLOADS = ("tso", "gso", "gro", "tx", "tx-udp-segmentation")
 HEADERS = 100  # octets that a tunnel leaves room for
 
@@ -92,19 +93,32 @@ class Veth(Pair):
 
 
 class Patient(Daemon):
-    ready_s = 240
+    ready_s, page = 240, ""
+
+    def put(self, name, text):
+        super().put(name, text + self.page if name == "host.yaml" else text)
+
+
+class Manned(Patient):
+    """Its page says how many workers there are."""
+
+    def __init__(self, workers, *more):
+        self.page = "workers: %d\n" % workers
+        super().__init__(*more)
 
 
 class Cordon(Pair):
     """Two cordonds with a pre-shared key, one rule and one CHILD SA."""
 
-    def __init__(self, o, build=None, proposal="esp-aes256gcm", encapsulation=None, rules=""):
+    def __init__(self, o, build=None, proposal="esp-aes256gcm", encapsulation=None, rules="", peers=(B,), daemon=Patient):
         super().__init__(o)
         self.build = build or o.build
-        text = POLICY % {"proposal": proposal, "rules": rules,
+        text = POLICY % {"proposal": proposal, "rules": rules, "peers": ", ".join(peers),
                          "more": "encapsulation: %s\n" % encapsulation if encapsulation else ""}
+        for peer in peers[1:]:
+            self.b.sh("ip", "addr", "add", peer + "/24", "dev", "eth0")
         try:
-            self.daemons = [Patient(self.build, host, name, text, None, None)
+            self.daemons = [daemon(self.build, host, name, text, None, None)
                             for host, name in ((self.a, "a"), (self.b, "b"))]
         except (TimeoutError, OSError) as e:
             raise Missing("cordond did not start: %s" % e) from None
@@ -120,9 +134,30 @@ class Cordon(Pair):
             raise Missing("its traffic is not under an SA: was the policy refused?")
 
 
+class Workers(Cordon):
+    """So many workers on each end, and an SA with each of several addresses, which are different workers' (share.h)."""
+    PEERS = ["10.86.0.%d" % n for n in (2, 4, 6, 8)]
+
+    def __init__(self, o, count):
+        super().__init__(o, encapsulation=o.encapsulation, peers=self.PEERS, daemon=functools.partial(Manned, count))
+
+    def reach(self):
+        for self.to in reversed(self.PEERS):
+            super().reach()
+
+    def memory(self):
+        """Of one end's data plane, what is its own."""
+        for pid in self.pids(0):
+            with open("/proc/%d/status" % pid, encoding="utf-8") as f:
+                said = dict(line.split(":", 1) for line in f)
+            if said["Name"].strip().startswith("cordond-datapl"):
+                return int(said["RssAnon"].split()[0]) / 1024
+        return None
+
+
 def knows_encapsulation(build):
     with tempfile.NamedTemporaryFile("w", suffix=".yaml") as f:
-        f.write(POLICY % {"proposal": "esp-aes256gcm", "more": "encapsulation: udp\n", "rules": ""})
+        f.write(POLICY % {"proposal": "esp-aes256gcm", "more": "encapsulation: udp\n", "rules": "", "peers": B})
         f.flush()
         return subprocess.run([build + "/cordond", "--check", "--policy", f.name], stdout=subprocess.DEVNULL,
                               stderr=subprocess.DEVNULL).returncode == 0

@@ -6,7 +6,7 @@ that share the machine. All who are measured stand at the same time and have the
 usage: main.py BUILD [--runs N] [--seconds N] [--mtu N] [--size N] [--only WHO,WHO] [--against BUILD] [--long] [--write] [--json]
                [CASE ...]
 
-Cases: tcp-1 tcp-4 udp rtt idle signing sas rules kernel. WIREGUARD_GO names a wireguard-go to be measured besides the packaged
+Cases: tcp-1 tcp-4 udp rtt idle signing workers sas rules kernel. WIREGUARD_GO names a wireguard-go to be measured besides the packaged
 one. --against: another build of Cordon beside this one. --write makes docs/performance.md.
 """
 import argparse
@@ -33,13 +33,15 @@ CASES = {
               "limit-sealed", "veth"),
     "udp": ("cordon-native", "strongswan", "wireguard-go", "wireguard-go-new", "limit-packet", "limit-wire", "veth"),
     "rtt": ("cordon-native", "strongswan", "wireguard-go", "wireguard-go-new", "limit-wire", "veth"),
-    "idle": ("cordon-native", "strongswan", "wireguard-go", "wireguard-go-new"),
+    "idle": ("cordon-native", "strongswan", "wireguard-go", "wireguard-go-new", "workers-1", "workers-2", "workers-4"),
     "signing": ("cordon-null", "cordon-ah"),
+    "workers": ("workers-1", "workers-2", "workers-4"),
     "sas": ("sas-1", "sas-1000", "sas-10000", "gateway-1", "gateway-1000", "gateway-10000", "veth-spread"),
     "rules": ("rules-1", "rules-1000", "rules-10000"),
     "kernel": (),  # of itself, in a guest (in_guest.py)
 }
 IDLE_S = 5
+ALONE = ("sas", "rules", "workers")  # nobody else has a part in them
 MANY = 10000
 PORT = 5402
 
@@ -59,6 +61,7 @@ MAKERS = {
     "strongswan": ends.StrongSwan,
     "wireguard-go": ends.WireGuard,
     "wireguard-go-new": lambda o: ends.WireGuard(o, os.environ["WIREGUARD_GO"]),
+    **{"workers-%d" % n: lambda o, n=n: ends.Workers(o, n) for n in (1, 2, 4)},
     "limit-packet": lambda o: ends.Limit(o, "packet"),
     "limit-super": lambda o: ends.Limit(o, "super"),
     "limit-sealed": lambda o: ends.Limit(o, "sealed"),
@@ -106,13 +109,18 @@ class Standing:
 
 
 class Load:
-    """iperf3, from a to b."""
+    """iperf3, from a to b. It begins when it is told so."""
 
-    def __init__(self, pair, seconds, streams):
-        self.server = subprocess.Popen(["ip", "netns", "exec", pair.b.name, "iperf3", "-s", "-1"], stdout=subprocess.DEVNULL)
-        time.sleep(0.3)
-        self.client = subprocess.Popen(["ip", "netns", "exec", pair.a.name, "timeout", str(seconds + 10), "iperf3", "-c", pair.to,
-                                        "-J", "-t", str(seconds), "-P", str(streams)], stdout=subprocess.PIPE, text=True)
+    def __init__(self, pair, seconds, streams, to=None, port=5201):
+        self.server = subprocess.Popen(["ip", "netns", "exec", pair.b.name, "iperf3", "-s", "-1", "-p", str(port)],
+                                       stdout=subprocess.DEVNULL)
+        self.words = ["ip", "netns", "exec", pair.a.name, "timeout", str(seconds + 10), "iperf3", "-c", to or pair.to, "-p", str(port),
+                      "-J", "-t", str(seconds), "-P", str(streams)]
+        self.client = None
+
+    def begin(self):
+        self.client = subprocess.Popen(self.words, stdout=subprocess.PIPE, text=True)
+        return self
 
     def end(self):
         said = self.client.communicate()[0]
@@ -126,8 +134,14 @@ class Load:
             return None
 
 
+def load_begun(pair, seconds, streams):
+    load = Load(pair, seconds, streams)
+    time.sleep(0.3)
+    return load.begin()
+
+
 def tcp(o, pair, streams):
-    gbits = Load(pair, o.seconds, streams).end()
+    gbits = load_begun(pair, o.seconds, streams).end()
     return {"tcp-%d" % streams: (gbits, "Gbit/s")} if gbits else {}
 
 
@@ -152,7 +166,7 @@ def rtt(o, pair):
     echo = ends.background(pair.b, o.build + "/tests/bench/bench-blast", "echo", str(PORT + 1), ready="ready")
     try:
         idle = ping(o, pair, max(1, o.seconds / 2))
-        load = Load(pair, o.seconds + 1, 1)
+        load = load_begun(pair, o.seconds + 1, 1)
         time.sleep(0.4)
         loaded = ping(o, pair, max(1, o.seconds / 2))
         load.end()
@@ -187,8 +201,46 @@ def ruled(o, pair):
     return {"rules-tcp": tcp(o, pair, 1).get("tcp-1", (None, "Gbit/s")), "rules-udp": (blast(o, pair), "kpps")}
 
 
+def streams_of(o, pair):
+    """A stream to each of several addresses; Gbit/s."""
+    loads = [Load(pair, o.seconds, 1, to, 5210 + n) for n, to in enumerate(pair.PEERS)]
+    time.sleep(0.3)
+    for load in loads:
+        load.begin()
+    gbits = [load.end() for load in loads]
+    return sum(gbits) if all(gbits) else None
+
+
+def datagrams_of(o, pair):
+    """A flow to each of several addresses; kpps."""
+    program, sinks, senders = o.build + "/tests/bench/bench-blast", [], []
+    for n in range(len(pair.PEERS)):
+        sinks.append(ends.background(pair.b, program, "sink", str(PORT + 10 + n), str(o.seconds + 5), ready="ready"))
+    for n, to in enumerate(pair.PEERS):
+        senders.append(subprocess.Popen(["ip", "netns", "exec", pair.a.name, program, "send", to, str(PORT + 10 + n), str(o.size),
+                                         str(o.seconds), "0"], stdout=subprocess.PIPE, text=True))
+    seconds = max(json.loads(p.communicate()[0])["seconds"] for p in senders)
+    got = [json.loads(sink.stdout.readline())["packets"] for sink in sinks]
+    for sink in sinks:
+        sink.wait()
+    return sum(got) / seconds / 1e3 if all(got) else None
+
+
+def manned(o, pair):
+    """Rates, and the processor time of both planes for what was moved."""
+    found = {"workers-memory": (pair.memory(), "MB")}
+    for name, what, unit, seconds in (("workers-tcp", streams_of, "Gbit/s", o.seconds), ("workers-udp", datagrams_of, "kpps", o.seconds / 1e3)):
+        before = sum(pair.cpu_s())
+        rate = what(o, pair)
+        found[name] = (rate, unit)
+        if rate:
+            found[name + "-cost"] = ((sum(pair.cpu_s()) - before) / rate / seconds, "cpu-s")
+    return found
+
+
 MEASURES = {"tcp-1": lambda o, p: tcp(o, p, 1), "tcp-4": lambda o, p: tcp(o, p, 4), "udp": udp, "rtt": rtt,
-            "signing": lambda o, p: {"signing": tcp(o, p, 1).get("tcp-1", (None, "Gbit/s"))}, "sas": many, "rules": ruled}
+            "signing": lambda o, p: {"signing": tcp(o, p, 1).get("tcp-1", (None, "Gbit/s"))}, "workers": manned,
+            "sas": many, "rules": ruled}
 
 
 def busy_s():
@@ -298,7 +350,7 @@ def main():
     for o.round in range(o.runs if o.cases else 0):
         for case in o.cases:
             more = ["rules-100000"] if o.long and case == "rules" else []
-            names = (["cordon"] + (["before"] if o.against else []) if case not in ("sas", "rules") else []) + list(CASES[case]) + more
+            names = (["cordon"] + (["before"] if o.against else []) if case not in ALONE else []) + list(CASES[case]) + more
             at = o.round % len(names)
             pairs = {who: standing.get(who) for who in names[at:] + names[:at]}
             pairs = {who: pair for who, pair in pairs.items() if pair}

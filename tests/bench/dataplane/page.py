@@ -189,6 +189,20 @@ def growth(rows):
     return text
 
 
+def manned(rows, size):
+    lines = []
+    for count in (1, 2, 4):
+        who = "workers-%d" % count
+        if rows.get("workers-tcp", who):
+            lines.append([str(count), *(rows.cell(case, who) for case in ("workers-tcp", "workers-tcp-cost", "workers-udp", "workers-udp-cost",
+                                                                         "workers-memory", "idle"))])
+    return "## Several workers\n\nTwo cordonds with so many [workers](host-configuration.md#workers) each; four streams, and then four flows of datagrams, " \
+           "to an address each,\nwhose SAs are different workers'. All of them, both ends and eight programs share this machine's **%d processors**, so it shows what " \
+           "sharing the\nwork out costs; what it gains is seen where processors are idle with one. Memory is of one data plane, the smallest before the first packet.\n\n" % os.cpu_count() + \
+           table(["workers", "Gbit/s, TCP 4 streams", "CPU seconds a Gbit", "kpps, %d-byte UDP" % size, "CPU seconds a million", "MB of memory",
+                  "CPU when nothing moves"], lines) + "\n" if lines else ""
+
+
 def by_kernel(rows, quotient, size):
     lines = []
     for who, name in (("by-hand", "`ip xfrm` by hand, no firewall"), ("by-hand-wall", "the same, and three rules of nftables that let nothing in in clear"),
@@ -216,7 +230,7 @@ of what one datagram takes there and back, one at a time. All who are compared s
 another, each round beginning with another of them; a ratio is of two figures of one round. Cordon, strongSwan and the loops use
 AES-256-GCM, WireGuard ChaCha20-Poly1305.
 
-`./dev bench dataplane` prints the table; names of cases behind it (`tcp-1 tcp-4 udp rtt idle signing sas rules kernel`) measure only those, `--runs`,
+`./dev bench dataplane` prints the table; names of cases behind it (`tcp-1 tcp-4 udp rtt idle signing workers sas rules kernel`) measure only those, `--runs`,
 `--seconds`, `--mtu`, `--size` and `--only WHO,WHO` change how, `--json` gives one object a line. `WIREGUARD_GO=/path/to/wireguard-go` adds a newer
 wireguard-go than Debian's. It needs root, and about %(minutes)d minutes like this.
 """
@@ -235,7 +249,7 @@ def write(o, rows, quotient, missing, seconds):
         text += "Left out: %s (%s).\n" % (NAMES.get(who, who), why)
     text += "\n## What was aimed at\n\nMedian of the rounds' ratios, with the smallest and the largest.\n\n"
     text += table(["", "aim", "measured", "met"], [target(rows, quotient, *t) for t in TARGETS]) + "\n"
-    text += "## What it costs\n\n" + processor(rows, size) + "\n" + signing(rows) + "\n" + growth(rows) + by_kernel(rows, quotient, size)
+    text += "## What it costs\n\n" + processor(rows, size) + "\n" + signing(rows) + "\n" + manned(rows, size) + growth(rows) + by_kernel(rows, quotient, size)
     text += HOW % {"minutes": max(1, round(seconds / 60))}
     with open(PAGE, "w", encoding="utf-8") as f:
         f.write(text)
