@@ -42,18 +42,27 @@ static struct limit_row *row_of(struct limit *l, uint64_t key)
 	return old;
 }
 
-bool limit_take(struct limit *l, uint64_t key, uint64_t now_ms, uint32_t *ret_left_out)
+static uint32_t sum(uint32_t a, uint32_t b)
+{
+	return a > UINT32_MAX - b ? UINT32_MAX : a + b;
+}
+
+bool limit_take_after(struct limit *l, uint64_t key, uint64_t now_ms, uint32_t before, uint32_t *ret_left_out)
 {
 	struct limit_row *row = row_of(l, key);
 
 	if (!limit_bucket_take(&row->bucket, &l->each, now_ms) || !limit_bucket_take(&l->total, &l->all, now_ms)) {
-		if (row->left_out < UINT32_MAX)
-			row->left_out++;
+		row->left_out = sum(sum(row->left_out, before), 1);
 		return false;
 	}
-	*ret_left_out = row->left_out;
+	*ret_left_out = sum(row->left_out, before);
 	row->left_out = 0;
 	return true;
+}
+
+bool limit_take(struct limit *l, uint64_t key, uint64_t now_ms, uint32_t *ret_left_out)
+{
+	return limit_take_after(l, key, now_ms, 0, ret_left_out);
 }
 
 uint64_t limit_forgotten(struct limit *l)

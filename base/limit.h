@@ -34,6 +34,8 @@ struct limit {
 
 /* May it be said? Then *ret_left_out is how often it was not since the last time. keys: hashes (base/table.h). */
 bool limit_take(struct limit *l, uint64_t key, uint64_t now_ms, uint32_t *ret_left_out);
+/* The same behind another limit, which left out so many before it let this one through. */
+bool limit_take_after(struct limit *l, uint64_t key, uint64_t now_ms, uint32_t before, uint32_t *ret_left_out);
 /* What was left out of keys that were forgotten, since the last call. */
 uint64_t limit_forgotten(struct limit *l);
 

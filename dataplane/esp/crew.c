@@ -2,6 +2,7 @@
 
 #include "base/diag.h"
 #include "base/mem.h"
+#include "base/table.h"
 #include "dataplane/esp/crew_inside.h"
 #include "dataplane/esp/plane.h"
 #include "observe/event.h"
@@ -40,12 +41,25 @@ struct event_letter {
 	char rule[EVENT_NAME]; /* that of its plan may be gone when this is read */
 };
 
-/* The halves of a pair may be with two: a tunnel's, or one whose peer was moved by a NAT. */
+/* Each has kept to this limit already: a forger finds them all, and is told as if there were one. */
+static void tell_drop(struct crew *c, const struct sad_event *e)
+{
+	const uint64_t key = table_hash_secret(&e->packet.remote, sizeof e->packet.remote, (uint64_t)e->drop);
+	struct sad_event told = *e;
+
+	if (limit_take_after(&c->drops_told, key, c->all.now_ms(c->all.context), e->left_out, &told.left_out))
+		c->all.event(c->all.context, &told);
+}
+
+/* In the caller's thread. The halves of a pair may be with two: a tunnel's, or one whose peer was moved by a NAT. */
 static void tell(struct crew *c, const struct member *from, const struct sad_event *e)
 {
 	if (e->kind == SAD_EXPIRE_HARD)
 		crew_forget_pair(c, from, e->pair);
-	c->all.event(c->all.context, e);
+	if (e->kind == SAD_DROPPED)
+		tell_drop(c, e);
+	else
+		c->all.event(c->all.context, e);
 }
 
 static void open_event(void *reader, struct letter *l)
@@ -353,6 +367,7 @@ int crew_new(const struct crew_config *config, struct sad **ret, struct diag *d)
 	c->count = config->count;
 	c->datagrams = config->datagrams;
 	c->datagrams_context = config->datagrams_context;
+	plane_limit_drops(&c->drops_told);
 	(void)pthread_mutex_init(&c->too_big_lock, NULL);
 	for (unsigned i = 0; i < c->count; i++)
 		c->members[i].box.fd = -1;

@@ -6,7 +6,7 @@
  * Requests go to the plane that they are about as letters; they fail by SAD_FAILED, never at once. Events come from
  * crew_read, in the caller's thread. While a plan is put in force, which takes as long as the slowest needs, a packet
  * that only the new one protects may go by way of the first plane, and be overtaken by those behind it. What may
- * be held or reserved is shared out evenly; limits of what is told are those of each plane. */
+ * be held or reserved is shared out evenly; of drops as much is told as by one plane. */
 #ifndef DATAPLANE_ESP_CREW_H
 #define DATAPLANE_ESP_CREW_H
 #include "dataplane/esp/esp.h"

@@ -31,7 +31,8 @@ struct crew {
 	unsigned count;
 	pthread_mutex_t too_big_lock;
 	struct limit_bucket too_big;
-	_Atomic uint64_t plans; /* that all were given, or are being given */
+	struct limit drops_told; /* the caller's thread's, as each member has one for itself */
+	_Atomic uint64_t plans;  /* that all were given, or are being given */
 	struct member members[SHARES_MOST];
 };
 

@@ -6,6 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+void plane_limit_drops(struct limit *l)
+{
+	l->each = (struct limit_rate){ PLANE_DROPS_EACH_S, 2 };
+	l->all = (struct limit_rate){ PLANE_DROPS_ALL_S, 2 * PLANE_DROPS_ALL_S };
+}
+
 int plane_new(const struct plane_config *c, struct sad **ret, struct diag *d)
 {
 	struct sad *s = mem_new(1, sizeof *s);
@@ -23,8 +29,7 @@ int plane_new(const struct plane_config *c, struct sad **ret, struct diag *d)
 	}
 	s->sas.share = c->share;
 	s->held.shares = c->share.count;
-	s->drops_told.each = (struct limit_rate){ PLANE_DROPS_EACH_S, 2 };
-	s->drops_told.all = (struct limit_rate){ PLANE_DROPS_ALL_S, 2 * PLANE_DROPS_ALL_S };
+	plane_limit_drops(&s->drops_told);
 	s->plan = c->plan ? plan_ref(c->plan) : NULL;
 	s->now = s->ticked_ms = c->now_ms(c->context);
 	*ret = s;

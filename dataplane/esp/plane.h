@@ -98,6 +98,8 @@ struct sad {
 	uint8_t fragment[PLANE_SCRATCH], inside[PLANE_SCRATCH]; /* of tunnels */
 };
 
+/* How often drops are told. */
+void plane_limit_drops(struct limit *l);
 int plane_new(const struct plane_config *c, struct sad **ret, struct diag *d);
 void plane_free(struct sad *s);
 extern const struct sad_ops plane_ops; /* requests.c */

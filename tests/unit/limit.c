@@ -72,12 +72,36 @@ static void every_offer_is_told_left_out_or_forgotten(void **state)
 	assert_true(told + counted + waiting + limit_forgotten(&l) == offers);
 }
 
+/* Each of two tellers has a limit of its own, and they share one behind those: what both left out is told. */
+static void what_limits_before_left_out_counts(void **state)
+{
+	struct limit first[2] = { { .each = { 1, 2 }, .all = { 10, 20 } }, { .each = { 1, 2 }, .all = { 10, 20 } } };
+	struct limit shared = { .each = { 1, 2 }, .all = { 10, 20 } };
+	uint32_t left_out, told = 0, counted = 0, waiting = 0, offers = 0;
+
+	(void)state;
+	for (uint64_t ms = 0; ms < 10000; ms += 10)
+		for (size_t i = 0; i < 2; i++, offers++)
+			if (limit_take(&first[i], 7, ms, &left_out) &&
+			    limit_take_after(&shared, 7, ms, left_out, &left_out)) {
+				told++;
+				counted += left_out;
+			}
+	for (size_t i = 0; i < LIMIT_SETS; i++)
+		for (size_t j = 0; j < LIMIT_WAYS; j++)
+			waiting += first[0].rows[i][j].left_out + first[1].rows[i][j].left_out +
+				   shared.rows[i][j].left_out;
+	assert_in_range(told, 10, 11);
+	assert_true(told + counted + waiting == offers);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_bucket_gives_its_burst_and_then_its_rate),
 		cmocka_unit_test(what_was_left_out_of_a_key_is_told_with_its_next),
 		cmocka_unit_test(many_keys_share_what_there_is_for_all),
+		cmocka_unit_test(what_limits_before_left_out_counts),
 		cmocka_unit_test(every_offer_is_told_left_out_or_forgotten),
 	};
 
