@@ -289,6 +289,8 @@ static void set_encapsulation(const struct plane *p, int value)
 static void close_workers(struct plane *p)
 {
 	tun_keeper_free(TAKE(p->keeper));
+	sockets_close_beside(p->sockets, SOCKETS_NAT4);
+	sockets_close_beside(p->sockets, SOCKETS_NAT6);
 	for (unsigned n = 0; n < SHARES_MOST; n++) {
 		esp_fds_close(&p->fds[n]);
 		for (size_t i = 0; i < 2; i++) {

@@ -202,8 +202,9 @@ int sockets_fd(const struct sockets *s, size_t i)
 	return s->fds[i];
 }
 
-/* The first one was bound alone: that is how a port that somebody else has is found out. Only root's sockets can join
- * it from now on. */
+/* The first one was bound alone: that is how a port that somebody else has is found out. From now on a socket can join
+ * it that asks to share, and was made by the user who made this one: root, who can hear everything anyway. Our own
+ * children are other users. */
 int sockets_open_beside(const struct sockets *s, size_t i, uint32_t mark, int *ret, struct diag *d)
 {
 	int r;
@@ -213,6 +214,12 @@ int sockets_open_beside(const struct sockets *s, size_t i, uint32_t mark, int *r
 		return 0;
 	r = set(s->fds[i], SOL_SOCKET, SO_REUSEPORT, 1, "SO_REUSEPORT", d);
 	return r < 0 ? r : open_one(i, true, mark, ret, d);
+}
+
+void sockets_close_beside(const struct sockets *s, size_t i)
+{
+	if (s->fds[i] >= 0)
+		(void)set(s->fds[i], SOL_SOCKET, SO_REUSEPORT, 0, "SO_REUSEPORT", NULL);
 }
 
 void sockets_free(struct sockets *s)

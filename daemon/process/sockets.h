@@ -46,6 +46,8 @@ int sockets_fd(const struct sockets *s, size_t i);
 /* Another socket of port 4500, SOCKETS_NAT4 or SOCKETS_NAT6, which has its part of what comes as dataplane/esp/share.h
  * says, once that was told. -1: there is no first one. */
 int sockets_open_beside(const struct sockets *s, size_t i, uint32_t mark, int *ret, struct diag *d);
+/* Those beside it are closed, and nobody can join it any more. */
+void sockets_close_beside(const struct sockets *s, size_t i);
 void sockets_free(struct sockets *s);
 SCOPE_FREEP(struct sockets, sockets)
 
