@@ -177,9 +177,8 @@ static int crew_install(struct sad *s, const struct sa_spec *spec, uint64_t requ
 {
 	struct crew *c = crew_of(s);
 	struct order *o = order_new(run_install);
-	unsigned whose = spec->inbound  ? share_of_spi(spec->spi, c->count)
-			 : spec->tunnel ? 0
-					: share_of_addresses(&spec->selector.local, &spec->selector.remote, c->count);
+	unsigned whose =
+		spec->inbound ? share_of_spi(spec->spi, c->count) : plane_owner_of(c->members[0].sad, spec, c->count);
 
 	(void)d;
 	o->spec = *spec;

@@ -174,6 +174,15 @@ bool flow_key_equal(const struct plan_packet *a, const struct plan_packet *b)
 	       addr_equal(&a->local, &b->local) && addr_equal(&a->remote, &b->remote);
 }
 
+unsigned plane_owner(const struct plan_entry *e, const struct addr *local, const struct addr *remote, unsigned count)
+{
+	struct addr near, far;
+
+	if (!e->rule->tunnel)
+		return share_of_addresses(local, remote, count);
+	return plan_tunnel_ends(e, local, remote, &near, &far) ? share_of_addresses(&near, &far, count) : 0;
+}
+
 struct flow *flow_of(struct sad *s, const struct plan_packet *key)
 {
 	struct flow *f = &s->flows[flow_row(s, key)];
@@ -185,9 +194,7 @@ struct flow *flow_of(struct sad *s, const struct plan_packet *key)
 	f->entry = s->plan ? plan_lookup_protecting(s->plan, key) : NULL;
 	f->out = NULL;
 	f->out_known = false;
-	f->owner = f->entry && f->entry->rule->tunnel
-			   ? 0
-			   : share_of_addresses(&key->local, &key->remote, s->config.share.count);
+	f->owner = f->entry ? plane_owner(f->entry, &key->local, &key->remote, s->config.share.count) : 0;
 	return f;
 }
 

@@ -144,6 +144,11 @@ bool flow_key_equal(const struct plan_packet *a, const struct plan_packet *b);
 struct sa *flow_out(struct sad *s, struct flow *f);
 void flows_forget(struct sad *s);
 void plane_drop(struct sad *s, enum sad_drop why);
+/* Which of so many planes has the SA for what goes out between two addresses that met this entry: a tunnel's is by its
+ * ends, whatever is inside. */
+unsigned plane_owner(const struct plan_entry *e, const struct addr *local, const struct addr *remote, unsigned count);
+/* The same for an outbound SA, by the plan of any of them. */
+unsigned plane_owner_of(const struct sad *s, const struct sa_spec *spec, unsigned count);
 /* To the plane whose it is. */
 void plane_pass(struct sad *s, unsigned to, const struct plane_passed *p);
 /* A packet that came: it is also told, not too often. sa may be NULL. */

@@ -30,7 +30,6 @@ static void plane_release_spi(struct sad *s, uint32_t spi)
 	sa_release(&s->sas, spi);
 }
 
-/* A request may have been under way when the plan changed: its rule is then gone, and must not even be looked at. */
 /* A tunnel between the same two ends; NULL: none. */
 static const struct plan_entry *tunnel_between(const struct plan_tunnel *t, const struct sa_spec *spec)
 {
@@ -40,19 +39,31 @@ static const struct plan_entry *tunnel_between(const struct plan_tunnel *t, cons
 	return &t->entry;
 }
 
-static bool rule_in_force(const struct plan *plan, const struct sa_spec *spec)
+/* A request may have been under way when the plan changed: its rule is then gone, and must not even be looked at. NULL:
+ * so it is here. */
+static const struct plan_entry *entry_in_force(const struct plan *plan, const struct sa_spec *spec)
 {
 	struct plan_list list =
 		plan ? plan_meet(plan, &spec->selector.local, &spec->selector.remote) : (struct plan_list){ 0 };
 	const struct plan_tunnel *tunnels;
 
-	for (size_t i = 0; i < list.count; i++)
-		if (list.entries[i].rule == spec->rule)
-			return true;
 	for (size_t i = 0; plan && i < plan_tunnels(plan, &tunnels); i++)
 		if (tunnels[i].entry.rule == spec->rule && tunnel_between(&tunnels[i], spec))
-			return true;
-	return false;
+			return &tunnels[i].entry;
+	for (size_t i = 0; i < list.count; i++)
+		if (list.entries[i].rule == spec->rule)
+			return &list.entries[i];
+	return NULL;
+}
+
+unsigned plane_owner_of(const struct sad *s, const struct sa_spec *spec, unsigned count)
+{
+	const struct plan_entry *e = spec->tunnel ? entry_in_force(s->plan, spec) : NULL;
+
+	if (spec->tunnel && !e)
+		return 0; /* which refuses it */
+	return e ? plane_owner(e, &spec->selector.local, &spec->selector.remote, count)
+		 : share_of_addresses(&spec->selector.local, &spec->selector.remote, count);
 }
 
 static int plane_install(struct sad *s, const struct sa_spec *spec, uint64_t request, struct diag *d)
@@ -61,7 +72,7 @@ static int plane_install(struct sad *s, const struct sa_spec *spec, uint64_t req
 	struct sa *sa;
 	int r;
 
-	if (!rule_in_force(s->plan, spec))
+	if (!entry_in_force(s->plan, spec))
 		return diag_fail(d, ESTALE, "SA %08x: its rule is not of the plan in force", spec->spi);
 	if (spec->inbound)
 		early = sa_take_early(&s->sas, spec->spi);

@@ -16,7 +16,7 @@ struct share {
 	unsigned index, count;
 };
 
-/* What this host sends between two addresses; tunnels, whose packets have many, are the first one's. */
+/* What this host sends between two addresses; of a tunnel, between its ends. */
 unsigned share_of_addresses(const struct addr *local, const struct addr *remote, unsigned count);
 /* What comes under an SPI of ours, which is chosen by it. */
 unsigned share_of_spi(uint32_t spi, unsigned count);

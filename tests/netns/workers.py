@@ -22,7 +22,7 @@ authentication: { key: [ { pre-shared-key: { file: /etc/cordon/psk } } ] }
 connection-security:
   - { name: all, endpoint1: [a], endpoint2: [b], mode: require, authentication: key }
 """
-FLOWS_EACH, RUN_S, RENEWALS = 3, 4, 4
+FLOWS_EACH, RUN_S, RENEWALS, TUNNELLED = 3, 4, 4, 300
 
 
 class Flow:
@@ -124,6 +124,19 @@ def busy_workers(host):
     return len(times), sum(t > 0 for t in times)
 
 
+def thread_times(host):
+    """Nanoseconds of processor that each thread of its data plane has had, the main thread first."""
+    child = next(p["pid"] for p in host.json("status")["processes"] if p["name"] == "dataplane")
+    times = []
+    for task in sorted(map(int, os.listdir("/proc/%d/task" % child))):
+        with open("/proc/%d/task/%d/comm" % (child, task), encoding="utf-8") as f:
+            if task != child and not f.read().startswith("worker-"):
+                continue
+        with open("/proc/%d/task/%d/schedstat" % (child, task), encoding="utf-8") as f:
+            times.append(int(f.read().split()[0]))
+    return times
+
+
 def with_workers(host, n):
     write(host.folder + "/host.yaml", "cordon: 1\nworkers: %d\n" % n)
     return ("--config", host.folder + "/host.yaml")
@@ -183,6 +196,53 @@ def spread_native():
     spread("encapsulation: native\n")
 
 
+def share(local, remote, count):
+    """As dataplane/esp/share.h has it."""
+    mixed = int.from_bytes(socket.inet_aton(local), "big") ^ int.from_bytes(socket.inet_aton(remote), "big")
+    return (mixed * 0x9e3779b1 % 2 ** 32 >> 16) % count
+
+
+def inside(n):
+    """An address behind peer number n that the kernel gives to the first of four workers."""
+    return next(to for to in ("10.78.%d.%d" % (n, last) for last in range(1, 255)) if share(A, to, 4) == 0)
+
+
+def tunnels():
+    """tunnels to nine ends are different workers', whatever is inside; nothing lost or overtaken while SAs are renewed"""
+    a, b = Host("a"), Host("b")
+    wire(a, b)
+    address(a, "eth0", A + "/24")
+    address(b, "eth0", *[peer + "/24" for peer in PEERS])
+    address(b, "lo", *[inside(n) + "/32" for n in range(len(PEERS))])
+    a.sh("ip", "route", "add", "10.78.0.0/16", "via", PEERS[0])
+    policy = "cordon: 1\nauthentication: { key: [ { pre-shared-key: { file: /etc/cordon/psk } } ] }\nconnection-security:\n" + "".join(
+        "  - { name: t%d, endpoint1: [%s], endpoint2: [10.78.%d.0/24], mode: require, authentication: key,\n"
+        "      tunnel: { endpoint1: %s, endpoint2: %s } }\n" % (n, A, n, A, peer) for n, peer in enumerate(PEERS))
+    a.start(*with_workers(a, 4), policy=policy)
+    b.start(*with_workers(b, 2), policy=policy)
+    expect("the first packets wait and arrive", all(wait_until(lambda m=n: a.pings(inside(m), 2), 10) for n in range(len(PEERS))))
+    seen, before, idle = Capture(a), drops(a), thread_times(a)
+    flows = [Flow(a, A, b, inside(n), 4400 + n) for n in range(len(PEERS))]
+    for turn in range(RENEWALS):
+        for _ in range(TUNNELLED):
+            for f in flows:
+                f.send()
+                f.read()
+            time.sleep(0.003)
+        a.cordon("rekey")
+        seen.read()
+    wait_until(lambda: [f.read() for f in flows] and all(len(f.heard) == f.sent for f in flows))
+    expect("not one was lost (%s)" % [f.sent - len(f.heard) for f in flows], all(len(f.heard) == f.sent for f in flows))
+    expect("none overtook another of its flow", not any(f.late for f in flows))
+    more = {name: n for (where, name), n in risen(before, drops(a)).items() if where == "plane"}
+    expect("nothing was dropped: %s" % more, not more)
+    wires = numbers(seen.read())
+    expect("each SA's numbers rise on the wire, none twice", all(x < y for n in wires.values() for x, y in zip(n, n[1:])))
+    expect("nothing in clear", not any(MARKER in f for f in seen.read()))
+    times = [y - x for x, y in zip(idle, thread_times(a))]
+    expect("what one thread has read all have sealed: %s" % times, len(times) == 4 and min(times) > times[0] / 20)
+
+
 class Bound(Host):
     """Its cordond may not have the kernel run a program."""
 
@@ -212,4 +272,4 @@ def one_alone():
 
 
 if __name__ == "__main__":
-    main([spread_udp, spread_native, one_alone])
+    main([spread_udp, spread_native, tunnels, one_alone])
