@@ -196,8 +196,8 @@ def manned(rows, size):
         if rows.get("workers-tcp", who):
             lines.append([str(count), *(rows.cell(case, who) for case in ("workers-tcp", "workers-tcp-cost", "workers-udp", "workers-udp-cost",
                                                                          "workers-memory", "idle"))])
-    return "## Several workers\n\nTwo cordonds with so many [workers](host-configuration.md#workers) each; four streams, and then four flows of datagrams, " \
-           "to an address each,\nwhose SAs are different workers'. All of them, both ends and eight programs share this machine's **%d processors**, so it shows what " \
+    return "## Several workers\n\nTwo cordonds with so many [workers](host-configuration.md#workers) each; four streams, and then two flows of datagrams, " \
+           "to an address each,\nwhose SAs are different workers'. All of them, both ends and the programs that send and receive share this machine's **%d processors**, so it shows what " \
            "sharing the\nwork out costs; what it gains is seen where processors are idle with one. Memory is of one data plane, the smallest before the first packet.\n\n" % os.cpu_count() + \
            table(["workers", "Gbit/s, TCP 4 streams", "CPU seconds a Gbit", "kpps, %d-byte UDP" % size, "CPU seconds a million", "MB of memory",
                   "CPU when nothing moves"], lines) + "\n" if lines else ""
