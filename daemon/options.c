@@ -25,89 +25,68 @@ static const char usage[] =
 	"  --foreground        the default, accepted for clarity\n"
 	"  --help, --version\n";
 
-bool options_parse(int argc, char **argv, struct options *ret, int *ret_status)
+/* Takes a value, is set when it is there, or is answered with a text, and that is all. */
+struct option_row {
+	const char *name;
+	const char **value;
+	bool *flag;
+	const char *answer;
+};
+enum { OPTIONS = 12, FIRST = 256, GO_ON = -1 };
+
+/* The status to leave with, or GO_ON. */
+static int read_options(int argc, char **argv, const struct option_row rows[OPTIONS])
 {
-	enum {
-		CONFIG = 256,
-		POLICY,
-		RUN_DIR,
-		STATE_DIR,
-		ROOT,
-		CHECK,
-		LOAD,
-		UNINSTALL,
-		EXPORT,
-		FOREGROUND,
-		HELP,
-		VERSION
-	};
-	static const struct option known[] = {
-		{ "config", required_argument, NULL, CONFIG },
-		{ "policy", required_argument, NULL, POLICY },
-		{ "run-dir", required_argument, NULL, RUN_DIR },
-		{ "state-dir", required_argument, NULL, STATE_DIR },
-		{ "root", required_argument, NULL, ROOT },
-		{ "check", no_argument, NULL, CHECK },
-		{ "load-rules", no_argument, NULL, LOAD },
-		{ "uninstall-rules", no_argument, NULL, UNINSTALL },
-		{ "export-keys", required_argument, NULL, EXPORT },
-		{ "foreground", no_argument, NULL, FOREGROUND },
-		{ "help", no_argument, NULL, HELP },
-		{ "version", no_argument, NULL, VERSION },
-		{ 0 },
-	};
-	struct options o = { .run_dir = "/run/cordon", .state_dir = OPTIONS_STATE_DIR };
+	struct option known[OPTIONS + 1] = { 0 };
 	int c;
 
+	for (int i = 0; i < OPTIONS; i++)
+		known[i] = (struct option){ rows[i].name, rows[i].value ? required_argument : no_argument, NULL,
+					    FIRST + i };
 	while ((c = getopt_long(argc, argv, "", known, NULL)) != -1) {
-		switch (c) {
-		case CONFIG:
-			o.config = optarg;
-			break;
-		case POLICY:
-			o.policy = optarg;
-			break;
-		case RUN_DIR:
-			o.run_dir = optarg;
-			break;
-		case STATE_DIR:
-			o.state_dir = optarg;
-			break;
-		case ROOT:
-			o.root = optarg;
-			break;
-		case CHECK:
-			o.check = true;
-			break;
-		case LOAD:
-			o.load_rules = true;
-			break;
-		case UNINSTALL:
-			o.uninstall_rules = true;
-			break;
-		case EXPORT:
-			o.export_keys = optarg;
-			break;
-		case FOREGROUND:
-			break;
-		case HELP:
-			(void)fputs(usage, stdout);
-			*ret_status = EXIT_WELL;
-			return false;
-		case VERSION:
-			(void)puts("cordond " CORDON_VERSION);
-			*ret_status = EXIT_WELL;
-			return false;
-		default:
+		const struct option_row *row = c < FIRST ? NULL : &rows[c - FIRST];
+
+		if (!row) {
 			(void)fputs("  cordond --help tells what it takes\n", stderr);
-			*ret_status = EXIT_USAGE;
-			return false;
+			return EXIT_USAGE;
 		}
+		if (row->answer) {
+			(void)fputs(row->answer, stdout);
+			return EXIT_WELL;
+		}
+		if (row->value)
+			*row->value = optarg;
+		else
+			*row->flag = true;
 	}
-	if (optind < argc) {
-		(void)fprintf(stderr, "cordond: '%s': it takes options only\n  cordond --help tells which\n",
-			      argv[optind]);
-		*ret_status = EXIT_USAGE;
+	if (optind == argc)
+		return GO_ON;
+	(void)fprintf(stderr, "cordond: '%s': it takes options only\n  cordond --help tells which\n", argv[optind]);
+	return EXIT_USAGE;
+}
+
+bool options_parse(int argc, char **argv, struct options *ret, int *ret_status)
+{
+	struct options o = { .run_dir = "/run/cordon", .state_dir = OPTIONS_STATE_DIR };
+	bool foreground;
+	const struct option_row rows[OPTIONS] = {
+		{ "config", .value = &o.config },
+		{ "policy", .value = &o.policy },
+		{ "run-dir", .value = &o.run_dir },
+		{ "state-dir", .value = &o.state_dir },
+		{ "root", .value = &o.root },
+		{ "check", .flag = &o.check },
+		{ "load-rules", .flag = &o.load_rules },
+		{ "uninstall-rules", .flag = &o.uninstall_rules },
+		{ "export-keys", .value = &o.export_keys },
+		{ "foreground", .flag = &foreground },
+		{ "help", .answer = usage },
+		{ "version", .answer = "cordond " CORDON_VERSION "\n" },
+	};
+	int status = read_options(argc, argv, rows);
+
+	if (status != GO_ON) {
+		*ret_status = status;
 		return false;
 	}
 	*ret = o;

@@ -281,105 +281,109 @@ static void read_directory(struct page *p, uint32_t node)
 		t->refresh_ms = (uint32_t)ms;
 }
 
-static void read_page(struct page *p)
+static void read_version(struct page *p, uint32_t node)
 {
-	enum {
-		CORDON,
-		NAME,
-		CERTIFICATES,
-		TRUST,
-		LISTS,
-		KEYTAB,
-		KERBEROS,
-		POLICY,
-		INTERFACES,
-		ZONES,
-		PLANE,
-		WORKERS,
-		KEEPALIVE,
-		V1_KERBEROS,
-		EXEMPTION,
-		EVENTS,
-		DIRECTORY,
-		KEYS
-	};
-	static const struct map_key keys[KEYS] = {
-		[CORDON] = { "cordon", false },
-		[NAME] = { "name", false },
-		[CERTIFICATES] = { "certificates", false },
-		[TRUST] = { "trust", false },
-		[LISTS] = { "revocation-lists", false },
-		[KEYTAB] = { "keytab", false },
-		[KERBEROS] = { "kerberos", false },
-		[POLICY] = { "policy", false },
-		[INTERFACES] = { "interfaces", false },
-		[ZONES] = { "zones", false },
-		[PLANE] = { "data-plane", false },
-		[WORKERS] = { "workers", false },
-		[KEEPALIVE] = { "nat-keepalive", false },
-		[V1_KERBEROS] = { "ikev1-kerberos", false },
-		[EXEMPTION] = { "longest-exemption", false },
-		[EVENTS] = { "events", false },
-		[DIRECTORY] = { "directory", false },
-	};
+	if (!node_is(&p->rd, node, "1"))
+		read_error(&p->rd, "bad-value", node, "this program knows version 1 of the page: cordon: 1");
+}
+
+static void read_name(struct page *p, uint32_t node)
+{
+	(void)read_string(&p->rd, node, "name", &p->c->name);
+}
+
+static void read_trust(struct page *p, uint32_t node)
+{
+	p->c->trust_count = read_paths(p, node, "trust", "a file of trusted authorities", &p->c->trust);
+}
+
+static void read_lists(struct page *p, uint32_t node)
+{
+	p->c->revocation_list_count = read_paths(p, node, "revocation-lists", "a file or folder of revocation lists",
+						 &p->c->revocation_lists);
+}
+
+static void read_keytab(struct page *p, uint32_t node)
+{
+	(void)read_path(p, node, "keytab", &p->c->keytab);
+}
+
+static void read_interfaces(struct page *p, uint32_t node)
+{
+	host_interfaces_read(&p->rd, node, p->c);
+}
+
+static void read_zones(struct page *p, uint32_t node)
+{
+	host_zones_read(&p->rd, node, p->c);
+}
+
+static void read_plane(struct page *p, uint32_t node)
+{
 	static const struct choice planes[] = {
 		{ "auto", DATA_PLANE_AUTO },
 		{ "kernel", DATA_PLANE_KERNEL },
 		{ "userspace", DATA_PLANE_USERSPACE },
 	};
-	static const struct choice kerberos[] = {
+	unsigned plane = DATA_PLANE_AUTO;
+
+	(void)read_choice(&p->rd, node, "data-plane", planes, ARRAY_LEN(planes), &plane);
+	p->c->data_plane = (enum data_plane)plane;
+}
+
+static void read_v1_kerberos(struct page *p, uint32_t node)
+{
+	static const struct choice readings[] = {
 		{ "name-terminated", HOST_KERBEROS_NAME_TERMINATED }, { "name-octets", HOST_KERBEROS_NAME_OCTETS },
 		{ "token-bare", HOST_KERBEROS_TOKEN_BARE },           { "hash-prefix", HOST_KERBEROS_HASH_PREFIX },
 		{ "hash-octets", HOST_KERBEROS_HASH_OCTETS },         { "hash-unnamed", HOST_KERBEROS_HASH_UNNAMED },
 	};
-	uint32_t v[KEYS], root = p->rd.y->root;
-	unsigned plane = DATA_PLANE_AUTO;
 
-	if (!read_map(&p->rd, root, "a host's page", keys, KEYS, v) && !node_is_map(&p->rd, root))
+	(void)read_choices(&p->rd, node, "a reading of Kerberos in IKEv1", readings, ARRAY_LEN(readings),
+			   &p->c->ikev1_kerberos);
+}
+
+static const struct {
+	const char *key;
+	void (*read)(struct page *p, uint32_t node);
+} page_keys[] = {
+	{ "cordon", read_version },
+	{ "name", read_name },
+	{ "certificates", read_certificates },
+	{ "trust", read_trust },
+	{ "revocation-lists", read_lists },
+	{ "keytab", read_keytab },
+	{ "kerberos", read_kerberos },
+	{ "policy", read_sources },
+	{ "interfaces", read_interfaces },
+	{ "zones", read_zones },
+	{ "data-plane", read_plane },
+	{ "workers", read_workers },
+	{ "nat-keepalive", read_keepalive },
+	{ "ikev1-kerberos", read_v1_kerberos },
+	{ "longest-exemption", read_exemption },
+	{ "events", read_events },
+	{ "directory", read_directory },
+};
+
+static void read_page(struct page *p)
+{
+	struct map_key keys[ARRAY_LEN(page_keys)];
+	uint32_t v[ARRAY_LEN(page_keys)], root = p->rd.y->root;
+
+	p->c->data_plane = DATA_PLANE_AUTO;
+	p->c->nat_keepalive_ms = HOST_NAT_KEEPALIVE_MS;
+	p->c->longest_exemption_ms = HOST_LONGEST_EXEMPTION_MS;
+	for (size_t i = 0; i < ARRAY_LEN(page_keys); i++)
+		keys[i] = (struct map_key){ page_keys[i].key, false };
+	if (!read_map(&p->rd, root, "a host's page", keys, ARRAY_LEN(keys), v) && !node_is_map(&p->rd, root))
 		return;
-	if (!v[CORDON])
+	if (!v[0])
 		finding_advise(read_error(&p->rd, "missing-key", root, "the page does not say its version"),
 			       "begin it with 'cordon: 1'");
-	else if (!node_is(&p->rd, v[CORDON], "1"))
-		read_error(&p->rd, "bad-value", v[CORDON], "this program knows version 1 of the page: cordon: 1");
-	if (v[NAME])
-		(void)read_string(&p->rd, v[NAME], "name", &p->c->name);
-	if (v[CERTIFICATES])
-		read_certificates(p, v[CERTIFICATES]);
-	if (v[TRUST])
-		p->c->trust_count = read_paths(p, v[TRUST], "trust", "a file of trusted authorities", &p->c->trust);
-	if (v[LISTS])
-		p->c->revocation_list_count =
-			read_paths(p, v[LISTS], "revocation-lists", "a file or folder of revocation lists",
-				   &p->c->revocation_lists);
-	if (v[KEYTAB])
-		(void)read_path(p, v[KEYTAB], "keytab", &p->c->keytab);
-	if (v[KERBEROS])
-		read_kerberos(p, v[KERBEROS]);
-	if (v[POLICY])
-		read_sources(p, v[POLICY]);
-	if (v[INTERFACES])
-		host_interfaces_read(&p->rd, v[INTERFACES], p->c);
-	if (v[ZONES])
-		host_zones_read(&p->rd, v[ZONES], p->c);
-	if (v[PLANE])
-		(void)read_choice(&p->rd, v[PLANE], "data-plane", planes, ARRAY_LEN(planes), &plane);
-	if (v[WORKERS])
-		read_workers(p, v[WORKERS]);
-	p->c->nat_keepalive_ms = HOST_NAT_KEEPALIVE_MS;
-	if (v[KEEPALIVE])
-		read_keepalive(p, v[KEEPALIVE]);
-	if (v[V1_KERBEROS])
-		(void)read_choices(&p->rd, v[V1_KERBEROS], "a reading of Kerberos in IKEv1", kerberos,
-				   ARRAY_LEN(kerberos), &p->c->ikev1_kerberos);
-	p->c->longest_exemption_ms = HOST_LONGEST_EXEMPTION_MS;
-	if (v[EXEMPTION])
-		read_exemption(p, v[EXEMPTION]);
-	if (v[EVENTS])
-		read_events(p, v[EVENTS]);
-	if (v[DIRECTORY])
-		read_directory(p, v[DIRECTORY]);
-	p->c->data_plane = (enum data_plane)plane;
+	for (size_t i = 0; i < ARRAY_LEN(page_keys); i++)
+		if (v[i])
+			page_keys[i].read(p, v[i]);
 }
 
 int host_config_parse(struct text *text, struct report *r, struct host_config **ret)
