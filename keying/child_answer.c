@@ -42,88 +42,114 @@ static bool narrow(const struct ike_sa *ike, const struct ike_msg *m, const stru
 	return selector_narrow(&a, ret);
 }
 
+/* May the rule be negotiated under this main mode? 0, or the notification that says no. */
+static uint16_t check_rule(const struct ike_sa *ike, const struct plan_entry *e, bool with_group, struct diag *d)
+{
+	const struct rule *rule = e->rule;
+	char offered[PROPOSALS_TEXT], wanted[PROPOSALS_TEXT];
+
+	if (!(rule->modules & MODULE_IKEV2)) {
+		(void)diag_fail(d, failure_error(FAILURE_UNSUPPORTED),
+				"rule '%s' is negotiated by IKEv1 alone (modules)", rule->name);
+		return N_TS_UNACCEPTABLE;
+	}
+	if (rule->second_auth) {
+		(void)diag_fail(d, failure_error(FAILURE_MULTIPLE_AUTH),
+				"rule '%s' asks for a second authentication, and neither IKEv2 nor IKEv1 has one",
+				rule->name);
+		return N_TS_UNACCEPTABLE;
+	}
+	if (ike->auth_set && rule->auth != ike->auth_set) {
+		(void)diag_fail(d, failure_error(FAILURE_WRONG_METHOD),
+				"rule '%s' asks for authentication '%s', and the peer proved '%s'", rule->name,
+				rule->auth->name, ike->auth_set->name);
+		return N_TS_UNACCEPTABLE;
+	}
+	if (ike->peer && !member_may(ike->k, ike->peer, &ike->remote, rule, d))
+		return N_TS_UNACCEPTABLE;
+	if (!child_set_takes(rule->key_exchange, &ike->suite)) {
+		(void)diag_fail(d, failure_error(FAILURE_NO_PROPOSAL), "main mode is %s, rule '%s' wants %s",
+				ike_suite_text(&ike->suite, offered), rule->name,
+				proposal_set_text(rule->key_exchange, wanted));
+		return N_NO_PROPOSAL_CHOSEN;
+	}
+	if (rule->key_exchange->ppk_required && with_group && !ike->ppk) {
+		(void)diag_fail(d, failure_error(FAILURE_PPK),
+				"rule '%s' requires a post-quantum pre-shared key, and there is none in this main mode",
+				rule->name);
+		return N_NO_PROPOSAL_CHOSEN;
+	}
+	return 0;
+}
+
+/* What is asked for as the rule has it: mode and proposal. 0, or the notification that says no. */
+static uint16_t choose(const struct ike_sa *ike, const struct ike_msg *m, const struct rule *rule, bool with_group,
+		       struct proposal_child_choice *ret, struct diag *d)
+{
+	char offered[PROPOSALS_TEXT], wanted[PROPOSALS_TEXT];
+	struct ike_offer offer;
+
+	if (m->asks_address) { /* 3.15.4 */
+		(void)diag_fail(d, failure_error(FAILURE_ADDRESS_REQUEST),
+				"it asks for an internal address, as remote access clients do; we hand out none");
+		return N_INTERNAL_ADDRESS_FAILURE;
+	}
+	/* Asked for transport mode, a tunnel rule is answered without: the peer may take it or leave it (1.3.1). */
+	if (!rule->tunnel && !ike_find_notify(m, N_USE_TRANSPORT_MODE)) {
+		(void)diag_fail(d, failure_error(FAILURE_TUNNEL),
+				"it asks for tunnel mode, rule '%s' wants transport mode", rule->name);
+		return N_NO_PROPOSAL_CHOSEN;
+	}
+	if (nat_check_protection(ike, rule->protection, d) < 0)
+		return N_NO_PROPOSAL_CHOSEN;
+	if (!proposal_choose_child(nat_without_ah(ike, &m->offer, false, &offer), rule->protection, with_group, ret)) {
+		(void)diag_fail(d, ERR_NO_PROPOSAL, "it offers %s, rule '%s' wants %s",
+				proposal_text(&m->offer, offered), rule->name,
+				proposal_protection_text(rule->protection, wanted));
+		return N_NO_PROPOSAL_CHOSEN;
+	}
+	return 0;
+}
+
+bool child_has_room(const struct ike_sa *ike, struct diag *d)
+{
+	const struct child *c;
+	size_t count = 0;
+
+	LIST_FOREACH(c, &ike->children, entry)
+		count++;
+	if (count >= CHILDREN_MOST)
+		(void)diag_fail(d, failure_error(FAILURE_BUSY), "it has %zu quick modes already", count);
+	return count < CHILDREN_MOST;
+}
+
 struct child *child_asked(struct ike_sa *ike, const struct ike_msg *m, const struct child *old,
 			  struct refusal *ret_refusal, struct diag *d)
 {
 	const bool with_group = m->h.exchange == CREATE_CHILD_SA;
-	struct ike_offer offer;
-	char offered[PROPOSALS_TEXT], wanted[PROPOSALS_TEXT], asked[ASKED_TEXT], rules[ASKED_TEXT];
+	char asked[ASKED_TEXT], rules[ASKED_TEXT];
 	struct proposal_child_choice choice;
 	struct narrowed n = { 0 };
 	const struct plan_entry *e = narrow(ike, m, old, &n) ? n.entry : NULL;
-	nat_note_original(ike, m);
+	uint16_t no;
 
+	nat_note_original(ike, m);
 	if (!e) {
 		(void)diag_fail(d, failure_error(FAILURE_SELECTORS),
 				"no rule of this host protects just what it asked for, %s; the rules between us are %s",
 				asked_text(m, asked), rules_text(ike->k->plan, &ike->local, &ike->remote, rules));
 		return refuse(ret_refusal, N_TS_UNACCEPTABLE);
 	}
-	if (!(e->rule->modules & MODULE_IKEV2)) {
-		(void)diag_fail(d, failure_error(FAILURE_UNSUPPORTED),
-				"rule '%s' is negotiated by IKEv1 alone (modules)", e->rule->name);
-		return refuse(ret_refusal, N_TS_UNACCEPTABLE);
-	}
-	if (e->rule->second_auth) {
-		(void)diag_fail(d, failure_error(FAILURE_MULTIPLE_AUTH),
-				"rule '%s' asks for a second authentication, and neither IKEv2 nor IKEv1 has one",
-				e->rule->name);
-		return refuse(ret_refusal, N_TS_UNACCEPTABLE);
-	}
-	if (ike->auth_set && e->rule->auth != ike->auth_set) {
-		(void)diag_fail(d, failure_error(FAILURE_WRONG_METHOD),
-				"rule '%s' asks for authentication '%s', and the peer proved '%s'", e->rule->name,
-				e->rule->auth->name, ike->auth_set->name);
-		return refuse(ret_refusal, N_TS_UNACCEPTABLE);
-	}
-	if (ike->peer && !member_may(ike->k, ike->peer, &ike->remote, e->rule, d))
-		return refuse(ret_refusal, N_TS_UNACCEPTABLE);
-	if (!child_set_takes(e->rule->key_exchange, &ike->suite)) {
-		(void)diag_fail(d, failure_error(FAILURE_NO_PROPOSAL), "main mode is %s, rule '%s' wants %s",
-				ike_suite_text(&ike->suite, offered), e->rule->name,
-				proposal_set_text(e->rule->key_exchange, wanted));
-		return refuse(ret_refusal, N_NO_PROPOSAL_CHOSEN);
-	}
-	if (e->rule->key_exchange->ppk_required && with_group && !ike->ppk) {
-		(void)diag_fail(d, failure_error(FAILURE_PPK),
-				"rule '%s' requires a post-quantum pre-shared key, and there is none in this main mode",
-				e->rule->name);
-		return refuse(ret_refusal, N_NO_PROPOSAL_CHOSEN);
-	}
-	if (m->asks_address) { /* 3.15.4 */
-		(void)diag_fail(d, failure_error(FAILURE_ADDRESS_REQUEST),
-				"it asks for an internal address, as remote access clients do; we hand out none");
-		return refuse(ret_refusal, N_INTERNAL_ADDRESS_FAILURE);
-	}
-	/* Asked for transport mode, a tunnel rule is answered without: the peer may take it or leave it (1.3.1). */
-	if (!e->rule->tunnel && !ike_find_notify(m, N_USE_TRANSPORT_MODE)) {
-		(void)diag_fail(d, failure_error(FAILURE_TUNNEL),
-				"it asks for tunnel mode, rule '%s' wants transport mode", e->rule->name);
-		return refuse(ret_refusal, N_NO_PROPOSAL_CHOSEN);
-	}
-	if (nat_check_protection(ike, e->rule->protection, d) < 0)
-		return refuse(ret_refusal, N_NO_PROPOSAL_CHOSEN);
-	if (!proposal_choose_child(nat_without_ah(ike, &m->offer, false, &offer), e->rule->protection, with_group,
-				   &choice)) {
-		(void)diag_fail(d, ERR_NO_PROPOSAL, "it offers %s, rule '%s' wants %s",
-				proposal_text(&m->offer, offered), e->rule->name,
-				proposal_protection_text(e->rule->protection, wanted));
-		return refuse(ret_refusal, N_NO_PROPOSAL_CHOSEN);
-	}
+	if ((no = check_rule(ike, e, with_group, d)) || (no = choose(ike, m, e->rule, with_group, &choice, d)))
+		return refuse(ret_refusal, no);
 	const struct algorithm *group = choice.suite.group;
 	if (group && (!m->has_ke || m->ke_group != group->ikev2 || m->ke.len != group->public_octets)) {
 		*ret_refusal = (struct refusal){ N_INVALID_KE_PAYLOAD, group->ikev2, false };
 		(void)diag_fail(d, ERR_NO_PROPOSAL, "it computed with another group than %s", group->name);
 		return NULL;
 	}
-	size_t siblings = 0;
-	const struct child *sibling;
-	LIST_FOREACH(sibling, &ike->children, entry)
-		siblings++;
-	if (siblings >= CHILDREN_MOST) {
-		(void)diag_fail(d, failure_error(FAILURE_BUSY), "it has %zu quick modes already", siblings);
+	if (!child_has_room(ike, d))
 		return refuse(ret_refusal, N_NO_ADDITIONAL_SAS);
-	}
 	if (ike->state == IKE_ESTABLISHED && nat_shared(ike, &n.selector, d))
 		return refuse(ret_refusal, N_TS_UNACCEPTABLE);
 	struct child *c = child_new(ike, false, &n.whole, e->rule);

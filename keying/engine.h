@@ -644,6 +644,8 @@ void child_put_offer(struct child *c, struct ike_writer *w);
 /* What a request brought, and the job that makes our half of it; v1/ as well. */
 void child_ask_exchange(struct child *c, struct keying_octets nonce, struct keying_octets ke);
 void child_put_answer(struct child *c, struct ike_writer *w);
+/* Under one IKE SA; d says how many there are. v1/ as well. */
+bool child_has_room(const struct ike_sa *ike, struct diag *d);
 /* What a request asks for; old: that it rekeys. On refusal *ret_refusal says what the reply says; words in d. */
 struct child *child_asked(struct ike_sa *ike, const struct ike_msg *m, const struct child *old,
 			  struct refusal *ret_refusal, struct diag *d);

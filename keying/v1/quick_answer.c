@@ -95,6 +95,27 @@ static int check(struct ike_sa *sa, const struct plan_entry *e, struct diag *d)
 	return nat_check_protection(sa, e->rule->protection, d);
 }
 
+/* What of the request the answer repeats, and what was chosen of it. */
+static void remember(struct quick *q, const struct v1_msg *m, const struct v1_quick_choice *choice)
+{
+	uint8_t both[256];
+	struct wire_out out = wire_out(both, sizeof both);
+
+	q->id = m->h.id;
+	q->life_s = choice->life_s;
+	q->proposal = choice->proposal;
+	q->chosen = *choice->of;
+	owned_set(&q->chosen_raw, choice->of->raw.at, choice->of->raw.len);
+	q->chosen.raw = owned_octets(&q->chosen_raw);
+	q->chosen.gss_name = (struct keying_octets){ 0 };
+	if (m->id_count != 2)
+		return;
+	wire_put(&out, m->ids[0].body.at, m->ids[0].body.len);
+	wire_put(&out, m->ids[1].body.at, m->ids[1].body.len);
+	q->asked_first = m->ids[0].body.len;
+	owned_set(&q->asked, both, out.failed ? 0 : out.len);
+}
+
 struct child *quick_asked(struct ike_sa *sa, const struct v1_msg *m, uint16_t *ret_notify, struct diag *d)
 {
 	struct ike_ts_list mine = { 0 }, theirs = { 0 }, seen_mine, seen_theirs;
@@ -107,8 +128,6 @@ struct child *quick_asked(struct ike_sa *sa, const struct v1_msg *m, uint16_t *r
 			   .theirs = &seen_theirs };
 	struct v1_quick_choice choice;
 	struct narrowed n = { 0 };
-	size_t siblings = 0;
-	const struct child *sibling;
 
 	if (!selectors_of(sa, m, &mine, &theirs)) {
 		(void)diag_fail(d, failure_error(FAILURE_SELECTORS),
@@ -142,12 +161,8 @@ struct child *quick_asked(struct ike_sa *sa, const struct v1_msg *m, uint16_t *r
 		(void)diag_fail(d, ERR_SYNTAX, "its nonce or its key exchange does not go with its proposal");
 		return no(ret_notify, V1_N_INVALID_KEY_INFORMATION);
 	}
-	LIST_FOREACH(sibling, &sa->children, entry)
-		siblings++;
-	if (siblings >= CHILDREN_MOST) {
-		(void)diag_fail(d, failure_error(FAILURE_BUSY), "it has %zu quick modes already", siblings);
+	if (!child_has_room(sa, d))
 		return no(ret_notify, V1_N_NO_PROPOSAL_CHOSEN);
-	}
 	if (nat_shared(sa, &n.selector, d))
 		return no(ret_notify, V1_N_INVALID_ID_INFORMATION);
 
@@ -158,22 +173,8 @@ struct child *quick_asked(struct ike_sa *sa, const struct v1_msg *m, uint16_t *r
 	c->chosen = true;
 	c->spi_out = choice.spi;
 	c->group = choice.suite.group;
-	q->id = m->h.id;
-	q->life_s = choice.life_s;
 	q->commit = sa->v1->vendors & 1u << V1_VENDOR_WINDOWS;
-	q->proposal = choice.proposal;
-	q->chosen = *choice.of;
-	owned_set(&q->chosen_raw, choice.of->raw.at, choice.of->raw.len);
-	q->chosen.raw = owned_octets(&q->chosen_raw);
-	q->chosen.gss_name = (struct keying_octets){ 0 };
-	if (m->id_count == 2) {
-		uint8_t both[256];
-		struct wire_out out = wire_out(both, sizeof both);
-		wire_put(&out, m->ids[0].body.at, m->ids[0].body.len);
-		wire_put(&out, m->ids[1].body.at, m->ids[1].body.len);
-		q->asked_first = m->ids[0].body.len;
-		owned_set(&q->asked, both, out.failed ? 0 : out.len);
-	}
+	remember(q, m, &choice);
 	take_place(c);
 	return c;
 }
