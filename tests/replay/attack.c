@@ -23,16 +23,6 @@ static uint64_t all_drops(const struct world *w, unsigned host)
 	return n;
 }
 
-static struct world *established(void)
-{
-	struct world *w = world_new(world_policy);
-
-	world_packet(w, 0, 6, 1, 1);
-	world_run(w, 3000);
-	world_expect_one(w, 1);
-	return w;
-}
-
 /* ---- main modes without end ----------------------------------------------------------------------------------------
  */
 
@@ -57,7 +47,7 @@ static void a_peer_has_so_many_main_modes_and_the_newest_stays(void **state)
 {
 	(void)state;
 	for (int renewed = 0; renewed < 2; renewed++) {
-		struct world *w = established();
+		struct world *w = world_established(world_policy);
 		struct ike_sa *newest = sa_of(w, 1), *sa;
 		struct contact *c = newest->contact;
 
@@ -78,7 +68,7 @@ static void a_peer_has_so_many_main_modes_and_the_newest_stays(void **state)
 /* Of two hosts behind one NAT the one cannot push the other out. */
 static void main_modes_without_end_cost_nobody_else_his(void **state)
 {
-	struct world *w = established();
+	struct world *w = world_established(world_policy);
 	struct ike_sa *first = sa_of(w, 1);
 	const struct peer other = { .method = PEER_PSK, .id = "the other" };
 
@@ -155,7 +145,7 @@ static void say(struct world *w, unsigned from, uint8_t exchange, bool reply)
 /* One row: an SA that is up, put into the state, and the peer, who has the keys, says this. */
 static void play(unsigned host, enum ike_state state, uint8_t exchange, bool reply)
 {
-	struct world *w = established();
+	struct world *w = world_established(world_policy);
 	struct ike_sa *sa = sa_of(w, host);
 	enum season want = expected(state, exchange, reply);
 
@@ -222,7 +212,7 @@ static void an_unknown_exchange_under_protection_is_refused_in_words(void **stat
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(unknown); i++) {
-		struct world *w = established();
+		struct world *w = world_established(world_policy);
 		unsigned sent = w->ike_sent[1];
 		say(w, 0, unknown[i], false);
 		assert_int_equal(world_ikes(w, 1), 0);
@@ -238,7 +228,7 @@ static void an_unknown_exchange_under_protection_is_refused_in_words(void **stat
 
 static void message_ids_are_taken_in_their_order_and_once(void **state)
 {
-	struct world *w = established();
+	struct world *w = world_established(world_policy);
 	struct ike_sa *mine = sa_of(w, 0), *theirs = sa_of(w, 1);
 	uint32_t due = theirs->receive_id;
 

@@ -1,4 +1,5 @@
 /* Every failure is told at both ends: which side refused, in which step, by which code, and what it means. */
+#include "tests/replay/stranger.h"
 #include "tests/replay/tamper.h"
 #include "tests/unit/unit.h"
 
@@ -280,28 +281,13 @@ static void forged_requests_hide_nothing(void **state)
 {
 	struct world *w = world_new(HEAD RULE(""));
 	struct keying_failure f = { 0 };
-	uint8_t buf[512], public[32] = { 9 }, nonce[32] = { 0 };
 
 	(void)state;
 	w->hosts[0].psk = "another secret"; /* host 1 asks, and its peer refuses: that is certain */
 	world_packet(w, 1, 6, 1, 1);
 	world_run(w, 2000);
-	for (unsigned i = 0; i < 200; i++) {
-		struct ike_header h = { .spi_i = 0x7000 + i, .exchange = IKE_SA_INIT, .flags = IKE_FLAG_INITIATOR };
-		struct ike_offer offer = { .count = 1 };
-		struct ike_proposal *p = &offer.proposals[0];
-		struct ike_writer out;
-
-		*p = (struct ike_proposal){ .number = 1, .protocol = 1, .count = 1 };
-		p->transforms[0] = (struct ike_transform){ .type = ALG_ENCR, .id = (uint16_t)(1000 + i) };
-		ike_write_begin(&out, buf, sizeof buf, &h);
-		ike_put_sa(&out, &offer);
-		ike_put_ke(&out, 31, public, sizeof public);
-		ike_put_nonce(&out, nonce, sizeof nonce);
-		ike_write_end(&out);
-		world_inject(w, 1, buf, out.out.len);
-		world_run(w, w->now_ms);
-	}
+	for (unsigned i = 0; i < 200; i++)
+		stranger_asks(w, 1, i);
 	assert_int_equal(keying_failures(w->hosts[1].keying, &f, 1), 1);
 	assert_int_equal(f.code, FAILURE_NOT_ACCEPTED);
 	assert_int_equal(f.by, SIDE_PEER);

@@ -56,16 +56,6 @@ static void open_reply(struct world *w, enum ike_message_kind kind, struct ike_m
 	assert_int_equal(ike_decode_payloads(&inner, kind, first, m, NULL), 0);
 }
 
-static struct world *established(const char *policy)
-{
-	struct world *w = world_new(policy);
-
-	world_packet(w, 0, 6, 1, 1);
-	world_run(w, 3000);
-	world_expect_one(w, 1);
-	return w;
-}
-
 /* Host 0 has the keys, host 1 waits for IKE_AUTH. */
 static struct world *unproven(void)
 {
@@ -199,7 +189,7 @@ static void put_unknown(struct forgery *f)
 
 static void an_unknown_critical_payload_is_named(void **state)
 {
-	struct world *w = established(world_policy);
+	struct world *w = world_established(world_policy);
 	struct forgery f = begin(w, INFORMATIONAL);
 	static struct ike_msg m;
 
@@ -217,7 +207,7 @@ static void an_unknown_critical_payload_is_named(void **state)
 /* Taken at its word it would have us prove ourselves anew as fast as the two can. */
 static void a_lifetime_of_nothing_is_not_believed(void **state)
 {
-	struct world *w = established(world_policy);
+	struct world *w = world_established(world_policy);
 	struct forgery f = begin(w, INFORMATIONAL);
 
 	(void)state;
@@ -234,7 +224,7 @@ static void a_lifetime_of_nothing_is_not_believed(void **state)
 
 static void nonsense_under_protection_ends_the_sa(void **state)
 {
-	struct world *w = established(world_policy);
+	struct world *w = world_established(world_policy);
 	struct forgery f = begin(w, INFORMATIONAL);
 
 	(void)state;
@@ -253,7 +243,7 @@ static void requests_outside_the_window_are_passed_over(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(ids); i++) {
-		struct world *w = established(world_policy);
+		struct world *w = world_established(world_policy);
 		unsigned sent = w->ike_sent[1];
 		sa_of(w, 0)->send_id += (uint32_t)ids[i];
 		struct forgery f = begin(w, INFORMATIONAL);
@@ -267,7 +257,7 @@ static void requests_outside_the_window_are_passed_over(void **state)
 
 static void ike_auth_a_second_time_is_refused_and_ends_the_sa(void **state)
 {
-	struct world *w = established(world_policy);
+	struct world *w = world_established(world_policy);
 	struct forgery f = begin(w, IKE_AUTH);
 	unsigned sent = w->ike_sent[1];
 
@@ -316,7 +306,7 @@ static void wider_requests_are_narrowed_to_a_rule(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		struct world *w = established(two_rules);
+		struct world *w = world_established(two_rules);
 		struct forgery f = begin(w, CREATE_CHILD_SA);
 		static struct ike_msg m;
 		put_child(&f, protection(w), 0x5555, true);
@@ -358,7 +348,7 @@ static void put_two_ts(struct forgery *f, enum ike_payload type, uint8_t host, u
 
 static void a_packet_named_first_decides_the_rule(void **state)
 {
-	struct world *w = established(two_rules);
+	struct world *w = world_established(two_rules);
 	struct forgery f = begin(w, CREATE_CHILD_SA);
 	static struct ike_msg m;
 
@@ -378,7 +368,7 @@ static void a_packet_named_first_decides_the_rule(void **state)
  * did not ask for gets another. */
 static void a_rekey_keeps_what_the_old_one_carried(void **state)
 {
-	struct world *w = established(two_rules);
+	struct world *w = world_established(two_rules);
 	static struct ike_msg m;
 	uint32_t spi = 0x5555;
 
@@ -402,7 +392,7 @@ static void a_rekey_keeps_what_the_old_one_carried(void **state)
 
 static void other_addresses_are_not_for_us(void **state)
 {
-	struct world *w = established(two_rules);
+	struct world *w = world_established(two_rules);
 	struct forgery f = begin(w, CREATE_CHILD_SA);
 	static struct ike_msg m;
 
@@ -418,7 +408,7 @@ static void other_addresses_are_not_for_us(void **state)
 
 static void tunnel_mode_is_refused_in_words(void **state)
 {
-	struct world *w = established(two_rules);
+	struct world *w = world_established(two_rules);
 	struct forgery f = begin(w, CREATE_CHILD_SA);
 	static struct ike_msg m;
 
@@ -446,7 +436,7 @@ static void key_exchange_values_of_wrong_length_or_group_are_not_computed_with(v
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		struct world *w = established(two_rules);
+		struct world *w = world_established(two_rules);
 		struct forgery f = begin(w, CREATE_CHILD_SA);
 		const struct protection_set *sets;
 		static struct ike_msg m;
@@ -473,7 +463,7 @@ static void key_exchange_values_of_wrong_length_or_group_are_not_computed_with(v
 /* The point at infinity of Curve25519: the secret would be all zeroes. */
 static void a_key_exchange_value_that_gives_zeroes_is_refused(void **state)
 {
-	struct world *w = established(two_rules);
+	struct world *w = world_established(two_rules);
 	struct forgery f = begin(w, CREATE_CHILD_SA);
 	const struct protection_set *sets;
 	static const uint8_t zero[32];
@@ -495,7 +485,7 @@ static void a_key_exchange_value_that_gives_zeroes_is_refused(void **state)
 
 static void a_rekey_of_what_is_not_there_is_told(void **state)
 {
-	struct world *w = established(two_rules);
+	struct world *w = world_established(two_rules);
 	struct forgery f = begin(w, CREATE_CHILD_SA);
 	static struct ike_msg m;
 
@@ -555,7 +545,7 @@ static void unprotected_messages_do_not_touch_an_sa(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
 		for (unsigned to = 0; to < 2; to++)
 			for (uint32_t id = 0; id < 4; id++) {
-				struct world *w = established(world_policy);
+				struct world *w = world_established(world_policy);
 				uint8_t buf[128];
 				struct ike_writer out;
 				const struct ike_sa *sa = sa_of(w, to);
@@ -577,7 +567,7 @@ static void unprotected_messages_do_not_touch_an_sa(void **state)
 /* A hint that the peer has lost the SA makes us ask, once, and believe the protected answer. */
 static void invalid_ike_spi_makes_us_ask(void **state)
 {
-	struct world *w = established(world_policy);
+	struct world *w = world_established(world_policy);
 	uint8_t buf[128];
 	struct ike_writer out;
 	const struct ike_sa *sa = sa_of(w, 0);
@@ -646,7 +636,7 @@ static void damage_in_any_exchange_is_survived(void **state)
 	(void)state;
 	for (unsigned skip = 0; skip < 4; skip++) /* CREATE_CHILD_SA and its reply, INFORMATIONAL and its reply */
 		for (size_t octet = 0; octet < 320; octet += 5) {
-			struct world *w = established(world_policy);
+			struct world *w = world_established(world_policy);
 			struct damage x = { .skip = skip, .octet = octet };
 			struct keying_child_row row;
 			w->wire = damage;

@@ -19,16 +19,6 @@ static uint64_t dropped(const struct world *w, unsigned host, enum keying_drop w
 	return keying_dropped(w->hosts[host].keying, why);
 }
 
-static struct world *established(void)
-{
-	struct world *w = world_new(world_policy);
-
-	world_packet(w, 0, 6, 1, 1);
-	world_run(w, 3000);
-	world_expect_one(w, 1);
-	return w;
-}
-
 /* Octets as they stand, in a block of exactly their size, so that the sanitizers see one octet too far. */
 static void give(struct world *w, unsigned to, const void *octets, size_t len)
 {
@@ -61,7 +51,7 @@ static void give_sealed(struct world *w, enum ike_exchange exchange, uint8_t fir
 
 static void length_shorter_than_header(void **state)
 {
-	struct world *w = established();
+	struct world *w = world_established(world_policy);
 	const struct ike_sa *sa = sa_of(w, 1);
 	uint8_t buf[128] = { 0 };
 
@@ -112,7 +102,7 @@ static void zero_progress_loops(void **state)
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
 		for (unsigned child = 0; child < 2; child++) {
-			struct world *w = established();
+			struct world *w = world_established(world_policy);
 			give_sealed(w, child ? CREATE_CHILD_SA : INFORMATIONAL, rows[i].first, rows[i].octets,
 				    rows[i].len);
 			bool known = rows[i].first == PL_NOTIFY || rows[i].first == PL_VENDOR || rows[i].first == 200 ||
@@ -172,7 +162,7 @@ static void notify_with_delete_in_one_message(void **state)
 
 	(void)state;
 	for (unsigned order = 0; order < 3125; order += 2) { /* five places, five pieces, with repetitions */
-		struct world *w = established();
+		struct world *w = world_established(world_policy);
 		struct keying_child_row row;
 		uint8_t payloads[256];
 		struct ike_writer out = { .out = wire_out(payloads, sizeof payloads) };
@@ -280,7 +270,7 @@ static void ts_count_against_length(void **state)
 	(void)state;
 	for (unsigned there = 0; there < 6; there++)
 		for (unsigned said = 0; said < 256; said = said < 7 ? said + 1 : said * 2 + 1) {
-			struct world *w = established();
+			struct world *w = world_established(world_policy);
 			uint8_t payload[128] = { 0 };
 			struct wire_out out = wire_out(payload, sizeof payload);
 			wire_put_u32(&out, 8 + there * 16);

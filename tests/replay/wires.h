@@ -22,5 +22,7 @@ struct storm {
 	bool calm;
 };
 unsigned wire_storm(struct world *w, struct datagram *d);
+/* Two hosts of this policy begin in a storm, and at last there is one SA of each kind. */
+void wires_ride_out(const char *policy, unsigned seed, bool quick_keys);
 
 #endif

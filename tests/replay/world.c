@@ -295,3 +295,13 @@ void world_expect_one(struct world *w, size_t children)
 			fail_msg("host %u still holds %zu packets", host, h->held_count);
 	}
 }
+
+struct world *world_established(const char *policy)
+{
+	struct world *w = world_new(policy);
+
+	world_packet(w, 0, 6, 1, 1);
+	world_run(w, 3000);
+	world_expect_one(w, 1);
+	return w;
+}

@@ -139,5 +139,7 @@ void world_expect_one(struct world *w, size_t children);
 
 extern const char world_policy[]; /* one rule between the two, require, a pre-shared key */
 const char *world_policy_mode(const char *mode);
+/* With one SA of each kind, three seconds old. */
+struct world *world_established(const char *policy);
 
 #endif
