@@ -534,6 +534,12 @@ void auth_refuse(struct ike_sa *sa, struct fault f, const char *why)
 	gspm_free(sa);
 }
 
+static int refuse(struct ike_sa *sa, enum failure_code code, const char *why)
+{
+	auth_refuse(sa, (struct fault){ .code = code }, why);
+	return STEP_STAY;
+}
+
 /* Kerberos goes on: by which principal tickets for us are asked. */
 static int name_ourselves(struct ike_sa *sa, struct diag *d)
 {
@@ -552,18 +558,13 @@ int auth_request(struct ike_sa *sa, const struct step_input *in, struct diag *d)
 	struct keying_octets auth;
 	int fate;
 
-	if (unwanted_in_auth(m, &why) < 0) {
-		auth_refuse(sa, (struct fault){ .code = failure_of(why.code) }, why.text);
-		return STEP_STAY;
-	}
+	if (unwanted_in_auth(m, &why) < 0)
+		return refuse(sa, failure_of(why.code), why.text);
 	sa->making->childless = !m->has_sa && !m->has_ts_i && !m->has_ts_r; /* RFC 6023 */
 	sa->first = sa->making->childless ? NULL : child_asked(sa, m, NULL, &sa->refusal, &why);
 	rule = sa->first ? sa->first->rule : any_rule(sa, kind_of(m->has_gspm ? GSPM_AUTH : m->auth_method));
-	if (!rule) {
-		auth_refuse(sa, (struct fault){ .code = FAILURE_NO_RULE },
-			    "no rule between us wants this main mode any more");
-		return STEP_STAY;
-	}
+	if (!rule)
+		return refuse(sa, FAILURE_NO_RULE, "no rule between us wants this main mode any more");
 	if (sa->first) {
 		sa->first->first = true;
 		sa->first->state = CHILD_R_FIRST;
@@ -577,24 +578,17 @@ int auth_request(struct ike_sa *sa, const struct step_input *in, struct diag *d)
 	if (m->has_gspm && !proves_by(sa->auth_set, AUTH_KERBEROS)) {
 		(void)diag_fail(&why, ERR_AUTH, "it proves itself by Kerberos, which authentication '%s' does not name",
 				sa->auth_set->name);
-		auth_refuse(sa, (struct fault){ .code = FAILURE_WRONG_METHOD }, why.text);
-		return STEP_STAY;
+		return refuse(sa, FAILURE_WRONG_METHOD, why.text);
 	}
 	sa->making->kerberos = m->has_gspm ? GSPM_ONLY : GSPM_NEVER;
-	if (choose_for(sa, m, &why) < 0) {
-		auth_refuse(sa, (struct fault){ .code = FAILURE_NO_CREDENTIAL }, why.text);
-		return STEP_STAY;
-	}
-	if (m->has_gspm && gspm_asked(sa, m, &why) < 0) {
-		auth_refuse(sa, (struct fault){ .code = failure_of(why.code) }, why.text);
-		return STEP_STAY;
-	}
+	if (choose_for(sa, m, &why) < 0)
+		return refuse(sa, FAILURE_NO_CREDENTIAL, why.text);
+	if (m->has_gspm && gspm_asked(sa, m, &why) < 0)
+		return refuse(sa, failure_of(why.code), why.text);
 	auth = m->auth;
 	fate = ppk_asked(sa, m, &auth, &why);
-	if (fate < 0) {
-		auth_refuse(sa, (struct fault){ .code = failure_of(fate) }, why.text);
-		return STEP_STAY;
-	}
+	if (fate < 0)
+		return refuse(sa, failure_of(fate), why.text);
 	if (!m->has_gspm)
 		auth_take_contact(sa, m);
 	if (m->has_gspm && fate != PPK_MIX)
@@ -616,10 +610,8 @@ int auth_peer_mixed(struct ike_sa *sa, const struct step_input *in, struct diag 
 	const struct keying_result *r = in->result;
 	struct keying_octets id_body;
 
-	if (r->error) {
-		auth_refuse(sa, (struct fault){ .code = FAILURE_PPK }, r->why);
-		return STEP_STAY;
-	}
+	if (r->error)
+		return refuse(sa, FAILURE_PPK, r->why);
 	ppk_mixed(sa, r);
 	if (gspm_in_use(sa))
 		return name_ourselves(sa, d);
