@@ -19,6 +19,8 @@ BLAST_S = 3
 MARKER = b"nobody else may read this line. "
 NUMBERED_S, NUMBERED_MOST_S = 6, 30  # the more where the machine is slow
 NUMBERED_LEAST, RENEWED_LEAST = 1000, 5
+# Where the machine is slow an IKE message is sent again before its reply is there, and the second one has nobody who waits.
+SENT_AGAIN = ("ike-message-id", "ike-repeated")
 PROTECTED = """cordon: 1
 %szones: { a: [%s], b: [%s] }
 authentication: { key: [ { pre-shared-key: { file: /etc/cordon/psk } } ] }
@@ -225,7 +227,7 @@ def renewed(encapsulation):
     expect("many were sent", numbered.sent > NUMBERED_LEAST)
     expect("not one was lost (%d)" % lost, lost == 0)
     expect("none overtook another (%d)" % numbered.late, numbered.late == 0)
-    rows = {name: n for (where, name), n in risen(begun, drops(a)).items() if where != "ruleset"}
+    rows = {name: n for (where, name), n in risen(begun, drops(a)).items() if where != "ruleset" and name not in SENT_AGAIN}
     expect("and nothing was dropped: %s" % rows, not rows)
 
 
