@@ -46,7 +46,7 @@ def main(build, peer, name, only):
     w.write()
     began = time.monotonic()
     with open(os.path.join(folder, "guest.log"), "w", encoding="utf-8") as log:
-        guest = subprocess.run(["nice", GUEST, "--mem", "1500", "--timeout", "1500", "--rw", folder, "--", "bash",
+        guest = subprocess.run([GUEST, "--mem", "1500", "--timeout", "1500", "--rw", folder, "--", "bash",
                                 os.path.join(HERE, "world.sh"), folder, build, peer, root],
                                stdout=log, stderr=subprocess.STDOUT, check=False)
     took = time.monotonic() - began
