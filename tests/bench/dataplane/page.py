@@ -2,7 +2,9 @@
 import datetime
 import os
 import platform
+import shutil
 import statistics
+import subprocess
 
 PAGE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "..", "docs", "performance.md")
 NAMES = {
@@ -55,6 +57,12 @@ and the programs that send and receive share the machine's cores**: a figure is 
 %(stolen)sRead ratios rather than absolute figures.
 
 """
+
+
+def version(program):
+    """As it says itself: wireguard-go v0.0.20250522."""
+    said = subprocess.run([program, "--version"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    return (said.stdout.splitlines() or ["wireguard-go"])[0]
 
 
 def machine():
@@ -232,11 +240,14 @@ AES-256-GCM, WireGuard ChaCha20-Poly1305.
 
 `./dev bench dataplane` prints the table; names of cases behind it (`tcp-1 tcp-4 udp rtt idle signing workers sas rules kernel`) measure only those, `--runs`,
 `--seconds`, `--mtu`, `--size` and `--only WHO,WHO` change how, `--json` gives one object a line. `WIREGUARD_GO=/path/to/wireguard-go` adds a newer
-wireguard-go than Debian's. It needs root, and about %(minutes)d minutes like this.
+wireguard-go than Debian's (that of Debian unstable's package will do, unpacked by `dpkg-deb -x`). It needs root, and about %(minutes)d minutes like this.
 """
 
 
 def write(o, rows, quotient, missing, seconds):
+    for who, program in (("wireguard-go", shutil.which("wireguard-go")), ("wireguard-go-new", os.environ.get("WIREGUARD_GO"))):
+        if program:
+            NAMES[who] = version(program)
     size, rows = o.size, Rows(rows)
     taken = [r["stolen_s"] for r in rows.rows.values() if "stolen_s" in r]
     stolen = statistics.mean(taken) if taken else 0
