@@ -77,3 +77,13 @@ bool gate_counter_parse(const char *name, enum gate_count *ret_kind, uint32_t *r
 	*ret_rule = rule;
 	return true;
 }
+
+const struct rule *gate_counted_rule(const struct rule *rules, size_t n, uint32_t index)
+{
+	if (index < n && rules[index].index == index)
+		return &rules[index]; /* mostly it is there */
+	for (size_t i = 0; i < n; i++)
+		if (rules[i].index == index)
+			return &rules[i];
+	return NULL;
+}

@@ -54,4 +54,7 @@ enum { GATE_NO_MARK = 0 };
 #define GATE_CLEAR_ACCEPTED "clear-accepted" /* a connection in clear that a request mode accepts */
 uint32_t gate_rule_mark(const char *rule);
 
+/* The rule that counts by this number; NULL: none of them. */
+const struct rule *gate_counted_rule(const struct rule *rules, size_t n, uint32_t index);
+
 #endif

@@ -3,7 +3,7 @@
 #include "base/diag.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "base/table.h"
+#include "enforce/carry.h"
 #include "enforce/exempted.h"
 #include "enforce/firewall.h"
 #include "enforce/guard.h"
@@ -12,6 +12,7 @@
 #include "enforce/others.h"
 #include "enforce/programs.h"
 #include "enforce/routes.h"
+#include "enforce/pairs.h"
 #include "enforce/sure.h"
 #include "enforce/table.h"
 #include "enforce/toucher.h"
@@ -64,9 +65,7 @@ struct gate {
 	struct plan *plan;    /* in force, one reference; NULL unless GATE_ENFORCING */
 	uint64_t fingerprint; /* of the table as we made it */
 	/* Peers that we have SAs with: ours to know, for a table may outlive us and may be taken from us. */
-	struct ruleset_pair *secured;
-	size_t secured_count, secured_cap;
-	struct table secured_by; /* their places, from 1, by addresses */
+	struct pair_list secured;
 	struct exempted exempted;
 	struct identities identities; /* of g->plan */
 	struct guard guard;
@@ -134,10 +133,9 @@ void gate_free(struct gate *g)
 	if (g->retry >= 0)
 		close(g->retry);
 	plan_free(g->plan);
-	free(g->secured);
+	pairs_wipe(&g->secured);
 	exempted_wipe(&g->exempted);
 	identities_wipe(&g->identities);
-	table_wipe(&g->secured_by);
 	free(g);
 }
 
@@ -221,122 +219,16 @@ static int replace(struct gate *g, const struct plan *plan, struct ruleset_carry
 	return r;
 }
 
-/* Counters go to the rule of the same name and mode. */
-struct carrying {
-	const struct rule *old_rules, *new_rules;
-	size_t old_count, new_count, named;
-	struct table by_name; /* of the first `named` new rules */
-	struct ruleset_count *counts;
-	const struct policy *old_policy, *new_policy;
-	struct ruleset_count *firewall_counts;
-};
-
-static const struct rule *rule_by_index(const struct rule *rules, size_t n, uint32_t index)
-{
-	if (index < n && rules[index].index == index)
-		return &rules[index]; /* mostly it is there */
-	for (size_t i = 0; i < n; i++)
-		if (rules[i].index == index)
-			return &rules[i];
-	return NULL;
-}
-
-static bool is_successor(const void *value, const void *what)
-{
-	const struct rule *rule = value, *old = what;
-
-	return rule->mode == old->mode && strcmp(rule->name, old->name) == 0;
-}
-
-static uint64_t name_hash(const struct rule *rule)
-{
-	return table_hash(rule->name, strlen(rule->name), rule->mode);
-}
-
-static const struct rule *successor(struct carrying *c, uint32_t rule)
-{
-	const struct rule *old = rule_by_index(c->old_rules, c->old_count, rule);
-
-	if (!old)
-		return NULL;
-	if (rule < c->new_count && is_successor(&c->new_rules[rule], old))
-		return &c->new_rules[rule]; /* mostly it is where it was */
-	for (; c->named < c->new_count; c->named++) {
-		struct rule *new = (struct rule *)&c->new_rules[c->named];
-
-		table_add(&c->by_name, name_hash(new), new);
-	}
-	return table_find(&c->by_name, name_hash(old), is_successor, old);
-}
-
-static bool is_same(const struct firewall_rule *a, const struct firewall_rule *b)
-{
-	return a && b && a->action == b->action && strcmp(a->name, b->name) == 0;
-}
-
-static void carry_firewall_count(struct carrying *c, uint32_t rule, struct ruleset_count n)
-{
-	const struct firewall_rule *old = firewall_rule_numbered(c->old_policy, rule);
-	uint32_t count = (uint32_t)policy_firewall_rule_count(c->new_policy);
-
-	if (is_same(old, firewall_rule_numbered(c->new_policy, rule))) { /* mostly it is where it was */
-		c->firewall_counts[rule] = n;
-		return;
-	}
-	for (uint32_t i = 0; i < count; i++)
-		if (is_same(old, firewall_rule_numbered(c->new_policy, i))) {
-			c->firewall_counts[i] = n;
-			return;
-		}
-}
-
-static void carry_count(void *context, enum gate_count kind, uint32_t rule, struct ruleset_count n)
-{
-	struct carrying *c = context;
-	const struct rule *to;
-
-	if (n.packets == 0)
-		return;
-	if (gate_counts[kind].firewall)
-		carry_firewall_count(c, rule, n);
-	else if (!gate_counts[kind].modes)
-		c->counts[kind] = n;
-	else if (rule == GATE_RULE_MANY)
-		c->counts[c->new_count * GATE_COUNTS + kind] = n;
-	else if ((to = successor(c, rule)))
-		c->counts[(size_t)to->index * GATE_COUNTS + kind] = n;
-}
-
-static void carry_wipe(struct ruleset_carry *c)
-{
-	free(c->fallback);
-	free(c->exempted);
-	free(c->counts);
-	free(c->firewall_counts);
-}
-
 static int read_carry(struct gate *g, const struct plan *plan, struct ruleset_carry *ret, struct diag *d)
 {
-	struct carrying c = { 0 };
-	int r;
+	int r = table_pairs(&g->nft, TABLE_FALLBACK, &ret->fallback, &ret->fallback_count, d);
 
-	if ((r = table_pairs(&g->nft, TABLE_FALLBACK, &ret->fallback, &ret->fallback_count, d)) < 0)
+	if (r < 0)
 		return r;
-	ret->secured = g->secured;
-	ret->secured_count = g->secured_count;
+	ret->secured = g->secured.pairs;
+	ret->secured_count = g->secured.count;
 	exempted_carry(&g->exempted, ret);
-	c.new_count = policy_rules(plan_policy(plan), &c.new_rules);
-	ret->counts = c.counts = mem_new((c.new_count + 1) * GATE_COUNTS, sizeof *ret->counts);
-	c.new_policy = plan_policy(plan);
-	ret->firewall_counts = c.firewall_counts =
-		mem_new(policy_firewall_rule_count(c.new_policy) + 1, sizeof *ret->firewall_counts);
-	if (!g->plan)
-		return 0; /* whose rules the counters in the kernel are is not known */
-	c.old_policy = plan_policy(g->plan);
-	c.old_count = policy_rules(c.old_policy, &c.old_rules);
-	r = table_counters(&g->nft, carry_count, &c, d);
-	table_wipe(&c.by_name);
-	return r;
+	return carry_counts(&g->nft, g->plan, plan, ret, d);
 }
 
 /* A program's group may go between our look and nft's. */
@@ -501,55 +393,6 @@ static int same_family(const struct addr *local, const struct addr *remote, stru
 		       : diag_fail(d, EINVAL, "a pair of addresses of one family is needed");
 }
 
-/* Where a pair stands in g->secured, which moves: the table has its index, from 1. */
-static uint64_t pair_hash(const struct addr *local, const struct addr *remote)
-{
-	return table_hash_secret(remote, sizeof *remote, table_hash_secret(local, sizeof *local, 0));
-}
-
-struct sought {
-	const struct gate *gate;
-	const struct addr *local, *remote;
-};
-
-static bool is_sought(const void *value, const void *what)
-{
-	const struct sought *s = what;
-	const struct ruleset_pair *p = &s->gate->secured[(uintptr_t)value - 1];
-
-	return addr_equal(&p->remote, s->remote) && addr_equal(&p->local, s->local);
-}
-
-static struct ruleset_pair *find_secured(struct gate *g, const struct addr *local, const struct addr *remote)
-{
-	const struct sought s = { g, local, remote };
-	uintptr_t at = (uintptr_t)table_find(&g->secured_by, pair_hash(local, remote), is_sought, &s);
-
-	return at ? &g->secured[at - 1] : NULL;
-}
-
-static void enter_secured(struct gate *g, const struct ruleset_pair *p)
-{
-	g->secured = mem_grow(g->secured, g->secured_count, &g->secured_cap, sizeof *g->secured);
-	g->secured[g->secured_count++] = *p;
-	table_add(&g->secured_by, pair_hash(&p->local, &p->remote), (void *)(uintptr_t)g->secured_count);
-}
-
-/* The last one takes its place. */
-static void leave_secured(struct gate *g, struct ruleset_pair *p)
-{
-	uintptr_t at = (uintptr_t)(p - g->secured) + 1, last = g->secured_count;
-	struct ruleset_pair moved = g->secured[last - 1];
-
-	table_remove(&g->secured_by, pair_hash(&p->local, &p->remote), (void *)at);
-	if (at != last) {
-		table_remove(&g->secured_by, pair_hash(&moved.local, &moved.remote), (void *)last);
-		table_add(&g->secured_by, pair_hash(&moved.local, &moved.remote), (void *)at);
-		*p = moved;
-	}
-	g->secured_count--;
-}
-
 /* Between them the short way may be taken (sure.h). Where it cannot be, for want of room or because another plane's
  * table is still in force, the long one leads to the same. */
 static void add_sure(struct gate *g, const struct addr *local, const struct addr *remote)
@@ -590,7 +433,7 @@ int gate_fallback_remove(struct gate *g, const struct addr *local, const struct 
 	    (r = table_pair_remove(&g->nft, TABLE_FALLBACK, local, remote, d)) < 0 ||
 	    (r = table_pair_remove(&g->nft, TABLE_FALLEN, local, remote, d)) < 0)
 		return r;
-	if (find_secured(g, local, remote))
+	if (pairs_has(&g->secured, local, remote))
 		add_sure(g, local, remote);
 	return 0;
 }
@@ -618,8 +461,7 @@ int gate_secured_add(struct gate *g, const struct addr *local, const struct addr
 
 	if (r < 0)
 		return r;
-	if (!find_secured(g, local, remote) && g->secured_count < RULESET_PAIRS_MOST)
-		enter_secured(g, &(struct ruleset_pair){ .local = *local, .remote = *remote });
+	pairs_enter(&g->secured, local, remote);
 	if (g->state != GATE_ENFORCING || (r = table_pair_add(&g->nft, TABLE_SECURED, local, remote, 0, d)) < 0)
 		return r;
 	add_sure(g, local, remote);
@@ -628,13 +470,11 @@ int gate_secured_add(struct gate *g, const struct addr *local, const struct addr
 
 int gate_secured_remove(struct gate *g, const struct addr *local, const struct addr *remote, struct diag *d)
 {
-	struct ruleset_pair *pair = find_secured(g, local, remote);
 	int r = same_family(local, remote, d);
 
 	if (r < 0)
 		return r;
-	if (pair)
-		leave_secured(g, pair);
+	pairs_leave(&g->secured, local, remote);
 	if (g->state != GATE_ENFORCING || (r = remove_sure(g, local, remote, d)) < 0)
 		return r;
 	return table_pair_remove(&g->nft, TABLE_SECURED, local, remote, d);
@@ -814,7 +654,7 @@ static void list_count(void *context, enum gate_count kind, uint32_t rule, struc
 				    .octets = n.octets };
 
 	if (gate_counts[kind].modes && rule != GATE_RULE_MANY &&
-	    !(row.rule = rule_by_index(l->rules, l->rule_count, rule)))
+	    !(row.rule = gate_counted_rule(l->rules, l->rule_count, rule)))
 		return;
 	if (gate_counts[kind].firewall && !(row.firewall = firewall_rule_numbered(l->policy, rule)))
 		return;

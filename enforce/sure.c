@@ -1,13 +1,10 @@
 #include "enforce/sure.h"
 
-#include "base/mem.h"
 #include "base/scope.h"
 #include "base/str.h"
-#include "base/table.h"
+#include "enforce/pairs.h"
 #include "enforce/shows.h"
 #include "policy/reqid.h"
-
-#include <stdlib.h>
 
 static const struct rule *only_rule(const struct plan *p, const struct addr *local, const struct addr *remote)
 {
@@ -27,18 +24,6 @@ const struct rule *sure_under(const struct gate_config *c, const struct plan *p,
 			      const struct addr *remote)
 {
 	return shows_own_device(c) ? NULL : only_rule(p, local, remote);
-}
-
-static uint64_t pair_hash(const struct ruleset_pair *p)
-{
-	return table_hash_secret(&p->remote, sizeof p->remote, table_hash_secret(&p->local, sizeof p->local, 0));
-}
-
-static bool is_pair(const void *value, const void *what)
-{
-	const struct ruleset_pair *a = value, *b = what;
-
-	return addr_equal(&a->remote, &b->remote) && addr_equal(&a->local, &b->local);
 }
 
 static void add_set_in(struct ruleset *r, int family, const struct ruleset_carry *carry)
@@ -63,22 +48,20 @@ static void add_set_in(struct ruleset *r, int family, const struct ruleset_carry
 
 void sure_add_sets(struct ruleset *r, const struct ruleset_carry *carry)
 {
-	size_t most = carry ? carry->secured_count : 0, count = 0;
-	struct ruleset_pair *pairs = mem_new(most + 1, sizeof *pairs);
-	struct table fallen = { 0 };
+	struct pair_list fallen = { 0 }, sure = { 0 };
 
 	for (size_t i = 0; carry && i < carry->fallback_count; i++)
-		table_add(&fallen, pair_hash(&carry->fallback[i]), &carry->fallback[i]);
-	for (size_t i = 0; i < most; i++) {
+		pairs_enter(&fallen, &carry->fallback[i].local, &carry->fallback[i].remote);
+	for (size_t i = 0; carry && i < carry->secured_count; i++) {
 		const struct ruleset_pair *p = &carry->secured[i];
 
-		if (sure_by_plan(r->plan, &p->local, &p->remote) && !table_find(&fallen, pair_hash(p), is_pair, p))
-			pairs[count++] = *p;
+		if (sure_by_plan(r->plan, &p->local, &p->remote) && !pairs_has(&fallen, &p->local, &p->remote))
+			pairs_enter(&sure, &p->local, &p->remote);
 	}
 	for (int family = 4; family <= 6; family += 2)
-		ruleset_add_pair_set(r, "sure", "", family, pairs, count);
-	table_wipe(&fallen);
-	free(pairs);
+		ruleset_add_pair_set(r, "sure", "", family, sure.pairs, sure.count);
+	pairs_wipe(&fallen);
+	pairs_wipe(&sure);
 	for (int family = 4; family <= 6 && !shows_own_device(r->config); family += 2)
 		add_set_in(r, family, carry);
 }
