@@ -176,6 +176,77 @@ static void to_be_let_in_once_is_no_right_to_come_again(void **state)
 	side_down(&b);
 }
 
+/* The SA goes on under a new plan, but not for what another of its rules now asks more for. */
+static void what_came_in_a_moment_ago_is_judged_by_a_new_plan(void **state)
+{
+	static struct rule others;
+	static const struct plan_entry entries[] = { FLAT_ENTRY(&others, IP_UDP, 80, 80), FLAT_ALL(&all) };
+	static struct plan stricter = { entries, 2, 1 };
+	struct plan *plans[] = { &plan_of_all, &stricter, &plan_of_all, &stricter };
+	struct shape s = udp4;
+	struct side a, b;
+
+	(void)state;
+	others = all;
+	others.name = "Others";
+	others.auth = &auth_b;
+	s.from = 80;
+	side_up(&a, 1, &plan_of_all);
+	side_up(&b, 2, &plan_of_all);
+	sides_join(&a, &b, 4);
+	for (size_t i = 0; i < ARRAY_LEN(plans); i++) {
+		sad_set_plan(b.sad, plans[i]);
+		for (unsigned k = 0; k < 2; k++) {
+			side_forget(&a);
+			side_forget(&b);
+			side_send(&a, &s);
+			side_carry(&a, &b);
+			assert_int_equal(b.count, plans[i] == &plan_of_all);
+		}
+	}
+	assert_int_equal(sad_dropped(b.sad, DROP_POLICY), 4);
+	side_down(&a);
+	side_down(&b);
+}
+
+/* Only a tunnel's SA can bring packets to several addresses. */
+static void what_follows_to_another_address_is_judged_anew(void **state)
+{
+	static const struct rule branch = {
+		.name = "Branch", .mode = MODE_REQUIRE, .auth = &auth_a, .protection = &encrypt, .tunnel = true
+	};
+	static const struct plan_entry entries[] = { FLAT_ALL(&branch) };
+	static struct plan plan = { entries, 1, 1 };
+	static const uint8_t to[] = { 2, 3, 2, 2, 3 };
+	uint8_t packet[PACKET_ROOM];
+	size_t len = packet_make(&udp4, packet);
+	struct sa_spec of_a, of_b;
+	struct side a, b;
+
+	(void)state;
+	side_up(&a, 1, &plan);
+	side_up(&b, 2, &plan);
+	of_a = side_spec(&a, 4, &branch, &gcm);
+	of_b = side_spec(&b, 4, &branch, &gcm);
+	of_a.tunnel = of_b.tunnel = true;
+	of_a.selector.remote_last = end_of(4, 3); /* more than the other end has agreed to */
+	sides_join_specs(&a, &b, of_a, of_b);
+	for (size_t i = 0; i < ARRAY_LEN(to); i++) {
+		side_forget(&a);
+		side_forget(&b);
+		packet[19] = to[i];
+		ip4_checksum(packet, IP4_HEADER);
+		side_send_octets(&a, packet, len, no_offload);
+		assert_int_equal(a.count, 1);
+		side_carry(&a, &b);
+		if ((b.count == 1) != (to[i] == 2))
+			fail_msg("packet %zu", i);
+	}
+	assert_int_equal(sad_dropped(b.sad, DROP_SELECTOR), 2);
+	side_down(&a);
+	side_down(&b);
+}
+
 /* A peer that keeps to no rules seals an IPv6 fragment header: what has no ports would be judged by the wide rule, and
  * put together by the kernel behind all judgement. */
 static void a_fragment_under_an_sa_is_refused(void **state)
@@ -427,6 +498,8 @@ int main(void)
 		cmocka_unit_test(what_comes_under_a_reserved_spi_waits_for_its_keys),
 		cmocka_unit_test(what_comes_is_judged_by_the_plan),
 		cmocka_unit_test(to_be_let_in_once_is_no_right_to_come_again),
+		cmocka_unit_test(what_came_in_a_moment_ago_is_judged_by_a_new_plan),
+		cmocka_unit_test(what_follows_to_another_address_is_judged_anew),
 		cmocka_unit_test(a_fragment_under_an_sa_is_refused),
 		cmocka_unit_test(an_sa_satisfies_a_rule_only_in_all_that_it_asks),
 		cmocka_unit_test(what_comes_must_be_within_the_selector),
