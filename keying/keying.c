@@ -608,7 +608,8 @@ static bool auth_alike(const struct auth_set *a, const struct auth_set *b)
 /* The rule that a CHILD SA is for, under the new plan; NULL: none wants it any more. */
 static const struct rule *rule_under(const struct plan *plan, const struct child *c, const struct auth_set *auth)
 {
-	const struct plan_entry *e = selector_find(plan, &c->asked, c->rule->name);
+	const struct plan_entry *e =
+		selector_find_again(plan, &c->asked, c->rule->name, &c->ike->local, &c->ike->remote);
 
 	if (!e || (e->rule->auth != auth && !(c->v1 && mm_proved(c->ike, e->rule->auth))) ||
 	    (c->chosen && !protection_takes(e->rule->protection, &c->choice.suite)))
@@ -705,7 +706,8 @@ void keying_set_plan(struct keying *k, const struct keying_config *c, struct pla
 		for (w = LIST_FIRST(&contact->wants); w && more; w = behind) {
 			behind = LIST_NEXT(w, entry);
 			more = behind != NULL;
-			const struct plan_entry *e = selector_find(plan, &w->selector, w->rule->name);
+			const struct plan_entry *e = selector_find_again(plan, &w->selector, w->rule->name,
+									 &contact->local, &contact->remote);
 			if (e) {
 				w->rule = e->rule;
 				w->failed = false; /* what failed under the old plan may work now */

@@ -81,6 +81,12 @@ bool selector_negotiable(const struct plan_entry *e)
 
 /* ---- what two addresses can negotiate about ---------------------------------------------------------------------- */
 
+static bool ends_at(const struct plan_tunnel *t, const struct addr *local, const struct addr *remote)
+{
+	return (!t->local.family || addr_equal(&t->local, local)) &&
+	       (!t->remote.family || addr_equal(&t->remote, remote));
+}
+
 /* Does the tunnel go between these two? An end that is any stands for each machine on that side. */
 static bool tunnel_joins(const struct plan_tunnel *t, const struct addr *local, const struct addr *remote)
 {
@@ -92,8 +98,7 @@ static bool tunnel_joins(const struct plan_tunnel *t, const struct addr *local, 
 		in_here = range_covers(one, here);
 	for (size_t i = 0; !in_there && plan_tunnel_element(e, false, i, &one); i++)
 		in_there = range_covers(one, there);
-	return in_here && in_there && (!t->local.family || addr_equal(&t->local, local)) &&
-	       (!t->remote.family || addr_equal(&t->remote, remote));
+	return in_here && in_there && ends_at(t, local, remote);
 }
 
 /* The next pair of elements of a tunnel; each machine that is its own end has but itself. */
@@ -380,7 +385,9 @@ bool selector_accept(const struct sa_selector *asked, const struct ike_ts_list *
 	return a && b && covers(&here, a) && covers(&there, b) && a->protocol == b->protocol && meet(asked, a, b, ret);
 }
 
-const struct plan_entry *selector_find(const struct plan *plan, const struct sa_selector *s, const char *rule)
+/* near and far: the hosts that it must be between; NULL: whoever they are. */
+static const struct plan_entry *find(const struct plan *plan, const struct sa_selector *s, const char *rule,
+				     const struct addr *near, const struct addr *far)
 {
 	struct plan_list list = plan_meet(plan, &s->local, &s->remote);
 	const struct plan_tunnel *tunnels;
@@ -396,10 +403,22 @@ const struct plan_entry *selector_find(const struct plan *plan, const struct sa_
 	for (size_t i = 0; i < n; i++) {
 		const struct plan_entry *e = &tunnels[i].entry;
 		struct addr_range local = sa_selector_locals(s), remote = sa_selector_remotes(s);
-		if (selector_negotiable(e) && strcmp(e->rule->name, rule) == 0 && plan_tunnel_has(e, &local, &remote))
+		if (selector_negotiable(e) && strcmp(e->rule->name, rule) == 0 && plan_tunnel_has(e, &local, &remote) &&
+		    (!near || ends_at(&tunnels[i], near, far)))
 			return e;
 	}
 	return NULL;
+}
+
+const struct plan_entry *selector_find(const struct plan *plan, const struct sa_selector *s, const char *rule)
+{
+	return find(plan, s, rule, NULL, NULL);
+}
+
+const struct plan_entry *selector_find_again(const struct plan *plan, const struct sa_selector *s, const char *rule,
+					     const struct addr *local, const struct addr *remote)
+{
+	return find(plan, s, rule, local, remote);
 }
 
 static void port_text(char *buf, size_t cap, struct port_range p)

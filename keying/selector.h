@@ -59,6 +59,9 @@ bool selector_accept(const struct sa_selector *asked, const struct ike_ts_list *
 bool selector_negotiable(const struct plan_entry *e);
 /* The entry of a plan with this selector and a rule of this name, or NULL. */
 const struct plan_entry *selector_find(const struct plan *plan, const struct sa_selector *s, const char *rule);
+/* The same for what was begun between these two hosts: a tunnel may have other ends since. */
+const struct plan_entry *selector_find_again(const struct plan *plan, const struct sa_selector *s, const char *rule,
+					     const struct addr *local, const struct addr *remote);
 
 /* For people: "10.0.0.1 <-> 10.0.0.2 tcp/443". */
 enum { SELECTOR_TEXT = 256 };

@@ -345,6 +345,37 @@ static void an_address_that_goes_takes_its_sas_along(void **state)
 	world_free(w);
 }
 
+#define TUNNELLED(far) \
+	"cordon: 1\nauthentication:\n  password: [ { pre-shared-key: { file: /etc/cordon/psk } } ]\n" \
+	"connection-security:\n" \
+	"  - { name: site, endpoint1: [10.0.0.1], endpoint2: [10.0.0.2], mode: require, authentication: password,\n" \
+	"      tunnel: { endpoint1: 10.0.0.1, endpoint2: " far " } }\n"
+
+/* The policy names another gateway, perhaps because the one before was away: when that is back it is nobody's. */
+static void a_tunnel_that_has_moved_is_not_made_with_its_old_end(void **state)
+{
+	(void)state;
+	for (unsigned was_up = 0; was_up < 2; was_up++) {
+		struct world *w = world_new(TUNNELLED("10.0.0.2"));
+
+		if (!was_up)
+			w->wire = world_drop;
+		world_packet(w, 0, 17, 5353, 53);
+		world_run(w, 1500);
+		assert_int_equal(world_children(w, 0), was_up);
+		world_set_plan(w, 0, TUNNELLED("10.0.0.3"));
+		w->wire = NULL;
+		world_run(w, 20000);
+		assert_int_equal(world_children(w, 0), 0);
+		assert_int_equal(world_sas(w, 0, true) + world_sas(w, 0, false), 0);
+		world_set_plan(w, 0, TUNNELLED("10.0.0.2")); /* and back */
+		world_packet(w, 0, 17, 5353, 53);
+		world_run(w, w->now_ms + 20000);
+		assert_int_equal(world_children(w, 0), 1);
+		world_free(w);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -355,6 +386,7 @@ int main(void)
 		cmocka_unit_test(lives_of_seconds_work),
 		cmocka_unit_test(a_token_tells_of_a_restart),
 		cmocka_unit_test(who_begins_afresh_as_another_is_asked),
+		cmocka_unit_test(a_tunnel_that_has_moved_is_not_made_with_its_old_end),
 		cmocka_unit_test(a_false_token_does_not),
 		cmocka_unit_test(no_token_is_shown_for_an_sa_that_lives),
 		cmocka_unit_test(closing_tells_a_peer_that_still_owes_an_answer),
