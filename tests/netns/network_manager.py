@@ -17,13 +17,15 @@ def missing():
 
 
 class NetworkManager:
-    """It sees the folders /run/NetworkManager and /etc/NetworkManager of the host's root, and nothing of the machine's."""
+    """It sees the folders /run/NetworkManager and /etc/NetworkManager of the host's root. What is the machine's it may read: left
+    alone, it writes /etc/resolv.conf and takes the machine's name servers away."""
 
     def __init__(self, host):
         self.host, self.p, self.bus = host, None, host.folder + "/bus"
         write(host.folder + "/bus.conf", BUS % self.bus)
         write(host.root + "/etc/NetworkManager/NetworkManager.conf",
-              "[main]\nplugins=keyfile\ndhcp=internal\nauth-polkit=false\nno-auto-default=*\n")
+              "[main]\nplugins=keyfile\ndhcp=internal\nauth-polkit=false\nno-auto-default=*\n"
+              "dns=none\nrc-manager=unmanaged\nhostname-mode=none\n")
         self.env = {**os.environ, "DBUS_SYSTEM_BUS_ADDRESS": "unix:path=" + self.bus}
         dbus = subprocess.Popen(["dbus-daemon", "--nofork", "--config-file", host.folder + "/bus.conf"], stderr=subprocess.DEVNULL)
         on_exit(lambda: (dbus.terminate(), dbus.wait()))
@@ -34,11 +36,12 @@ class NetworkManager:
         root = self.host.root
         os.makedirs(root + "/run/NetworkManager", exist_ok=True)
         # without a /sys that it could write it does not ask udev, which knows nothing of namespaces
-        script = ("mount -o bind,remount,ro /sys && mount -t tmpfs none /run && mkdir /run/NetworkManager && "
+        script = ("mount -o bind,remount,ro /sys && mount --bind /etc /etc && mount -o bind,remount,ro /etc && "
+                  "mount -t tmpfs none /run && mkdir /run/NetworkManager && "
                   "mount --bind %s/run/NetworkManager /run/NetworkManager && mount --bind %s/etc/NetworkManager /etc/NetworkManager && "
                   "mount -t tmpfs none /var/lib/NetworkManager && exec NetworkManager --debug" % (root, root))
         with open(self.host.folder + "/nm.log", "ab") as log:
-            self.p = subprocess.Popen(["ip", "netns", "exec", self.host.name, "unshare", "-m", "sh", "-ec", script], env=self.env,
+            self.p = subprocess.Popen(["ip", "netns", "exec", self.host.name, "unshare", "-mu", "sh", "-ec", script], env=self.env,
                                       stdout=log, stderr=log)
         runs = wait_until(lambda: self.cli("-g", "RUNNING", "general", check=False).strip() == "running", 20)
         expect("NetworkManager runs%s" % ("" if runs else ": " + self.log()), runs)
