@@ -6,7 +6,8 @@
  * but the channels for each of them. What it calls once it runs: epoll_wait, epoll_ctl, epoll_create1 (when the plane
  * begins), read, writev (TUN), recvmsg, recvmmsg, recvfrom, sendmsg, sendmmsg, sendto (rtnetlink), setsockopt (DF of
  * port 4500, off while IKE is sent), getsockname (once), bind (the packet socket, once), fstat, mmap, munmap, close,
- * fcntl (F_DUPFD_CLOEXEC), getrandom, clock_gettime, brk, mremap, madvise, write (the log on descriptor 2), exit_group;
+ * fcntl (F_DUPFD_CLOEXEC), getrandom, clock_gettime, clock_nanosleep
+ * (gathering), brk, mremap, madvise, write (the log on descriptor 2), exit_group;
  * with several workers also eventfd2, poll, futex, clone (threads alone), rt_sigprocmask, mprotect and what a thread
  * begins and ends with. No open, socket, connect, ioctl, execve, fork. */
 #ifndef DAEMON_DATAPLANE_PLANE_SERVER_H
