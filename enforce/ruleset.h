@@ -44,8 +44,9 @@ struct ruleset_carry {
 
 enum { RULESET_PAIRS_MOST = 65536 };
 /* Of the chains that judge what arrives and what leaves. At their end what passed is marked as seen for the guard,
- * which looks one behind; two behind, the mark is taken away again. */
-enum { GATE_PRIORITY_IN = -150, GATE_PRIORITY_LAST = 300 };
+ * which looks one behind; two behind, the mark is taken away again. Nobody who changes marks may stand between: others
+ * do at -150, and of those that stand at one priority the older come last. */
+enum { GATE_PRIORITY_IN = -149, GATE_PRIORITY_LAST = 300 };
 
 #define TABLE_NAME "cordon"
 #define TABLE_NEXT "cordon_next" /* in force beside the other while that one is replaced, never at rest */

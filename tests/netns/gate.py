@@ -330,6 +330,27 @@ def flushed_for_good():
     expect("and the table stays", p.say(A4, B4) == DROPPED_HERE and p.say(A4, "10.0.0.3") == CLEAR)
 
 
+# In iptables' table mangle, or by wg-quick: the packet gets its connection's mark, and what was in its own is gone.
+OTHERS_MARKS = "table inet others { chain arriving { type filter hook prerouting priority mangle; meta mark set ct mark; }; }"
+
+
+def others_marks():
+    """Who changes the marks of all that arrives takes nothing from the second barrier, before us or behind us."""
+    p = Pair()
+    p.ta = Tool(p.a, A4, A6)
+    p.a.nft(OTHERS_MARKS)
+    p.ta.apply(both("request"))
+
+    def flows(order):
+        for here, there in FAMILIES:
+            expect("%s: %s -> %s is let in" % (order, there, here), p.say(there, here, p.a, p.b) == CLEAR)
+
+    flows("ours is the newer one")
+    p.a.nft("delete table inet others; " + OTHERS_MARKS)
+    flows("theirs is")
+    expect("the second barrier had nothing to do", p.ta.counters()["guarded", "-"] == 0)
+
+
 def children(pid):
     with open("/proc/%d/task/%d/children" % (pid, pid)) as f:
         return f.read().split()
@@ -732,7 +753,7 @@ def disabled():
 TESTS = [protects, clear_in, established_before, new_address, bound_sockets, our_ports, icmp_errors, icmp_errors_of_esp, icmp_errors_of_exempt, death,
          flushed, flushed_for_good, flushed_at_loading, modes, secured, secured_one_way, fallback_survives, exempt_ports, per_family, forwarded, forwarded_tcp,
          forwarded_fallback, published,
-         replaced_under_load, disabled, short_way]
+         replaced_under_load, disabled, short_way, others_marks]
 
 if __name__ == "__main__":
     main(TESTS)
