@@ -31,8 +31,10 @@ def is_failed(test):
 
 
 def again(paths):
-    failed = [t["name"].rpartition(" / ")[2] for path in paths for t in tests_of(path) if is_failed(t)]
-    return failed if len(failed) <= AGAIN_MOST else []
+    failed = [test for path in paths for test in tests_of(path) if is_failed(test)]
+    if len(failed) > AGAIN_MOST or any(test["result"] == "INTERRUPT" for test in failed):  # by Ctrl-C: behind it none were begun
+        return []
+    return [test["name"].rpartition(" / ")[2] for test in failed]
 
 
 def report(paths, second=None):

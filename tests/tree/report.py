@@ -52,6 +52,8 @@ def main():
                report.again([first, log(folder, "others", y="FAIL", z="FAIL")]) == [])
         many = log(folder, "many", **{name: "FAIL" for name in "abcd"})
         expect("many failures are not tried again", report.again([many]) == [])
+        expect("nor is what was broken off: tests behind it were not begun",
+               report.again([log(folder, "broken-off", a="OK", b="FAIL", c="INTERRUPT")]) == [])
         expect("nor is nothing", report.again([log(folder, "none", a="OK", b="SKIP"), folder + "/not-there"]) == [])
     for what in bad:
         print("FAILED " + what)
