@@ -1,6 +1,7 @@
 #include "daemon/parts/packets_wait.h"
 
 #include "base/diag.h"
+#include "base/log.h"
 #include "base/text.h"
 #include "daemon/force/state.h"
 #include "dataplane/xfrm/open.h"
@@ -35,17 +36,17 @@ static int write_note(const char *path, struct diag *d)
 	return text_replace(path, now.boot_id, strlen(now.boot_id), 0600, d);
 }
 
-/* The note first: of two kills one must not be in between. */
+/* The note first: of two kills one must not be in between. A full disk is no reason to protect nothing. */
 int packets_wait_begin(const char *state_dir, struct diag *d)
 {
+	struct diag why = { 0 };
 	char path[PATH_TEXT];
-	int r = 0;
 
 	if (xfrm_packets_wait())
 		return 0; /* by what is set on this host, or since a kill, and then there is a note already */
-	if (note_path(state_dir, path))
-		r = write_note(path, d);
-	return r < 0 ? r : xfrm_hold_packets(d);
+	if (note_path(state_dir, path) && write_note(path, &why) < 0)
+		log_warning("net.core.xfrm_larval_drop will stay 0 when cordond has ended: %s", why.text);
+	return xfrm_hold_packets(d);
 }
 
 void packets_wait_end(const char *state_dir)
