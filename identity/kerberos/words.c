@@ -75,6 +75,7 @@ static const char *enctypes_of(const struct kerberos *k, const char *principal, 
 	return buf;
 }
 
+/* A KDC's own words may be in it, and nobody has proved that it is the KDC's: ASCII alone goes to a terminal. */
 static bool library_says(krb5_context krb5, krb5_error_code code, char *to, size_t cap)
 {
 	const char *text = krb5_get_error_message(krb5, code);
@@ -84,7 +85,7 @@ static bool library_says(krb5_context krb5, krb5_error_code code, char *to, size
 		(void)snprintf(to, cap, "%s", text);
 	krb5_free_error_message(krb5, text);
 	for (char *c = to; said && *c; c++)
-		if ((unsigned char)*c < ' ' || *c == 0x7f)
+		if (*c < ' ' || *c > '~')
 			*c = ' ';
 	return said;
 }
@@ -100,7 +101,7 @@ void words_of_gss(OM_uint32 major, OM_uint32 minor, char to[KERBEROS_WORDS])
 	(void)snprintf(to, KERBEROS_WORDS, "%.*s", text.value ? (int)(text.length > 300 ? 300 : text.length) : 0,
 		       text.value ? (const char *)text.value : "");
 	for (char *c = to; *c; c++)
-		if ((unsigned char)*c < ' ' || *c == 0x7f)
+		if (*c < ' ' || *c > '~')
 			*c = ' ';
 	(void)gss_release_buffer(&ignored, &text);
 }
