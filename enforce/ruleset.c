@@ -421,7 +421,7 @@ static void add_prerouting(struct ruleset *r)
 static void add_output(struct ruleset *r)
 {
 	const struct gate_config *c = r->config;
-	char name[GATE_COUNTER_NAME];
+	char name[GATE_COUNTER_NAME], then[SHOWS_TEXT];
 
 	str_addf(r->out,
 		 "\tchain output {\n"
@@ -430,7 +430,7 @@ static void add_output(struct ruleset *r)
 		 "\t\tmeta mark & 0x%08x == 0x%08x goto own\n",
 		 shows_output(r), c->mark_mask, c->mark_own);
 	str_add(r->out, "\t\tjump exempt\n");
-	sure_add_rules(r, shows_protected(r));
+	sure_add_rules(r, shows_protected(r, then));
 	str_add(r->out, "\t\tfib daddr type { broadcast, multicast } accept\n");
 	shows_add_judge_out(r);
 	str_add(r->out, "\t}\n\tchain own {\n\t\tmeta l4proto { esp, ah } accept\n");

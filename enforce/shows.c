@@ -58,9 +58,12 @@ const char *shows_output(const struct ruleset *r)
 	return by_kernel(r->config) && marks_protected(r) ? "filter" : "route";
 }
 
-const char *shows_protected(const struct ruleset *r)
+const char *shows_protected(const struct ruleset *r, char buf[SHOWS_TEXT])
 {
-	return marks_protected(r) ? "goto protect" : "accept";
+	if (marks_protected(r))
+		return "goto protect";
+	(void)snprintf(buf, SHOWS_TEXT, "meta mark set meta mark & 0x%08x accept", ~r->config->mark_mask);
+	return buf;
 }
 
 bool shows_own_device(const struct gate_config *c)

@@ -17,7 +17,7 @@ const char *shows_leaves(const struct gate_config *c, char buf[SHOWS_TEXT]);
 /* "route": packets that are marked find their way anew; "filter": their way has been found already. */
 const char *shows_output(const struct ruleset *r);
 /* What the output hook does with a packet that is protected for sure. */
-const char *shows_protected(const struct ruleset *r);
+const char *shows_protected(const struct ruleset *r, char buf[SHOWS_TEXT]);
 /* Do its packets come by a device of its own, so that where they came from is not to be seen? */
 bool shows_own_device(const struct gate_config *c);
 
