@@ -83,7 +83,9 @@ struct daemon {
 	bool tick_wanted;
 	struct control_server *control;
 	struct follower *followers[FOLLOWERS_MOST];
-	struct look *looks;  /* requests.c: what is waited for */
+	struct look *looks;     /* requests.c: what is waited for */
+	struct answer *answers; /* answers.h: what waits for the data plane */
+	uv_timer_t answers_timer;
 	uint64_t started_ms; /* Unix time */
 };
 

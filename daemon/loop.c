@@ -1,5 +1,6 @@
 #include "base/diag.h"
 #include "base/log.h"
+#include "daemon/answers.h"
 #include "daemon/force/change.h"
 #include "daemon/host/credentials.h"
 #include "daemon/host/profiles.h"
@@ -259,6 +260,7 @@ void daemon_stop(struct daemon *d)
 	lists_close(d);
 	directory_close(d);
 	zone_watch_close(d);
+	answers_close(d);
 	control_server_close(d->control);
 	for (size_t i = 0; i < ARRAY_LEN(d->signals); i++)
 		close_handle((uv_handle_t *)&d->signals[i]);

@@ -2,6 +2,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "base/text.h"
+#include "daemon/answers.h"
 #include "daemon/force/change.h"
 #include "daemon/host/credentials.h"
 #include "daemon/host/page.h"
@@ -128,6 +129,7 @@ static void gone(void *context, struct control_call *call)
 	for (struct look *l = d->looks; l; l = l->next)
 		if (l->call == call)
 			l->call = NULL;
+	answers_gone(d, call);
 	follow_gone(d, call);
 }
 
@@ -211,7 +213,10 @@ static void on_apply(struct daemon *d, struct control_call *call, const json_t *
 		put_report(reply, d->report, colour);
 	}
 	(void)json_object_set_new(reply, "ssh", ssh_json(&result.ssh));
-	control_reply(call, reply);
+	if (result.version)
+		answers_when_works(d, call, reply);
+	else
+		control_reply(call, reply);
 }
 
 static void on_confirm(struct daemon *d, struct control_call *call, const json_t *request)
@@ -234,7 +239,7 @@ static void on_rollback(struct daemon *d, struct control_call *call, const json_
 	if (change_rollback(d, version, control_caller(call), &version, &why) < 0)
 		refuse(call, &why);
 	else
-		control_reply(call, json_pack("{s:b,s:I}", "ok", 1, "version", (json_int_t)version));
+		answers_when_works(d, call, json_pack("{s:b,s:I}", "ok", 1, "version", (json_int_t)version));
 }
 
 static void on_disable(struct daemon *d, struct control_call *call, const json_t *request)
@@ -256,7 +261,7 @@ static void on_enable(struct daemon *d, struct control_call *call, const json_t 
 	if (change_enable(d, control_caller(call), &why) < 0)
 		refuse(call, &why);
 	else
-		control_reply(call, json_pack("{s:b,s:I}", "ok", 1, "version", (json_int_t)d->state->current));
+		answers_when_works(d, call, json_pack("{s:b,s:I}", "ok", 1, "version", (json_int_t)d->state->current));
 }
 
 /* A line each. */
@@ -283,9 +288,10 @@ static void on_refresh(struct daemon *d, struct control_call *call, const json_t
 	if (r < 0)
 		refuse(call, &why);
 	else
-		control_reply(call, json_pack("{s:b,s:b,s:I,s:s,s:b,s:o}", "ok", 1, "changed", changed, "version",
-					      (json_int_t)d->state->current, "source", d->source, "tickets",
-					      ticket_used(d), "next_start", waits_json(d)));
+		answers_when_works(d, call,
+				   json_pack("{s:b,s:b,s:I,s:s,s:b,s:o}", "ok", 1, "changed", changed, "version",
+					     (json_int_t)d->state->current, "source", d->source, "tickets",
+					     ticket_used(d), "next_start", waits_json(d)));
 }
 
 /* Its addresses: the peer is named by one, or as the policy names it. */

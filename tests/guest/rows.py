@@ -9,7 +9,7 @@ import sys
 GROUPS = {
     "daemon": ["daemon:thin_path", "daemon:certificates", "daemon:usage", "daemon:killed", "daemon:fallback",
                "daemon:fallback_after_secured", "daemon:addresses", "daemon:applied", "daemon:own_connection", "daemon:source",
-               "daemon:disabled", "daemon:uninstalled", "daemon:flushed", "daemon:refused", "daemon:events_follow"],
+               "daemon:disabled", "daemon:enabled", "daemon:uninstalled", "daemon:flushed", "daemon:refused", "daemon:events_follow"],
     "moved": ["daemon:moved", "daemon:probation", "daemon:first_probation", "daemon:locked_out"],
     "tunnel": ["tunnel:gateway_to_gateway", "tunnel:families", "tunnel:by_ah", "tunnel:nothing_clear", "tunnel:gateways_own",
                "tunnel:exemptions", "tunnel:protected_already", "tunnel:applied", "tunnel:host_to_gateway", "tunnel:dynamic",

@@ -134,6 +134,11 @@ class Host(Namespace):
                               capture_output=True, text=True, timeout=60)
         return done.returncode, done.stdout + done.stderr
 
+    def begin(self, *words):
+        """The same, and not waited for."""
+        return subprocess.Popen([CORDON, *words], env={**os.environ, "CORDON_RUN_DIR": self.run_dir},
+                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
     def json(self, *words):
         return json.loads(self.cordon(*words, "--json")[1])
 
@@ -603,6 +608,36 @@ def disabled():
     expect("and with a peer, protected", a.pings(B))
 
 
+def enabled():
+    """who is told that protection is on may send at once: the answer comes when the data plane has begun, or is wanted no more"""
+    a, b = two_hosts()
+    a.start()
+    b.start(policy=PSK % "require")
+    pid = next(p["pid"] for p in a.json("status")["processes"] if p["name"] == "dataplane")
+
+    def slowly(*words):
+        """It is asked, and the data plane begins a second later."""
+        os.kill(pid, signal.SIGSTOP)
+        asked = a.begin(*words)
+        time.sleep(1)
+        waits = asked.poll() is None
+        os.kill(pid, signal.SIGCONT)
+        return waits and asked.wait(60) == 0
+
+    for what, words in (("a first policy", ("apply", a.policy(PSK % "require"))), ("enable", ("enable",))):
+        expect("%s: the answer waits" % what, slowly(*words))
+        sent, heard, _ = reaches(a, b, B)
+        expect("%s: what is sent then is not refused" % what, sent)
+        expect("%s: and arrives" % what, heard)
+        a.cordon("disable", "--reason", "test")
+    os.kill(pid, signal.SIGSTOP)
+    asked = a.begin("enable")
+    expect("enabled", wait_until(lambda: [e for e in a.events() if e in ("enabled", "disabled")][-1] == "enabled"))
+    expect("and waited for", asked.poll() is None)
+    expect("until it is disabled", a.cordon("disable", "--reason", "test")[0] == 0 and asked.wait(60) == 0)
+    os.kill(pid, signal.SIGCONT)
+
+
 def uninstalled():
     """--uninstall-rules leaves nothing"""
     a, b = two_hosts()
@@ -848,4 +883,4 @@ def busy():
 
 if __name__ == "__main__":
     main([thin_path, certificates, usage, killed, fallback, fallback_after_secured, addresses, moved, applied, probation, first_probation, own_connection, source,
-          disabled, uninstalled, flushed, refused, kernel_lacks, locked_out, unread, checked, events_follow, busy])
+          disabled, enabled, uninstalled, flushed, refused, kernel_lacks, locked_out, unread, checked, events_follow, busy])

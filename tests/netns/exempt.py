@@ -145,7 +145,7 @@ def repair():
     b.start(policy=PSK % "require")
     expect("protected", speaks(a, b, A, B))
     expect("no negotiation fails", a.json("show", "main-mode")["rows"][0]["state"] == "established")
-    b.cordon("disable", "--reason", "a broken policy")
+    expect("disabled", b.cordon("disable", "--reason", "a broken policy")[0] == 0)
     wait_until(lambda: not a.json("show", "main-mode")["rows"], 5)
     expect("cut off", not speaks(b, a, B, A))
     expect("nobody else", not speaks(b, a, OUT, A))
@@ -157,7 +157,7 @@ def repair():
     expect("and no negotiation with it", by_kernel(a) or not any(f[23] == 17 and f[36:38] == b"\x01\xf4" for f in seen.read()
                                                 if f[12:14] == b"\x08\x00" and f[26:30] == bytes([10, 77, 0, 1]) and
                                                 f[30:34] == bytes([10, 77, 0, 2])))
-    b.cordon("enable")
+    expect("enabled", b.cordon("enable")[0] == 0)
     seen.read(), seen.frames.clear()
     out, into = b.udp(B, 7100), a.udp(A, 7101)
     into.settimeout(5)

@@ -205,8 +205,10 @@ def ended():
     pid = next(p["pid"] for p in a.json("status")["processes"] if p["name"] == "dataplane")
     a.cordon("disable", "--reason", "test")
     os.kill(pid, signal.SIGSTOP)
-    a.cordon("enable")
+    enable = a.begin("enable")  # it waits for the data plane
+    expect("enabled", wait_until(lambda: [e for e in a.events() if e in ("enabled", "disabled")][-1] == "enabled", 5 * SLOW))
     a.cordon("disable", "--reason", "test")
+    expect("who enabled it waits no more", enable.wait(60) == 0)
     os.kill(pid, signal.SIGCONT)
     expect("the process goes on", wait_until(lambda: any(p["pid"] == pid for p in a.json("status")["processes"]), 5 * SLOW))
     time.sleep(SLOW)
