@@ -73,7 +73,11 @@ class Host(Namespace):
 
     def end(self):
         """A daemon that is asked to go goes, with 0; under a sanitizer, without a finding."""
-        status = self.kill(signal.SIGTERM)
+        try:
+            status = self.kill(signal.SIGTERM)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            status = "still there after a minute"
         log = self.log() if os.path.exists(self.folder + "/log") else ""
         if status not in (None, 0) or "Sanitizer" in log or "runtime error" in log:
             expect("cordond ends well: status %s\n%s" % (status, log), False)

@@ -88,9 +88,9 @@ class Domain:
         self.start()
 
     def _end(self):
-        self.stop()
         self.db.kill()
         self.db.wait()
+        self.stop()
 
     def _provision(self, more):
         run("ip", "netns", "exec", self.host.name, "samba-tool", "domain", "provision", "--realm=" + self.realm,
@@ -138,17 +138,22 @@ class Domain:
             s.close()
 
     def stop(self):
-        """As when its power fails. Each of its servers is a session of its own."""
+        """As when its power fails: nothing of it answers any more. Each of its servers is a session of its own, and what one of them began
+        after we had looked is nobody's child; but all have the mounts that start() made for them. A busy machine takes its time to end
+        what was killed, and until then its ports answer, for which the next start() would take its own."""
         if self.p is None:
             return
         first = self.p.pid
-        for pid in _below(first) + [first]:
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
-        self.p.wait(20)
+        mounts = _mounts_of(first)
+        _kill(_below(first) + [first])
+        self.p.wait(60)
         self.p = None
+        end = time.monotonic() + 60
+        while mounts and mounts != _mounts_of("self") and (left := [pid for pid in _all() if _mounts_of(pid) == mounts]):
+            if time.monotonic() > end:
+                raise RuntimeError("Samba does not end: %s" % left)
+            _kill(left)
+            time.sleep(0.02)
 
     # ---- what is in it: samba_db.py does it ----------------------------------------------------------------------------
 
@@ -197,16 +202,35 @@ class Domain:
         self._do("replace", name, attribute, values)
 
 
+def _all():
+    return [int(entry) for entry in os.listdir("/proc") if entry.isdigit()]
+
+
+def _mounts_of(pid):
+    """Its mount namespace; of what is dead, or of nobody any more, none."""
+    try:
+        return os.readlink("/proc/%s/ns/mnt" % pid)
+    except OSError:
+        return None
+
+
+def _kill(pids):
+    for pid in pids:
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+
+
 def _below(pid):
     """All that descend from it."""
     parents = {}
-    for entry in os.listdir("/proc"):
-        if entry.isdigit():
-            try:
-                with open("/proc/%s/stat" % entry, encoding="utf-8") as f:
-                    parents.setdefault(int(f.read().rsplit(")", 1)[1].split()[1]), []).append(int(entry))
-            except OSError:
-                pass
+    for entry in _all():
+        try:
+            with open("/proc/%d/stat" % entry, encoding="utf-8") as f:
+                parents.setdefault(int(f.read().rsplit(")", 1)[1].split()[1]), []).append(entry)
+        except OSError:
+            pass
     found, ask = [], [pid]
     while ask:
         children = parents.get(ask.pop(), [])
