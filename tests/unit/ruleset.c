@@ -573,7 +573,7 @@ static void what_is_let_in_clear_is_marked_for_the_kernel(void **state)
 	str_wipe(&chain);
 	chain_of(&text, "output", &chain);
 	assert_true(has(&chain, "type route hook output"));
-	assert_true(has(&chain, "@sure_ip accept"));
+	assert_true(has(&chain, "@sure_ip meta mark set meta mark & 0xe0ffffff accept"));
 	assert_true(has(&chain, "== 0x0c000000 meta mark set meta mark & 0xe0ffffff | 0x03000000 accept"));
 	assert_true(has(&chain, "\t\tmeta mark set meta mark & 0xe0ffffff"));
 	str_wipe(&chain);
