@@ -21,6 +21,7 @@ import time
 
 CLONE_NEWNET = 0x40000000
 SLOW = float(os.environ.get("CORDON_TEST_SLOW", "1"))  # how often longer a second may take here: an emulated machine
+READ_S = 2 * SLOW  # frames that wait in a socket are read in a tenth of it
 SO_MARK, SO_BINDTODEVICE, ETH_P_ALL = 36, 25, 3
 _libc = ctypes.CDLL(None, use_errno=True)
 _cleanups = []
@@ -149,11 +150,14 @@ class Capture:
         self.frames = []
 
     def read(self):
-        while True:
+        """All that have come. Who sends as fast as they are read here does not hold us for ever: the next call has the rest."""
+        end = time.monotonic() + READ_S
+        while time.monotonic() < end:
             try:
                 self.frames.append(self.s.recv(70000))
             except BlockingIOError:
-                return self.frames
+                break
+        return self.frames
 
     def has(self, marker, wait=0.15):
         time.sleep(wait)
